@@ -1,0 +1,6 @@
+"""Bone age from hand radiographs: from an atlas to nine trained networks and two tables.
+
+Research software, not a medical device.
+"""
+
+__version__ = "0.1.0"

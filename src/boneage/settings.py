@@ -1,0 +1,172 @@
+"""Every choice of a run in one frozen object, with presets, checked overrides, and JSON in and out."""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+from boneage.errors import BoneAgeError
+from boneage.files import write_text
+
+SOURCES = ("phantom", "dha", "rsna")
+PADS = ("background", "black", "white")
+LABEL_KINDS = ("reading", "age_group")
+BACKENDS = ("tensorflow", "jax")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run reads, makes and trains.
+
+    Raises:
+        BoneAgeError: A value of the wrong type, or outside its range.
+    """
+
+    # Where the radiographs come from: drawn here, the Digital Hand Atlas, or the RSNA challenge.
+    source: str = "dha"
+    # A folder or a zip with the source's files; empty lets the manifest fetch them (or draws phantoms).
+    data: str = ""
+    # Everything that is made goes below this folder.
+    work: str = "work"
+    # Drives every random choice: the drawing, the split, the training.
+    seed: int = 2026
+
+    # Phantoms drawn for each year of age, sex and race (152 such groups).
+    phantoms_per_group: int = 2
+
+    # Side of the square photos that a person reviews, in pixels.
+    photo_size: int = 928
+    # Shade of the bars that make a photo square: the photo's own background, or a fixed one.
+    pad: str = "background"
+
+    # The label: the radiologists' reading where there is one, or always the atlas folder's year of age.
+    label: str = "reading"
+    # Shares of the cases, drawn before anything is grown; the rest is for training.
+    validation_share: float = 0.15
+    test_share: float = 0.15
+
+    # Side of the photos that the networks see, in pixels.
+    train_size: int = 256
+    # Each number is a run of its own, with its own learning-rate schedule.
+    epochs: tuple[int, ...] = (10, 18)
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    # "" takes KERAS_BACKEND, else TensorFlow, else JAX.
+    backend: str = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(
+                self, field.name, _checked_type(field.name, field.type, getattr(self, field.name))
+            )
+        _check_one_of("source", self.source, SOURCES)
+        _check_one_of("pad", self.pad, PADS)
+        _check_one_of("label", self.label, LABEL_KINDS)
+        _check_one_of("backend", self.backend, ("", *BACKENDS))
+        _check_range("seed", self.seed, 0, 2**32 - 1)
+        _check_range("phantoms_per_group", self.phantoms_per_group, 1, 1000)
+        _check_range("photo_size", self.photo_size, 32, 4096)
+        _check_range("train_size", self.train_size, 32, 1024)
+        _check_range("batch_size", self.batch_size, 1, 4096)
+        _check_range("learning_rate", self.learning_rate, 1e-7, 1.0)
+        _check_range("weight_decay", self.weight_decay, 0.0, 1.0)
+        _check_range("validation_share", self.validation_share, 0.0, 0.5)
+        _check_range("test_share", self.test_share, 0.0, 0.4)
+        if not self.epochs or len(set(self.epochs)) != len(self.epochs):
+            raise BoneAgeError(f"epochs: {self.epochs} must name each run's epochs once, e.g. 10 18")
+        for epochs in self.epochs:
+            _check_range("epochs", epochs, 1, 1000)
+
+    @classmethod
+    def preset(cls, name: str, **overrides: object) -> "Settings":
+        """The settings of a preset (``demo`` or ``colab``) with some of them overridden.
+
+        Raises:
+            BoneAgeError: No such preset, an unknown setting, or a value that does not fit.
+        """
+        _check_one_of("preset", name, tuple(PRESETS))
+        return cls(**PRESETS[name]).replace(**overrides)
+
+    def replace(self, **overrides: object) -> "Settings":
+        """A copy with some settings changed.
+
+        Raises:
+            BoneAgeError: An unknown setting, or a value that does not fit.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        unknown = sorted(set(overrides) - set(known))
+        if unknown:
+            raise BoneAgeError(f"{', '.join(unknown)}: no such setting; the settings are {', '.join(known)}")
+        return dataclasses.replace(self, **overrides)
+
+    def to_json(self) -> str:
+        """The settings as JSON text, which :meth:`from_json` reads back to an equal object."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Settings":
+        """Reads what :meth:`to_json` wrote.
+
+        Raises:
+            BoneAgeError: Not JSON, not an object, an unknown setting, or a value that does not fit.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise BoneAgeError(f"settings: not JSON ({error}); delete the file to start afresh") from None
+        if not isinstance(values, dict):
+            raise BoneAgeError("settings: not a JSON object; delete the file to start afresh")
+        return cls().replace(**values)
+
+    def save(self, path: Path | str) -> Path:
+        """Writes the settings as JSON, whole or not at all."""
+        return write_text(path, self.to_json() + "\n")
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    # Small enough for two cores and no GPU, drawn here: nothing is fetched.
+    "demo": {
+        "source": "phantom",
+        "work": "work/demo",
+        "train_size": 96,
+        "epochs": (4, 8),
+    },
+    # The whole atlas on a Colab GPU.
+    "colab": {
+        "source": "dha",
+        "work": "/content/boneage",
+        "train_size": 256,
+        "epochs": (10, 18),
+        "batch_size": 32,
+    },
+}
+
+
+def _checked_type(name: str, kind: object, value: object) -> object:
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, list | tuple) and all(type(item) is int for item in value):
+            return tuple(value)
+        raise BoneAgeError(f"{name}: {value!r} must be a list of whole numbers")
+    if isinstance(value, Path) and kind is str:
+        return str(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind or value != value:
+        wanted = {int: "a whole number", float: "a number", str: "text"}[
+            typing.cast(types.GenericAlias, kind)
+        ]
+        raise BoneAgeError(f"{name}: {value!r} must be {wanted}")
+    return value
+
+
+def _check_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise BoneAgeError(f"{name}: {value!r} must be one of {', '.join(filter(None, choices))}")
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise BoneAgeError(f"{name}: {value} must be between {least} and {most}")

@@ -1,0 +1,128 @@
+"""The tables that pass between stages: their columns, and how they are read and written as CSV.
+
+Every table is UTF-8 CSV with one header and a stable order. Reading is suspicious (byte-order mark,
+semicolons, missing columns, duplicate ids, text where a number belongs); writing is atomic and never
+leaves a cell that a spreadsheet would run as a formula.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from boneage.errors import BoneAgeError
+from boneage.files import write_text
+
+CASE_COLUMNS = (
+    "case_id",
+    "photo",
+    "source",
+    "sex",
+    "race",
+    "age_group",
+    "bone_age",
+    "reading_1",
+    "reading_2",
+)
+LABEL_COLUMNS = (
+    "Case ID",
+    "Bone Age",
+    "Male",
+    "Location",
+    "Source ID",
+    "Split",
+    "Operators",
+)
+PREDICTION_COLUMNS = ("Case ID", "Split", "Estimate")
+SKIPPED_COLUMNS = ("item", "reason")
+
+SEXES = ("F", "M")
+RACES = ("Asian", "African American", "Caucasian", "Hispanic American", "Unknown")
+SPLITS = ("train", "validation", "test")
+
+OLDEST_YEARS = 20.0
+"""The highest bone age a label may have; the hand is mature at 18 to 19 years."""
+
+MONTHS_PER_YEAR = 12.0
+
+LARGEST_TABLE_BYTES = 64 * 2**20
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def is_safe_id(text: object) -> bool:
+    """Whether ``text`` may name a case and thus a file: 1 to 64 letters, digits, ``_`` and ``-``."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+    """Reads a CSV with every cell as text; empty cells are empty strings.
+
+    A byte-order mark is dropped and ``;`` or a tab is understood as the separator.
+
+    Args:
+        path: The CSV file.
+        columns: Columns that must be there; others are kept too.
+
+    Returns:
+        A table of strings in file order.
+
+    Raises:
+        BoneAgeError: No such file, empty, larger than 64 MiB, not text, not a table, or a column is missing.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_TABLE_BYTES:
+            raise BoneAgeError(
+                f"{path}: larger than 64 MiB, which no table of this project is; name the right CSV file"
+            )
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BoneAgeError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+    except OSError as error:
+        raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    header = text.split("\n", 1)[0]
+    if not header.strip():
+        raise BoneAgeError(f"{path}: empty; its first line must name {', '.join(columns)}")
+    separator = max(",;\t", key=header.count)
+    try:
+        table = pd.read_csv(
+            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+        )
+    except (pd.errors.ParserError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise BoneAgeError(f"{path}: not a table ({reason}); open it and mend that line") from None
+    table.columns = [str(name).strip() for name in table.columns]
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise BoneAgeError(
+            f"{path}: column {', '.join(missing)} is missing; the header must have {', '.join(columns)}"
+        )
+    return table.fillna("").apply(lambda column: column.str.strip())
+
+
+def write_table(path: Path | str, table: pd.DataFrame) -> Path:
+    """Writes a table as UTF-8 CSV, whole or not at all.
+
+    A text cell that a spreadsheet would run (it starts with ``=``, ``+``, ``-`` or ``@``) gets a leading
+    apostrophe; numbers are left alone.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    safe = table.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = safe[name].map(_defused)
+    return write_text(path, safe.to_csv(index=False, lineterminator="\n"))
+
+
+def _defused(cell: object) -> object:
+    return "'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+
+
+def skipped_table(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """A table of what a stage left out: ``item`` (a file or an id) and ``reason`` (what to do about it)."""
+    return pd.DataFrame(list(rows), columns=list(SKIPPED_COLUMNS))
