@@ -35,6 +35,7 @@ LABEL_COLUMNS = (
     "Split",
     "Operators",
 )
+PLAN_COLUMNS = ("photo_id", "case_id", "split", "operators")
 PREDICTION_COLUMNS = ("Case ID", "Split", "Estimate")
 SKIPPED_COLUMNS = ("item", "reason")
 
@@ -101,6 +102,44 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
             f"{path}: column {', '.join(missing)} is missing; the header must have {', '.join(columns)}"
         )
     return table.fillna("").apply(lambda column: column.str.strip())
+
+
+def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reads a case table back from CSV.
+
+    Returns:
+        The case table (numbers as numbers, empty ones as NaN) and the rows left out with their reasons.
+
+    Raises:
+        BoneAgeError: The file is no case table.
+    """
+    raw = read_table(path, CASE_COLUMNS)[list(CASE_COLUMNS)]
+    numbers = {
+        name: pd.to_numeric(raw[name], errors="coerce")
+        for name in ("age_group", "bone_age", "reading_1", "reading_2")
+    }
+    reasons: list[tuple[str, str]] = []
+    keep = []
+    seen: set[str] = set()
+    for row, case_id in enumerate(raw["case_id"]):
+        reason = None
+        if not is_safe_id(case_id):
+            reason = "the case_id must be 1 to 64 letters, digits, _ or -"
+        elif case_id in seen:
+            reason = "the case_id stands twice; the first row is kept"
+        else:
+            for name, values in numbers.items():
+                if raw[name][row] and not 0 <= values[row] <= OLDEST_YEARS:
+                    reason = f"{name} {raw[name][row]!r} is not an age from 0 to {OLDEST_YEARS:g} years"
+            if not reason and raw["age_group"][row] and numbers["age_group"][row] % 1:
+                reason = f"age_group {raw['age_group'][row]!r} is not a whole year"
+        if reason:
+            reasons.append((case_id, reason))
+        else:
+            keep.append(row)
+            seen.add(case_id)
+    cases = raw.assign(**numbers).iloc[keep].reset_index(drop=True)
+    return cases.astype({"age_group": "Int64"}), skipped_table(reasons)
 
 
 def write_table(path: Path | str, table: pd.DataFrame) -> Path:

@@ -1,0 +1,260 @@
+"""How good the estimates are: metrics, the two tables, and the records they come from."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from boneage.errors import BoneAgeError
+from boneage.networks import NETWORKS
+from boneage.tables import PREDICTION_COLUMNS, SPLITS, read_table, skipped_table
+
+ACCURATE_YEARS = 0.5
+"""An estimate this close rounds to the right whole year: the tables' Accuracy counts those below it."""
+
+RECORD_FORMAT = 1
+
+TABLE_COLUMNS = ("MAE", "Validation MAE", "Loss", "Validation Loss", "Accuracy", "Validation Accuracy")
+_METRIC_OF_COLUMN = {"MAE": "mae", "Loss": "loss", "Accuracy": "accuracy"}
+
+# What must be equal for two runs to stand in one table, and how to say it.
+_COMPARABLE = {
+    "source": "source",
+    "label_kind": "label",
+    "fingerprint": "data, split or size",
+    "size": "photo size",
+}
+
+
+def metrics(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | int | None]:
+    """The metrics of one split.
+
+    Args:
+        truth: Bone ages in years, (cases,), at least one.
+        estimate: Estimates in years, (cases,).
+
+    Returns:
+        ``count``; ``mae``, ``rmse`` and ``bias`` (mean of estimate minus truth) in years; ``loss`` (mean
+        squared error) in years squared; ``accuracy`` and ``within_1_year``, shares of the cases with an
+        absolute error below half a year and of at most one; ``r2`` (None where all truths are equal).
+
+    Raises:
+        BoneAgeError: The two differ in length, are empty, or an estimate is not a finite number.
+    """
+    truth, estimate = np.asarray(truth, float), np.asarray(estimate, float)
+    if truth.shape != estimate.shape or truth.ndim != 1 or not len(truth):
+        raise BoneAgeError(f"metrics: {truth.shape} truths and {estimate.shape} estimates do not match")
+    if not (np.isfinite(truth).all() and np.isfinite(estimate).all()):
+        raise BoneAgeError(
+            "metrics: an estimate is not a finite number; the training diverged, lower its rate"
+        )
+    error = estimate - truth
+    squares = float(np.mean(error**2))
+    spread = float(np.mean((truth - truth.mean()) ** 2))
+    return {
+        "count": len(truth),
+        "mae": float(np.mean(np.abs(error))),
+        "loss": squares,
+        "accuracy": float(np.mean(np.abs(error) < ACCURATE_YEARS)),
+        "within_1_year": float(np.mean(np.abs(error) <= 1.0)),
+        "rmse": squares**0.5,
+        "bias": float(error.mean()),
+        "r2": 1.0 - squares / spread if spread else None,
+    }
+
+
+def metrics_by_split(labels: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, dict]:
+    """The metrics of each split that has cases, the truth joined from the labels.
+
+    Raises:
+        BoneAgeError: A prediction has no label, or stands under another split there.
+    """
+    joined = join_truth(labels, predictions)
+    return {
+        split: metrics(rows["Bone Age"].to_numpy(), rows["Estimate"].to_numpy())
+        for split in SPLITS
+        if len(rows := joined[joined["Split"] == split])
+    }
+
+
+def join_truth(labels: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions beside their labels, in the predictions' order.
+
+    Returns:
+        The label columns and ``Estimate``, ``Error`` (estimate minus truth), both in years.
+
+    Raises:
+        BoneAgeError: A prediction has no label, stands twice, or stands under another split there.
+    """
+    if not predictions["Case ID"].is_unique:
+        raise BoneAgeError("predictions: a Case ID stands twice; train that run again")
+    joined = predictions.merge(labels, on="Case ID", how="left", suffixes=("", " of label"))
+    unknown = joined.loc[joined["Bone Age"].isna(), "Case ID"]
+    if len(unknown):
+        raise BoneAgeError(
+            f"predictions: {len(unknown)} cases have no label (the first: {unknown.iloc[0]}); the run "
+            "belongs to other labels"
+        )
+    if (joined["Split"] != joined["Split of label"]).any():
+        raise BoneAgeError(
+            "predictions: the split is not that of the labels; the run belongs to other labels"
+        )
+    joined["Error"] = joined["Estimate"] - joined["Bone Age"]
+    return joined.drop(columns="Split of label")
+
+
+def constant_predictor(labels: pd.DataFrame) -> dict[str, dict]:
+    """The metrics of always saying the training cases' median age: what a network must beat."""
+    median = labels.loc[labels["Split"] == "train", "Bone Age"].median()
+    return {
+        split: metrics(rows.to_numpy(), np.full(len(rows), median))
+        for split in SPLITS
+        if len(rows := labels.loc[labels["Split"] == split, "Bone Age"])
+    }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as it lies in its folder.
+
+    Attributes:
+        record: What record.json says.
+        history: One row an epoch.
+        predictions: ``tables.PREDICTION_COLUMNS``; estimates in years.
+        folder: The run folder.
+    """
+
+    record: dict
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    folder: Path
+
+
+def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
+    """Reads every finished run below a folder, in the tables' order, the epochs within.
+
+    Where two records are of one network and one number of epochs, the newest by finish time wins.
+
+    Returns:
+        The runs, and what was left out with its reason (``item``, ``reason``).
+    """
+    runs: dict[tuple[str, int], Run] = {}
+    reasons: list[tuple[str, str]] = []
+    folder = Path(folder)
+    for run_folder in sorted(path for path in folder.glob("*") if path.is_dir()):
+        try:
+            run = read_run(run_folder)
+        except BoneAgeError as error:
+            reasons.append((run_folder.name, str(error)))
+            continue
+        row = (run.record["network"], run.record["epochs"])
+        rival = runs.get(row)
+        if rival is not None:
+            newest, older = sorted((run, rival), key=lambda one: one.record["finished"], reverse=True)
+            reasons.append(
+                (older.folder.name, f"{newest.folder.name} finished later and stands in its place")
+            )
+            run = newest
+        runs[row] = run
+    order = list(NETWORKS)
+    ordered = sorted(runs.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
+    return [run for _, run in ordered], skipped_table(reasons)
+
+
+def read_run(folder: Path | str) -> Run:
+    """Reads one finished run.
+
+    Raises:
+        BoneAgeError: It is not finished, or its record, history or predictions are damaged.
+    """
+    folder = Path(folder)
+    path = folder / "record.json"
+    if not path.is_file():
+        raise BoneAgeError(f"{folder}: not finished (no record.json); run the same training again to go on")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise BoneAgeError(
+            f"{path}: not a readable record; delete that run's folder and train again"
+        ) from None
+    fault = _record_fault(record)
+    if fault:
+        raise BoneAgeError(f"{path}: {fault}; delete that run's folder and train again")
+    predictions = read_table(folder / "predictions.csv", PREDICTION_COLUMNS)
+    predictions["Estimate"] = pd.to_numeric(predictions["Estimate"], errors="coerce")
+    if not np.isfinite(predictions["Estimate"]).all():
+        raise BoneAgeError(f"{folder / 'predictions.csv'}: an estimate is not a number; train that run again")
+    history = read_table(folder / "history.csv", ("epoch", "loss", "mae")).apply(
+        pd.to_numeric, errors="coerce"
+    )
+    return Run(record, history, predictions, folder)
+
+
+def _record_fault(record: object) -> str | None:
+    if not isinstance(record, dict) or record.get("format") != RECORD_FORMAT:
+        return f"not a record of format {RECORD_FORMAT}"
+    if record.get("network") not in NETWORKS:
+        return f"{record.get('network')!r} is no network of the tables"
+    if type(record.get("epochs")) is not int or not isinstance(record.get("finished"), str):
+        return "epochs or finish time is missing"
+    missing = [key for key in _COMPARABLE if key not in record]
+    if missing:
+        return f"{', '.join(missing)} is missing"
+    values = record.get("metrics")
+    if not isinstance(values, dict) or "train" not in values:
+        return "the metrics are missing"
+    for split, of_split in values.items():
+        for name in _METRIC_OF_COLUMN.values():
+            value = of_split.get(name) if isinstance(of_split, dict) else None
+            if not isinstance(value, int | float) or not np.isfinite(value):
+                return f"the {split} {name} is not a number"
+    return None
+
+
+def check_comparable(records: Iterable[dict]) -> None:
+    """Makes sure that runs may stand in one table: same source, labels, split, photos and size.
+
+    Raises:
+        BoneAgeError: Two differ; both are named.
+    """
+    records = list(records)
+    for record in records[1:]:
+        for key, words in _COMPARABLE.items():
+            if record[key] != records[0][key]:
+                first, other = (f"{one['network']}-{one['epochs']}" for one in (records[0], record))
+                raise BoneAgeError(
+                    f"{first} and {other}: trained on different {words}, so they cannot stand in one table; "
+                    "train one of them again"
+                )
+
+
+def results_table(records: Iterable[dict], epochs: int) -> pd.DataFrame:
+    """One of the two tables: all nine networks in their order, those not run yet with empty cells.
+
+    Args:
+        records: Run records; only those of ``epochs`` epochs are shown.
+        epochs: The number of epochs of this table.
+
+    Returns:
+        Indexed by the networks' titles, columns ``TABLE_COLUMNS``; MAE in years, Loss in years squared,
+        Accuracy a share from 0 to 1; NaN for a network that was not run.
+
+    Raises:
+        BoneAgeError: The runs are not comparable.
+    """
+    shown = {record["network"]: record for record in records if record["epochs"] == epochs}
+    check_comparable(shown.values())
+    rows = [_table_row(shown[key]["metrics"]) if key in shown else {} for key in NETWORKS]
+    titles = pd.Index([network.title for network in NETWORKS.values()], name="Network")
+    return pd.DataFrame(rows, index=titles, columns=list(TABLE_COLUMNS)).astype(float)
+
+
+def _table_row(of_split: dict) -> dict[str, float]:
+    row = {}
+    for column, metric in _METRIC_OF_COLUMN.items():
+        row[column] = of_split["train"][metric]
+        row[f"Validation {column}"] = of_split.get("validation", {}).get(metric, np.nan)
+    return row

@@ -1,0 +1,228 @@
+"""The label CSV: one row a photo, its bone age in years, and which split it belongs to."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from boneage.errors import BoneAgeError
+from boneage.files import write_text
+from boneage.split import draw_split, untouched_plan
+from boneage.tables import (
+    LABEL_COLUMNS,
+    OLDEST_YEARS,
+    RACES,
+    SEXES,
+    SPLITS,
+    is_safe_id,
+    read_table,
+    skipped_table,
+    write_table,
+)
+
+UNKNOWN_KIND = "unknown label kind"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels ready for training.
+
+    Attributes:
+        table: Columns ``tables.LABEL_COLUMNS``; Bone Age in years (float), Male a bool.
+        kind: Which age the label is, in words: every table of results is headed by it.
+        skipped: Rows that were left out and why (``item``, ``reason``).
+    """
+
+    table: pd.DataFrame
+    kind: str
+    skipped: pd.DataFrame
+
+
+def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
+    """The label of each case in years, and its kind in words.
+
+    Args:
+        cases: A case table.
+        label: ``"reading"``: the mean of the radiologists' readings where there is one, else the atlas
+            folder's year of age; ``"age_group"``: always the folder's year. The two differ by 0.8 year
+            on average on the Digital Hand Atlas, so the kind is said wherever results stand.
+
+    Returns:
+        Years indexed by case id (NaN where a case has neither), and the kind.
+    """
+    ages = cases.set_index("case_id")[["bone_age", "age_group"]].astype(float)
+    if label == "age_group":
+        return ages["age_group"], "the atlas folder's year of age"
+    years = ages["bone_age"].fillna(ages["age_group"])
+    read, folder = int(ages["bone_age"].notna().sum()), int((years.notna() & ages["bone_age"].isna()).sum())
+    if not folder:
+        return years, "the radiologists' reading"
+    if not read:
+        return years, "the atlas folder's year of age"
+    return years, f"the radiologists' reading ({read} cases) or the folder's year of age ({folder})"
+
+
+def build_labels(
+    cases: pd.DataFrame,
+    label: str,
+    validation_share: float,
+    test_share: float,
+    seed: int,
+    left_out: dict[str, str] | None = None,
+) -> Labels:
+    """Labels the cases and draws their split, stratified by year, sex and race.
+
+    Args:
+        cases: A case table (``tables.CASE_COLUMNS``).
+        label: See :func:`label_years`.
+        validation_share: Share of the cases for validation.
+        test_share: Share of the cases for testing.
+        seed: The same seed gives the same split.
+        left_out: Case ids that have no usable photo, with the reason.
+
+    Raises:
+        BoneAgeError: No case has both a photo and a label, or too few for the shares.
+    """
+    years, kind = label_years(cases, label)
+    reasons = dict(left_out or {})
+    for case_id, sex in zip(cases["case_id"], cases["sex"], strict=True):
+        if case_id in reasons:
+            continue
+        if np.isnan(years[case_id]):
+            reasons[case_id] = "photo without a label: neither a reading nor a year of age is known"
+        elif not 0 <= years[case_id] <= OLDEST_YEARS:
+            reasons[case_id] = f"age {years[case_id]:g} years is outside 0 to {OLDEST_YEARS:g}"
+        elif sex not in SEXES:
+            reasons[case_id] = "sex is unknown, and the label CSV needs TRUE or FALSE"
+    usable = cases[~cases["case_id"].isin(list(reasons))].set_index("case_id")
+    if usable.empty:
+        raise BoneAgeError(
+            "labels: no case has both a photo and a label; see the skipped table of this stage"
+        )
+    strata = pd.DataFrame(
+        {
+            "year": np.floor(years[usable.index]),
+            "sex": usable["sex"],
+            "race": usable["race"],
+        }
+    )
+    split = draw_split(strata, validation_share, test_share, seed)
+    skipped = skipped_table((item, reason) for item, reason in reasons.items())
+    return Labels(label_table(cases, untouched_plan(split), years), kind, skipped)
+
+
+def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:
+    """The label table of a plan: one row a photo, in the plan's order.
+
+    Args:
+        cases: A case table.
+        plan: ``tables.PLAN_COLUMNS``; its cases stand in ``cases``.
+        years: The label in years by case id.
+    """
+    of_case = cases.set_index("case_id").loc[plan["case_id"]]
+    return pd.DataFrame(
+        {
+            "Case ID": plan["photo_id"].to_numpy(),
+            "Bone Age": years[plan["case_id"]].to_numpy(),
+            "Male": (of_case["sex"] == "M").to_numpy(),
+            "Location": of_case["race"].to_numpy(),
+            "Source ID": plan["case_id"].to_numpy(),
+            "Split": plan["split"].to_numpy(),
+            "Operators": plan["operators"].to_numpy(),
+        },
+        columns=list(LABEL_COLUMNS),
+    )
+
+
+def write_labels(path: Path | str, labels: Labels) -> Path:
+    """Writes the label CSV (a baby is 0, sex is TRUE or FALSE) and, beside it, what its ages are.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    path = Path(path)
+    text = labels.table.assign(
+        **{
+            "Bone Age": [f"{years:.4f}".rstrip("0").rstrip(".") for years in labels.table["Bone Age"]],
+            "Male": np.where(labels.table["Male"], "TRUE", "FALSE"),
+        }
+    )
+    # The kind goes first: a label CSV is never there without it.
+    write_text(path.with_suffix(".json"), json.dumps({"label_kind": labels.kind}, indent=1) + "\n")
+    return write_table(path, text)
+
+
+def read_labels(path: Path | str) -> Labels:
+    """Reads a label CSV, leaving out rows that cannot be used.
+
+    A row is left out, with its reason, when its id cannot name a file or stands twice, its age is text,
+    negative, not a number or above 20 years, or its sex, race or split is none of the known.
+
+    Raises:
+        BoneAgeError: The file is no such table, no row is usable, or a case stands in two splits.
+    """
+    path = Path(path)
+    raw = read_table(path, LABEL_COLUMNS)
+    rows, reasons, seen = [], [], set()
+    for row in raw[list(LABEL_COLUMNS)].itertuples(index=False, name=None):
+        case_id, age, male, location, source_id, split, operators = row
+        reason = _fault(case_id, age, male, location, source_id, split, seen)
+        if reason:
+            reasons.append((case_id, reason))
+            continue
+        seen.add(case_id)
+        rows.append((case_id, float(age), male.upper() == "TRUE", location, source_id, split, operators))
+    if not rows:
+        why = f" (the first: {reasons[0][1]})" if reasons else ""
+        raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
+    table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
+    check_splits(table, str(path))
+    return Labels(table, _read_kind(path.with_suffix(".json")), skipped_table(reasons))
+
+
+def check_splits(labels: pd.DataFrame, name: str) -> None:
+    """Makes sure that no case stands in two splits.
+
+    Raises:
+        BoneAgeError: One does; it is named.
+    """
+    splits_of_case = labels.groupby("Source ID")["Split"].nunique()
+    crossing = splits_of_case.index[splits_of_case > 1]
+    if len(crossing):
+        raise BoneAgeError(
+            f"{name}: case {crossing[0]} stands in more than one split ({len(crossing)} such cases), so the "
+            "test would not be a test; make the labels anew with `python -m boneage labels`"
+        )
+
+
+def _fault(
+    case_id: str, age: str, male: str, location: str, source_id: str, split: str, seen: set[str]
+) -> str | None:
+    if not is_safe_id(case_id):
+        return "the Case ID must be 1 to 64 letters, digits, _ or -"
+    if case_id in seen:
+        return "the Case ID stands twice; the first row is kept"
+    if not source_id:
+        return "the Source ID is empty"
+    try:
+        years = float(age)
+    except ValueError:
+        return f"Bone Age {age!r} is not a number"
+    if not 0 <= years <= OLDEST_YEARS:
+        return f"Bone Age {age} is outside 0 to {OLDEST_YEARS:g} years (is it in months?)"
+    if male.upper() not in ("TRUE", "FALSE"):
+        return f"Male {male!r} must be TRUE or FALSE"
+    if location not in RACES:
+        return f"Location {location!r} must be one of {', '.join(RACES)}"
+    if split not in SPLITS:
+        return f"Split {split!r} must be one of {', '.join(SPLITS)}"
+    return None
+
+
+def _read_kind(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["label_kind"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return UNKNOWN_KIND

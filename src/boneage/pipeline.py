@@ -1,0 +1,244 @@
+"""The stages in their order, each a function of the settings: what the notebooks and the verbs call.
+
+Every stage reads the tables of the stages before it from the work folder, writes its own, and can be run
+again at any time: what is done is not done again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from boneage import atlas, evaluation, manifest, phantom, preprocess, report, rsna
+from boneage.dataset import Store, build_store, open_store
+from boneage.errors import BoneAgeError
+from boneage.files import make_folder
+from boneage.labels import Labels, build_labels, read_labels, write_labels
+from boneage.settings import Settings
+from boneage.tables import read_cases, read_table, write_table
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """Where everything lies below the work folder."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """Radiographs that were fetched, unpacked or drawn."""
+        return self.root / "data"
+
+    @property
+    def cases(self) -> Path:
+        """The case table."""
+        return self.root / "cases.csv"
+
+    @property
+    def photos(self) -> Path:
+        """The square photos, ``<case id>.png``."""
+        return self.root / "photos"
+
+    @property
+    def preprocess(self) -> Path:
+        """What came in: one row a case."""
+        return self.root / "preprocess.csv"
+
+    @property
+    def contact_sheet(self) -> Path:
+        """A sample of the photos on one sheet."""
+        return self.root / "contact_sheet.png"
+
+    @property
+    def labels(self) -> Path:
+        """The label CSV."""
+        return self.root / "labels.csv"
+
+    def store(self, size: int) -> Path:
+        """The packed photos at a training size."""
+        return self.root / f"store-{size}.npy"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a training run."""
+        return self.root / "runs"
+
+    @property
+    def report(self) -> Path:
+        """The comparison, to open in a browser."""
+        return self.root / "report.html"
+
+    def skipped(self, stage: str) -> Path:
+        """What a stage left out, and why."""
+        return self.root / f"skipped-{stage}.csv"
+
+
+def work_folder(settings: Settings) -> WorkFolder:
+    """The work folder of the settings; made where it is absent.
+
+    Raises:
+        BoneAgeError: It cannot be made.
+    """
+    return WorkFolder(make_folder(settings.work))
+
+
+def get_data(settings: Settings) -> Path:
+    """The folder with the source's radiographs: drawn, local, unpacked, or fetched by the manifest.
+
+    Raises:
+        BoneAgeError: There is no such folder, the archive is unsafe, or the download failed.
+    """
+    work = work_folder(settings)
+    if settings.source == "phantom" and not settings.data:
+        return phantom.write_phantom_atlas(work.data / "phantom", settings.phantoms_per_group, settings.seed)
+    return manifest.data_for(settings.source, settings.data, work.root)
+
+
+def make_cases(settings: Settings) -> pd.DataFrame:
+    """Reads the source into the case table, and writes it with what was left out.
+
+    Raises:
+        BoneAgeError: The source holds no radiograph.
+    """
+    work = work_folder(settings)
+    folder = get_data(settings)
+    if settings.source == "rsna":
+        cases, skipped = rsna.read_rsna(folder)
+    else:
+        cases, skipped = atlas.read_atlas(folder, source=settings.source)
+    write_table(work.skipped("cases"), skipped)
+    write_table(work.cases, cases)
+    return cases
+
+
+def load_cases(settings: Settings) -> pd.DataFrame:
+    """The case table that :func:`make_cases` wrote, perhaps corrected by hand since.
+
+    Raises:
+        BoneAgeError: There is none yet, or it is damaged.
+    """
+    path = work_folder(settings).cases
+    if not path.is_file():
+        raise BoneAgeError(f"{path}: not there yet; run notebook 01 or `python -m boneage cases` first")
+    cases, faults = read_cases(path)
+    for item, reason in faults.itertuples(index=False):
+        print(f"{path.name}: {item!r} left out: {reason}")
+    return cases
+
+
+def make_photos(settings: Settings) -> pd.DataFrame:
+    """Makes every case's square photo and the contact sheet; returns the report, one row a case.
+
+    Raises:
+        BoneAgeError: No case table yet, or the work folder is full or read-only.
+    """
+    work = work_folder(settings)
+    cases = load_cases(settings)
+    came_in = preprocess.preprocess(cases, work.root, settings.photo_size, settings.pad)
+    preprocess.write_contact_sheet(cases, came_in, work.root, work.contact_sheet)
+    return came_in
+
+
+def make_labels(settings: Settings) -> Labels:
+    """Draws the split over the cases that have a photo and writes the label CSV.
+
+    Raises:
+        BoneAgeError: No photos yet, or no case has both a photo and a label.
+    """
+    work = work_folder(settings)
+    labels = build_labels(
+        load_cases(settings),
+        settings.label,
+        settings.validation_share,
+        settings.test_share,
+        settings.seed,
+        _without_photo(work, load_cases(settings)),
+    )
+    write_table(work.skipped("labels"), labels.skipped)
+    write_labels(work.labels, labels)
+    return labels
+
+
+def _without_photo(work: WorkFolder, cases: pd.DataFrame) -> dict[str, str]:
+    if not work.preprocess.is_file():
+        raise BoneAgeError(
+            f"{work.preprocess}: not there yet; run notebook 01 or `python -m boneage preprocess` first"
+        )
+    came_in = read_table(work.preprocess, ("case_id", "status", "reason", "doubled_of")).set_index("case_id")
+    reasons = {}
+    for case_id in cases["case_id"]:
+        if case_id not in came_in.index:
+            reasons[case_id] = "label without a photo: run preprocess again"
+        elif came_in.at[case_id, "status"] != "ok":
+            reasons[case_id] = f"label without a photo: {came_in.at[case_id, 'reason']}"
+        elif came_in.at[case_id, "doubled_of"]:
+            reasons[case_id] = f"the same file as case {came_in.at[case_id, 'doubled_of']}"
+    return reasons
+
+
+def make_store(settings: Settings, labels: Labels | None = None, photos: Path | None = None) -> Store:
+    """Packs the labelled photos at the training size; an up-to-date store is kept.
+
+    Args:
+        settings: Work folder and training size.
+        labels: Labels; the work folder's by default.
+        photos: Folder of photos; the work folder's by default.
+
+    Raises:
+        BoneAgeError: No labels or no photos yet, or the disk is full.
+    """
+    work = work_folder(settings)
+    labels = labels or read_labels(work.labels)
+    path = work.store(settings.train_size)
+    skipped = build_store(labels.table["Case ID"].tolist(), photos or work.photos, settings.train_size, path)
+    write_table(work.skipped("store"), skipped)
+    return open_store(path)
+
+
+def train_network(
+    settings: Settings, network: str, epochs: int, labels: Labels | None = None, store: Store | None = None
+) -> evaluation.Run:
+    """Trains a network, or takes its run up where it stopped, and reads the finished run back.
+
+    Raises:
+        BoneAgeError: See :func:`boneage.training.train`.
+    """
+    from boneage import runtime
+
+    runtime.choose_backend(settings.backend)
+    from boneage import training
+
+    work = work_folder(settings)
+    labels = labels or read_labels(work.labels)
+    store = store or make_store(settings, labels)
+    training.train(network, epochs, labels, store, settings, work.runs)
+    return evaluation.read_run(work.runs / f"{network}-{epochs}")
+
+
+def compare(settings: Settings, outside: Path | None = None) -> report.Comparison:
+    """Compares the finished runs and writes the report.
+
+    Args:
+        settings: Work folder and epoch counts.
+        outside: The work folder of another source, for a test on its photos; needs its labels and store.
+
+    Raises:
+        BoneAgeError: No labels, or runs that cannot stand in one table.
+    """
+    work = work_folder(settings)
+    labels = read_labels(work.labels)
+    runs, left_out = evaluation.read_runs(work.runs)
+    elsewhere = {}
+    if outside is not None:
+        from boneage import runtime
+
+        runtime.choose_backend(settings.backend)
+        from boneage import training
+
+        others = read_labels(WorkFolder(outside).labels)
+        for run in runs:
+            store = open_store(WorkFolder(outside).store(run.record["size"]))
+            elsewhere[run.folder.name] = training.estimate_store(run.folder, store, others)
+    comparison = report.compare_runs(runs, labels, settings.epochs, left_out, elsewhere)
+    report.write_report(comparison, work.report)
+    return comparison
