@@ -22,7 +22,7 @@ from boneage.tables import (
     write_table,
 )
 
-UNKNOWN_KIND = "unknown label kind"
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class Labels:
     Attributes:
         table: Columns ``tables.LABEL_COLUMNS``; Bone Age in years (float), Male a bool.
         kind: Which age the label is, in words: every table of results is headed by it.
+        source: Where the radiographs come from.
         skipped: Rows that were left out and why (``item``, ``reason``).
     """
 
     table: pd.DataFrame
     kind: str
+    source: str
     skipped: pd.DataFrame
 
 
@@ -110,7 +112,8 @@ def build_labels(
     )
     split = draw_split(strata, validation_share, test_share, seed)
     skipped = skipped_table((item, reason) for item, reason in reasons.items())
-    return Labels(label_table(cases, untouched_plan(split), years), kind, skipped)
+    source = " and ".join(sorted(usable["source"].unique()))
+    return Labels(label_table(cases, untouched_plan(split), years), kind, source, skipped)
 
 
 def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:
@@ -137,7 +140,7 @@ def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd
 
 
 def write_labels(path: Path | str, labels: Labels) -> Path:
-    """Writes the label CSV (a baby is 0, sex is TRUE or FALSE) and, beside it, what its ages are.
+    """Writes the label CSV (a baby is 0, sex is TRUE or FALSE) and, beside it, whose ages they are.
 
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
@@ -149,8 +152,9 @@ def write_labels(path: Path | str, labels: Labels) -> Path:
             "Male": np.where(labels.table["Male"], "TRUE", "FALSE"),
         }
     )
-    # The kind goes first: a label CSV is never there without it.
-    write_text(path.with_suffix(".json"), json.dumps({"label_kind": labels.kind}, indent=1) + "\n")
+    # What the labels are goes first: a label CSV is never there without it.
+    facts = {"label_kind": labels.kind, "source": labels.source}
+    write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     return write_table(path, text)
 
 
@@ -179,7 +183,8 @@ def read_labels(path: Path | str) -> Labels:
         raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
     table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
     check_splits(table, str(path))
-    return Labels(table, _read_kind(path.with_suffix(".json")), skipped_table(reasons))
+    kind, source = _read_facts(path.with_suffix(".json"))
+    return Labels(table, kind, source, skipped_table(reasons))
 
 
 def check_splits(labels: pd.DataFrame, name: str) -> None:
@@ -221,8 +226,9 @@ def _fault(
     return None
 
 
-def _read_kind(path: Path) -> str:
+def _read_facts(path: Path) -> tuple[str, str]:
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["label_kind"])
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return str(facts["label_kind"]), str(facts["source"])
     except (OSError, ValueError, KeyError, TypeError):
-        return UNKNOWN_KIND
+        return UNKNOWN, UNKNOWN

@@ -144,7 +144,7 @@ def read_grey(data: bytes, name: str) -> tuple[np.ndarray, PhotoFacts]:
         kind, mode = str(header.format), header.mode
         bit_depth = data[_PNG_DEPTH_OFFSET] if kind == "PNG" else 8
         _check_whole(kind, data, name)
-        grey, notes = _decode(data, header, name)
+        grey, notes = _decode(data, header, bit_depth, name)
     if Path(name).suffix.lower() not in _SUFFIXES[kind]:
         notes.append(f"a {kind} by its content, not by its name")
     height, width = grey.shape
@@ -245,7 +245,8 @@ def _png_fault(data: bytes) -> str:
     return ""
 
 
-def _decode(data: bytes, header: Image.Image, name: str) -> tuple[np.ndarray, list[str]]:
+def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tuple[np.ndarray, list[str]]:
+    """The grey photo, and what was done to make it grey."""
     notes = []
     try:
         if header.mode == "CMYK":
@@ -258,10 +259,10 @@ def _decode(data: bytes, header: Image.Image, name: str) -> tuple[np.ndarray, li
                 raise ValueError
             if header.mode in ("RGB", "RGBA", "P", "PA"):
                 notes.append("colour made grey")
-        if "A" in header.mode or "transparency" in header.info:
+        if "A" in header.mode or ("transparency" in header.info and bit_depth <= 8):
             alpha = np.asarray(ImageOps.exif_transpose(header.convert("RGBA")).getchannel("A"))
             if alpha.min() < 255:
-                grey = np.rint(grey * (alpha / 255.0)).astype(grey.dtype)
+                grey = cv2.multiply(grey, alpha.astype(grey.dtype), scale=1 / 255)
                 notes.append("transparent parts made black")
         if "exif" in header.info and header.getexif().get(ExifTags.Base.Orientation, 1) != 1:
             notes.append("turned by its EXIF tag")
@@ -293,7 +294,7 @@ def _read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, int, list[str]
     if mode == "MONOCHROME1":
         values = -values
     values -= values.min()
-    grey = np.rint(values * min(1.0, 65535.0 / max(values.max(), 1.0))).astype(np.uint16)
+    grey = np.rint(values * (65535.0 / (values.max() or 1.0))).astype(np.uint16)
     return grey, mode, int(dataset.BitsStored), ["inverted"] if mode == "MONOCHROME1" else []
 
 
@@ -311,7 +312,8 @@ def to_uint8(photo: np.ndarray) -> np.ndarray:
     """
     if photo.dtype == np.uint8:
         return photo
-    share = np.cumsum(np.bincount(photo.ravel(), minlength=65536)) / photo.size
+    counts = cv2.calcHist([photo], [0], None, [65536], [0, 65536]).ravel()
+    share = np.cumsum(counts, dtype=np.float64) / photo.size
     low, high = np.searchsorted(share, ROBUST_RANGE)
     if low == high:
         low, high = int(photo.min()), int(photo.max())
@@ -329,8 +331,7 @@ def square(photo: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
     Args:
         photo: uint8, of shape (height, width).
         size: Side of the square in pixels.
-        pad: Shade of the two bars: "background" gives each the median of the edge it continues, "black"
-            is 0, "white" 255.
+        pad: Shade of the two bars: "background" is that of the photo's own, "black" is 0, "white" 255.
 
     Returns:
         uint8 of shape (size, size).
@@ -340,22 +341,23 @@ def square(photo: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = cv2.resize(photo, (width, height), interpolation=interpolation)
     top, left = (size - height) // 2, (size - width) // 2
-    canvas = np.empty((size, size), np.uint8)
+    canvas = np.full((size, size), _bar_shade(scaled, pad), np.uint8)
     canvas[top : top + height, left : left + width] = scaled
-    canvas[:top] = _shade(scaled[:_EDGE], pad)
-    canvas[top + height :] = _shade(scaled[-_EDGE:], pad)
-    canvas[:, :left] = _shade(scaled[:, :_EDGE], pad)
-    canvas[:, left + width :] = _shade(scaled[:, -_EDGE:], pad)
     return canvas
 
 
-# Pixels of the fitted photo's edge that say which shade continues it.
-_EDGE = 8
+def _bar_shade(photo: np.ndarray, pad: str) -> int:
+    """0, 255, or the median of a frame one sixteenth deep.
 
-
-def _shade(edge: np.ndarray, pad: str) -> int:
-    fixed = {"black": 0, "white": 255}
-    return fixed[pad] if pad in fixed else int(np.median(edge))
+    The frame is deeper than the bright line that a collimator or the film's rim leaves along an edge, and
+    it takes in all four sides, since one side alone may be blank film, a ruler, or the forearm.
+    """
+    if pad != "background":
+        return {"black": 0, "white": 255}[pad]
+    depth = max(1, min(photo.shape) // 16)
+    frame = (photo[:depth], photo[-depth:], photo[depth:-depth, :depth], photo[depth:-depth, -depth:])
+    pixels = np.concatenate([side.ravel() for side in frame])
+    return int(np.searchsorted(np.cumsum(np.bincount(pixels)), pixels.size / 2))
 
 
 @dataclass(frozen=True)

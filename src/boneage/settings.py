@@ -116,10 +116,22 @@ class Settings:
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise BoneAgeError(f"settings: not JSON ({error}); delete the file to start afresh") from None
+            raise BoneAgeError(f"not JSON ({error})") from None
         if not isinstance(values, dict):
-            raise BoneAgeError("settings: not a JSON object; delete the file to start afresh")
+            raise BoneAgeError("not a JSON object")
         return cls().replace(**values)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Settings":
+        """Reads a settings file.
+
+        Raises:
+            BoneAgeError: See :meth:`from_json`; the file is named.
+        """
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, BoneAgeError) as error:
+            raise BoneAgeError(f"{path}: {error}; mend the file or delete it to start afresh") from None
 
     def save(self, path: Path | str) -> Path:
         """Writes the settings as JSON, whole or not at all."""

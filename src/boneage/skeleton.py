@@ -119,7 +119,12 @@ _RAYS: tuple[tuple[_Segment, ...], ...] = (
 
 # Room for the epiphysis and its plate, as a share of the bone: 10 years; and the height of the grown
 # epiphysis as a share of that room.
-_ROOMS = {"metacarpal": (0.175, 0.80), "proximal": (0.115, 0.72), "middle": (0.125, 0.66), "distal": (0.17, 0.66)}
+_ROOMS = {
+    "metacarpal": (0.175, 0.80),
+    "proximal": (0.115, 0.72),
+    "middle": (0.125, 0.66),
+    "distal": (0.17, 0.66),
+}
 
 # Breadth of the soft tissue: radius at knuckle, mid and tip of the middle finger; scale of each digit.
 _DIGIT_RADII = (58.0, 51.0, 42.0)
@@ -364,7 +369,7 @@ class _Builder:
         for name, (middle, plate, waist, tall) in _FOREARM.items():
             origin = pivot + _turned(self.place(middle) - pivot, wrist)
             frame = _Frame(origin, origin + down)
-            room, end = tall * self.length ** 0.8, _FOREARM_LENGTH
+            room, end = tall * self.length**0.8, _FOREARM_LENGTH
             plate, waist = plate * self.breadth, waist * self.breadth
             shaft = _shaft_outline(room, end, plate, waist, waist, 0.02, flare=0.42, round_plate=0.018)
             size = size_of(name, self.ages[name], self.sex)
@@ -426,9 +431,7 @@ def _shaft_outline(
     end = np.clip((t - (1 - corner)) / corner, 0, 1)
     width = width * np.sqrt(1 - 0.82 * end**2.6)
     along = start + (stop - start) * t
-    return np.concatenate(
-        [np.stack([along, width / 2], axis=1), np.stack([along, -width / 2], axis=1)[::-1]]
-    )
+    return np.concatenate([np.stack([along, width / 2], axis=1), np.stack([along, -width / 2], axis=1)[::-1]])
 
 
 def _epiphysis_outline(

@@ -7,6 +7,7 @@ leaves a cell that a spreadsheet would run as a formula.
 
 import io
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -89,10 +90,13 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
         raise BoneAgeError(f"{path}: empty; its first line must name {', '.join(columns)}")
     separator = max(",;\t", key=header.count)
     try:
-        table = pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
-        )
-    except (pd.errors.ParserError, ValueError) as error:
+        with warnings.catch_warnings():
+            # Rows longer than the header would lose their last cells with no more than a warning.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = " ".join(str(error).split())
         raise BoneAgeError(f"{path}: not a table ({reason}); open it and mend that line") from None
     table.columns = [str(name).strip() for name in table.columns]

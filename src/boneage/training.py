@@ -167,7 +167,7 @@ def _train(network: str, epochs: int, labels: Labels, store: Store, settings: Se
     _fit(model, state, run, store, years, rows_of_split, settings)
 
     predictions = _predict(model, store, table, rows, settings.batch_size)
-    record = _record(model, state, table, predictions, settings, labels.kind)
+    record = _record(model, state, table, predictions, settings, labels)
     write_table(run / "history.csv", pd.DataFrame(state["history"]))
     write_table(run / "predictions.csv", predictions)
     _save_model(model, run / "model.keras")
@@ -346,7 +346,7 @@ def _record(
     table: pd.DataFrame,
     predictions: pd.DataFrame,
     settings: Settings,
-    label_kind: str,
+    labels: Labels,
 ) -> dict:
     identity, history = state["identity"], pd.DataFrame(state["history"])
     # The first epoch also compiles; where there are others, they tell the speed.
@@ -357,15 +357,15 @@ def _record(
         name: value
         for name, value in dataclasses.asdict(settings).items()
         # Where the files lie is nobody else's business, and the same run elsewhere is the same run.
-        if name not in ("data", "work", "epochs", "backend")
+        if name not in ("source", "data", "work", "epochs", "backend")
     }
     return {
         "format": RECORD_FORMAT,
         "network": identity["network"],
         "title": find(identity["network"]).title,
         "epochs": identity["epochs"],
-        "source": settings.source,
-        "label_kind": label_kind,
+        "source": labels.source,
+        "label_kind": labels.kind,
         "size": identity["size"],
         "weights": "from scratch",
         "fingerprint": identity["fingerprint"],
@@ -387,3 +387,32 @@ def _record(
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def estimate_store(run: Path | str, store: Store, labels: Labels) -> pd.DataFrame:
+    """The estimates of a finished run for photos that it was not trained on.
+
+    Args:
+        run: The run folder.
+        store: Photos at the run's size.
+        labels: Their labels; only the ids and splits are used.
+
+    Returns:
+        ``tables.PREDICTION_COLUMNS``; estimates in years.
+
+    Raises:
+        BoneAgeError: The run has no readable model, or the photos are of another size.
+    """
+    path = Path(run) / "model.keras"
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BoneAgeError(f"{path}: not a readable model ({reason}); train that run again") from None
+    if model.input_shape[1] != store.size:
+        raise BoneAgeError(
+            f"{store.path}: photos of {store.size} px, but {Path(run).name} was trained on "
+            f"{model.input_shape[1]} px; run `python -m boneage store --size {model.input_shape[1]}`"
+        )
+    table, rows, _ = rows_of(store, labels.table)
+    return _predict(model, store, table, rows, batch_size=16)

@@ -1,0 +1,37 @@
+# Each target sets up .venv by itself and is quick the second time.
+#   make demo    radiographs -> photos -> labels -> a trained network -> report.html, on drawn hands
+#   make test    every test (make test ARGS="-m 'not slow'" for the quick ones)
+#   make bench   speed as ratios, measured side by side (real photos where BONEAGE_REAL_DATA names them)
+#   make lint    ruff over code and notebooks
+
+.PHONY: demo test bench lint
+.DEFAULT_GOAL := demo
+
+# The first Python on this machine that the pinned packages have builds for.
+PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
+	$$one -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& { command -v $$one; break; }; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.11, 3.12 or 3.13 is needed (found: $$(python3 --version 2>&1)); install one of them and run make again."; exit 1; }
+	@test -x $(RUN) && $(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) \
+		|| { echo "Python's venv module is missing; on Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
+	@echo "Installing the packages into $(VENV) (about 2 minutes, once) ..."
+	@$(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.ready
+	@$(RUN) -m boneage run --preset demo --source phantom --work work/demo
+
+test: $(VENV)/.ready
+	@$(RUN) -m pytest $(ARGS)
+
+bench: $(VENV)/.ready
+	@$(RUN) benchmarks/bench.py $(ARGS)
+
+lint: $(VENV)/.ready
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .

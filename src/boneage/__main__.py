@@ -1,0 +1,258 @@
+"""The command line: a thin verb for every stage.
+
+Each verb says what it wrote and exits 0; what a person can put right ends it with 2 and one line on
+standard error that says what to do.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from boneage import pipeline, report
+from boneage.dataset import open_store
+from boneage.errors import BoneAgeError
+from boneage.files import write_error
+from boneage.labels import Labels, read_labels
+from boneage.networks import buildable, find
+from boneage.settings import BACKENDS, LABEL_KINDS, PADS, PRESETS, SOURCES, Settings
+from boneage.tables import SKIPPED_COLUMNS, SPLITS, read_table
+
+# The work folder keeps the settings of its last verb, so that the next verb needs no repeating of them.
+SETTINGS_FILE = "settings.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb.
+
+    Args:
+        arguments: The words after ``python -m boneage``; those of the process by default.
+
+    Returns:
+        The exit status: 0, 2 for what a person can put right, 130 when stopped by hand.
+    """
+    try:
+        given = _parser().parse_args(arguments)
+        given.verb(given)
+    except BoneAgeError as error:
+        print(f"boneage: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"boneage: {write_error(error.filename or 'disk', error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("boneage: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise BoneAgeError(f"{message}; see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m boneage", description="Bone age from hand radiographs, stage by stage.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
+
+    run = _verb(verbs, "run", _run, "the notebooks in order, executed copies and report.html")
+    run.add_argument("--preset", choices=PRESETS, default="demo", help="a set of settings to start from")
+    _source_options(run)
+    run.add_argument("--photo-size", type=int, help="side of the square photos in pixels")
+    _pad_option(run)
+    _label_options(run)
+    _training_options(run)
+
+    _source_options(_verb(verbs, "fetch", _fetch, "draw, unpack or download the source's radiographs"))
+    _source_options(_verb(verbs, "cases", _cases, "read the source into cases.csv"))
+
+    photos = _verb(verbs, "preprocess", _preprocess, "make every photo square: photos/, preprocess.csv")
+    photos.add_argument("--size", dest="photo_size", type=int, help="side of the square photos in pixels")
+    _pad_option(photos)
+
+    _label_options(_verb(verbs, "labels", _labels, "draw the split and write labels.csv"))
+
+    store = _verb(verbs, "store", _store, "pack the labelled photos into store-<size>.npy")
+    store.add_argument("--size", dest="train_size", type=int, help="side of the packed photos in pixels")
+    _label_file_option(store)
+    store.add_argument("--photos", type=Path, help="folder of photos (default: the work folder's)")
+
+    train = _verb(verbs, "train", _train, "train networks, or go on where they stopped: runs/")
+    train.add_argument("--arch", nargs="+", default=["all"], metavar="NETWORK", help="networks, or all")
+    _training_options(train)
+    _label_file_option(train)
+    photos_or_store = train.add_mutually_exclusive_group()
+    photos_or_store.add_argument("--photos", type=Path, help="folder of photos (default: the work folder's)")
+    photos_or_store.add_argument("--store", type=Path, help="a packed store file in place of photos")
+
+    compare = _verb(verbs, "compare", _compare, "compare the finished runs: report.html, comparison/")
+    compare.add_argument("--epochs", type=int, nargs="+", help="the epoch counts to show tables of")
+    compare.add_argument("--outside", type=Path, help="work folder of another source to test the runs on")
+    compare.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
+    return parser
+
+
+def _verb(verbs, name: str, function, description: str) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=description, description=description)
+    parser.set_defaults(verb=function)
+    parser.add_argument("--work", help="folder for everything that is made (default: work)")
+    parser.add_argument("--seed", type=int, help="drives every random choice")
+    return parser
+
+
+def _source_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", choices=SOURCES, help="where the radiographs come from")
+    parser.add_argument("--data", help="folder or zip with them (default: drawn or fetched)")
+    parser.add_argument("--phantoms-per-group", type=int, help="phantoms for each year, sex and race")
+
+
+def _pad_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pad", choices=PADS, help="shade of the bars that make a photo square")
+
+
+def _label_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--label", choices=LABEL_KINDS, help="which age is the label")
+    parser.add_argument("--validation-share", type=float, help="share of the cases for validation")
+    parser.add_argument("--test-share", type=float, help="share of the cases for testing")
+
+
+def _label_file_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--labels", type=Path, help="label CSV (default: the work folder's)")
+
+
+def _training_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epochs", type=int, nargs="+", help="each number is a run of its own")
+    parser.add_argument("--size", dest="train_size", type=int, help="side of the networks' photos in pixels")
+    parser.add_argument("--batch-size", type=int, help="photos a step")
+    parser.add_argument("--learning-rate", type=float, help="the highest learning rate")
+    parser.add_argument("--weight-decay", type=float, help="AdamW's weight decay")
+    parser.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
+
+
+def _overrides(given: argparse.Namespace) -> dict[str, object]:
+    names = {field.name for field in dataclasses.fields(Settings)}
+    return {name: value for name, value in vars(given).items() if name in names and value is not None}
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    """The work folder's settings, with what the command line says in their place, kept for the next verb."""
+    overrides = _overrides(given)
+    if "data" in overrides:
+        overrides["data"] = str(Path(overrides["data"]).resolve())
+    path = Path(overrides.get("work", Settings.work)) / SETTINGS_FILE
+    settings = Settings.load(path) if path.is_file() else Settings()
+    settings = settings.replace(**{"work": str(path.parent), **overrides})
+    settings.save(path)
+    return settings
+
+
+def _run(given: argparse.Namespace) -> None:
+    from boneage.notebooks import run_notebooks
+
+    settings = Settings.preset(given.preset, **_overrides(given))
+    run_notebooks(settings, given.preset)
+    print(pipeline.work_folder(settings).report)
+
+
+def _fetch(given: argparse.Namespace) -> None:
+    print(f"radiographs: {pipeline.get_data(_settings(given))}")
+
+
+def _cases(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    cases = pipeline.make_cases(settings)
+    work = pipeline.work_folder(settings)
+    _wrote(work.cases, f"{len(cases)} cases")
+    _wrote_skipped(work, "cases")
+
+
+def _preprocess(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    came_in = pipeline.make_photos(settings)
+    work = pipeline.work_folder(settings)
+    _wrote(work.photos, f"{(came_in['status'] == 'ok').sum()} photos of {settings.photo_size} px")
+    _wrote(work.preprocess, f"{len(came_in)} cases")
+    _wrote(work.contact_sheet, "a sample of the photos")
+    _wrote_skipped(work, "preprocess")
+
+
+def _labels(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    labels = pipeline.make_labels(settings)
+    work = pipeline.work_folder(settings)
+    counts = labels.table["Split"].value_counts()
+    _wrote(work.labels, f"{', '.join(f'{counts.get(split, 0)} {split}' for split in SPLITS)}; {labels.kind}")
+    _wrote_skipped(work, "labels")
+
+
+def _store(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    store = pipeline.make_store(settings, _given_labels(given), given.photos)
+    _wrote(store.path, f"{len(store.photos)} photos of {store.size} px")
+    _wrote_skipped(pipeline.work_folder(settings), "store")
+
+
+def _train(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    networks = buildable() if given.arch == ["all"] else [find(key).key for key in given.arch]
+    labels = _given_labels(given)
+    store = open_store(given.store) if given.store else pipeline.make_store(settings, labels, given.photos)
+    if given.store and given.train_size not in (None, store.size):
+        raise BoneAgeError(
+            f"{given.store}: photos of {store.size} px, not {given.train_size}; leave --size out"
+        )
+    rows, failures = [], []
+    for network in networks:
+        for epochs in settings.epochs:
+            try:
+                run = pipeline.train_network(settings, network, epochs, labels, store)
+            except BoneAgeError as error:
+                failures.append(str(error))
+                print(f"boneage: {error}", file=sys.stderr)
+                continue
+            _wrote(run.folder / "record.json", run.record["title"])
+            rows.append(_result_row(run.record))
+    if rows:
+        print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+    if failures:
+        raise BoneAgeError(
+            f"{len(failures)} of {len(failures) + len(rows)} runs failed; the first: {failures[0]}"
+        )
+
+
+def _result_row(record: dict) -> dict[str, object]:
+    row = {"Network": record["title"], "Epochs": record["epochs"]}
+    for split in SPLITS:
+        row[f"{split} MAE (years)"] = record["metrics"].get(split, {}).get("mae", float("nan"))
+    return row
+
+
+def _compare(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    comparison = pipeline.compare(settings, given.outside)
+    for item, reason in comparison.left_out.itertuples(index=False):
+        print(f"left out: {item}: {reason}")
+    for epochs, table in comparison.tables.items():
+        print(f"\n## {epochs} Epoch\n\n{report.markdown_table(table)}")
+    _wrote(pipeline.work_folder(settings).report, f"{len(comparison.runs)} runs compared")
+
+
+def _given_labels(given: argparse.Namespace) -> Labels | None:
+    return read_labels(given.labels) if given.labels else None
+
+
+def _wrote(path: Path, what: str) -> None:
+    print(f"wrote {path}: {what}")
+
+
+def _wrote_skipped(work: pipeline.WorkFolder, stage: str) -> None:
+    skipped = read_table(work.skipped(stage), SKIPPED_COLUMNS)
+    if len(skipped):
+        _wrote(work.skipped(stage), f"{len(skipped)} left out, each with its reason")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

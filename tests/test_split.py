@@ -1,0 +1,83 @@
+"""The split is by case, stratified, exact, and the same for the same seed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from boneage.errors import BoneAgeError
+from boneage.split import draw_split, untouched_plan
+from boneage.tables import PLAN_COLUMNS
+
+SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
+
+
+def strata_of(years, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "year": years,
+            "sex": rng.choice(["F", "M"], len(years)),
+            "race": rng.choice(list("abcd"), len(years)),
+        },
+        index=[f"{number:04d}" for number in range(len(years))],
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 18), min_size=20, max_size=400), st.integers(0, 2**32 - 1))
+def test_shares_hold_in_the_whole_and_in_every_year(years, seed):
+    strata = strata_of(years)
+    split = draw_split(strata, SHARES["validation"], SHARES["test"], seed)
+    assert list(split.index) == list(strata.index)
+    for name, share in SHARES.items():
+        chosen = split == name
+        assert abs(chosen.sum() - share * len(split)) <= 1
+        for _, of_year in chosen.groupby(strata["year"]):
+            assert abs(of_year.sum() - share * len(of_year)) < 2
+
+
+def test_the_same_seed_gives_the_same_split_whatever_the_order_of_the_cases():
+    strata = strata_of(list(range(19)) * 10)
+    split = draw_split(strata, 0.15, 0.15, 7)
+    shuffled = draw_split(strata.sample(frac=1, random_state=1), 0.15, 0.15, 7)
+    assert split.equals(shuffled.reindex(split.index))
+    assert not split.equals(draw_split(strata, 0.15, 0.15, 8))
+
+
+def test_each_sex_and_race_reaches_every_split():
+    # The published notebooks of this method validated on one race by accident.
+    strata = strata_of(list(range(19)) * 16)
+    split = draw_split(strata, 0.15, 0.15, 7)
+    table = pd.crosstab([strata["sex"], strata["race"]], split)
+    assert (table > 0).all(axis=None)
+
+
+def test_a_share_of_nothing_gives_nothing():
+    split = draw_split(strata_of([5] * 10), 0.2, 0.0, 1)
+    assert split.value_counts().to_dict() == {"train": 8, "validation": 2}
+
+
+@pytest.mark.parametrize(
+    ("count", "validation", "test", "words"),
+    [(2, 0.15, 0.15, "too few"), (10, 0.6, 0.4, "nothing to train"), (10, -0.1, 0.1, "nothing to train")],
+)
+def test_impossible_shares_are_refused(count, validation, test, words):
+    with pytest.raises(BoneAgeError, match=words):
+        draw_split(strata_of([5] * count), validation, test, 1)
+
+
+def test_a_case_that_stands_twice_is_refused():
+    strata = strata_of([5] * 10)
+    strata.index = ["0001"] * 10
+    with pytest.raises(BoneAgeError, match="0001"):
+        draw_split(strata, 0.15, 0.15, 1)
+
+
+def test_the_untouched_plan_has_every_case_once():
+    split = draw_split(strata_of([5] * 20), 0.15, 0.15, 1)
+    plan = untouched_plan(split)
+    assert tuple(plan.columns) == PLAN_COLUMNS
+    assert plan["photo_id"].tolist() == plan["case_id"].tolist() == split.index.tolist()
+    assert set(plan["operators"]) == {"[]"}
