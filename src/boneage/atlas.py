@@ -116,12 +116,21 @@ def read_atlas(
             f"{listing.folder}: no photo of the atlas found; below it must lie a tree like {TREE} "
             "(race and sex, the same with the year of age, a 4-digit photo number)"
         )
-    table = Path(readings) if readings is not None else _find_readings(listing)
+    table = Path(readings) if readings is not None else _readings_of(listing)
     if table is None:
         listing.skip(listing.folder, "no readings table found; bone age is empty, the year of age stands in")
     else:
         _join_readings(photos, table, listing)
     return case_table(photos.values()), skipped_table(listing.skipped)
+
+
+def find_readings(folder: Path | str) -> Path | None:
+    """The readings table that :func:`read_atlas` would use: below the folder, else beside it, else None.
+
+    Raises:
+        BoneAgeError: No such folder.
+    """
+    return next(iter(_readings_tables(list_files(folder))), None)
 
 
 def doubted(cases: pd.DataFrame) -> pd.DataFrame:
@@ -185,9 +194,14 @@ def _case(number: str, photo: Path, group: str, source: str) -> dict[str, object
     }
 
 
-def _find_readings(listing: Listing) -> Path | None:
+def _readings_tables(listing: Listing) -> list[Path]:
     beside = sorted(path for path in listing.folder.parent.glob("*.csv") if path.is_file())
-    tables = [path for path in [*listing.csv_files(), *beside] if _kind_of(header_of(path))]
+    return [path for path in [*listing.csv_files(), *beside] if _kind_of(header_of(path))]
+
+
+def _readings_of(listing: Listing) -> Path | None:
+    """The readings table to use; those that are not used are noted in the listing."""
+    tables = _readings_tables(listing)
     for other in tables[1:]:
         used = shown(tables[0], listing.folder)
         listing.skip(other, f"another readings table, not used; {used} is (name the one you want)")

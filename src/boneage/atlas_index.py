@@ -4,8 +4,9 @@ The index is a form that asks for race, sex and year of age, and answers with a 
 whose first cell holds the link to the photo.
 """
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
@@ -26,8 +27,8 @@ READINGS_COLUMNS = ("photo number", "reading 1", "reading 2")
 LARGEST_PHOTO_BYTES = 32 * 2**20
 LARGEST_PAGE_BYTES = 8 * 2**20
 
-# Without an answer to so many requests in a row the host is taken to be down.
-_MOST_UNREACHABLE = 3
+# After so many requests in a row without an answer the host is taken to be down.
+_MOST_FAILURES = 3
 
 
 @dataclass
@@ -97,15 +98,15 @@ def fetch_atlas(
     web = web or Web(pause=1.0)
     skipped: list[tuple[str, str]] = []
     photos = _listed(check_url(index_url), sorted(set(years)), web, skipped)
-    if not photos and not skipped:
+    if not photos:
         raise BoneAgeError(f"{index_url}: lists no photo; check the address of the atlas's index")
     _write_readings(folder / "readings.csv", photos, skipped)
-    patience = _Patience(index_url)
+    patience = _Patience(index_url, skipped, (Unreachable,))
     for photo in tqdm(photos, desc="Fetching the atlas", unit="photo"):
         path = photo.path(folder)
         if path.is_file() and _is_photo(path.read_bytes()):
             continue
-        with patience.on(f"{photo.group}/{photo.number}", skipped):
+        with patience.on(f"{photo.group}/{photo.number}"):
             write_bytes(path, _fetched(photo, web))
     return skipped_table(skipped)
 
@@ -136,30 +137,24 @@ def _is_photo(body: bytes) -> bool:
 
 
 class _Patience:
-    """Turns a failed request into a skipped row, until so many fail in a row that the host must be down."""
+    """Turns failed requests into skipped rows, until so many fail in a row that going on is of no use."""
 
-    def __init__(self, host: str) -> None:
-        self.host, self.failures, self.row = host, 0, ("", [])
+    def __init__(self, host: str, skipped: list[tuple[str, str]], hopeless: tuple[type[BoneAgeError], ...]):
+        self.host, self.skipped, self.hopeless = host, skipped, hopeless
+        self.failures = 0
 
-    def on(self, item: str, skipped: list[tuple[str, str]]) -> "_Patience":
-        self.row = (item, skipped)
-        return self
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Refused | Unreachable):
-            self.failures = 0 if error is None else self.failures
-            return False
-        self.failures = self.failures + 1 if isinstance(error, Unreachable) else 0
-        if self.failures >= _MOST_UNREACHABLE:
-            raise BoneAgeError(
-                f"{self.host}: does not answer any more ({error}); what was fetched is kept, run the same later"
-            ) from None
-        item, skipped = self.row
-        skipped.append((item, str(error)))
-        return True
+    @contextlib.contextmanager
+    def on(self, item: str) -> Iterator[None]:
+        try:
+            yield
+            self.failures = 0
+        except (Refused, Unreachable) as error:
+            self.failures = self.failures + 1 if isinstance(error, self.hopeless) else 0
+            if self.failures >= _MOST_FAILURES:
+                raise BoneAgeError(
+                    f"{self.host}: gives no more answers ({error}); what was fetched is kept, run it later"
+                ) from None
+            self.skipped.append((item, str(error)))
 
 
 def _listed(index_url: str, years: list[int], web: Web, skipped: list[tuple[str, str]]) -> list[_Photo]:
@@ -167,12 +162,13 @@ def _listed(index_url: str, years: list[int], web: Web, skipped: list[tuple[str,
     form = _form_of(index_url, web)
     groups = [(race, sex, year) for race in RACE_OF_CODE for sex in SEXES for year in years]
     photos: dict[tuple[str, str], _Photo] = {}
-    patience = _Patience(index_url)
+    patience = _Patience(index_url, skipped, (Refused, Unreachable))
     for race, sex, year in tqdm(groups, desc="Reading the atlas's index", unit="group"):
-        with patience.on(f"{race}{sex}{year:02d}", skipped):
+        with patience.on(f"{race}{sex}{year:02d}"):
             fields = form.hidden | _answers(form, race, sex, year)
-            page = web.fetch(form.action or index_url, LARGEST_PAGE_BYTES, fields, form.method)
-            for photo in _photos_of(_parsed(page), index_url, skipped):
+            page_url = form.action or index_url
+            page = web.fetch(page_url, LARGEST_PAGE_BYTES, fields, form.method)
+            for photo in _photos_of(_parsed(page), page_url, skipped):
                 if photos.setdefault((photo.group, photo.number), photo) is not photo:
                     skipped.append((f"{photo.group}/{photo.number}", "listed twice; fetched once"))
     return list(photos.values())
@@ -214,7 +210,7 @@ def _answers(form: _Form, race: str, sex: str, year: int) -> dict[str, str]:
     }
 
 
-def _photos_of(page: "_Page", index_url: str, skipped: list[tuple[str, str]]) -> list[_Photo]:
+def _photos_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> list[_Photo]:
     """The photos of one answer; a row whose link is not one to a photo of this host is skipped."""
     photos = []
     columns: tuple[int, int] | None = None
@@ -224,19 +220,20 @@ def _photos_of(page: "_Page", index_url: str, skipped: list[tuple[str, str]]) ->
         if not row.links:
             columns = _reading_columns(row.cells) or columns
             continue
-        url = urljoin(index_url, row.links[0])
-        path = PurePosixPath(unquote(urlsplit(url).path))
-        place = place_of(path)
-        if urlsplit(url).netloc != urlsplit(index_url).netloc:
+        urls = [urljoin(page_url, link) for link in row.links]
+        places = [place_of(PurePosixPath(unquote(urlsplit(url).path))) for url in urls]
+        url, place = min(zip(urls, places, strict=True), key=lambda pair: isinstance(pair[1], str))
+        if urlsplit(url).netloc != urlsplit(page_url).netloc:
             skipped.append((url, "a link to another host; not followed"))
         elif isinstance(place, str):
             skipped.append((url, place))
         else:
             group, filed = place
             number = WRONG_LINKS.get(place, filed)
-            right = urljoin(url, number + path.suffix)
+            suffix = PurePosixPath(urlsplit(url).path).suffix
             readings = (row.cells[columns[0]], row.cells[columns[1]]) if columns else None
-            photos.append(_Photo(right, group, number, filed, path.suffix.lower(), readings))
+            right = urljoin(url, number + suffix)
+            photos.append(_Photo(right, group, number, filed, suffix.lower(), readings))
     return photos
 
 

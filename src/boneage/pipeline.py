@@ -15,7 +15,7 @@ from boneage.errors import BoneAgeError
 from boneage.files import make_folder
 from boneage.labels import Labels, build_labels, read_labels, write_labels
 from boneage.settings import Settings
-from boneage.tables import read_cases, read_table, write_table
+from boneage.tables import read_cases, read_table, skipped_table, write_table
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class WorkFolder:
     """Where everything lies below the work folder."""
 
     root: Path
+
+    @property
+    def settings(self) -> Path:
+        """The settings of the last notebook or verb, so that the next verb needs no repeating of them."""
+        return self.root / "settings.json"
 
     @property
     def data(self) -> Path:
@@ -223,22 +228,42 @@ def compare(settings: Settings, outside: Path | None = None) -> report.Compariso
         outside: The work folder of another source, for a test on its photos; needs its labels and store.
 
     Raises:
-        BoneAgeError: No labels, or runs that cannot stand in one table.
+        BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
     """
     work = work_folder(settings)
     labels = read_labels(work.labels)
     runs, left_out = evaluation.read_runs(work.runs)
-    elsewhere = {}
+    outside_test = None
     if outside is not None:
-        from boneage import runtime
-
-        runtime.choose_backend(settings.backend)
-        from boneage import training
-
-        others = read_labels(WorkFolder(outside).labels)
-        for run in runs:
-            store = open_store(WorkFolder(outside).store(run.record["size"]))
-            elsewhere[run.folder.name] = training.estimate_store(run.folder, store, others)
-    comparison = report.compare_runs(runs, labels, settings.epochs, left_out, elsewhere)
+        outside_test, untested = _test_outside(settings, runs, labels, WorkFolder(outside))
+        left_out = pd.concat([left_out, untested], ignore_index=True)
+    comparison = report.compare_runs(runs, labels, settings.epochs, left_out, outside_test)
     report.write_report(comparison, work.report)
     return comparison
+
+
+def _test_outside(
+    settings: Settings, runs: list[evaluation.Run], labels: Labels, other: WorkFolder
+) -> tuple[report.Outside, pd.DataFrame]:
+    """Estimates another source's photos with every run; also what could not be, and why."""
+    others = read_labels(other.labels)
+    if others.source == labels.source:
+        raise BoneAgeError(
+            f"{other.labels}: also of the source {others.source}, so it is no test from outside; name the "
+            "work folder of another source"
+        )
+    from boneage import runtime
+
+    runtime.choose_backend(settings.backend)
+    from boneage import training
+
+    joined, reasons = {}, []
+    for run in runs:
+        name = run.folder.name
+        try:
+            store = open_store(other.store(run.record["size"]))
+            estimates = training.estimate_store(run.folder, store, others)
+            joined[name] = evaluation.join_truth(others.table, estimates)
+        except BoneAgeError as error:
+            reasons.append((f"{name} on {others.source}", str(error)))
+    return report.Outside(others.source, others.kind, joined), skipped_table(reasons)

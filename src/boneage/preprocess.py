@@ -84,10 +84,9 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH_OFFSET = 24
 _JPEG_START_OF_SCAN = 0xDA
 _JPEG_END = b"\xff\xd9"
-# What may follow 0xFF after the first scan has begun: a stuffed zero, fill, restarts, and what stands
-# between the scans of a progressive file (DHT, SOS, DQT, DNL, DRI, COM).
-_JPEG_SCAN_MARKERS = np.zeros(256, bool)
-_JPEG_SCAN_MARKERS[[0x00, *range(0xD0, 0xD8), 0xC4, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, 0xFF]] = True
+# 0xFF followed by what cannot stand after the first scan has begun. A stuffed zero can, and fill, restarts,
+# and what comes between the scans of a progressive file (DHT, SOS, DQT, DNL, DRI, COM).
+_JPEG_STRAY_MARKER = re.compile(rb"\xff[^\x00\xc4\xd0-\xd7\xda-\xdd\xfe\xff]")
 
 
 @dataclass(frozen=True)
@@ -222,9 +221,7 @@ def _jpeg_fault(data: bytes) -> str:
     end = data.find(_JPEG_END, position)
     if end < 0:
         return "cut short (the end of the JPEG is missing)"
-    coded = np.frombuffer(data, np.uint8, end - position, position)
-    after_ff = coded[1:][coded[:-1] == 0xFF]
-    return "" if _JPEG_SCAN_MARKERS[after_ff].all() else "damaged inside its picture"
+    return "damaged inside its picture" if _JPEG_STRAY_MARKER.search(data, position, end) else ""
 
 
 def _png_fault(data: bytes) -> str:
@@ -355,9 +352,9 @@ def _bar_shade(photo: np.ndarray, pad: str) -> int:
     if pad != "background":
         return {"black": 0, "white": 255}[pad]
     depth = max(1, min(photo.shape) // 16)
-    frame = (photo[:depth], photo[-depth:], photo[depth:-depth, :depth], photo[depth:-depth, -depth:])
-    pixels = np.concatenate([side.ravel() for side in frame])
-    return int(np.searchsorted(np.cumsum(np.bincount(pixels)), pixels.size / 2))
+    frame = (photo[:depth], photo[-depth:], photo[:, :depth], photo[:, -depth:])
+    counts = np.sum([cv2.calcHist([side], [0], None, [256], [0, 256]) for side in frame], axis=0)
+    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ REPORTED_PACKAGES = (
     "ipywidgets",
 )
 
+# What the user asked for: read before choose_backend settles the variable for this process.
+BACKEND_OF_USER = os.environ.get("KERAS_BACKEND", "")
+
 GPU_ADVICE = "no GPU: on Colab choose Runtime > Change runtime type > T4 GPU, then Runtime > Run all"
 
 

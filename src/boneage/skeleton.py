@@ -7,6 +7,7 @@ made by eye after radiographs; when each centre appears, fills out and fuses com
 """
 
 import functools
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ _CAPITATE = np.array([327.0, 1030.0])
 _BREADTH_POWER = 0.65
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bone:
     """A solid to be drawn: the union of closed outlines, each (n, 2) in hand units.
 
@@ -30,7 +31,7 @@ class Bone:
         outlines: The outlines; a half-fused bone comes as two solids with weights that add up to 1.
         radius: Half the depth of the solid.
         cortex: Thickness of the dense shell in the middle of the shaft, and at its ends.
-        fill: Share of bone in the spongy inside, 0 to 1.
+        fill: Share of bone in the spongy inside, 0 to 1, in the middle of the shaft and at its ends.
         axis: The two ends of a long bone, (2, 2); None for a round one.
         weight: How much of it shows, 0 to 1.
     """
@@ -38,12 +39,12 @@ class Bone:
     outlines: tuple[np.ndarray, ...]
     radius: float
     cortex: tuple[float, float]
-    fill: float
+    fill: tuple[float, float]
     axis: np.ndarray | None
     weight: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Skeleton:
     """Everything of one hand that casts a shadow, in hand units.
 
@@ -54,7 +55,8 @@ class Skeleton:
         digits: Soft tissue of each finger, thumb first: rows of x, y, radius.
         palm: Soft tissue of the palm: more such chains, and ``hull`` fills the room between them.
         hull: Corners of the palm between the metacarpals, (n, 2).
-        forearm: Soft tissue of the forearm, rows of x, y, radius.
+        thenar: The muscle between thumb and index finger, rows of x, y, radius.
+        forearm: Soft tissue of wrist and forearm, rows of x, y, radius.
         breadth: Scale of all breadths; 1 for a hand of 153 mm.
     """
 
@@ -64,6 +66,7 @@ class Skeleton:
     digits: tuple[np.ndarray, ...]
     palm: tuple[np.ndarray, ...]
     hull: np.ndarray
+    thenar: np.ndarray
     forearm: np.ndarray
     breadth: float
 
@@ -128,7 +131,7 @@ _ROOMS = {
 
 # Breadth of the soft tissue: radius at knuckle, mid and tip of the middle finger; scale of each digit.
 _DIGIT_RADII = (58.0, 51.0, 42.0)
-_DIGIT_SCALES = (1.06, 0.94, 1.0, 0.95, 0.82)
+_DIGIT_SCALES = (1.06, 0.94, 1.0, 0.95, 0.88)
 
 # Adult outlines of the carpals, at the size they have at ten years; projected as seen from the back.
 _CARPALS: dict[str, tuple[tuple[float, float], ...]] = {
@@ -208,18 +211,19 @@ def build_skeleton(
     ages = dict(zip(CENTRES, bone_age + scatter, strict=True))
     builder = _Builder(sex, length, breadth, ages, rng)
     digits = []
-    metacarpals = []
+    metacarpals, proximal = [], []
     for digit, ray in enumerate(_RAYS):
         joints = builder.ray_joints(ray, digit, pose)
         for segment, (start, stop) in zip(ray, joints, strict=True):
             builder.add_long_bone(segment, start, stop)
         digits.append(_digit_tissue(joints, digit, breadth))
         metacarpals.append(joints[0])
+        proximal.append(joints[1])
     builder.add_sesamoid(metacarpals[0])
     for name in _CARPALS:
         builder.add_carpal(name)
     forearm = builder.add_forearm(pose.wrist)
-    palm, hull = _palm_tissue(metacarpals, breadth)
+    palm, hull = _palm_tissue(metacarpals, proximal, breadth)
     return Skeleton(
         bones=tuple(builder.bones),
         centres=builder.centres,
@@ -227,6 +231,7 @@ def build_skeleton(
         digits=tuple(digits),
         palm=palm,
         hull=hull,
+        thenar=_thenar_tissue(metacarpals, breadth),
         forearm=forearm,
         breadth=breadth,
     )
@@ -254,7 +259,7 @@ class _Builder:
             knuckle = base + _turned(knuckle - base, pose.abduction)
         joints = [np.stack([base, knuckle])]
         angle = pose.spread[digit] + (pose.abduction if digit == 0 else 0.0)
-        for number, (before, segment) in enumerate(zip(ray, ray[1:], strict=False)):
+        for number, (before, segment) in enumerate(itertools.pairwise(ray)):
             if number:
                 angle += pose.bend[digit][number - 1]
             gap = (np.subtract(segment.start, before.stop)) * self.length
@@ -276,11 +281,12 @@ class _Builder:
         share, height = _ROOMS[row] if not name.startswith("metacarpal 1") else (0.15, 0.72)
         young = max(0.0, 1.0 - self.length)
         room = span * share * (1.0 + 0.5 * young)
-        end = span * (0.965 - 0.07 * young)
+        end = span * (0.98 - 0.08 * young)
         width = self.breadth * self.rng.normal(1.0, 0.02)
-        plate, waist, far = (w * width for w in (segment.plate, segment.waist, segment.far))
+        plate, waist, far = segment.plate * width, 0.93 * segment.waist * width, 1.06 * segment.far * width
         corner = {"distal": 0.22, "metacarpal": 0.07}.get(row, 0.10)
-        shaft = _shaft_outline(room, end, plate * 0.97, waist, far, corner)
+        flare = 0.62 if distal else 0.58
+        shaft = _shaft_outline(room, end, plate * 0.97, waist, far, corner, flare)
         frame = _Frame(origin, target)
         cap = _epiphysis_outline(
             size_of(name, self.ages[name], self.sex),
@@ -290,8 +296,8 @@ class _Builder:
             height=room * height,
             dome=distal,
         )
-        radius = waist * 0.5
-        style = {"radius": radius, "cortex": (radius * 0.36, radius * 0.09), "fill": 0.36}
+        radius = waist * (0.42 if name == "metacarpal 1" else 0.5)
+        style = {"radius": radius, "cortex": (radius * 0.46, radius * 0.10), "fill": (0.18, 0.42)}
         self.add_with_epiphysis(name, frame, shaft, cap, room, end, style)
 
     def add_with_epiphysis(
@@ -314,7 +320,7 @@ class _Builder:
         fused = self.fusion[name]
         epiphysis = frame.points(cap)
         if fused < 1.0:
-            round_style = {**style, "cortex": (style["cortex"][1] * 1.2,) * 2, "fill": 0.5}
+            round_style = {**style, "cortex": (style["cortex"][1] * 1.2,) * 2, "fill": (0.45, 0.45)}
             self.bones.append(Bone((solid,), axis=axis, weight=1.0 - fused, **style))
             self.bones.append(Bone((epiphysis,), axis=None, weight=1.0 - fused, **round_style))
         if fused > 0.0:
@@ -332,16 +338,16 @@ class _Builder:
         # A young nucleus is round; its facets come with its neighbours.
         oval = around / distance * (0.6 * distance + 0.4 * distance.mean())
         shape = grown * around + (1.0 - grown) * oval
-        scale = 1.17 * grown * np.sqrt(self.breadth * self.length)
+        scale = 1.10 * grown * np.array([self.breadth, self.length])
         position = self.place(middle) + self.rng.normal(0.0, 3.0, 2) * self.breadth
-        radius = 0.42 * scale * float(distance.mean())
+        radius = 0.34 * grown * self.breadth * float(distance.mean())
         self.note_centre(name, position)
         self.bones.append(
             Bone(
                 (position + shape * scale,),
                 radius=max(radius, 1.0),
-                cortex=(4.5 * self.breadth * grown,) * 2,
-                fill=0.62,
+                cortex=(3.6 * self.breadth * grown,) * 2,
+                fill=(0.55, 0.55),
                 axis=None,
             )
         )
@@ -359,7 +365,7 @@ class _Builder:
         outline = frame.points((middle + (oval - middle) * grown) * self.breadth)
         self.note_centre(name, outline.mean(axis=0))
         self.bones.append(
-            Bone((outline,), 9.0 * self.breadth * grown, (2.5 * self.breadth,) * 2, 0.7, axis=None)
+            Bone((outline,), 9.0 * self.breadth * grown, (2.5 * self.breadth,) * 2, (0.7, 0.7), axis=None)
         )
 
     def add_forearm(self, wrist: float) -> np.ndarray:
@@ -381,11 +387,13 @@ class _Builder:
                 height=room * 0.66,
                 tilt=0.42 if name == "radius" else -0.22,
             )
-            radius = waist * 0.5
-            style = {"radius": radius, "cortex": (radius * 0.30, radius * 0.08), "fill": 0.45}
+            radius = waist * 0.4
+            style = {"radius": radius, "cortex": (radius * 0.42, radius * 0.10), "fill": (0.25, 0.45)}
             self.add_with_epiphysis(name, frame, shaft, cap, room, end, style)
-        middle = pivot + np.outer((0.0, 110.0, 330.0, 800.0), down) * (1.0, 1.0)
-        return np.column_stack([middle, np.array([168.0, 165.0, 176.0, 200.0]) * self.breadth])
+        middle = pivot + np.outer((0.0, 110.0, 330.0, 800.0), down)
+        hand = np.stack([self.place((335.0, 1000.0)), self.place((326.0, 1065.0))])
+        radii = np.array([196.0, 178.0, 168.0, 165.0, 176.0, 200.0]) * self.breadth
+        return np.column_stack([np.concatenate([hand, middle]), radii])
 
 
 @dataclass(frozen=True)
@@ -423,8 +431,8 @@ def _shaft_outline(
 ) -> np.ndarray:
     """A shaft along the first axis: wide at the plate, slim in the middle, rounded at the far end."""
     t = np.concatenate([np.linspace(0, 0.08, 8), np.linspace(0.1, 0.88, 22), np.linspace(0.9, 1.0, 12)])
-    width = waist + (plate - waist) * np.clip(1 - t / flare, 0, 1) ** 1.7
-    width = width + (far - waist) * np.clip((t - 0.45) / 0.55, 0, 1) ** 1.7
+    width = waist + (plate - waist) * np.clip(1 - t / flare, 0, 1) ** 1.9
+    width = width + (far - waist) * np.clip((t - 0.5) / 0.44, 0, 1) ** 1.6
     # Corners: a slight rounding at the plate, a head at the other end.
     near = np.clip(1 - t / round_plate, 0, 1)
     width = width * (1 - 0.16 * near**2.5)
@@ -467,11 +475,12 @@ def _epiphysis_outline(
 
 
 def _bridge_outline(cap: np.ndarray, shaft: np.ndarray, room: float) -> np.ndarray:
-    """Fills the plate between an epiphysis and its shaft."""
-    half = 0.97 * min(cap[:, 1].max(), shaft[:6, 1].max())
-    middle = float(cap[:, 0].mean())
-    near = room + 0.04 * (shaft[:, 0].max() - room)
-    return np.array([[middle, -half], [middle, half], [near, half * 0.95], [near, -half * 0.95]])
+    """Fills the plate between an epiphysis and its shaft, and evens the step between their widths."""
+    middle, wide = float(cap[:, 0].mean()), float(cap[:, 1].max())
+    below = room + 0.11 * (shaft[:, 0].max() - room)
+    half = shaft[: len(shaft) // 2]
+    narrow = float(np.interp(below, half[:, 0], half[:, 1]))
+    return np.array([[middle, -wide], [middle, wide], [below, narrow], [below, -narrow]])
 
 
 @functools.cache
@@ -494,11 +503,22 @@ def _digit_tissue(joints: list[np.ndarray], digit: int, breadth: float) -> np.nd
     return np.column_stack([np.array(points), radii])
 
 
-def _palm_tissue(metacarpals: list[np.ndarray], breadth: float) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+def _palm_tissue(
+    metacarpals: list[np.ndarray], proximal: list[np.ndarray], breadth: float
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     chains = []
     for digit, (base, knuckle) in enumerate(metacarpals):
         radii = np.array([[66.0, 66.0, 60.0], [62.0, 62.0, 60.0]][digit > 0]) * breadth
         points = np.stack([base, (base + knuckle) / 2, knuckle])
         chains.append(np.column_stack([points, radii]))
-    hull = np.array([bone[1] for bone in metacarpals] + [bone[0] for bone in metacarpals[::-1]])
+    # The webs reach a third up the proximal phalanges; the thumb's ends at its knuckle.
+    webs = [metacarpals[0][1], *(bone[0] + 0.30 * (bone[1] - bone[0]) for bone in proximal[1:])]
+    hull = np.array(webs + [bone[0] for bone in metacarpals[::-1]])
     return tuple(chains), hull
+
+
+def _thenar_tissue(metacarpals: list[np.ndarray], breadth: float) -> np.ndarray:
+    thumb, index = metacarpals[0], metacarpals[1]
+    web = 0.55 * thumb[1] + 0.45 * index.mean(axis=0)
+    points = np.stack([0.6 * thumb[0] + 0.4 * index[0], web])
+    return np.column_stack([points, np.array([60.0, 78.0]) * breadth])

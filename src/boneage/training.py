@@ -64,9 +64,9 @@ class Batches(keras.utils.PyDataset):
         years = np.array([self._years[row] for row in rows.tolist()], np.float32)
         return self._store.photos[rows][..., np.newaxis], years[:, np.newaxis]
 
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
+    def on_epoch_begin(self) -> None:
         self._order = batches_of(self._rows, self._batch_size, self._seed, self._epoch)
+        self._epoch += 1
 
 
 def build_model(network: str, size: int, mean_years: float, std_years: float, seed: int) -> keras.Model:
@@ -93,7 +93,8 @@ def build_model(network: str, size: int, mean_years: float, std_years: float, se
     x = keras.layers.RandomZoom(0.1, seed=seed + 2, **fill)(x)
     x = build_features(network, x)
     x = keras.layers.Dropout(DROPOUT, seed=seed + 3)(x)
-    x = keras.layers.Dense(1, dtype="float32", name="standardised_years")(x)
+    # Zeros, so that the first estimate is the mean whatever the features.
+    x = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="standardised_years")(x)
     years = keras.layers.Rescaling(std_years, offset=mean_years, dtype="float32", name="years")(x)
     return keras.Model(photos, years, name=network)
 
@@ -217,6 +218,8 @@ def _fit(
             settings.seed,
             state["epoch"],
         ),
+        # The batches come in their own order; Keras would draw another from a generator that no checkpoint keeps.
+        shuffle=False,
         validation_data=validation,
         validation_batch_size=settings.batch_size,
         initial_epoch=state["epoch"],
@@ -268,10 +271,18 @@ def save_checkpoint(model: keras.Model, state: dict, run: Path) -> None:
     name = f"epoch-{state['epoch']}.keras"
     _save_model(model, folder / name)
     # Naming the file in state.json is what makes it the checkpoint.
-    write_text(folder / "state.json", json.dumps({**state, "model": name}))
+    generators = [np.asarray(one).tolist() for one in _random_states(model)]
+    write_text(folder / "state.json", json.dumps({**state, "model": name, "generators": generators}))
     for old in folder.glob("epoch-*.keras"):
         if old.name != name:
             old.unlink(missing_ok=True)
+
+
+def _random_states(model: keras.Model) -> list[keras.Variable]:
+    # A saved model leaves out where its random generators stand, and without that a run that is taken up
+    # would draw its first transforms and dropouts again.
+    weights = {id(one) for one in model.weights}
+    return [one for one in model.variables if id(one) not in weights]
 
 
 def _resume(run: Path, identity: dict) -> tuple[keras.Model | None, dict]:
@@ -281,8 +292,12 @@ def _resume(run: Path, identity: dict) -> tuple[keras.Model | None, dict]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         model_path = run / "checkpoint" / state.pop("model")
+        generators = state.pop("generators")
         _refuse_other(run, state["identity"], identity)
-        return keras.saving.load_model(model_path), state
+        model = keras.saving.load_model(model_path)
+        for variable, value in zip(_random_states(model), generators, strict=True):
+            variable.assign(value)
+        return model, state
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BoneAgeError(
             f"{path}: the checkpoint is damaged ({type(error).__name__}); delete {path.parent} to begin again"

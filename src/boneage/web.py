@@ -200,6 +200,8 @@ def chunks_of(response: requests.Response) -> Iterator[bytes]:
     """
     announced = response.headers.get("Content-Length", "")
     read = 0
+    # Left to itself urllib3 throws away what came since the last whole chunk; the length is checked below.
+    response.raw.enforce_content_length = False
     try:
         for chunk in response.iter_content(_CHUNK):
             read += len(chunk)

@@ -1,0 +1,238 @@
+"""The numbered notebooks: their settings, their run from first to last, and the slug that they carry."""
+
+import dataclasses
+import functools
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from boneage import pipeline, runtime
+from boneage.errors import BoneAgeError
+from boneage.files import make_folder, write_text
+from boneage.settings import Settings
+
+DRIVE_FOLDER = "/content/drive/MyDrive/boneage"
+"""The work folder on a mounted Drive, where none is named."""
+
+# Each has a field of its own in the notebooks' settings cell; every other setting is an override.
+_FIELDS = ("source", "data", "work")
+
+_LINKS_TO_REPOSITORY = re.compile(
+    r"(?P<before>https://colab\.research\.google\.com/github/|https://github\.com/)[\w.-]+/[\w.-]+"
+)
+
+
+def checkout() -> Path:
+    """The folder of the repository that this package lies in.
+
+    Raises:
+        BoneAgeError: The package was installed without its repository.
+    """
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / "notebooks").is_dir():
+        raise BoneAgeError(
+            f"{folder}: holds no notebooks; clone the repository and install it with `pip install -e .`"
+        )
+    return folder
+
+
+def find_notebooks() -> list[Path]:
+    """The numbered notebooks of the repository, in their order.
+
+    Raises:
+        BoneAgeError: There are none.
+    """
+    folder = checkout() / "notebooks"
+    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise BoneAgeError(f"{folder}: holds no notebooks; clone the repository anew")
+    return found
+
+
+def notebook_settings(
+    preset: str,
+    source: str = "",
+    data: str = "",
+    work: str = "",
+    use_drive: bool = False,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """The settings of a notebook from the fields of its settings cell; kept in the work folder.
+
+    Folders that are not absolute count from the repository, wherever Jupyter was started.
+
+    Args:
+        preset: Name of the preset.
+        source: Where the radiographs come from; empty for the preset's own.
+        data: A folder or a zip with them; empty to draw or fetch them.
+        work: The folder for everything that is made; empty for the preset's own.
+        use_drive: Whether to mount the user's Drive (Colab only). Then the work folder, where none is
+            named, is ``boneage`` in it.
+        overrides: Further settings by name.
+
+    Raises:
+        BoneAgeError: An unknown preset or setting, a value that does not fit, no Drive here, or a work
+            folder that cannot be made.
+    """
+    if use_drive:
+        runtime.mount_drive()
+        work = work or DRIVE_FOLDER
+    given = {name: value for name, value in zip(_FIELDS, (source, data, work), strict=True) if value}
+    settings = Settings.preset(preset, **{**given, **(overrides or {})})
+    folders = {name: getattr(settings, name) for name in ("data", "work") if getattr(settings, name)}
+    settings = settings.replace(
+        **{name: str(_base() / Path(folder).expanduser()) for name, folder in folders.items()}
+    )
+    settings.save(pipeline.work_folder(settings).settings)
+    return settings
+
+
+def _base() -> Path:
+    try:
+        return checkout()
+    except BoneAgeError:
+        return Path.cwd()
+
+
+def run_notebooks(
+    settings: Settings, preset: str, names: Sequence[str] | None = None, out_folder: Path | None = None
+) -> list[Path]:
+    """Runs notebooks from first to last with these settings and keeps the executed copies.
+
+    The kernel is this very Python with this very package, whatever kernels are registered here.
+
+    Args:
+        settings: The settings of the run; folders that are not absolute count from the current one.
+        preset: The preset that the notebooks show as their starting point.
+        names: Notebooks without their suffix, such as ``06_cnn``; by default all there are, in order.
+        out_folder: Where the copies go; by default ``notebooks`` in the work folder.
+
+    Returns:
+        The executed copies.
+
+    Raises:
+        BoneAgeError: No such notebook, or a cell failed: names notebook, cell and error. Its copy is kept.
+    """
+    notebooks = find_notebooks()
+    if names is not None:
+        by_name = {path.stem: path for path in notebooks}
+        unknown = [name for name in names if name not in by_name]
+        if unknown:
+            raise BoneAgeError(f"notebook {unknown[0]}: must be one of {', '.join(by_name)}")
+        notebooks = [by_name[name] for name in names]
+    work = pipeline.work_folder(settings).root.resolve()
+    parameters = _parameters(settings, preset, work)
+    copies = make_folder(out_folder or work / "notebooks")
+    with tempfile.TemporaryDirectory(prefix="boneage-") as scratch, _this_kernel(Path(scratch)):
+        return [_run(path, copies / path.name, parameters, Path(scratch)) for path in notebooks]
+
+
+def _parameters(settings: Settings, preset: str, work: Path) -> dict[str, object]:
+    own = dataclasses.asdict(Settings.preset(preset))
+    overrides = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(settings).items()
+        if name not in _FIELDS and value != own[name]
+    }
+    return {
+        "PRESET": preset,
+        "SOURCE": settings.source,
+        "DATA": str(Path(settings.data).resolve()) if settings.data else "",
+        "WORK": str(work),
+        "USE_DRIVE": False,
+        "OVERRIDES": overrides,
+    }
+
+
+@contextmanager
+def _this_kernel(scratch: Path) -> Iterator[None]:
+    """Registers this Python as the kernel ``python3``, ahead of all others, for the time of the block."""
+    from ipykernel.kernelspec import write_kernel_spec
+
+    package = str(Path(__file__).resolve().parents[1])
+    environment = {
+        "KERAS_BACKEND": runtime.BACKEND_OF_USER,
+        "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")])),
+    }
+    write_kernel_spec(str(scratch / "kernels" / "python3"), overrides={"env": environment})
+    before = os.environ.get("JUPYTER_PATH")
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(scratch), before]))
+    try:
+        yield
+    finally:
+        os.environ.pop("JUPYTER_PATH")
+        if before is not None:
+            os.environ["JUPYTER_PATH"] = before
+
+
+def _run(notebook: Path, copy: Path, parameters: dict[str, object], scratch: Path) -> Path:
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    running = scratch / notebook.name
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(running),
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar={"desc": notebook.stem, "file": sys.stderr},
+            cwd=str(scratch),
+        )
+    except PapermillExecutionError as error:
+        raise BoneAgeError(f"{copy}: cell [{error.exec_count}] stopped: {_last_line(error)}") from None
+    except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BoneAgeError(
+            f"{copy}: the notebook's Python ended ({reason}); out of memory? Try a smaller batch_size"
+        ) from None
+    finally:
+        if running.is_file():
+            write_text(copy, running.read_text(encoding="utf-8"))
+    return copy
+
+
+def _last_line(error) -> str:
+    message = " ".join(str(error.evalue).split())
+    return message if error.ename == BoneAgeError.__name__ else f"{error.ename}: {message}"
+
+
+@functools.cache
+def slug() -> str:
+    """The repository's ``owner/name``, from the one place that holds it: pyproject.toml.
+
+    Raises:
+        BoneAgeError: This is no checkout, or pyproject.toml names none.
+    """
+    path = checkout() / "pyproject.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["boneage"]["slug"]
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        raise BoneAgeError(f'{path}: must hold [tool.boneage] with slug = "owner/name"') from None
+
+
+def with_slug(text: str, owner_and_name: str) -> str:
+    """A notebook's text with its badge and its clone cell pointing to that repository."""
+    return _LINKS_TO_REPOSITORY.sub(rf"\g<before>{owner_and_name}", text)
+
+
+def stamp_slug() -> list[Path]:
+    """Writes pyproject's slug into every notebook's badge and clone cell; returns what changed."""
+    changed = []
+    for path in find_notebooks():
+        text = path.read_text(encoding="utf-8")
+        stamped = with_slug(text, slug())
+        if stamped != text:
+            changed.append(write_text(path, stamped))
+    return changed
+
+
+if __name__ == "__main__":
+    for stamped_path in stamp_slug():
+        print(f"wrote {stamped_path}")

@@ -1,0 +1,320 @@
+"""Figures of a comparison, drawn from tables only.
+
+Each function returns a :class:`Chart` that stands alone: a title with its counts, axes with their units,
+colours that a colour-blind reader tells apart, letters that a phone still shows. Nothing here touches
+pyplot, so no figure outlives its reader, and nothing here sees a pixel of a radiograph.
+"""
+
+import io
+import textwrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from boneage.tables import SPLITS
+
+WIDTH_INCHES = 4.8
+"""So narrow that matplotlib's 10 point letters stay readable on a phone held upright."""
+
+CSS_PIXELS_PER_INCH = 110
+_SHARPNESS = 1.6  # pixels of the picture for each CSS pixel: crisp on fine screens, still a small file
+
+# The palette of Okabe and Ito, "Color Universal Design", 2008: told apart by colour-blind readers.
+_BLUE, _ORANGE, _GREEN, _VERMILION, _SKY, _PURPLE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+)
+_COLOUR_OF_SPLIT = {"train": _SKY, "validation": _ORANGE, "test": _BLUE, "outside": _VERMILION}
+_MARKER_OF_SPLIT = {"train": ".", "validation": "^", "test": "o", "outside": "s"}
+_SERIES_COLOURS = (_SKY, _BLUE, _ORANGE, _GREEN, _PURPLE, _VERMILION)
+_GREY = "#595959"
+
+# Splits that were not trained on, the one that says most first.
+_JUDGED = ("test", "outside", "validation")
+_LIMITS_IN_SD = 1.96
+
+
+class Chart(Figure):
+    """A matplotlib Figure that a notebook shows when it is the last expression of a cell.
+
+    A plain Figure made without pyplot shows there as text only.
+    """
+
+    def __init__(self, height: float):
+        super().__init__(figsize=(WIDTH_INCHES, height), layout="constrained", facecolor="white")
+
+    def png(self) -> bytes:
+        """The figure as a PNG file."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=CSS_PIXELS_PER_INCH * _SHARPNESS)
+        return file.getvalue()
+
+    @property
+    def css_width(self) -> int:
+        """The width to show it at, in CSS pixels."""
+        return round(self.get_figwidth() * CSS_PIXELS_PER_INCH)
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        return self.png(), {"width": self.css_width}
+
+
+def age_histogram(labels: pd.DataFrame) -> Chart:
+    """How many cases there are of each year of age, by sex and split.
+
+    Args:
+        labels: A label table (``tables.LABEL_COLUMNS``).
+    """
+    figure = Chart(height=4.6)
+    upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
+    photos = len(labels) > labels["Source ID"].nunique()
+    things = "Photos" if photos else "Cases"
+    for axes, male, name in ((upper, False, "Girls"), (lower, True, "Boys")):
+        of_sex = labels[labels["Male"].astype(bool) == male]
+        _stack_years(axes, of_sex)
+        axes.set_ylabel(f"{things} a year of age")
+        _title(axes, f"{name} (n = {len(of_sex):,})")
+    counts = labels["Split"].value_counts()
+    for split in SPLITS:
+        upper.bar(0, 0, color=_COLOUR_OF_SPLIT[split], label=f"{split} ({counts.get(split, 0):,})")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False, columnspacing=1.2)
+    figure.suptitle(f"Bone ages of the {len(labels):,} {things.lower()}", fontsize=11, x=0.02, ha="left")
+    lower.set_xlabel("Bone age (whole years)")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    return figure
+
+
+def _stack_years(axes: Axes, labels: pd.DataFrame) -> None:
+    years = np.floor(labels["Bone Age"].astype(float))
+    below = pd.Series(0, index=np.arange(0, 20))
+    for split in SPLITS:
+        count = years[labels["Split"] == split].value_counts().reindex(below.index, fill_value=0)
+        axes.bar(below.index, count, bottom=below, color=_COLOUR_OF_SPLIT[split], width=0.85)
+        below = below + count
+    _dress(axes, grid="y")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+
+
+def learning_curves(history: pd.DataFrame, title: str) -> Chart:
+    """Loss and MAE after each epoch, of the training and the validation cases.
+
+    Args:
+        history: A run's history: ``epoch``, ``loss`` (years squared), ``mae`` (years) and, where there
+            are validation cases, ``val_loss`` and ``val_mae``.
+        title: What was trained.
+    """
+    figure = Chart(height=4.8)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for axes, name, label in ((upper, "loss", "Loss (years²)"), (lower, "mae", "MAE (years)")):
+        for prefix, split in (("", "train"), ("val_", "validation")):
+            if f"{prefix}{name}" in history:
+                axes.plot(
+                    history["epoch"],
+                    history[f"{prefix}{name}"],
+                    color=_COLOUR_OF_SPLIT["test" if split == "train" else split],
+                    marker=_MARKER_OF_SPLIT[split],
+                    linestyle="-" if split == "train" else "--",
+                    markersize=5,
+                    label=split,
+                )
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.03)
+        _dress(axes)
+    _title(upper, f"Learning curves: {title}")
+    upper.legend(fontsize=9, frameon=False)
+    lower.set_xlabel("Epoch")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    return figure
+
+
+def predicted_against_true(joined: pd.DataFrame, title: str) -> Chart:
+    """Estimates over the true bone ages, for every case that was not trained on.
+
+    Args:
+        joined: What ``evaluation.join_truth`` returns.
+        title: Whose estimates they are.
+    """
+    figure = Chart(height=4.9)
+    axes = figure.subplots()
+    judged = joined[joined["Split"] != "train"]
+    ages = np.r_[judged["Bone Age"], judged["Estimate"], 0.0, 19.0].astype(float)
+    low, high = ages.min() - 0.5, ages.max() + 0.5
+    line = np.array([low, high])
+    axes.fill_between(line, line - 1, line + 1, color="#d9d9d9", linewidth=0, label="within 1 year")
+    axes.plot(line, line, color=_GREY, linewidth=1, label="estimate = truth")
+    for split in reversed(_JUDGED):
+        rows = judged[judged["Split"] == split]
+        if len(rows):
+            error = rows["Error"].abs().mean()
+            label = f"{split}: n = {len(rows):,}, MAE {error:.2f} years"
+            _scatter(axes, rows["Bone Age"], rows["Estimate"], split, label)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axes.set_xlabel("True bone age (years)")
+    axes.set_ylabel("Estimate (years)")
+    _dress(axes)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    _title(axes, f"Predicted against true: {title}")
+    figure.legend(loc="outside lower left", fontsize=9, frameon=False)
+    return figure
+
+
+def bland_altman(joined: pd.DataFrame, title: str) -> Chart:
+    """Difference over mean of estimate and truth, with bias and 95 % limits of agreement.
+
+    After Bland and Altman, "Statistical methods for assessing agreement between two methods of clinical
+    measurement", Lancet 1986; 327:307-310: bias is the mean difference, the limits lie 1.96 standard
+    deviations (of the sample, n - 1) to either side.
+
+    Args:
+        joined: What ``evaluation.join_truth`` returns; its test cases are shown, its validation cases
+            where it has none.
+        title: Whose estimates they are.
+    """
+    rows, split = _judged_rows(joined)
+    figure = Chart(height=3.9)
+    axes = figure.subplots()
+    difference = rows["Error"].astype(float)
+    _scatter(axes, (rows["Bone Age"] + rows["Estimate"]) / 2, difference, split)
+    if len(rows):
+        bias = difference.mean()
+        _level(axes, bias, "bias", "-")
+    if len(rows) > 1:
+        reach = _LIMITS_IN_SD * difference.std(ddof=1)
+        _level(axes, bias + reach, "+1.96 SD", "--")
+        _level(axes, bias - reach, "−1.96 SD", "--")
+    axes.axhline(0, color=_GREY, linewidth=0.8)
+    axes.margins(y=0.12)
+    axes.set_xlabel("Mean of estimate and truth (years)")
+    axes.set_ylabel("Estimate − truth (years)")
+    _dress(axes)
+    _title(axes, f"Bland-Altman: {title}", f"{len(rows):,} {split} cases")
+    return figure
+
+
+def error_by_age(joined: pd.DataFrame, title: str) -> Chart:
+    """Box plots of the error by true bone age, two years a box: where a network fails.
+
+    A box spans the quartiles with the median in it, whiskers reach 1.5 times as far, dots lie beyond.
+
+    Args:
+        joined: What ``evaluation.join_truth`` returns; its test cases are shown, its validation cases
+            where it has none.
+        title: Whose estimates they are.
+    """
+    rows, split = _judged_rows(joined)
+    figure = Chart(height=3.9)
+    axes = figure.subplots()
+    group = (rows["Bone Age"].astype(float) // 2 * 2).astype(int)
+    firsts = sorted(group.unique())
+    if firsts:
+        axes.boxplot(
+            [rows.loc[group == first, "Error"].to_numpy(float) for first in firsts],
+            positions=range(len(firsts)),
+            tick_labels=[f"{first}–{first + 1}\n{(group == first).sum():,}" for first in firsts],
+            widths=0.65,
+            patch_artist=True,
+            boxprops={"facecolor": _SKY, "edgecolor": _BLUE},
+            medianprops={"color": "black", "linewidth": 1.5},
+            whiskerprops={"color": _BLUE},
+            capprops={"color": _BLUE},
+            flierprops={"marker": "o", "markersize": 3, "markeredgecolor": _BLUE},
+        )
+    axes.axhline(0, color=_GREY, linewidth=0.8)
+    axes.set_xlabel("True bone age (whole years), cases below")
+    axes.set_ylabel("Estimate − truth (years)")
+    _dress(axes, grid="y")
+    axes.tick_params(axis="x", labelsize=8)
+    _title(axes, f"Error by age: {title}", f"{len(rows):,} {split} cases")
+    return figure
+
+
+def mae_bars(details: pd.DataFrame, constant_mae: float | None = None) -> Chart:
+    """Test MAE of every run with its 95 % interval, beside the constant predictor's.
+
+    Args:
+        details: Columns ``Network``, ``Epochs``, ``Test cases``, ``Test MAE (years)``, ``Test MAE low
+            (years)`` and ``Test MAE high (years)``.
+        constant_mae: The constant predictor's test MAE in years: what a network must beat.
+    """
+    names = list(dict.fromkeys(details["Network"]))
+    every_epochs = sorted(details["Epochs"].unique())
+    figure = Chart(height=1.7 + 0.28 * max(1, len(details)) + 0.12 * len(names))
+    axes = figure.subplots()
+    thickness = 0.8 / max(1, len(every_epochs))
+    for number, epochs in enumerate(every_epochs):
+        rows = details[details["Epochs"] == epochs]
+        mae = rows["Test MAE (years)"].to_numpy(float)
+        whiskers = [
+            mae - rows["Test MAE low (years)"].to_numpy(float),
+            rows["Test MAE high (years)"].to_numpy(float) - mae,
+        ]
+        places = [
+            names.index(name) + (number - (len(every_epochs) - 1) / 2) * thickness for name in rows["Network"]
+        ]
+        colour = _SERIES_COLOURS[number % len(_SERIES_COLOURS)]
+        axes.barh(places, mae, thickness * 0.92, color=colour, label=f"{epochs} epochs")
+        axes.errorbar(mae, places, xerr=whiskers, fmt="none", ecolor="black", elinewidth=1, capsize=3)
+    if constant_mae is not None:
+        label = f"constant predictor ({constant_mae:.2f} years)"
+        axes.axvline(constant_mae, color=_VERMILION, linestyle="--", label=label)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Test MAE (years), with 95 % interval")
+    _dress(axes, grid="x")
+    cases = sorted({int(count) for count in details["Test cases"].dropna()})
+    _title(axes, "Test error of each run", f"{' or '.join(f'{count:,}' for count in cases) or 0} test cases")
+    figure.legend(loc="outside lower left", fontsize=9, frameon=False)
+    return figure
+
+
+def _judged_rows(joined: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    present = set(joined["Split"])
+    split = next((split for split in _JUDGED if split in present), _JUDGED[0])
+    return joined[joined["Split"] == split], split
+
+
+def _scatter(axes: Axes, x: pd.Series, y: pd.Series, split: str, label: str | None = None) -> None:
+    axes.scatter(
+        x,
+        y,
+        s=18,
+        alpha=0.65,
+        color=_COLOUR_OF_SPLIT[split],
+        marker=_MARKER_OF_SPLIT[split],
+        linewidths=0,
+        label=label,
+    )
+
+
+def _level(axes: Axes, height: float, name: str, style: str) -> None:
+    axes.axhline(height, color=_VERMILION, linestyle=style, linewidth=1.2)
+    # To the right of the axes, where no case can lie under the words.
+    axes.annotate(
+        f"{name}\n{height:+.2f}".replace("-", "−"),
+        (1.02, height),
+        xycoords=("axes fraction", "data"),
+        va="center",
+        fontsize=9,
+    )
+
+
+def _dress(axes: Axes, grid: str = "both") -> None:
+    axes.grid(axis=grid, color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9)
+
+
+def _title(axes: Axes, title: str, below: str = "") -> None:
+    lines = [*textwrap.wrap(title, 50), *textwrap.wrap(below, 50)]
+    # A title may hold a folder's or a label's name: a dollar sign there is no formula.
+    axes.set_title("\n".join(lines), loc="left", fontsize=10.5, parse_math=False)

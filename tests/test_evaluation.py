@@ -1,0 +1,179 @@
+"""Metrics as defined, tables in the published order, runs that do not belong together kept apart."""
+
+import copy
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boneage.errors import BoneAgeError
+from boneage.evaluation import (
+    TABLE_COLUMNS,
+    check_comparable,
+    constant_predictor,
+    join_truth,
+    metrics,
+    read_runs,
+    results_table,
+)
+
+VALUES = {"count": 4, "mae": 1.0, "loss": 2.0, "accuracy": 0.25}
+RECORD = {
+    "format": 1,
+    "network": "cnn",
+    "title": "CNN",
+    "epochs": 10,
+    "source": "dha",
+    "label_kind": "the radiologists' reading",
+    "fingerprint": "f" * 64,
+    "size": 64,
+    "metrics": {"train": VALUES, "validation": {**VALUES, "mae": 1.5}, "test": VALUES},
+    "finished": "2026-11-01T10:00:00+00:00",
+}
+
+
+def write_run(folder, **changes):
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps(RECORD | changes))
+    (folder / "history.csv").write_text("epoch,loss,mae\n1,2.0,1.0\n")
+    (folder / "predictions.csv").write_text("Case ID,Split,Estimate\n1,train,7.5\n")
+    return folder
+
+
+def test_metrics_by_hand():
+    found = metrics(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.5, 4.0, 2.0]))
+    assert found == {
+        "count": 4,
+        "mae": pytest.approx((0 + 0.5 + 1 + 2) / 4),
+        "loss": pytest.approx((0 + 0.25 + 1 + 4) / 4),
+        # Half a year off is not yet the right whole year.
+        "accuracy": 0.25,
+        "within_1_year": 0.75,
+        "rmse": pytest.approx((5.25 / 4) ** 0.5),
+        "bias": pytest.approx(-0.5 / 4),
+        "r2": pytest.approx(1 - (5.25 / 4) / 1.25),
+    }
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.floats(-5, 25)), min_size=1))
+def test_metrics_keep_their_laws(pairs):
+    truth, estimate = np.array(pairs).T
+    found = metrics(truth, estimate)
+    assert abs(found["bias"]) <= found["mae"] + 1e-9
+    assert found["mae"] <= found["rmse"] + 1e-9
+    assert 0 <= found["accuracy"] <= found["within_1_year"] <= 1
+
+
+@pytest.mark.parametrize("estimate", [[], [1.0], [1.0, np.nan], [1.0, np.inf]])
+def test_estimates_that_cannot_be_judged_are_refused(estimate):
+    with pytest.raises(BoneAgeError):
+        metrics(np.array([1.0, 2.0]), np.array(estimate))
+
+
+def labels_table():
+    return pd.DataFrame(
+        {
+            "Case ID": ["1", "2", "3"],
+            "Bone Age": [4.0, 6.0, 9.0],
+            "Split": ["train", "train", "test"],
+            "Source ID": ["1", "2", "3"],
+        }
+    )
+
+
+def test_the_constant_predictor_says_the_training_median():
+    found = constant_predictor(labels_table())
+    assert found["train"]["mae"] == 1.0
+    assert found["test"]["mae"] == 4.0
+    assert "validation" not in found
+
+
+def test_truth_is_joined_by_id_not_by_order():
+    predictions = pd.DataFrame({"Case ID": ["3", "1"], "Split": ["test", "train"], "Estimate": [8.0, 5.0]})
+    joined = join_truth(labels_table(), predictions)
+    assert joined["Error"].tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "splits", "words"),
+    [
+        (["1", "9"], ["train", "test"], "no label"),
+        (["1", "1"], ["train", "train"], "twice"),
+        (["1", "3"], ["train", "train"], "split"),
+    ],
+)
+def test_predictions_of_other_labels_are_refused(ids, splits, words):
+    predictions = pd.DataFrame({"Case ID": ids, "Split": splits, "Estimate": [1.0, 2.0]})
+    with pytest.raises(BoneAgeError, match=words):
+        join_truth(labels_table(), predictions)
+
+
+def test_a_table_has_nine_rows_in_the_published_order():
+    table = results_table([RECORD, RECORD | {"epochs": 18}], 10)
+    assert table.index.tolist() == [
+        "VGG19",
+        "VGG16",
+        "CNN",
+        "U-Net",
+        "Attention Mechanism",
+        "EfficientNetV2S",
+        "Resnet50",
+        "Vision-Transformer",
+        "Yolo",
+    ]
+    assert tuple(table.columns) == TABLE_COLUMNS
+    assert table.loc["CNN"].tolist() == [1.0, 1.5, 2.0, 2.0, 0.25, 0.25]
+    assert table.drop(index="CNN").isna().all(axis=None)
+    assert results_table([], 18).isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": "rsna"}, "source"),
+        ({"label_kind": "folder year"}, "label"),
+        ({"fingerprint": "0"}, "split"),
+        ({"size": 128}, "size"),
+    ],
+)
+def test_runs_of_different_making_do_not_share_a_table(change, words):
+    other = RECORD | {"network": "vgg16"} | change
+    with pytest.raises(BoneAgeError, match=words):
+        check_comparable([RECORD, other])
+    with pytest.raises(BoneAgeError, match="cnn-10 and vgg16-10"):
+        results_table([RECORD, other], 10)
+
+
+def test_runs_are_read_in_table_order_and_what_is_damaged_is_left_out_by_name(tmp_path):
+    write_run(tmp_path / "yolo-10", network="yolo")
+    write_run(tmp_path / "cnn-18", epochs=18)
+    write_run(tmp_path / "cnn-10")
+    write_run(tmp_path / "cnn-10-newer", finished="2026-11-02T10:00:00+00:00")
+    (tmp_path / "vgg16-10" / "checkpoint").mkdir(parents=True)
+    broken = copy.deepcopy(RECORD["metrics"])
+    broken["validation"]["mae"] = float("nan")
+    write_run(tmp_path / "unet-10", network="unet", metrics=broken)
+    write_run(tmp_path / "knee-10", network="knee")
+    (write_run(tmp_path / "vgg19-10", network="vgg19") / "record.json").write_text('{"format": 1,')
+    (write_run(tmp_path / "resnet50-10", network="resnet50") / "predictions.csv").unlink()
+    (write_run(tmp_path / "vit", network="vision_transformer") / "predictions.csv").write_text(
+        "Case ID,Split,Estimate\n1,train,nan\n"
+    )
+    runs, left_out = read_runs(tmp_path)
+    assert [run.folder.name for run in runs] == ["cnn-10-newer", "cnn-18", "yolo-10"]
+    reasons = left_out.set_index("item")["reason"]
+    assert sorted(reasons.index) == [
+        "cnn-10", "knee-10", "resnet50-10", "unet-10", "vgg16-10", "vgg19-10", "vit"
+    ]  # fmt: skip
+    assert "later" in reasons["cnn-10"]
+    assert "not finished" in reasons["vgg16-10"]
+    assert "validation mae is not a number" in reasons["unet-10"]
+
+
+def test_no_runs_folder_is_no_runs(tmp_path):
+    runs, left_out = read_runs(tmp_path / "runs")
+    assert runs == []
+    assert left_out.empty

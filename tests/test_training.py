@@ -1,0 +1,289 @@
+"""Training learns, resumes to the same end, never sees a test case, and leaves a true record."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from boneage.dataset import build_store, open_store
+from boneage.errors import BoneAgeError
+from boneage.evaluation import metrics_by_split, read_run
+from boneage.labels import Labels, build_labels, read_labels, write_labels
+from boneage.settings import Settings
+from boneage.tables import CASE_COLUMNS
+
+pytestmark = pytest.mark.slow
+
+SIZE = 32
+
+
+def disc(years, seed):
+    """A photo that tells its age by the size of a disc."""
+    photo = np.random.default_rng(seed).integers(0, 60, (SIZE, SIZE), np.uint8)
+    return cv2.circle(photo, (SIZE // 2, SIZE // 2), int(2 + years / 2), 220, -1)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A work folder with a label CSV, photos and a store."""
+    root = tmp_path_factory.mktemp("work")
+    (root / "photos").mkdir()
+    years = np.arange(80) % 20 * 0.9
+    ids = [f"{number:04d}" for number in range(len(years))]
+    for seed, (photo_id, age) in enumerate(zip(ids, years, strict=True)):
+        cv2.imwrite(str(root / "photos" / f"{photo_id}.png"), disc(age, seed))
+    cases = pd.DataFrame(
+        {"case_id": ids, "photo": ids, "source": "phantom", "sex": "F", "race": "Asian", "bone_age": years},
+        columns=list(CASE_COLUMNS),
+    )
+    write_labels(root / "labels.csv", build_labels(cases, "reading", 0.15, 0.15, 1))
+    build_store(ids, root / "photos", SIZE, root / f"store-{SIZE}.npy")
+    return root
+
+
+@pytest.fixture
+def trained(work, tmp_path):
+    """Trains the CNN in a run folder of the test's own; keywords are settings."""
+    from boneage.training import train
+
+    def run(epochs=2, labels=None, **settings):
+        chosen = Settings(seed=5, batch_size=8, **settings)
+        store = open_store(work / f"store-{SIZE}.npy")
+        train("cnn", epochs, labels or read_labels(work / "labels.csv"), store, chosen, tmp_path)
+        return read_run(tmp_path / f"cnn-{epochs}")
+
+    return run
+
+
+def test_the_cnn_learns_what_the_photos_tell(trained):
+    run = trained(epochs=12, learning_rate=3e-3)
+    losses = run.history["loss"]
+    assert losses.iloc[-1] < 0.5 * losses.iloc[0]
+
+
+def test_the_record_is_true(trained, work):
+    run = trained()
+    labels = read_labels(work / "labels.csv")
+    assert sorted(one.name for one in run.folder.iterdir() if one.name != ".lock") == [
+        "history.csv",
+        "model.keras",
+        "predictions.csv",
+        "record.json",
+    ]
+    assert run.predictions["Case ID"].tolist() == labels.table["Case ID"].tolist()
+    assert run.record["metrics"] == metrics_by_split(labels.table, run.predictions)
+    assert run.record["cases"] == labels.table["Split"].value_counts().to_dict()
+    assert run.record["seed"] == run.record["settings"]["seed"] == 5
+    assert run.record["label_kind"] == "the radiologists' reading"
+    assert run.record["parameters"] > 0
+    assert run.record["photos_per_second"] > 0
+    assert run.history["epoch"].tolist() == [1, 2]
+    # The history's validation rows are the model's own, so the last one must be what the table says.
+    assert run.history["val_mae"].iloc[-1] == pytest.approx(
+        run.record["metrics"]["validation"]["mae"], abs=1e-3
+    )
+    text = (run.folder / "record.json").read_text()
+    assert str(work) not in text
+
+
+def test_the_same_seed_gives_the_same_run(trained, work, tmp_path):
+    first = trained()
+    (tmp_path / "cnn-2").rename(tmp_path / "kept")
+    assert trained().predictions.equals(first.predictions)
+
+
+def test_the_saved_model_gives_the_recorded_estimates(trained, work):
+    from boneage.training import estimate_store
+
+    run = trained()
+    labels = read_labels(work / "labels.csv")
+    again = estimate_store(run.folder, open_store(work / f"store-{SIZE}.npy"), labels)
+    np.testing.assert_allclose(again["Estimate"], run.predictions["Estimate"], atol=1e-4)
+    (run.folder / "model.keras").write_bytes(b"not a model")
+    with pytest.raises(BoneAgeError, match=r"model\.keras"):
+        estimate_store(run.folder, open_store(work / f"store-{SIZE}.npy"), labels)
+
+
+def test_an_untrained_network_says_the_training_mean(work):
+    from boneage.training import build_model
+
+    model = build_model("cnn", SIZE, 9.5, 3.0, 1)
+    photos = np.zeros((2, SIZE, SIZE, 1), np.float32)
+    assert model.predict(photos, verbose=0)[:, 0] == pytest.approx([9.5, 9.5], abs=1e-3)
+
+
+def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
+    from boneage import training
+
+    store, labels = open_store(work / f"store-{SIZE}.npy"), read_labels(work / "labels.csv").table
+    seen = set()
+    batch = training.Batches.__getitem__
+
+    def watched(self, step):
+        seen.update(self._order[step].tolist())
+        return batch(self, step)
+
+    monkeypatch.setattr(training.Batches, "__getitem__", watched)
+    training.train("cnn", 1, read_labels(work / "labels.csv"), store, Settings(batch_size=8), tmp_path)
+    ids = {store.ids[row] for row in seen}
+    assert ids == set(labels.loc[labels["Split"] == "train", "Case ID"])
+
+
+def test_a_case_in_two_splits_is_refused_before_training(trained, work):
+    labels = read_labels(work / "labels.csv")
+    table = labels.table.copy()
+    of_train = table.index[table["Split"] == "train"][0]
+    of_test = table.index[table["Split"] == "test"][0]
+    table.loc[of_train, "Source ID"] = table.loc[of_test, "Source ID"]
+    with pytest.raises(BoneAgeError, match="more than one split"):
+        trained(labels=Labels(table, labels.kind, labels.source, labels.skipped))
+
+
+def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trained):
+    first = trained()
+    assert trained().record == first.record
+    with pytest.raises(BoneAgeError, match="learning_rate"):
+        trained(learning_rate=0.01)
+
+
+def test_a_diverging_run_says_so(trained, monkeypatch):
+    from boneage import training
+
+    build = training.build_model
+
+    def broken(*arguments):
+        model = build(*arguments)
+        head = model.get_layer("standardised_years")
+        head.set_weights([np.full_like(one, np.nan) for one in head.get_weights()])
+        return model
+
+    monkeypatch.setattr(training, "build_model", broken)
+    with pytest.raises(BoneAgeError, match="lower the learning rate"):
+        trained(epochs=3)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(trained, tmp_path):
+    import filelock
+
+    (tmp_path / "cnn-2").mkdir()
+    with (
+        filelock.FileLock(tmp_path / "cnn-2" / ".lock"),
+        pytest.raises(BoneAgeError, match="another process"),
+    ):
+        trained()
+
+
+def command(work, out, *more, backend="tensorflow"):
+    return [
+        sys.executable,
+        "-m",
+        "boneage",
+        "train",
+        *("--arch", "cnn", "--work", str(out), "--labels", str(work / "labels.csv")),
+        *(
+            "--store",
+            str(work / f"store-{SIZE}.npy"),
+            "--seed",
+            "5",
+            "--batch-size",
+            "8",
+            "--backend",
+            backend,
+        ),
+        *more,
+    ]
+
+
+def comparable(run):
+    return run.history.drop(columns=["seconds", "training_seconds"])
+
+
+def wait_for_epoch(state, epoch, process):
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and process.poll() is None:
+        if state.is_file() and json.loads(state.read_text())["epoch"] >= epoch:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"epoch {epoch} was not reached: {process.communicate()}")
+
+
+def test_killed_and_started_again_it_ends_as_if_it_had_not_been(work, tmp_path):
+    # Enough epochs that the kill, which follows a checkpoint at once, falls within the next ones.
+    epochs = ["--epochs", "6"]
+    whole = subprocess.run(command(work, tmp_path / "whole", *epochs), capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(command(work, tmp_path / "cut", *epochs), stderr=subprocess.PIPE)
+    wait_for_epoch(tmp_path / "cut" / "runs" / "cnn-6" / "checkpoint" / "state.json", 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "cut" / "runs" / "cnn-6" / "record.json").exists()
+    again = subprocess.run(command(work, tmp_path / "cut", *epochs), capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "goes on after epoch" in again.stdout
+    whole, cut = (read_run(tmp_path / one / "runs" / "cnn-6") for one in ("whole", "cut"))
+    pd.testing.assert_frame_equal(comparable(cut), comparable(whole), check_exact=True)
+    pd.testing.assert_frame_equal(cut.predictions, whole.predictions, check_exact=True)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused_by_name(work, trained, tmp_path, monkeypatch):
+    from boneage import training
+
+    class StopError(Exception):
+        pass
+
+    save = training.save_checkpoint
+
+    def save_and_stop(*arguments):
+        save(*arguments)
+        raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_checkpoint", save_and_stop)
+        with pytest.raises(StopError):
+            trained()
+    with pytest.raises(BoneAgeError, match="batch_size"):
+        training.train(
+            "cnn",
+            2,
+            read_labels(work / "labels.csv"),
+            open_store(work / f"store-{SIZE}.npy"),
+            Settings(seed=5, batch_size=4),
+            tmp_path,
+        )
+    model = next((tmp_path / "cnn-2" / "checkpoint").glob("*.keras"))
+    model.write_bytes(model.read_bytes()[:1000])
+    with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
+        trained()
+
+
+NO_TENSORFLOW = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("No module named 'tensorflow'", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def test_it_trains_and_resumes_on_jax_where_there_is_no_tensorflow(work, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_TENSORFLOW)
+    path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    environment.pop("KERAS_BACKEND", None)
+    line = command(work, tmp_path / "jax", "--epochs", "2", backend="jax")
+    done = subprocess.run(line, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    run = read_run(tmp_path / "jax" / "runs" / "cnn-2")
+    assert run.record["backend"] == "jax"
+    assert np.isfinite(run.predictions["Estimate"]).all()
+    again = subprocess.run(line, capture_output=True, text=True, env=environment)
+    assert "not trained again" in again.stdout
