@@ -22,8 +22,10 @@ DRIVE_FOLDER = "/content/drive/MyDrive/boneage"
 # Each has a field of its own in the notebooks' settings cell; every other setting is an override.
 _FIELDS = ("source", "data", "work")
 
+# The badge and the clone cell; other repositories that the prose links to stay as they are.
 _LINKS_TO_REPOSITORY = re.compile(
-    r"(?P<before>https://colab\.research\.google\.com/github/|https://github\.com/)[\w.-]+/[\w.-]+"
+    r'(?P<before>https://colab\.research\.google\.com/github/|REPOSITORY = \\?"https://github\.com/)'
+    r"[\w.-]+/[\w.-]+"
 )
 
 
@@ -157,6 +159,8 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
     package = str(Path(__file__).resolve().parents[1])
     environment = {
         "KERAS_BACKEND": runtime.BACKEND_OF_USER,
+        # Python's debugger is not in use here; its warning at the start of each kernel is noise.
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")])),
     }
     write_kernel_spec(str(scratch / "kernels" / "python3"), overrides={"env": environment})

@@ -147,7 +147,7 @@ def size_of(name: str, bone_age: float, sex: str) -> float:
         return 0.0
     end = CENTRES[name].grown[SEXES.index(sex)]
     grown = min(1.0, (bone_age - start) / (end - start))
-    return 0.16 + 0.84 * grown**0.62
+    return 0.16 + 0.84 * grown**0.52
 
 
 def capping_of(name: str, bone_age: float, sex: str) -> float:

@@ -290,9 +290,9 @@ def _tissue_shadow(scene: _Scene) -> np.ndarray:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     trunk = smooth(cv2.morphologyEx(trunk, cv2.MORPH_CLOSE, kernel), 18.0)
     trunk = cv2.threshold(trunk, 127, 255, cv2.THRESH_BINARY)[1]
-    total = smooth(thickness(trunk, _trunk_radius(scene, small)), 7.0)
+    total = smooth(thickness(trunk, _trunk_radius(scene, small)), 9.0)
     # The muscle between thumb and index finger.
-    total += 0.22 * smooth(thickness(mask_of([hand.thenar]), 60.0 * hand.breadth), 5.0)
+    total += 0.18 * smooth(thickness(mask_of([hand.thenar]), 72.0 * hand.breadth), 8.0)
     for digit in hand.digits:
         _add_digit(total, _moved(digit[:, :2], to_small), digit[:, 2], zoom)
     total = smooth(total, 3.0)

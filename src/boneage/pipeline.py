@@ -16,6 +16,7 @@ from boneage.files import make_folder
 from boneage.labels import Labels, build_labels, read_labels, write_labels
 from boneage.settings import Settings
 from boneage.tables import read_cases, read_table, skipped_table, write_table
+from boneage.web import Web
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,22 @@ def make_cases(settings: Settings) -> pd.DataFrame:
     if settings.source == "rsna":
         cases, skipped = rsna.read_rsna(folder)
     else:
-        cases, skipped = atlas.read_atlas(folder, source=settings.source)
+        cases, skipped = atlas.read_atlas(folder, _readings(settings, folder), settings.source)
     write_table(work.skipped("cases"), skipped)
     write_table(work.cases, cases)
     return cases
+
+
+def _readings(settings: Settings, folder: Path) -> Path | None:
+    found = atlas.find_readings(folder)
+    if found or settings.source != "dha" or settings.label != "reading":
+        return found
+    work = work_folder(settings)
+    try:
+        return manifest.fetch("la_dha.csv", work.data, record=work.root / "fetched.csv", web=Web(attempts=2))
+    except BoneAgeError as error:
+        print(f"no readings, so the label is the atlas folder's year of age: {error}")
+        return None
 
 
 def load_cases(settings: Settings) -> pd.DataFrame:
@@ -140,7 +153,7 @@ def make_photos(settings: Settings) -> pd.DataFrame:
     work = work_folder(settings)
     cases = load_cases(settings)
     came_in = preprocess.preprocess(cases, work.root, settings.photo_size, settings.pad)
-    preprocess.write_contact_sheet(cases, came_in, work.root, work.contact_sheet)
+    preprocess.write_contact_sheet(work.contact_sheet, cases, came_in, work.root)
     return came_in
 
 
@@ -162,6 +175,18 @@ def make_labels(settings: Settings) -> Labels:
     write_table(work.skipped("labels"), labels.skipped)
     write_labels(work.labels, labels)
     return labels
+
+
+def load_labels(settings: Settings) -> Labels:
+    """The labels that :func:`make_labels` wrote.
+
+    Raises:
+        BoneAgeError: There are none yet, or they are damaged.
+    """
+    path = work_folder(settings).labels
+    if not path.is_file():
+        raise BoneAgeError(f"{path}: not there yet; run notebook 03 or `python -m boneage labels` first")
+    return read_labels(path)
 
 
 def _without_photo(work: WorkFolder, cases: pd.DataFrame) -> dict[str, str]:
@@ -193,7 +218,7 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
         BoneAgeError: No labels or no photos yet, or the disk is full.
     """
     work = work_folder(settings)
-    labels = labels or read_labels(work.labels)
+    labels = labels or load_labels(settings)
     path = work.store(settings.train_size)
     skipped = build_store(labels.table["Case ID"].tolist(), photos or work.photos, settings.train_size, path)
     write_table(work.skipped("store"), skipped)
@@ -214,7 +239,7 @@ def train_network(
     from boneage import training
 
     work = work_folder(settings)
-    labels = labels or read_labels(work.labels)
+    labels = labels or load_labels(settings)
     store = store or make_store(settings, labels)
     training.train(network, epochs, labels, store, settings, work.runs)
     return evaluation.read_run(work.runs / f"{network}-{epochs}")
@@ -231,7 +256,7 @@ def compare(settings: Settings, outside: Path | None = None) -> report.Compariso
         BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
     """
     work = work_folder(settings)
-    labels = read_labels(work.labels)
+    labels = load_labels(settings)
     runs, left_out = evaluation.read_runs(work.runs)
     outside_test = None
     if outside is not None:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from boneage.tables import SPLITS
+from boneage.tables import OLDEST_YEARS, SPLITS
 
 WIDTH_INCHES = 4.8
 """So narrow that matplotlib's 10 point letters stay readable on a phone held upright."""
@@ -49,6 +49,7 @@ class Chart(Figure):
 
     def __init__(self, height: float):
         super().__init__(figsize=(WIDTH_INCHES, height), layout="constrained", facecolor="white")
+        self.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
 
     def png(self) -> bytes:
         """The figure as a PNG file."""
@@ -92,7 +93,7 @@ def age_histogram(labels: pd.DataFrame) -> Chart:
 
 def _stack_years(axes: Axes, labels: pd.DataFrame) -> None:
     years = np.floor(labels["Bone Age"].astype(float))
-    below = pd.Series(0, index=np.arange(0, 20))
+    below = pd.Series(0, index=np.arange(int(OLDEST_YEARS) + 1))
     for split in SPLITS:
         count = years[labels["Split"] == split].value_counts().reindex(below.index, fill_value=0)
         axes.bar(below.index, count, bottom=below, color=_COLOUR_OF_SPLIT[split], width=0.85)
@@ -236,13 +237,13 @@ def error_by_age(joined: pd.DataFrame, title: str) -> Chart:
     return figure
 
 
-def mae_bars(details: pd.DataFrame, constant_mae: float | None = None) -> Chart:
+def mae_bars(details: pd.DataFrame, constant_mae: float = np.nan) -> Chart:
     """Test MAE of every run with its 95 % interval, beside the constant predictor's.
 
     Args:
         details: Columns ``Network``, ``Epochs``, ``Test cases``, ``Test MAE (years)``, ``Test MAE low
             (years)`` and ``Test MAE high (years)``.
-        constant_mae: The constant predictor's test MAE in years: what a network must beat.
+        constant_mae: The constant predictor's test MAE in years, what a network must beat; NaN for none.
     """
     names = list(dict.fromkeys(details["Network"]))
     every_epochs = sorted(details["Epochs"].unique())
@@ -262,7 +263,7 @@ def mae_bars(details: pd.DataFrame, constant_mae: float | None = None) -> Chart:
         colour = _SERIES_COLOURS[number % len(_SERIES_COLOURS)]
         axes.barh(places, mae, thickness * 0.92, color=colour, label=f"{epochs} epochs")
         axes.errorbar(mae, places, xerr=whiskers, fmt="none", ecolor="black", elinewidth=1, capsize=3)
-    if constant_mae is not None:
+    if np.isfinite(constant_mae):
         label = f"constant predictor ({constant_mae:.2f} years)"
         axes.axvline(constant_mae, color=_VERMILION, linestyle="--", label=label)
     axes.set_yticks(range(len(names)), names)

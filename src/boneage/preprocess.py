@@ -344,14 +344,14 @@ def square(photo: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
 
 
 def _bar_shade(photo: np.ndarray, pad: str) -> int:
-    """0, 255, or the median of a frame one sixteenth deep.
+    """0, 255, or the median of a frame one twelfth of the short side deep.
 
     The frame is deeper than the bright line that a collimator or the film's rim leaves along an edge, and
     it takes in all four sides, since one side alone may be blank film, a ruler, or the forearm.
     """
     if pad != "background":
         return {"black": 0, "white": 255}[pad]
-    depth = max(1, min(photo.shape) // 16)
+    depth = max(1, min(photo.shape) // 12)
     frame = (photo[:depth], photo[-depth:], photo[:, :depth], photo[:, -depth:])
     counts = np.sum([cv2.calcHist([side], [0], None, [256], [0, 256]) for side in frame], axis=0)
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))

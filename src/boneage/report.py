@@ -441,7 +441,7 @@ def _headline(comparison: Comparison) -> dict[str, str] | None:
         "interval": "" if pd.isna(low) else f" (95 % interval {low:.2f} to {high:.2f} years)",
         "within": _shown(100 * chosen["Within 1 year"], 0),
         "constant": _shown(constant),
-        "verdict": "the network has learnt something." if high < constant else "it is not clearly better.",
+        "verdict": f"the network {'has learnt something' if high < constant else 'is not clearly better'}.",
     }
 
 
@@ -499,7 +499,6 @@ def _test_grid(comparison: Comparison) -> dict:
     heads = [
         ("Network", ""),
         ("Epochs", ""),
-        ("Cases", ""),
         ("MAE", "years (95 % interval)"),
         ("MAE", "months (95 % interval)"),
         ("Accuracy", "share"),
@@ -507,12 +506,12 @@ def _test_grid(comparison: Comparison) -> dict:
         ("RMSE", "years"),
         ("Bias", "years"),
         ("R²", ""),
+        ("Cases", ""),
     ]
     rows = [
         _row(
             run["Network"],
             str(run["Epochs"]),
-            _shown(run["Test cases"], 0),
             _shown_interval(run, "Test MAE", "years", 2),
             _shown_interval(run, "Test MAE", "months", 1),
             _shown(run["Accuracy"], 3),
@@ -520,6 +519,7 @@ def _test_grid(comparison: Comparison) -> dict:
             _shown(run["RMSE (years)"]),
             _shown(run["Bias (years)"], sign=True),
             _shown(run["R2"]),
+            _shown(run["Test cases"], 0),
         )
         for run in comparison.details.to_dict("records")
     ]
@@ -528,7 +528,6 @@ def _test_grid(comparison: Comparison) -> dict:
             _row(
                 BASELINE,
                 "",
-                _shown(constant["Photos"], 0),
                 _shown(constant["MAE (years)"]),
                 _shown(constant["MAE (months)"], 1),
                 _shown(constant["Accuracy"], 3),
@@ -536,6 +535,7 @@ def _test_grid(comparison: Comparison) -> dict:
                 _shown(constant["RMSE (years)"]),
                 _shown(constant["Bias (years)"], sign=True),
                 "",
+                _shown(constant["Photos"], 0),
                 kind="constant",
             )
         )
@@ -550,23 +550,23 @@ def _outside_grid(comparison: Comparison) -> dict:
     heads = [
         ("Network", ""),
         ("Epochs", ""),
-        ("Cases", ""),
         ("MAE", "years (95 % interval)"),
         ("MAE", "months (95 % interval)"),
         ("Within 1 year", "share"),
         ("Bias", "years"),
         (BASELINE, "MAE in years"),
+        ("Cases", ""),
     ]
     rows = [
         _row(
             run["Network"],
             str(run["Epochs"]),
-            _shown(run["Cases"], 0),
             _shown_interval(run, "MAE", "years", 2),
             _shown_interval(run, "MAE", "months", 1),
             _shown(run["Within 1 year"], 3),
             _shown(run["Bias (years)"], sign=True),
             _shown(run["Constant predictor MAE (years)"]),
+            _shown(run["Cases"], 0),
         )
         for run in comparison.outside.to_dict("records")
     ]
@@ -720,6 +720,7 @@ th small { display: block; font-weight: 400; color: var(--soft) }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--page) }
 thead th:first-child { background: var(--head) }
 tbody th { font-weight: 600 }
+.even thead th { width: 13% }
 .absent > * { color: var(--soft); font-weight: 400 }
 .absent td { text-align: left; font-style: italic }
 tr.constant > * { background: var(--head); border-top: 2px solid var(--line); font-style: italic }
@@ -736,7 +737,8 @@ details { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .9re
 summary { cursor: pointer; font-weight: 600; padding: .25rem 0 }
 code, pre { font: .88rem/1.5 ui-monospace, Menlo, Consolas, monospace }
 pre { background: var(--head); border-radius: 6px; padding: .7rem 1rem; overflow-x: auto }
-@media (max-width: 40rem) { th, td { padding: .4rem .5rem } details { padding: .5rem } }
+@media (max-width: 40rem) { table { font-size: .86rem } th, td { padding: .35rem .45rem }
+  tbody th { white-space: normal; min-width: 6rem } details { padding: .5rem } }
 </style>
 </head>
 <body>
@@ -793,7 +795,7 @@ python -m boneage compare --work {{ work }}</pre>
 <h2>Results</h2>
 {% for grid in results %}
 <h3>{{ grid.label }}</h3>
-{{ table(grid) }}
+{{ table(grid, "even") }}
 {% endfor %}
 
 <h3>How to read them</h3>
@@ -804,12 +806,12 @@ python -m boneage compare --work {{ work }}</pre>
 <dd>Mean squared error, in years squared: what the training makes small. A few large errors weigh more than
 many small ones.</dd>
 <dt>Accuracy</dt>
-<dd>Share of the cases, from 0 to 1, whose estimate is less than half a year off: it rounds to the right whole
-year.</dd>
+<dd>Share of the cases, from 0 to 1, whose estimate is less than half a year off: it rounds to the right
+whole year.</dd>
 <dt>With and without “Validation”</dt>
-<dd>Validation cases are those that the network was not trained on; the other columns are of those that it was.
-Where the latter look much better, it learnt its training cases by heart. All are measured with the finished
-network, after the last epoch.</dd>
+<dd>Validation cases are those that the network was not trained on; the other columns are of those that it
+was. Where the latter look much better, it learnt its training cases by heart. All are measured with the
+finished network, after the last epoch.</dd>
 <dt>Constant predictor</dt>
 <dd>Always says the median age of the training cases, whatever the photo. A network that is no better has
 learnt nothing.</dd>

@@ -1,0 +1,170 @@
+"""Figures say what their tables say, and leave nothing behind."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+
+from boneage import plots
+from boneage.tables import LABEL_COLUMNS
+
+PNG_MARK = b"\x89PNG\r\n\x1a\n"
+
+
+def make_joined(errors: dict[str, list[float]]) -> pd.DataFrame:
+    """Estimates beside the truth with given errors for each split."""
+    rows = [
+        (split, 4.0 + 2 * place, error)
+        for split, given in errors.items()
+        for place, error in enumerate(given)
+    ]
+    joined = pd.DataFrame(rows, columns=["Split", "Bone Age", "Error"])
+    return joined.assign(Estimate=joined["Bone Age"] + joined["Error"])
+
+
+def make_labels(years: list[float], males: list[bool], splits: list[str]) -> pd.DataFrame:
+    ids = [f"c{place}" for place in range(len(years))]
+    columns = (ids, years, males, ["Unknown"] * len(ids), ids, splits, ["[]"] * len(ids))
+    return pd.DataFrame(dict(zip(LABEL_COLUMNS, columns, strict=True)))
+
+
+def words_of(figure: Figure) -> str:
+    """Every word that a figure shows."""
+    figure.draw_without_rendering()
+    return " ".join(text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text")))
+
+
+def points_of(figure: Figure) -> np.ndarray:
+    clouds = [one for one in figure.axes[0].collections if isinstance(one, PathCollection)]
+    return np.concatenate([np.asarray(cloud.get_offsets()) for cloud in clouds])
+
+
+HISTORY = pd.DataFrame({"epoch": [1, 2, 3], "loss": [9.0, 4, 2], "mae": [3.0, 2, 1], "val_loss": [8.0, 5, 4]})
+DETAILS = pd.DataFrame(
+    {
+        "Network": ["VGG19", "CNN", "CNN"],
+        "Epochs": [10, 10, 18],
+        "Test cases": [15, 15, 15],
+        "Test MAE (years)": [1.0, 2.0, 1.5],
+        "Test MAE low (years)": [0.8, 1.5, np.nan],
+        "Test MAE high (years)": [1.2, 2.5, np.nan],
+    }
+)
+
+
+JOINED = make_joined({"train": [0.1, 0.2], "validation": [1.0, -1.0], "test": [2.0, -1.0, 0.5]})
+LABELS = make_labels([0.5, 3.0, 18.9], [True, False, True], ["train", "validation", "test"])
+
+
+@pytest.mark.parametrize(
+    ("draw", "given"),
+    [
+        (plots.age_histogram, (LABELS,)),
+        (plots.learning_curves, (HISTORY, "CNN")),
+        (plots.predicted_against_true, (JOINED, "CNN")),
+        (plots.bland_altman, (JOINED, "CNN")),
+        (plots.error_by_age, (JOINED, "CNN")),
+        (plots.mae_bars, (DETAILS, 2.8)),
+    ],
+)
+def test_every_figure_has_a_title_units_and_a_picture_for_notebooks(draw, given: tuple) -> None:
+    chart = draw(*given)
+    assert isinstance(chart, Figure)
+    assert chart.png().startswith(PNG_MARK)
+    data, size = chart._repr_png_()
+    assert data.startswith(PNG_MARK)
+    assert size["width"] < 600
+    assert any(axes.get_title(loc="left") for axes in chart.axes)
+    labels = [axes.get_ylabel() + axes.get_xlabel() for axes in chart.axes]
+    assert "year" in " ".join(labels)
+
+
+def test_figures_leave_no_trace_in_pyplot() -> None:
+    code = (
+        "import sys, pandas as pd; from boneage import plots;"
+        "plots.learning_curves(pd.DataFrame({'epoch': [1], 'loss': [1.0], 'mae': [1.0]}), 'CNN').png();"
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_ages_are_counted_by_whole_year_sex_and_split() -> None:
+    labels = make_labels(
+        [0.0, 0.9, 1.0, 5.5, 20.0],
+        [False, False, False, True, True],
+        ["train", "test", "train", "train", "test"],
+    )
+    chart = plots.age_histogram(labels)
+    girls, boys = chart.axes
+    heights = {round(bar.get_x() + bar.get_width() / 2): 0 for bar in girls.patches}
+    for bar in girls.patches:
+        heights[round(bar.get_x() + bar.get_width() / 2)] += bar.get_height()
+    assert (heights[0], heights[1], heights[5]) == (2, 1, 0)
+    assert sum(bar.get_height() for bar in boys.patches) == 2
+    words = words_of(chart)
+    for expected in ("5 cases", "Girls (n = 3)", "Boys (n = 2)", "train (3)", "validation (0)", "test (2)"):
+        assert expected in words
+
+
+def test_predicted_against_true_shows_no_training_case() -> None:
+    joined = make_joined({"train": [0.0] * 9, "validation": [1.0, -2.0], "test": [0.5]})
+    chart = plots.predicted_against_true(joined, "CNN, 10 epochs")
+    judged = joined[joined["Split"] != "train"]
+    assert sorted(points_of(chart).tolist()) == sorted(judged[["Bone Age", "Estimate"]].to_numpy().tolist())
+    words = words_of(chart)
+    assert "validation: n = 2, MAE 1.50 years" in words
+    assert "test: n = 1, MAE 0.50 years" in words
+
+
+def test_bland_altman_limits_are_those_of_the_paper() -> None:
+    errors = [1.0, -1.0, 3.0, 1.0]
+    chart = plots.bland_altman(make_joined({"validation": [9.0], "test": errors}), "CNN")
+    lines = {round(float(line.get_ydata()[0]), 6) for line in chart.axes[0].lines}
+    # Mean 1, sample standard deviation sqrt(8 / 3).
+    reach = 1.96 * np.sqrt(8 / 3)
+    assert lines == {0.0, 1.0, round(1 + reach, 6), round(1 - reach, 6)}
+    points = points_of(chart)
+    assert points[:, 1].tolist() == errors
+    assert points[0, 0] == pytest.approx((4.0 + 5.0) / 2)
+    assert "4 test cases" in words_of(chart)
+
+
+def test_learning_curves_show_validation_where_there_is_one() -> None:
+    upper, lower = plots.learning_curves(HISTORY, "CNN").axes
+    assert [line.get_label() for line in upper.lines] == ["train", "validation"]
+    assert [line.get_label() for line in lower.lines] == ["train"]
+    assert upper.lines[1].get_ydata().tolist() == [8.0, 5.0, 4.0]
+
+
+def test_error_by_age_names_its_groups_and_their_counts() -> None:
+    words = words_of(plots.error_by_age(make_joined({"test": [1.0, 2.0]}), "CNN"))
+    assert "4–5\n1" in words
+    assert "6–7\n1" in words
+
+
+def test_mae_bars_show_each_run_and_the_constant_predictor() -> None:
+    chart = plots.mae_bars(DETAILS, 2.8)
+    axes = chart.axes[0]
+    assert sorted(bar.get_width() for bar in axes.patches) == [1.0, 1.5, 2.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["VGG19", "CNN"]
+    assert "constant predictor (2.80 years)" in words_of(chart)
+    assert "constant predictor" not in words_of(plots.mae_bars(DETAILS))
+
+
+@pytest.mark.parametrize("cases", [0, 1])
+def test_few_cases_and_no_history_are_drawn_all_the_same(cases: int) -> None:
+    joined = make_joined({"test": [0.5] * cases}).astype({"Bone Age": float, "Estimate": float})
+    for draw in (plots.predicted_against_true, plots.bland_altman, plots.error_by_age):
+        assert draw(joined, "CNN").png().startswith(PNG_MARK)
+    assert plots.learning_curves(HISTORY.iloc[:cases], "CNN").png().startswith(PNG_MARK)
+    labels = make_labels([1.0] * cases, [True] * cases, ["train"] * cases)
+    assert plots.age_histogram(labels).png().startswith(PNG_MARK)
+
+
+def test_a_dollar_sign_in_a_title_is_no_formula() -> None:
+    title = "CNN on $\\frac{x$ _^"
+    assert plots.bland_altman(make_joined({"test": [1.0, 2.0]}), title).png().startswith(PNG_MARK)

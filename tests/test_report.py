@@ -1,0 +1,486 @@
+"""The comparison and its report: right numbers, nothing hidden, nothing harmful, nothing from elsewhere."""
+
+import dataclasses
+import json
+import os
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from boneage import evaluation, plots, report
+from boneage.errors import BoneAgeError
+from boneage.labels import UNKNOWN, Labels
+from boneage.networks import NETWORKS
+from boneage.tables import LABEL_COLUMNS, SPLITS, skipped_table, write_table
+
+TITLES = [network.title for network in NETWORKS.values()]
+FINGERPRINT = "f" * 64
+NOTHING = skipped_table([])
+
+
+def make_labels(kind: str = "the radiologists' reading", source: str = "rsna", cases: int = 60) -> Labels:
+    """Labels of two training cases for each one of validation and of test, ages 1 to 17 years."""
+    splits = ("train", "train", "validation", "test")
+    rows = [
+        (
+            f"c{case}",
+            1.0 + case * 7 % 17,
+            case % 3 == 0,
+            "Unknown",
+            f"c{case}",
+            splits[case % 4],
+            "[]",
+        )
+        for case in range(cases)
+    ]
+    return Labels(pd.DataFrame(rows, columns=list(LABEL_COLUMNS)), kind, source, NOTHING)
+
+
+def write_run(
+    runs: Path, labels: Labels, network: str = "cnn", epochs: int = 10, off: float = 0.5, **changes: object
+) -> Path:
+    """A run folder as training leaves it, whose estimates are ``off`` years too high, then too low."""
+    folder = runs / f"{network}-{epochs}"
+    table = labels.table
+    predictions = pd.DataFrame(
+        {
+            "Case ID": table["Case ID"],
+            "Split": table["Split"],
+            "Estimate": table["Bone Age"] + np.where(np.arange(len(table)) % 8 < 4, off, -off),
+        }
+    )
+    epoch = np.arange(1, epochs + 1)
+    history = pd.DataFrame(
+        {
+            "epoch": epoch,
+            "loss": 9 / epoch,
+            "mae": 3 / epoch,
+            "val_loss": 10 / epoch,
+            "val_mae": 3.2 / epoch,
+            "seconds": 1.5,
+        }
+    )
+    record = {
+        "format": evaluation.RECORD_FORMAT,
+        "network": network,
+        "title": NETWORKS[network].title,
+        "epochs": epochs,
+        "source": labels.source,
+        "label_kind": labels.kind,
+        "size": 128,
+        "weights": "from scratch",
+        "fingerprint": FINGERPRINT,
+        "metrics": evaluation.metrics_by_split(table, predictions),
+        "parameters": 1_184_161,
+        "seconds_per_epoch": 1.5,
+        "photos_per_second": 75.1,
+        "device": "CPU (2 cores)",
+        "backend": "tensorflow",
+        "seed": 2026,
+        "finished": "2026-11-23T23:26:16+00:00",
+        **changes,
+    }
+    write_table(folder / "predictions.csv", predictions)
+    write_table(folder / "history.csv", history)
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    return folder
+
+
+def compare(
+    runs: Path, labels: Labels, epochs: tuple[int, ...] = (10, 18), outside: report.Outside | None = None
+) -> report.Comparison:
+    read, left_out = evaluation.read_runs(runs)
+    return report.compare_runs(read, labels, epochs, left_out, outside)
+
+
+class Page(HTMLParser):
+    """What a browser would load and show of a page."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self._in_cell = False
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attributes}))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._in_cell = False
+
+    def handle_data(self, text: str) -> None:
+        self.words.append(text)
+        if self._in_cell:
+            self.tables[-1][-1][-1] += text.strip("\n")
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+DRAWN_PNG = plots.Chart.png
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes nearly all of a report's time; only the tests about pictures draw them."""
+    monkeypatch.setattr(plots.Chart, "png", lambda chart: b"picture")
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots.Chart, "png", DRAWN_PNG)
+
+
+@pytest.fixture
+def labels() -> Labels:
+    return make_labels()
+
+
+def test_every_table_has_the_nine_networks_in_their_published_order(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, "yolo", 18)
+    write_run(tmp_path, labels, "vgg16", 4)
+    comparison = compare(tmp_path, labels)
+    assert list(comparison.tables) == [4, 10, 18]
+    for table in comparison.tables.values():
+        assert list(table.index) == TITLES
+    assert comparison.tables[10].isna().all(axis=None)
+    assert comparison.tables[18].drop(index="Yolo").isna().all(axis=None)
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    shown = page.tables[1]
+    assert [row[0] for row in shown] == ["Networks", *TITLES, report.BASELINE]
+    assert [row[1:] for row in shown[1:10]] == [[report.NOT_RUN]] * 9
+    assert [tag for tag, given in page.tags if given.get("class") == "absent"] == ["tr"] * (8 + 9 + 8)
+
+
+def test_the_numbers_are_those_computed_by_hand(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, off=0.4)
+    comparison = compare(tmp_path, labels)
+    of_cnn = comparison.tables[10].loc["CNN"]
+    assert of_cnn[["MAE", "Validation MAE"]].tolist() == pytest.approx([0.4, 0.4])
+    assert of_cnn[["Loss", "Validation Loss"]].tolist() == pytest.approx([0.16, 0.16])
+    assert of_cnn[["Accuracy", "Validation Accuracy"]].tolist() == [1.0, 1.0]
+    (row,) = comparison.details.to_dict("records")
+    assert (row["Network"], row["Epochs"], row["Test cases"], row["Parameters"]) == ("CNN", 10, 15, 1_184_161)
+    assert row["Test MAE (years)"] == pytest.approx(0.4)
+    assert row["Test MAE (months)"] == pytest.approx(4.8)
+    # Every error is equally large, so other cases would change nothing.
+    assert row["Test MAE low (years)"] == pytest.approx(0.4)
+    assert row["Test MAE high (months)"] == pytest.approx(4.8)
+    # Of the 15 test cases 8 are too high by 0.4 and 7 too low.
+    assert row["Bias (years)"] == pytest.approx(0.4 / 15)
+
+
+def test_the_baseline_always_says_the_training_median(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    comparison = compare(tmp_path, labels)
+    ages, split = labels.table["Bone Age"], labels.table["Split"]
+    median = np.median(ages[split == "train"])
+    baseline = comparison.baseline.set_index("Split")["MAE (years)"]
+    for name in SPLITS:
+        assert baseline[name] == pytest.approx(np.mean(np.abs(ages[split == name] - median)))
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert page.tables[0][-1][:3] == [
+        report.BASELINE,
+        f"{baseline['train']:.2f}",
+        f"{baseline['validation']:.2f}",
+    ]
+
+
+def test_the_interval_holds_the_mean_is_seeded_and_wider_for_fewer_cases() -> None:
+    error = np.random.default_rng(3).normal(0, 2, 200)
+    low, high = evaluation.mae_interval(error, seed=5)
+    assert low < np.abs(error).mean() < high
+    assert (low, high) == evaluation.mae_interval(error, seed=5)
+    # The normal approximation agrees within a tenth of its width.
+    reach = 1.96 * np.abs(error).std() / np.sqrt(len(error))
+    assert high - low == pytest.approx(2 * reach, rel=0.1)
+    few_low, few_high = evaluation.mae_interval(error[:20], seed=5)
+    assert few_high - few_low > high - low
+    assert np.isnan(evaluation.mae_interval(error[:1])).all()
+
+
+def test_a_run_whose_record_tells_another_error_than_its_estimates_is_left_out(
+    tmp_path: Path, labels: Labels
+) -> None:
+    folder = write_run(tmp_path, labels)
+    record = json.loads((folder / "record.json").read_text())
+    record["metrics"]["validation"]["mae"] = 0.01
+    (folder / "record.json").write_text(json.dumps(record))
+    comparison = compare(tmp_path, labels)
+    assert comparison.runs == []
+    assert "recorded error" in comparison.left_out.set_index("item").at["cnn-10", "reason"]
+
+
+def test_labels_changed_after_the_training_leave_the_run_out(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    older = labels.table.assign(**{"Bone Age": labels.table["Bone Age"] + 0.8})
+    for changed in (
+        dataclasses.replace(labels, table=older),
+        dataclasses.replace(labels, table=labels.table.iloc[5:]),
+        dataclasses.replace(labels, kind="the atlas folder's year of age"),
+        dataclasses.replace(labels, source="dha"),
+    ):
+        comparison = compare(tmp_path, changed)
+        assert comparison.runs == []
+        assert comparison.left_out["item"].tolist() == ["cnn-10"]
+        assert comparison.tables[10].isna().all(axis=None)
+
+
+def test_labels_of_unknown_kind_are_judged_by_their_numbers(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    comparison = compare(tmp_path, dataclasses.replace(labels, kind=UNKNOWN, source=UNKNOWN))
+    assert len(comparison.runs) == 1
+
+
+def test_of_runs_that_differ_the_larger_group_stands(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, "vgg16", size=256, finished="2030-01-01T00:00:00+00:00")
+    write_run(tmp_path, labels, "cnn")
+    write_run(tmp_path, labels, "unet")
+    comparison = compare(tmp_path, labels)
+    assert comparison.details["Network"].tolist() == ["CNN", "U-Net"]
+    (left_out,) = comparison.left_out.to_dict("records")
+    assert left_out["item"] == "vgg16-10"
+    assert "size" in left_out["reason"]
+
+
+def test_of_two_equal_groups_the_newer_stands(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, "vgg16", finished="2030-01-01T00:00:00+00:00", fingerprint="0" * 64)
+    write_run(tmp_path, labels, "cnn")
+    comparison = compare(tmp_path, labels)
+    assert comparison.details["Network"].tolist() == ["VGG16"]
+    assert comparison.left_out["item"].tolist() == ["cnn-10"]
+
+
+def test_two_tables_may_differ_in_photo_size(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, epochs=10)
+    write_run(tmp_path, labels, epochs=18, size=256)
+    comparison = compare(tmp_path, labels)
+    assert len(comparison.runs) == 2
+    assert "128 × 128 or 256 × 256" in comparison.heading
+
+
+def test_bad_run_folders_are_listed_and_the_rest_goes_on(tmp_path: Path, labels: Labels) -> None:
+    runs = tmp_path / "runs"
+    write_run(runs, labels, "cnn")
+    (runs / "unet-10" / "checkpoint").mkdir(parents=True)
+    broken = write_run(runs, labels, "vgg19")
+    text = (broken / "record.json").read_text()
+    record = json.loads(text)
+    record["metrics"]["train"]["mae"] = float("nan")
+    (broken / "record.json").write_text(json.dumps(record))
+    twin = write_run(runs, labels, "cnn", finished="2020-01-01T00:00:00+00:00").rename(runs / "old-cnn")
+    write_run(runs, labels, "cnn")
+    half = write_run(runs, labels, "yolo")
+    (half / "record.json").write_text(text[: len(text) // 2])
+    nan = write_run(runs, labels, "vgg16")
+    (nan / "predictions.csv").write_text("Case ID,Split,Estimate\nc0,train,nan\n")
+    comparison = compare(runs, labels)
+    assert comparison.details["Network"].tolist() == ["CNN"]
+    left_out = comparison.left_out.set_index("item")["reason"]
+    assert set(left_out.index) == {"unet-10", "vgg19-10", twin.name, "yolo-10", "vgg16-10"}
+    assert "not finished" in left_out["unet-10"]
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    for reason in left_out:
+        assert " ".join(reason.split()) in page.text
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_record_full_of_nonsense_does_not_stop_the_report(tmp_path: Path, labels: Labels) -> None:
+    nonsense = {
+        "parameters": "many",
+        "seconds_per_epoch": float("nan"),
+        "photos_per_second": None,
+        "device": ["a", {"b": 1}],
+        "backend": "\ud800 $\\frac{x$",
+        "weights": "<img src=x onerror=alert(1)>",
+        "seed": -3,
+        "size": [1, 2],
+    }
+    write_run(tmp_path, labels, **nonsense)
+    comparison = compare(tmp_path, labels)
+    assert comparison.details[["Parameters", "Seconds an epoch", "Photos a second"]].isna().all(axis=None)
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert all(given.get("src", "data:").startswith("data:") for tag, given in page.tags if tag == "img")
+
+
+@pytest.mark.usefixtures("pictures")
+def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    labels = make_labels(kind='<script>alert("kind")</script> $\\frac{$', source="<b>x</b>")
+    runs = tmp_path / "runs"
+    write_run(runs, labels)
+    (runs / "<script>alert(1)<").mkdir()
+    (runs / "=cmd()").mkdir()
+    os.mkdir(os.fsencode(runs) + b"/\xff\xfe")
+    comparison = compare(runs, labels)
+    path = report.write_report(comparison, tmp_path / "report.html")
+    page = Page(path)
+    assert not {tag for tag, _ in page.tags} & {"script", "b", "iframe", "object"}
+    assert "<script>alert(1)<" in page.text
+    assert '<script>alert("kind")</script>' in page.text
+    left_out = (tmp_path / "comparison" / "left-out.csv").read_text(encoding="utf-8")
+    assert "\n'=cmd()," in left_out
+
+
+@pytest.mark.usefixtures("pictures")
+def test_nothing_in_the_page_is_fetched(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    page = Page(report.write_report(compare(tmp_path, labels), tmp_path / "report.html"))
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "base"}
+    links = [given[name] for _, given in page.tags for name in ("src", "href", "srcset") if name in given]
+    assert len(links) >= 6
+    assert all(link.startswith("data:image/png;base64,") for link in links)
+    style = page.text[: page.text.index("Bone age: nine", 40)]
+    assert "url(" not in style
+    assert "@import" not in style
+    (policy,) = [given["content"] for _, given in page.tags if given.get("http-equiv")]
+    assert policy.startswith("default-src 'none'")
+    assert all(given["alt"] for tag, given in page.tags if tag == "img")
+
+
+def test_phantoms_are_named_as_drawn_and_others_are_not(tmp_path: Path) -> None:
+    for source, drawn in (("phantom", True), ("rsna", False)):
+        labels = make_labels(source=source)
+        write_run(tmp_path / source, labels)
+        page = Page(report.write_report(compare(tmp_path / source, labels), tmp_path / "report.html"))
+        assert ("not children" in page.text) == drawn
+        assert "no medical device" in page.text
+
+
+def test_every_table_says_source_and_label(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    comparison = compare(tmp_path, labels)
+    for words in (
+        "RSNA",
+        labels.kind,
+        "30 train, 15 validation, 15 test",
+        "by case",
+        "before anything is grown",
+    ):
+        assert words in comparison.heading
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert page.text.count(f"Label: {labels.kind}.") == 1 + len(comparison.tables)
+
+
+def test_the_best_of_each_column_is_marked_once_two_compete(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, "cnn", 10, off=0.7)
+    write_run(tmp_path, labels, "unet", 10, off=0.3)
+    write_run(tmp_path, labels, "cnn", 18, off=0.4)
+    page = Page(report.write_report(compare(tmp_path, labels), tmp_path / "report.html"))
+    ten, eighteen = ({row[0]: row[1:] for row in table} for table in page.tables[:2])
+    assert ten["U-Net"] == ["0.30 ★", "0.30 ★", "0.09 ★", "0.09 ★", "1.000 ★", "1.000 ★"]
+    assert not any("★" in cell for cell in ten["CNN"] + ten[report.BASELINE])
+    assert not any("★" in cell for cell in eighteen["CNN"])
+
+
+def test_the_headline_is_chosen_by_validation_not_by_test(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, "cnn", 10, off=0.5)
+    folder = write_run(tmp_path, labels, "unet", 10, off=0.4)
+    predictions = pd.read_csv(folder / "predictions.csv")
+    predictions.loc[predictions["Split"] == "test", "Estimate"] += 3
+    predictions.to_csv(folder / "predictions.csv", index=False)
+    record = json.loads((folder / "record.json").read_text())
+    record["metrics"] = evaluation.metrics_by_split(labels.table, predictions)
+    (folder / "record.json").write_text(json.dumps(record))
+    page = Page(report.write_report(compare(tmp_path, labels), tmp_path / "report.html"))
+    assert "chosen by its validation error, U-Net after 10 epochs" in page.text
+
+
+@pytest.mark.usefixtures("pictures")
+def test_without_a_finished_run_the_report_says_what_to_do(tmp_path: Path, labels: Labels) -> None:
+    comparison = compare(tmp_path / "runs", labels, (4, 8))
+    assert comparison.details.empty
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "No run is finished yet" in page.text
+    assert "python -m boneage train --arch cnn --epochs 4 8" in page.text
+    assert [row[0] for row in page.tables[0]] == ["Networks", *TITLES, report.BASELINE]
+
+
+def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    write_run(tmp_path, labels, "unet")
+    other = make_labels("the atlas folder's year of age", "dha", cases=40)
+    estimates = other.table[["Case ID", "Split"]].assign(Estimate=other.table["Bone Age"] + 1.5)
+    test = report.Outside(other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, estimates)})
+    comparison = compare(tmp_path, labels, outside=test)
+    (row,) = comparison.outside.to_dict("records")
+    assert (row["Network"], row["Cases"], row["Label"]) == ("CNN", 40, "the atlas folder's year of age")
+    assert (row["MAE (years)"], row["MAE (months)"], row["Bias (years)"]) == pytest.approx((1.5, 18, 1.5))
+    median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
+    constant = (other.table["Bone Age"] - median).abs().mean()
+    assert row["Constant predictor MAE (years)"] == pytest.approx(constant)
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "the Digital Hand Atlas. Label: the atlas folder's year of age; that of the training:" in page.text
+
+
+def test_labels_without_validation_or_test_still_give_a_report(tmp_path: Path, labels: Labels) -> None:
+    only_train = dataclasses.replace(labels, table=labels.table[labels.table["Split"] == "train"])
+    write_run(tmp_path, only_train)
+    comparison = compare(tmp_path, only_train)
+    assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
+    assert np.isnan(comparison.details.at[0, "Test MAE (years)"])
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert page.tables[0][3] == ["CNN", "0.50", "–", "0.25", "–", "0.000", "–"]
+
+
+def test_every_table_is_written_as_csv(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path / "runs", labels)
+    comparison = compare(tmp_path / "runs", labels)
+    report.write_report(comparison, tmp_path / "report.html")
+    written = {path.name for path in (tmp_path / "comparison").iterdir()}
+    assert written == {
+        "table-10-epoch.csv",
+        "table-18-epoch.csv",
+        "details.csv",
+        "baseline.csv",
+        "outside.csv",
+        "left-out.csv",
+    }
+    table = pd.read_csv(tmp_path / "comparison" / "table-10-epoch.csv")
+    assert table["Network"].tolist() == TITLES
+    assert table.set_index("Network").at["CNN", "MAE"] == pytest.approx(0.5)
+
+
+@pytest.mark.usefixtures("pictures")
+def test_the_same_runs_give_the_same_page(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path / "runs", labels, off=0.7)
+    pages = [
+        report.write_report(compare(tmp_path / "runs", labels), tmp_path / "report.html").read_bytes()
+        for _ in range(2)
+    ]
+    assert pages[0] == pages[1]
+
+
+def test_a_report_that_cannot_be_written_says_so_and_keeps_the_old_one(
+    tmp_path: Path, labels: Labels
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("the old one")
+    (tmp_path / "comparison").write_text("a file where the folder belongs")
+    with pytest.raises(BoneAgeError, match="comparison"):
+        report.write_report(compare(tmp_path / "runs", labels), path)
+    assert path.read_text() == "the old one"
+
+
+def test_markdown_has_units_and_says_what_was_not_run(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, off=0.4)
+    lines = report.markdown_table(compare(tmp_path, labels).tables[10]).splitlines()
+    assert lines[0].startswith("| Networks | MAE (years) | Validation MAE (years) | Loss (years²) |")
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == TITLES
+    assert lines[4] == "| CNN | 0.40 | 0.40 | 0.16 | 0.16 | 1.000 | 1.000 |"
+    assert lines[2].count("not run yet") == 6
+    assert {line.count("|") for line in lines} == {8}
+    assert report.table_title(10) == "10 Epoch"
