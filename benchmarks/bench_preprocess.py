@@ -41,18 +41,18 @@ def run(data: Path | None = None) -> dict[str, float]:
         round down), their ratio, peak memory in MiB for few and for many photos, and the ratio of the two.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        photos = _sample(data, SPEED_PHOTOS) if data else _drawn(Path(scratch) / "drawn", 60)
+        photos = sample_photos(data, SPEED_PHOTOS) if data else drawn_photos(Path(scratch) / "drawn", 60)
         return _speed(photos, Path(scratch)) | _memory(photos, Path(scratch))
 
 
-def _sample(data: Path, count: int) -> list[Path]:
+def sample_photos(data: Path, count: int) -> list[Path]:
     found = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not found:
         raise SystemExit(f"{data}: no JPEG or PNG below this folder; name another")
     return [found[index] for index in np.unique(np.linspace(0, len(found) - 1, count).astype(int))]
 
 
-def _drawn(folder: Path, count: int) -> list[Path]:
+def drawn_photos(folder: Path, count: int) -> list[Path]:
     """Blurred noise with bright bars: about as hard to decode and encode as a radiograph."""
     folder.mkdir()
     rng = np.random.default_rng(2026)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 import re
 import sys
@@ -154,8 +155,6 @@ def _parameters(settings: Settings, preset: str, work: Path) -> dict[str, object
 @contextmanager
 def _this_kernel(scratch: Path) -> Iterator[None]:
     """Registers this Python as the kernel ``python3``, ahead of all others, for the time of the block."""
-    from ipykernel.kernelspec import write_kernel_spec
-
     package = str(Path(__file__).resolve().parents[1])
     environment = {
         "KERAS_BACKEND": runtime.BACKEND_OF_USER,
@@ -163,7 +162,13 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")])),
     }
-    write_kernel_spec(str(scratch / "kernels" / "python3"), overrides={"env": environment})
+    kernel = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "Python 3",
+        "language": "python",
+        "env": environment,
+    }
+    write_text(scratch / "kernels" / "python3" / "kernel.json", json.dumps(kernel))
     before = os.environ.get("JUPYTER_PATH")
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(scratch), before]))
     try:

@@ -1,0 +1,41 @@
+"""All benchmarks: ratios, each measured side by side in one run, with the bar it must reach.
+
+Run by `make bench`. Real radiographs are used where BONEAGE_REAL_DATA names a folder of them; without it
+photos are drawn. Exits 1 where a bar is missed.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import bench_input
+import bench_preprocess
+
+# Measurement, the ratio's name, the least or the most it may be.
+BARS = (
+    (bench_preprocess, "preprocess_speed_ratio", "at least", bench_preprocess.LEAST_SPEED_RATIO),
+    (bench_preprocess, "preprocess_memory_ratio", "at most", bench_preprocess.MOST_MEMORY_RATIO),
+    (bench_input, "training_input_ratio", "at least", bench_input.LEAST_RATIO),
+)
+
+
+def main() -> int:
+    """Measures everything, prints it, and says which bars are missed."""
+    named = os.environ.get("BONEAGE_REAL_DATA", "")
+    data = Path(named) if named else None
+    print(f"photos: {'real, from BONEAGE_REAL_DATA' if data else 'drawn'}")
+    measured = {}
+    for benchmark in dict.fromkeys(bar[0] for bar in BARS):
+        measured |= benchmark.run(data)
+    for name, value in measured.items():
+        print(f"{name:32} {value:10.2f}")
+    missed = 0
+    for _, name, side, bar in BARS:
+        reached = measured[name] >= bar if side == "at least" else measured[name] <= bar
+        missed += not reached
+        print(f"{'reached' if reached else 'MISSED':8} {name}: {measured[name]:.2f}, must be {side} {bar:g}")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
