@@ -236,7 +236,7 @@ def _compare(given: argparse.Namespace) -> None:
     for item, reason in comparison.left_out.itertuples(index=False):
         print(f"left out: {item}: {reason}")
     for epochs, table in comparison.tables.items():
-        print(f"\n## {epochs} Epoch\n\n{report.markdown_table(table)}")
+        print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")
     _wrote(pipeline.work_folder(settings).report, f"{len(comparison.runs)} runs compared")
 
 

@@ -179,7 +179,8 @@ def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
         try:
             run = read_run(run_folder)
         except BoneAgeError as error:
-            reasons.append((run_folder.name, str(error)))
+            # A report is passed on; where its folder lay on this machine is nobody else's business.
+            reasons.append((run_folder.name, str(error).replace(str(run_folder), run_folder.name)))
             continue
         row = (run.record["network"], run.record["epochs"])
         rival = runs.get(row)
@@ -229,8 +230,10 @@ def _record_fault(record: object) -> str | None:
         return f"not a record of format {RECORD_FORMAT}"
     if record.get("network") not in NETWORKS:
         return f"{record.get('network')!r} is no network of the tables"
-    if type(record.get("epochs")) is not int or not isinstance(record.get("finished"), str):
-        return "epochs or finish time is missing"
+    if type(record.get("epochs")) is not int or record["epochs"] < 1:
+        return "the number of epochs is missing"
+    if not isinstance(record.get("finished"), str):
+        return "the finish time is missing"
     missing = [key for key in _COMPARABLE if key not in record]
     if missing:
         return f"{', '.join(missing)} is missing"
@@ -240,7 +243,7 @@ def _record_fault(record: object) -> str | None:
     for split, of_split in values.items():
         for name in _METRIC_OF_COLUMN.values():
             value = of_split.get(name) if isinstance(of_split, dict) else None
-            if not isinstance(value, int | float) or not np.isfinite(value):
+            if not isinstance(value, int | float) or not abs(value) < np.inf:
                 return f"the {split} {name} is not a number"
     return None
 

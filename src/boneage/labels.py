@@ -58,6 +58,8 @@ def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
     if label == "age_group":
         return ages["age_group"], "the atlas folder's year of age"
     years = ages["bone_age"].fillna(ages["age_group"])
+    if (cases["source"] == "phantom").all():
+        return years, "simulated readings of drawn hands"
     read, folder = int(ages["bone_age"].notna().sum()), int((years.notna() & ages["bone_age"].isna()).sum())
     if not folder:
         return years, "the radiologists' reading"

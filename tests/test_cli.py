@@ -1,0 +1,190 @@
+"""The verbs: what they write, what they say, and how they fail."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from boneage.__main__ import main
+from boneage.labels import read_labels
+from boneage.settings import Settings
+
+
+@pytest.fixture
+def rsna(tmp_path):
+    """A folder like the RSNA challenge's, with 24 cases."""
+    folder = tmp_path / "rsna"
+    (folder / "images").mkdir(parents=True)
+    rows = ["id,boneage,male"]
+    for number in range(24):
+        photo = np.random.default_rng(number).integers(0, 255, (70, 60), np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{1000 + number}.png"), photo)
+        rows.append(f"{1000 + number},{12 * (number % 6 + 5)},{number % 2 == 0}")
+    (folder / "boneage.csv").write_text("\n".join(rows))
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path):
+    return tmp_path / "work"
+
+
+def verbs(work, rsna):
+    return [
+        ["cases", "--work", str(work), "--source", "rsna", "--data", str(rsna)],
+        ["preprocess", "--work", str(work), "--size", "64"],
+        ["labels", "--work", str(work)],
+        ["store", "--work", str(work), "--size", "32"],
+        ["compare", "--work", str(work), "--epochs", "1"],
+    ]
+
+
+def test_stage_by_stage_from_radiographs_to_a_report(work, rsna, capsys):
+    for line in verbs(work, rsna):
+        assert main(line) == 0
+        assert f"wrote {work}" in capsys.readouterr().out
+    assert len(read_labels(work / "labels.csv").table) == 24
+    assert np.load(work / "store-32.npy").shape == (24, 32, 32)
+    assert cv2.imread(str(work / "photos" / "1000.png"), cv2.IMREAD_UNCHANGED).shape == (64, 64)
+    assert "<html" in (work / "report.html").read_text()
+    settings = Settings.load(work / "settings.json")
+    assert (settings.source, settings.photo_size, settings.train_size) == ("rsna", 64, 32)
+
+
+def test_a_finished_stage_is_not_done_again(work, rsna):
+    for line in verbs(work, rsna)[:4]:
+        assert main(line) == 0
+    watched = [work / "store-32.npy", work / "photos" / "1000.png"]
+    before = [path.stat().st_mtime_ns for path in watched]
+    for line in verbs(work, rsna)[:4]:
+        assert main(line) == 0
+    assert [path.stat().st_mtime_ns for path in watched] == before
+
+
+def test_label_without_photo_and_photo_without_label_are_reported_and_the_rest_goes_on(work, rsna, capsys):
+    (rsna / "images" / "1000.png").unlink()
+    (rsna / "images" / "1001.png").write_bytes(b"text, not a photo")
+    cv2.imwrite(str(rsna / "images" / "9999.png"), np.zeros((64, 64), np.uint8))
+    for line in verbs(work, rsna)[:4]:
+        assert main(line) == 0
+    out = capsys.readouterr().out
+    assert "left out, each with its reason" in out
+    said = (work / "skipped-cases.csv").read_text() + (work / "skipped-labels.csv").read_text()
+    assert all(case_id in said for case_id in ("1000", "1001", "9999"))
+    assert len(read_labels(work / "labels.csv").table) == 22
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["knee"], "invalid choice"),
+        ([], "required"),
+        (["cases", "--source", "rsna", "--data", "absent"], "absent"),
+        (["cases", "--source", "knee"], "invalid choice"),
+        (["preprocess"], "cases.csv"),
+        (["preprocess", "--size", "9"], "between"),
+        (["labels"], "cases.csv"),
+        (["store"], "labels.csv"),
+        (["train", "--arch", "cnn"], "labels.csv"),
+        (["train", "--arch", "knee"], "network knee"),
+        (["train", "--epochs", "0"], "between"),
+        (["train", "--epochs", "ten"], "invalid int"),
+        (["train", "--store", "absent.npy", "--photos", "x"], "not allowed with"),
+        (["compare"], "labels.csv"),
+        (["run", "--preset", "laptop"], "invalid choice"),
+    ],
+)
+def test_what_a_person_can_put_right_is_one_line_and_status_2(line, words, work, capsys):
+    given = [*line, "--work", str(work)] if line and line[0] != "knee" else line
+    assert main(given) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("boneage: ")
+    assert error.count("\n") == 1
+
+
+def test_a_file_in_the_place_of_the_work_folder_is_said(tmp_path, rsna, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["cases", "--work", str(tmp_path / "file"), "--source", "rsna", "--data", str(rsna)]) == 2
+    assert "is a file, not a folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_said(rsna, capsys):
+    # Nothing can be made below /proc, not even by root.
+    assert main(["cases", "--work", "/proc/boneage", "--source", "rsna", "--data", str(rsna)]) == 2
+    assert "/proc/boneage" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said_and_nothing_is_half_written(work, rsna, monkeypatch, capsys):
+    assert main(verbs(work, rsna)[0]) == 0
+    before = (work / "cases.csv").read_bytes()
+    fsync = os.fsync
+
+    def full(descriptor):
+        with open("/dev/full", "wb", buffering=0) as device:
+            device.write(b"x")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    capsys.readouterr()
+    assert main(verbs(work, rsna)[0]) == 2
+    assert "disk is full" in capsys.readouterr().err
+    assert (work / "cases.csv").read_bytes() == before
+    assert not [path for path in work.iterdir() if path.name.startswith(".")]
+
+
+def test_damaged_settings_are_named(work, capsys):
+    work.mkdir()
+    (work / "settings.json").write_text(json.dumps({"seed": "two"}))
+    assert main(["labels", "--work", str(work)]) == 2
+    assert "settings.json" in capsys.readouterr().err
+
+
+def test_the_quick_verbs_do_not_wait_for_keras():
+    line = "import sys, boneage.__main__; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", line]).returncode == 0
+
+
+@pytest.mark.slow
+def test_train_takes_a_store_and_labels_from_elsewhere_and_fails_one_run_at_a_time(work, rsna, tmp_path):
+    for line in verbs(work, rsna)[:4]:
+        assert main(line) == 0
+    line = [
+        sys.executable,
+        "-m",
+        "boneage",
+        "train",
+        "--work",
+        str(tmp_path / "elsewhere"),
+        "--epochs",
+        "1",
+        "2",
+    ]
+    line += ["--labels", str(work / "labels.csv"), "--store", str(work / "store-32.npy")]
+    done = subprocess.run([*line, "--arch", "cnn", "yolo"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout.count("wrote ") == 2
+    assert "cannot be trained yet" in done.stderr.splitlines()[-1]
+    records = sorted((tmp_path / "elsewhere" / "runs").glob("*/record.json"))
+    assert [path.parent.name for path in records] == ["cnn-1", "cnn-2"]
+    assert json.loads(records[0].read_text())["source"] == "rsna"
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.parametrize(("source", "cases"), [("rsna", 972), ("dha", 53)])
+def test_every_real_radiograph_goes_through_to_its_label(work, real_data, source, cases):
+    data = str(real_data / source)
+    assert main(["cases", "--work", str(work), "--source", source, "--data", data]) == 0
+    assert main(["preprocess", "--work", str(work)]) == 0
+    assert main(["labels", "--work", str(work)]) == 0
+    labels = read_labels(work / "labels.csv")
+    assert len(labels.table) == cases
+    assert labels.kind == "the radiologists' reading"
+    assert labels.table["Bone Age"].between(0, 19).all()
