@@ -21,10 +21,6 @@ from boneage.networks import buildable, find
 from boneage.settings import BACKENDS, LABEL_KINDS, PADS, PRESETS, SOURCES, Settings
 from boneage.tables import SKIPPED_COLUMNS, SPLITS, read_table
 
-# The work folder keeps the settings of its last verb, so that the next verb needs no repeating of them.
-SETTINGS_FILE = "settings.json"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb.
 
@@ -66,7 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     _label_options(run)
     _training_options(run)
 
-    _source_options(_verb(verbs, "fetch", _fetch, "draw, unpack or download the source's radiographs"))
+    fetch = _verb(verbs, "fetch", _fetch, "draw, unpack or download the source's radiographs")
+    _source_options(fetch)
+    fetch.add_argument(
+        "--index", action="store_true", help="page through the Digital Hand Atlas's web index (hours)"
+    )
+
     _source_options(_verb(verbs, "cases", _cases, "read the source into cases.csv"))
 
     photos = _verb(verbs, "preprocess", _preprocess, "make every photo square: photos/, preprocess.csv")
@@ -142,7 +143,7 @@ def _settings(given: argparse.Namespace) -> Settings:
     overrides = _overrides(given)
     if "data" in overrides:
         overrides["data"] = str(Path(overrides["data"]).resolve())
-    path = Path(overrides.get("work", Settings.work)) / SETTINGS_FILE
+    path = pipeline.WorkFolder(Path(overrides.get("work", Settings.work))).settings
     settings = Settings.load(path) if path.is_file() else Settings()
     settings = settings.replace(**{"work": str(path.parent), **overrides})
     settings.save(path)
@@ -158,7 +159,12 @@ def _run(given: argparse.Namespace) -> None:
 
 
 def _fetch(given: argparse.Namespace) -> None:
-    print(f"radiographs: {pipeline.get_data(_settings(given))}")
+    settings = _settings(given)
+    if given.index:
+        settings = pipeline.fetch_by_index(settings)
+        settings.save(pipeline.work_folder(settings).settings)
+        _wrote_skipped(pipeline.work_folder(settings), "fetch")
+    print(f"radiographs: {pipeline.get_data(settings)}")
 
 
 def _cases(given: argparse.Namespace) -> None:

@@ -105,6 +105,15 @@ def fetch(
     return _unpacked(path) if is_archive(path) else path
 
 
+def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
+    """The address of a row of the manifest.
+
+    Raises:
+        BoneAgeError: No such row.
+    """
+    return _row(name, manifest_path).source
+
+
 def local_data(path: Path | str, work: Path | str) -> Path:
     """A folder of radiographs as it is, or a zip or tar.gz unpacked below ``work/data``.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from boneage import atlas, evaluation, manifest, phantom, preprocess, report, rsna
+from boneage import atlas, atlas_index, evaluation, manifest, phantom, preprocess, report, rsna
 from boneage.dataset import Store, build_store, open_store
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder
@@ -98,6 +98,24 @@ def get_data(settings: Settings) -> Path:
     if settings.source == "phantom" and not settings.data:
         return phantom.write_phantom_atlas(work.data / "phantom", settings.phantoms_per_group, settings.seed)
     return manifest.data_for(settings.source, settings.data, work.root)
+
+
+def fetch_by_index(settings: Settings) -> Settings:
+    """Pages through the Digital Hand Atlas's web index where there is no archive of it; resumes.
+
+    Returns:
+        The settings with the fetched folder as their data.
+
+    Raises:
+        BoneAgeError: Another source, or the index does not answer as expected.
+    """
+    if settings.source != "dha":
+        raise BoneAgeError(f"source {settings.source}: only the Digital Hand Atlas (dha) has a web index")
+    work = work_folder(settings)
+    folder = work.data / "dha"
+    skipped = atlas_index.fetch_atlas(manifest.source_of("dha_index"), folder)
+    write_table(work.skipped("fetch"), skipped)
+    return settings.replace(data=str(folder))
 
 
 def make_cases(settings: Settings) -> pd.DataFrame:
