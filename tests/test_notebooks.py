@@ -1,10 +1,12 @@
 """The manners that every notebook keeps, and how the suite runs and stamps them."""
 
 import ast
+import itertools
 import json
 import os
 import re
 import statistics
+import sys
 from pathlib import Path
 
 import nbformat
@@ -56,7 +58,7 @@ def manners(notebook: nbformat.NotebookNode, name: str) -> list[str]:
         faults.append("outputs or execution counts were kept")
     if kinds[:2] != ["markdown", "code"] or kinds[-1] != "markdown":
         faults.append("does not begin with title and Setup or does not end with prose")
-    if any(pair == ("code", "code") for pair in zip(kinds, kinds[1:], strict=False)):
+    if any(pair == ("code", "code") for pair in itertools.pairwise(kinds)):
         faults.append("two code cells without prose between")
     faults += title_faults(cells[0].source, name)
     if not code[0].source.startswith("# @title Setup\n") or code[0].metadata.get("cellView") != "form":
@@ -65,9 +67,9 @@ def manners(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     lengths = [len(code_lines(cell)) for cell in code]
     if statistics.median(lengths) > MEDIAN_CELL or max(lengths) > LONGEST_CELL:
         faults.append(f"cells too long: median {statistics.median(lengths)}, longest {max(lengths)}")
-    prose = sum(len(cell.source.split()) for cell in cells if cell.cell_type == "markdown")
-    if prose < 2 * sum(lengths):
-        faults.append(f"{prose} words of prose for {sum(lengths)} lines of code")
+    words = sum(len(cell.source.split()) for cell in prose(notebook))
+    if words < 2 * sum(lengths):
+        faults.append(f"{words} words of prose for {sum(lengths)} lines of code")
     for cell in code:
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.ClassDef):
@@ -99,6 +101,10 @@ def settings_faults(code: list[nbformat.NotebookNode]) -> list[str]:
     if [line.split(" = ")[0] for line in lines] != FIELDS or not all("# @param" in line for line in lines):
         faults.append("the settings cell does not hold the fields, each with # @param")
     return faults
+
+
+def prose(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "markdown"]
 
 
 def a_notebook() -> nbformat.NotebookNode:
@@ -133,7 +139,7 @@ def test_a_breach_of_each_manner_is_found():
     assert "parameters" in breach(lambda notebook, code: code[1].metadata.pop("tags"))
     assert "fields" in breach(lambda notebook, code: code[1].update(source="PRESET = 'demo'"))
     assert "too long" in breach(write("x = 1\n" * 26))
-    assert "words" in breach(lambda notebook, code: [c.update(source="Two words") for c in notebook.cells])
+    assert "words" in breach(lambda notebook, code: [cell.update(source="") for cell in prose(notebook)])
     assert "class" in breach(write("class Net:\n    pass"))
     assert "def" in breach(write("def f():\n" + "    x = 1\n" * 4))
     assert "badge" in breach(lambda notebook, code: notebook.cells[0].update(source="# 01 · Title"))
@@ -261,8 +267,6 @@ def test_run_uses_this_python_this_package_and_these_settings(small_suite, tmp_p
     assert [first, last] == [
         tmp_path / "w" / "notebooks" / name for name in ("01_first.ipynb", "10_last.ipynb")
     ]
-    import sys
-
     text = printed(first)
     assert sys.executable in text
     assert str(Path(notebooks.__file__).parent) in text

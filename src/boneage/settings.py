@@ -51,7 +51,8 @@ class Settings:
     train_size: int = 256
     # Each number is a run of its own, with its own learning-rate schedule.
     epochs: tuple[int, ...] = (10, 18)
-    batch_size: int = 16
+    # Small, because a few hundred photos give few steps an epoch otherwise.
+    batch_size: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     # "" takes KERAS_BACKEND, else TensorFlow, else JAX.
@@ -152,7 +153,6 @@ PRESETS: dict[str, dict[str, object]] = {
         "work": "/content/boneage",
         "train_size": 256,
         "epochs": (10, 18),
-        "batch_size": 32,
     },
 }
 
