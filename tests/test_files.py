@@ -17,9 +17,14 @@ def test_writes_text_in_a_new_folder(tmp_path):
 
 def test_a_failure_in_the_middle_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
     path = write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(RuntimeError, match="boom"), atomic_write(path) as file:
-        file.write(b"new, but half")
-        raise RuntimeError("boom")
+
+    def fail_half_way():
+        with atomic_write(path) as file:
+            file.write(b"new, but half")
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail_half_way()
     assert path.read_text() == "old"
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
 

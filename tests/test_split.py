@@ -54,6 +54,19 @@ def test_each_sex_and_race_reaches_every_split():
     assert (table > 0).all(axis=None)
 
 
+def test_sexes_and_races_keep_their_shares_even_with_one_case_a_group():
+    groups = [(year, sex, race) for year in range(19) for sex in "FM" for race in "abcd"]
+    strata = pd.DataFrame(
+        groups, columns=["year", "sex", "race"], index=[f"{n:03d}" for n in range(len(groups))]
+    )
+    for seed in range(5):
+        test = draw_split(strata, 0.15, 0.15, seed) == "test"
+        assert test.sum() == 23
+        assert set(test.groupby(strata["race"]).sum()) <= {5, 6}
+        assert set(test.groupby(strata["sex"]).sum()) <= {11, 12}
+        assert test.groupby(strata["year"]).sum().between(1, 2).all()
+
+
 def test_a_share_of_nothing_gives_nothing():
     split = draw_split(strata_of([5] * 10), 0.2, 0.0, 1)
     assert split.value_counts().to_dict() == {"train": 8, "validation": 2}

@@ -21,6 +21,7 @@ from boneage.networks import buildable, find
 from boneage.settings import BACKENDS, LABEL_KINDS, PADS, PRESETS, SOURCES, Settings
 from boneage.tables import SKIPPED_COLUMNS, SPLITS, read_table
 
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb.
 

@@ -1,9 +1,13 @@
 """Training, validation and test: drawn by case, before anything is grown.
 
 Copies of a case must never cross a split, so the split is drawn over cases and every later stage carries
-it along. The draw is stratified: neighbours in the order year, sex, race are dealt out in turn, so each
-year (and, within it, each sex and race) gives each split its share as nearly as whole cases allow.
+it along. The draw is stratified: each year of age gives each split its share as nearly as whole cases
+allow, and within a year the cases are chosen so that sexes and races stay in proportion over all years,
+the idea of iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011).
 """
+
+from collections import Counter
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -15,9 +19,9 @@ from boneage.tables import SPLITS
 def draw_split(strata: pd.DataFrame, validation_share: float, test_share: float, seed: int) -> pd.Series:
     """Draws a split for each row of ``strata``.
 
-    Rows are sorted by the columns of ``strata`` (the first the most important), shuffled within equal
-    rows, and dealt out along that order, each to the split that is furthest behind its share. So in every
-    run of neighbours, and thus in every year, the counts follow the shares.
+    The first column's groups (years) are gone through in order, and the running shares say how many cases
+    of each go to which split. Which ones: those whose sex, race, and sex with race, lag furthest behind
+    their share so far, by lot among equals.
 
     Args:
         strata: One row a case, indexed by case id; columns such as year, sex, race.
@@ -39,9 +43,7 @@ def draw_split(strata: pd.DataFrame, validation_share: float, test_share: float,
         raise BoneAgeError(
             f"shares: validation {validation_share} and test {test_share} leave nothing to train on"
         )
-    order = _order_within_strata(strata, seed)
-    dealt = pd.Series(_deal([train_share, validation_share, test_share], len(order)), index=order)
-    split = dealt.reindex(strata.index).map(dict(enumerate(SPLITS)))
+    split = _draw(strata, dict(zip(SPLITS, (train_share, validation_share, test_share), strict=True)), seed)
     for name, share in zip(SPLITS, (train_share, validation_share, test_share), strict=True):
         if share > 0 and not (split == name).any():
             raise BoneAgeError(
@@ -51,22 +53,36 @@ def draw_split(strata: pd.DataFrame, validation_share: float, test_share: float,
     return split.rename("split")
 
 
-def _order_within_strata(strata: pd.DataFrame, seed: int) -> pd.Index:
-    # Sorting by id first makes the draw independent of the order in which files were found.
-    by_id = strata.sort_index()
-    draw = np.random.default_rng(seed).random(len(by_id))
-    return by_id.assign(_draw=draw).sort_values([*strata.columns, "_draw"], kind="stable").index
-
-
-def _deal(shares: list[float], count: int) -> np.ndarray:
-    shares_ = np.asarray(shares)
-    given = np.zeros(len(shares_))
-    dealt = np.empty(count, dtype=int)
-    for turn in range(count):
-        behind = (turn + 1) * shares_ - given
-        dealt[turn] = np.argmax(np.where(shares_ > 0, behind, -np.inf))
-        given[dealt[turn]] += 1
-    return dealt
+def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Series:
+    # Sorted by id, then shuffled: the lot depends on the seed, not on the order in which files were found.
+    by_lot = strata.sort_index().sample(frac=1, random_state=seed)
+    group, *others = strata.columns
+    margins = [list(chosen) for size in range(1, len(others) + 1) for chosen in combinations(others, size)]
+    keys_of = {
+        case: [(*columns, *row[columns]) for columns in margins] for case, row in by_lot[others].iterrows()
+    }
+    # The smaller splits choose first: theirs are the proportions that a single case can upset.
+    choosing = sorted((name for name in SPLITS if name != "train" and shares[name] > 0), key=shares.get)
+    split = pd.Series("train", index=strata.index)
+    seen: Counter = Counter()
+    given: dict[str, Counter] = {name: Counter() for name in choosing}
+    cases_so_far = 0
+    taken = dict.fromkeys(choosing, 0)
+    for _, of_group in by_lot.groupby(group, sort=True):
+        left = list(of_group.index)
+        cases_so_far += len(left)
+        seen.update(key for case in left for key in keys_of[case])
+        for name in choosing:
+            wanted = min(round(shares[name] * cases_so_far) - taken[name], len(left))
+            taken[name] += wanted
+            for _ in range(wanted):
+                lag = [
+                    sum(shares[name] * seen[key] - given[name][key] for key in keys_of[case]) for case in left
+                ]
+                case = left.pop(int(np.argmax(lag)))
+                given[name].update(keys_of[case])
+                split[case] = name
+    return split
 
 
 def untouched_plan(split: pd.Series) -> pd.DataFrame:

@@ -218,7 +218,7 @@ def _fit(
             settings.seed,
             state["epoch"],
         ),
-        # The batches come in their own order; Keras would draw another from a generator that no checkpoint keeps.
+        # The batches have their own order; Keras would draw one that no checkpoint keeps.
         shuffle=False,
         validation_data=validation,
         validation_batch_size=settings.batch_size,

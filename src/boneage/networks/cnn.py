@@ -59,5 +59,6 @@ def _neighbourhood_mean(x: keras.KerasTensor, side: int) -> keras.KerasTensor:
 
 def _convolution(x: keras.KerasTensor, width: int, stride: int = 1) -> keras.KerasTensor:
     x = keras.layers.Conv2D(width, 3, strides=stride, padding="same", use_bias=False)(x)
-    x = keras.layers.BatchNormalization()(x)
+    # Keras's own momentum, 0.99, leaves the running averages unsettled after a few hundred steps.
+    x = keras.layers.BatchNormalization(momentum=0.95)(x)
     return keras.layers.Activation("relu")(x)
