@@ -144,8 +144,9 @@ PRESETS: dict[str, dict[str, object]] = {
     "demo": {
         "source": "phantom",
         "work": "work/demo",
+        "phantoms_per_group": 3,
         "train_size": 96,
-        "epochs": (4, 8),
+        "epochs": (5, 10),
     },
     # The whole atlas on a Colab GPU.
     "colab": {
