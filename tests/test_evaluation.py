@@ -32,6 +32,14 @@ RECORD = {
     "size": 64,
     "metrics": {"train": VALUES, "validation": {**VALUES, "mae": 1.5}, "test": VALUES},
     "finished": "2026-11-01T10:00:00+00:00",
+    "cases": {"train": 4, "validation": 4, "test": 4},
+    "constant_predictor": {"test": {**VALUES, "mae": 2.75}},
+    "parameters": 1_184_161,
+    "seconds_per_epoch": 9.6,
+    "device": "CPU (2 cores)",
+    "backend": "tensorflow",
+    "weights": "from scratch",
+    "seed": 2026,
 }
 
 

@@ -15,9 +15,11 @@ import pandas as pd
 from boneage import pipeline, report
 from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
+from boneage.evaluation import read_runs
 from boneage.files import write_error
 from boneage.labels import Labels, read_labels
 from boneage.networks import buildable, find
+from boneage.readme import write_results
 from boneage.settings import BACKENDS, LABEL_KINDS, PADS, PRESETS, SOURCES, Settings
 from boneage.tables import SKIPPED_COLUMNS, SPLITS, read_table
 
@@ -35,15 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = _parser().parse_args(arguments)
         given.verb(given)
     except BoneAgeError as error:
-        print(f"boneage: {error}", file=sys.stderr)
-        return 2
+        return _fail(error)
     except OSError as error:
-        print(f"boneage: {write_error(error.filename or 'disk', error)}", file=sys.stderr)
-        return 2
+        return _fail(write_error(error.filename or "disk", error))
     except KeyboardInterrupt:
         print("boneage: stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def _fail(error: BoneAgeError) -> int:
+    # A file's name may hold a line break; the message stays one line all the same.
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(error))
+    print(f"boneage: {line}", file=sys.stderr)
+    return 2
 
 
 class _Parser(argparse.ArgumentParser):
@@ -93,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     compare = _verb(verbs, "compare", _compare, "compare the finished runs: report.html, comparison/")
     compare.add_argument("--epochs", type=int, nargs="+", help="the epoch counts to show tables of")
     compare.add_argument("--outside", type=Path, help="work folder of another source to test the runs on")
+    compare.add_argument("--readme", type=Path, help="write the tables of --results into this file instead")
+    compare.add_argument("--results", type=Path, default=Path("results"), help="folder of committed runs")
     compare.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
     return parser
 
@@ -142,10 +151,13 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
 def _settings(given: argparse.Namespace) -> Settings:
     """The work folder's settings, with what the command line says in their place, kept for the next verb."""
     overrides = _overrides(given)
-    if "data" in overrides:
+    if overrides.get("data"):
         overrides["data"] = str(Path(overrides["data"]).resolve())
     path = pipeline.WorkFolder(Path(overrides.get("work", Settings.work))).settings
     settings = Settings.load(path) if path.is_file() else Settings()
+    if overrides.get("source", settings.source) != settings.source:
+        # The folder that was named for one source holds nothing of another.
+        overrides.setdefault("data", "")
     settings = settings.replace(**{"work": str(path.parent), **overrides})
     settings.save(path)
     return settings
@@ -217,13 +229,15 @@ def _train(given: argparse.Namespace) -> None:
             try:
                 run = pipeline.train_network(settings, network, epochs, labels, store)
             except BoneAgeError as error:
-                failures.append(str(error))
-                print(f"boneage: {error}", file=sys.stderr)
+                failures.append(error)
+                print(f"failed: {error}")
                 continue
             _wrote(run.folder / "record.json", run.record["title"])
             rows.append(_result_row(run.record))
     if rows:
         print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+    if len(failures) + len(rows) == 1 and failures:
+        raise failures[0]
     if failures:
         raise BoneAgeError(
             f"{len(failures)} of {len(failures) + len(rows)} runs failed; the first: {failures[0]}"
@@ -238,13 +252,22 @@ def _result_row(record: dict) -> dict[str, object]:
 
 
 def _compare(given: argparse.Namespace) -> None:
+    if given.readme:
+        runs, left_out = read_runs(given.results)
+        _print_left_out(left_out)
+        _wrote(write_results(given.readme, runs), f"{len(runs)} runs of {given.results}")
+        return
     settings = _settings(given)
     comparison = pipeline.compare(settings, given.outside)
-    for item, reason in comparison.left_out.itertuples(index=False):
-        print(f"left out: {item}: {reason}")
+    _print_left_out(comparison.left_out)
     for epochs, table in comparison.tables.items():
         print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")
     _wrote(pipeline.work_folder(settings).report, f"{len(comparison.runs)} runs compared")
+
+
+def _print_left_out(left_out: pd.DataFrame) -> None:
+    for item, reason in left_out.itertuples(index=False):
+        print(f"left out: {item}: {reason}")
 
 
 def _given_labels(given: argparse.Namespace) -> Labels | None:

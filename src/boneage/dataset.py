@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write
 from boneage.preprocess import square
+from boneage.settings import TRAIN_SIZES
 from boneage.tables import skipped_table
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -129,7 +130,8 @@ def open_store(path: Path | str) -> Store:
     """Opens a store without reading its photos into memory.
 
     Raises:
-        BoneAgeError: No such file, cut short, or not an array of square 8-bit photos.
+        BoneAgeError: No such file, cut short, or not an array of square 8-bit photos of a side that a network
+            may have.
     """
     path = Path(path)
     try:
@@ -141,7 +143,15 @@ def open_store(path: Path | str) -> Store:
         raise BoneAgeError(f"{path}: must be a uint8 array of shape (photos, size, size)")
     if photos.shape[1] != photos.shape[2] or not len(photos):
         raise BoneAgeError(f"{path}: shape {photos.shape} is not (photos, size, size)")
+    least, most = TRAIN_SIZES
+    if not least <= photos.shape[1] <= most:
+        raise BoneAgeError(
+            f"{path}: photos of {photos.shape[1]} px; a side must be between {least} and {most}"
+        )
     footer = _read_footer(path)
+    if footer is None and path.stat().st_size > photos.offset + photos.nbytes:
+        # Taken for a plain array, its rows could stand beside the wrong labels.
+        raise BoneAgeError(f"{path}: its photo ids are damaged; make it anew with `python -m boneage store`")
     return Store(photos, tuple(footer["ids"]) if footer else None, path)
 
 
@@ -227,9 +237,12 @@ def _read_footer(path: Path) -> dict | None:
             file.seek(int(np.prod(shape)) * dtype.itemsize, os.SEEK_CUR)
             mark, text = file.read(len(_FOOTER_MARK)), file.read()
         footer = json.loads(text) if mark == _FOOTER_MARK else None
-    except (OSError, ValueError):
+        whole = len(footer["ids"]) == shape[0] == len(set(footer["ids"])) and {"stamp", "skipped"} <= set(
+            footer
+        )
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return footer if footer and len(footer["ids"]) == shape[0] else None
+    return footer if whole else None
 
 
 def _read_ahead(

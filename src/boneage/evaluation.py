@@ -31,6 +31,18 @@ _COMPARABLE = {
     "size": "photo size",
 }
 
+# What README tells of a run besides.
+_TOLD = (
+    "cases",
+    "constant_predictor",
+    "parameters",
+    "seconds_per_epoch",
+    "device",
+    "backend",
+    "weights",
+    "seed",
+)
+
 
 def metrics(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | int | None]:
     """The metrics of one split.
@@ -208,7 +220,7 @@ def read_run(folder: Path | str) -> Run:
         raise BoneAgeError(f"{folder}: not finished (no record.json); run the same training again to go on")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise BoneAgeError(
             f"{path}: not a readable record; delete that run's folder and train again"
         ) from None
@@ -228,13 +240,13 @@ def read_run(folder: Path | str) -> Run:
 def _record_fault(record: object) -> str | None:
     if not isinstance(record, dict) or record.get("format") != RECORD_FORMAT:
         return f"not a record of format {RECORD_FORMAT}"
-    if record.get("network") not in NETWORKS:
+    if not isinstance(record.get("network"), str) or record["network"] not in NETWORKS:
         return f"{record.get('network')!r} is no network of the tables"
     if type(record.get("epochs")) is not int or record["epochs"] < 1:
         return "the number of epochs is missing"
     if not isinstance(record.get("finished"), str):
         return "the finish time is missing"
-    missing = [key for key in _COMPARABLE if key not in record]
+    missing = [key for key in (*_COMPARABLE, *_TOLD) if key not in record]
     if missing:
         return f"{', '.join(missing)} is missing"
     values = record.get("metrics")

@@ -102,8 +102,9 @@ def build_labels(
             reasons[case_id] = "sex is unknown, and the label CSV needs TRUE or FALSE"
     usable = cases[~cases["case_id"].isin(list(reasons))].set_index("case_id")
     if usable.empty:
+        first = next((f" (the first, {item}: {reason})" for item, reason in reasons.items()), "")
         raise BoneAgeError(
-            "labels: no case has both a photo and a label; see the skipped table of this stage"
+            f"labels: no case has both a photo and a label{first}; mend cases.csv or the photos"
         )
     strata = pd.DataFrame(
         {
@@ -232,5 +233,5 @@ def _read_facts(path: Path) -> tuple[str, str]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         return str(facts["label_kind"]), str(facts["source"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return UNKNOWN, UNKNOWN

@@ -4,7 +4,7 @@ Every stage reads the tables of the stages before it from the work folder, write
 again at any time: what is done is not done again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +15,7 @@ from boneage.errors import BoneAgeError
 from boneage.files import make_folder
 from boneage.labels import Labels, build_labels, read_labels, write_labels
 from boneage.settings import Settings
-from boneage.tables import read_cases, read_table, skipped_table, write_table
+from boneage.tables import SKIPPED_COLUMNS, read_cases, read_table, skipped_table, write_table
 from boneage.web import Web
 
 
@@ -147,19 +147,25 @@ def _readings(settings: Settings, folder: Path) -> Path | None:
         return None
 
 
-def load_cases(settings: Settings) -> pd.DataFrame:
+def load_cases(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The case table that :func:`make_cases` wrote, perhaps corrected by hand since.
 
+    Returns:
+        The cases, and the rows that cannot be used with their reasons (``item``, ``reason``).
+
     Raises:
-        BoneAgeError: There is none yet, or it is damaged.
+        BoneAgeError: There is none yet, it is damaged, or none of its rows can be used.
     """
     path = work_folder(settings).cases
     if not path.is_file():
         raise BoneAgeError(f"{path}: not there yet; run notebook 01 or `python -m boneage cases` first")
     cases, faults = read_cases(path)
-    for item, reason in faults.itertuples(index=False):
-        print(f"{path.name}: {item!r} left out: {reason}")
-    return cases
+    if cases.empty:
+        why = f" (the first: {faults['reason'].iloc[0]})" if len(faults) else ""
+        raise BoneAgeError(
+            f"{path}: no usable case{why}; mend it, or make it anew with `python -m boneage cases`"
+        )
+    return cases, faults
 
 
 def make_photos(settings: Settings) -> pd.DataFrame:
@@ -169,8 +175,11 @@ def make_photos(settings: Settings) -> pd.DataFrame:
         BoneAgeError: No case table yet, or the work folder is full or read-only.
     """
     work = work_folder(settings)
-    cases = load_cases(settings)
+    cases, faults = load_cases(settings)
     came_in = preprocess.preprocess(cases, work.root, settings.photo_size, settings.pad)
+    if len(faults):
+        skipped = read_table(work.skipped("preprocess"), SKIPPED_COLUMNS)
+        write_table(work.skipped("preprocess"), pd.concat([faults, skipped], ignore_index=True))
     preprocess.write_contact_sheet(work.contact_sheet, cases, came_in, work.root)
     return came_in
 
@@ -182,14 +191,16 @@ def make_labels(settings: Settings) -> Labels:
         BoneAgeError: No photos yet, or no case has both a photo and a label.
     """
     work = work_folder(settings)
+    cases, faults = load_cases(settings)
     labels = build_labels(
-        load_cases(settings),
+        cases,
         settings.label,
         settings.validation_share,
         settings.test_share,
         settings.seed,
-        _without_photo(work, load_cases(settings)),
+        _without_photo(work, cases),
     )
+    labels = replace(labels, skipped=pd.concat([faults, labels.skipped], ignore_index=True))
     write_table(work.skipped("labels"), labels.skipped)
     write_labels(work.labels, labels)
     return labels
@@ -212,7 +223,8 @@ def _without_photo(work: WorkFolder, cases: pd.DataFrame) -> dict[str, str]:
         raise BoneAgeError(
             f"{work.preprocess}: not there yet; run notebook 01 or `python -m boneage preprocess` first"
         )
-    came_in = read_table(work.preprocess, ("case_id", "status", "reason", "doubled_of")).set_index("case_id")
+    came_in = read_table(work.preprocess, ("case_id", "status", "reason", "doubled_of"))
+    came_in = came_in.drop_duplicates("case_id").set_index("case_id")
     reasons = {}
     for case_id in cases["case_id"]:
         if case_id not in came_in.index:
@@ -239,7 +251,7 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
     labels = labels or load_labels(settings)
     path = work.store(settings.train_size)
     skipped = build_store(labels.table["Case ID"].tolist(), photos or work.photos, settings.train_size, path)
-    write_table(work.skipped("store"), skipped)
+    write_table(work.skipped("store"), pd.concat([labels.skipped, skipped], ignore_index=True))
     return open_store(path)
 
 

@@ -15,6 +15,9 @@ PADS = ("background", "black", "white")
 LABEL_KINDS = ("reading", "age_group")
 BACKENDS = ("tensorflow", "jax")
 
+TRAIN_SIZES = (32, 1024)
+"""The smallest and the largest side in pixels of the photos that the networks see."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -70,7 +73,7 @@ class Settings:
         _check_range("seed", self.seed, 0, 2**32 - 1)
         _check_range("phantoms_per_group", self.phantoms_per_group, 1, 1000)
         _check_range("photo_size", self.photo_size, 32, 4096)
-        _check_range("train_size", self.train_size, 32, 1024)
+        _check_range("train_size", self.train_size, *TRAIN_SIZES)
         _check_range("batch_size", self.batch_size, 1, 4096)
         _check_range("learning_rate", self.learning_rate, 1e-7, 1.0)
         _check_range("weight_decay", self.weight_decay, 0.0, 1.0)
@@ -118,6 +121,8 @@ class Settings:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise BoneAgeError(f"not JSON ({error})") from None
+        except (ValueError, RecursionError):
+            raise BoneAgeError("not JSON of this project") from None
         if not isinstance(values, dict):
             raise BoneAgeError("not a JSON object")
         return cls().replace(**values)

@@ -51,6 +51,7 @@ MONTHS_PER_YEAR = 12.0
 
 LARGEST_TABLE_BYTES = 64 * 2**20
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_DECIMAL_COMMA = r"^(-?[0-9]+),([0-9]+)$"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -62,7 +63,8 @@ def is_safe_id(text: object) -> bool:
 def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
     """Reads a CSV with every cell as text; empty cells are empty strings.
 
-    A byte-order mark is dropped and ``;`` or a tab is understood as the separator.
+    A byte-order mark is dropped and ``;`` or a tab is understood as the separator; then a number may have a
+    decimal comma, as spreadsheets write it where ``;`` separates.
 
     Args:
         path: The CSV file.
@@ -105,7 +107,8 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
         raise BoneAgeError(
             f"{path}: column {', '.join(missing)} is missing; the header must have {', '.join(columns)}"
         )
-    return table.fillna("").apply(lambda column: column.str.strip())
+    table = table.fillna("").apply(lambda column: column.str.strip())
+    return table if separator == "," else table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True)
 
 
 def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -22,7 +22,7 @@ from tqdm.keras import TqdmCallback
 
 from boneage.dataset import Store, batches_of, fingerprint, rows_of
 from boneage.errors import BoneAgeError
-from boneage.evaluation import ACCURATE_YEARS, RECORD_FORMAT, metrics_by_split
+from boneage.evaluation import ACCURATE_YEARS, RECORD_FORMAT, constant_predictor, metrics_by_split
 from boneage.files import atomic_write, make_folder, write_text
 from boneage.labels import Labels, check_splits
 from boneage.networks import build_features, find
@@ -36,6 +36,9 @@ DROPOUT = 0.3
 
 # The settings that a checkpoint must share with the run that takes it up.
 _RUN_SETTINGS = ("seed", "batch_size", "learning_rate", "weight_decay")
+
+# What the reading of a record, a state or a model that was edited or cut short may raise.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @keras.saving.register_keras_serializable(package="boneage")
@@ -298,7 +301,7 @@ def _resume(run: Path, identity: dict) -> tuple[keras.Model | None, dict]:
         for variable, value in zip(_random_states(model), generators, strict=True):
             variable.assign(value)
         return model, state
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise BoneAgeError(
             f"{path}: the checkpoint is damaged ({type(error).__name__}); delete {path.parent} to begin again"
         ) from None
@@ -312,7 +315,7 @@ def _finished(run: Path, identity: dict) -> dict | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings = record["settings"]
         theirs = {name: record.get(name, settings.get(name)) for name in identity}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except _UNREADABLE:
         raise BoneAgeError(f"{path}: not a readable record; delete {run} to train again") from None
     _refuse_other(run, theirs, identity)
     return record
@@ -387,6 +390,7 @@ def _record(
         "photos": {split: int(counts.get(split, 0)) for split in SPLITS},
         "cases": {split: int(cases.get(split, 0)) for split in SPLITS},
         "metrics": metrics_by_split(table, predictions),
+        "constant_predictor": constant_predictor(table),
         "parameters": model.count_params(),
         "seconds_per_epoch": round(float(timed["seconds"].mean()), 3),
         "photos_per_second": round(float(counts["train"] / timed["training_seconds"].mean()), 1),

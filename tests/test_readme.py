@@ -1,0 +1,88 @@
+"""README's numbers are those of the committed records, and its commands and links are there."""
+
+import json
+import re
+
+import pytest
+from test_evaluation import RECORD, VALUES
+
+from boneage.errors import BoneAgeError
+from boneage.evaluation import Run, read_runs
+from boneage.notebooks import checkout, find_notebooks, slug
+from boneage.readme import BEGIN, END, results_block, write_results
+
+README = checkout() / "README.md"
+
+
+def run_of(**changes):
+    tested = {**VALUES, "mae": 1.25, "count": 146, "within_1_year": 0.5}
+    record = RECORD | {"metrics": {**RECORD["metrics"], "test": tested}} | changes
+    return Run(record, None, None, None)
+
+
+def test_the_results_in_the_readme_are_those_of_the_records():
+    runs, left_out = read_runs(checkout() / "results")
+    assert left_out.empty
+    text = README.read_text(encoding="utf-8")
+    shown = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
+    assert shown.strip() == results_block(runs).strip()
+
+
+def test_the_committed_records_tell_nothing_of_a_machine():
+    for path in (checkout() / "results").glob("*/record.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert not {"data", "work"} & set(record["settings"])
+        assert not re.search(r'"/|\\\\', path.read_text(encoding="utf-8"))
+
+
+def test_the_block_says_what_was_run_and_how_it_did():
+    block = results_block([run_of(), run_of(epochs=18)])
+    assert block.startswith("Source: the Digital Hand Atlas. Label: the radiologists' reading.")
+    assert "## 10 Epoch" in block
+    assert "## 18 Epoch" in block
+    assert "| CNN | 1.00 | 1.50 | 2.00 | 2.00 | 0.250 | 0.250 |" in block
+    assert block.count("not run yet") == 2 * 8 * 6
+    assert "- CNN on the 146 test cases: MAE 1.25 years (15.0 months), within 1 year 50%" in block
+    assert "constant predictor 2.75 years" in block
+
+
+def test_runs_of_different_data_are_refused():
+    with pytest.raises(BoneAgeError, match="one table"):
+        results_block([run_of(), run_of(network="yolo", fingerprint="0")])
+    with pytest.raises(BoneAgeError, match="train one first"):
+        results_block([])
+
+
+def test_only_what_stands_between_the_markers_is_written(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_results(path, [run_of()])
+    text = path.read_text()
+    assert text.startswith(f"before\n{BEGIN}\nSource")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    for broken in ("no markers", BEGIN, f"{END}{BEGIN}"):
+        path.write_text(broken)
+        with pytest.raises(BoneAgeError, match="needs the two lines"):
+            write_results(path, [run_of()])
+        assert path.read_text() == broken
+    with pytest.raises(BoneAgeError, match="cannot be read"):
+        write_results(tmp_path / "absent.md", [run_of()])
+
+
+def test_every_notebook_has_its_row_and_badge():
+    text = README.read_text(encoding="utf-8")
+    for notebook in find_notebooks():
+        assert f"colab.research.google.com/github/{slug()}/blob/main/notebooks/{notebook.name}" in text
+
+
+def test_the_two_commands_are_targets_of_the_makefile():
+    commands = re.findall(r"^make (\w+)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert commands == ["demo", "test"]
+    makefile = (checkout() / "Makefile").read_text(encoding="utf-8")
+    assert all(re.search(rf"^{command}:", makefile, re.MULTILINE) for command in commands)
+
+
+def test_linked_files_exist():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8")):
+        assert (checkout() / target).exists(), target
