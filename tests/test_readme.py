@@ -1,5 +1,6 @@
 """README's numbers are those of the committed records, and its commands and links are there."""
 
+import ast
 import json
 import re
 
@@ -81,6 +82,39 @@ def test_the_two_commands_are_targets_of_the_makefile():
     assert commands == ["demo", "test"]
     makefile = (checkout() / "Makefile").read_text(encoding="utf-8")
     assert all(re.search(rf"^{command}:", makefile, re.MULTILINE) for command in commands)
+
+
+def test_modules_import_only_from_those_listed_above_them():
+    text = README.read_text(encoding="utf-8")
+    table = text[text.index("## The code") : text.index("## Results")]
+    listed = [
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    ]
+    package = checkout() / "src" / "boneage"
+    there = {
+        path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert set(listed) == there - {"__init__"}
+    for place, name in enumerate(listed):
+        files = (
+            [package / f"{name}.py"] if (package / f"{name}.py").is_file() else (package / name).glob("*.py")
+        )
+        for path in files:
+            for imported in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+                assert imported in [*listed[:place], name], f"{path.name} imports {imported}"
+
+
+def _imports(tree):
+    """The package's own modules that a module imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "boneage":
+            yield from (one.name for one in node.names if not one.name.startswith("_"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("boneage."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (one.name.split(".")[1] for one in node.names if one.name.startswith("boneage."))
 
 
 def test_linked_files_exist():
