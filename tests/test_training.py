@@ -40,7 +40,7 @@ def work(tmp_path_factory):
     for seed, (photo_id, age) in enumerate(zip(ids, years, strict=True)):
         cv2.imwrite(str(root / "photos" / f"{photo_id}.png"), disc(age, seed))
     cases = pd.DataFrame(
-        {"case_id": ids, "photo": ids, "source": "phantom", "sex": "F", "race": "Asian", "bone_age": years},
+        {"case_id": ids, "photo": ids, "source": "dha", "sex": "F", "race": "Asian", "bone_age": years},
         columns=list(CASE_COLUMNS),
     )
     write_labels(root / "labels.csv", build_labels(cases, "reading", 0.15, 0.15, 1))
