@@ -4,8 +4,8 @@ import keras
 
 WIDTHS = (32, 64, 128, 256)
 
-# Side of the neighbourhood that a pixel is compared with, as a share of the photo's: a few finger widths.
-NEIGHBOURHOOD = 0.2
+# Side of the neighbourhood that a pixel is compared with, as a share of the photo's: about a finger width.
+NEIGHBOURHOOD = 0.1
 # Variance, of shades from 0 to 1, below which a neighbourhood counts as flat and is not amplified.
 FLAT = 1e-4
 
