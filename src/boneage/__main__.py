@@ -6,6 +6,7 @@ standard error that says what to do.
 
 import argparse
 import dataclasses
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 for what a person can put right, 130 when stopped by hand.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that knows ASCII only gets é as \xe9, not a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         given = _parser().parse_args(arguments)
         given.verb(given)

@@ -5,10 +5,11 @@ with or without this package. The photos' ids stand behind the array in the same
 come apart from its ids on its way to another machine.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,7 @@ from tqdm.auto import tqdm
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write
 from boneage.preprocess import square
+from boneage.runtime import interruptible
 from boneage.settings import TRAIN_SIZES
 from boneage.tables import skipped_table
 
@@ -106,9 +108,9 @@ def build_store(ids: list[str], folder: Path, size: int, path: Path) -> pd.DataF
             return skipped_table([*skipped, *kept["skipped"]])
     unreadable: dict[str, str] = {}
     written: list[str] = []
-    with atomic_write(path) as file, ThreadPoolExecutor() as pool:
+    read = interruptible(_read_ahead([paths[photo_id] for photo_id in present], size))
+    with atomic_write(path) as file, contextlib.closing(read) as photos:
         header_bytes = _write_header(file, len(present), size)
-        photos = _read_ahead(pool, [paths[photo_id] for photo_id in present], size)
         for photo_id, photo in zip(present, tqdm(photos, "store", len(present), unit="photo"), strict=True):
             if isinstance(photo, BoneAgeError):
                 unreadable[photo_id] = str(photo)
@@ -245,9 +247,7 @@ def _read_footer(path: Path) -> dict | None:
     return footer if whole else None
 
 
-def _read_ahead(
-    pool: ThreadPoolExecutor, paths: list[Path], size: int
-) -> Iterator[np.ndarray | BoneAgeError]:
+def _read_ahead(paths: list[Path], size: int) -> Generator[np.ndarray | BoneAgeError, None, None]:
     def read(path: Path) -> np.ndarray | BoneAgeError:
         try:
             return read_photo(path, size)
@@ -255,7 +255,8 @@ def _read_ahead(
             return error
 
     waiting = iter(paths)
-    pending = [pool.submit(read, path) for path in islice(waiting, _AHEAD)]
-    while pending:
-        yield pending.pop(0).result()
-        pending.extend(pool.submit(read, path) for path in islice(waiting, 1))
+    with ThreadPoolExecutor() as pool:
+        pending = [pool.submit(read, path) for path in islice(waiting, _AHEAD)]
+        while pending:
+            yield pending.pop(0).result()
+            pending.extend(pool.submit(read, path) for path in islice(waiting, 1))

@@ -9,7 +9,7 @@ measured on them says that the code works, nothing about children.
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_text
 from boneage.ossification import MATURE_YEARS, check_sex, tempo_spread
+from boneage.runtime import interruptible
 from boneage.skeleton import HAND_UNITS, Bone, Pose, Skeleton, build_skeleton
 from boneage.tables import SEXES, write_table
 
@@ -699,12 +700,16 @@ def _write_photo(path: Path, row: dict, height: int) -> None:
 
 def _on_all_cores(work: Callable[[int], None], items: Sequence[int], title: str, progress: bool) -> None:
     """Threads, not processes: safe in a notebook, and OpenCV and numpy work outside Python's lock."""
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
-    try:
-        for _ in tqdm(pool.map(work, items), total=len(items), desc=title, disable=not progress):
-            pass
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def done() -> Generator[None, None, None]:
+        pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
+        try:
+            yield from pool.map(work, items)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    for _ in tqdm(interruptible(done()), total=len(items), desc=title, disable=not progress):
+        pass
 
 
 def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -19,7 +19,7 @@ import stat
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from tqdm.auto import tqdm
 
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_error
+from boneage.runtime import interruptible
 from boneage.settings import PADS
 from boneage.tables import is_safe_id, read_table, skipped_table, write_table
 
@@ -507,31 +508,32 @@ def _made(jobs: Sequence[_Job]) -> Iterator[tuple[int, dict[str, Any]]]:
     cv2.setNumThreads(1)
     try:
         with (
-            ThreadPoolExecutor(cores) as pool,
+            contextlib.closing(interruptible(_stream(_make, jobs, cores))) as results,
             tqdm(total=len(jobs), desc="Preprocess", unit="photo") as bar,
         ):
-            for result in _stream(pool, _make, jobs, cores * _PHOTOS_UNDER_WAY_PER_CORE):
+            for result in results:
                 bar.update()
                 yield result
     finally:
         cv2.setNumThreads(opencv_threads)
 
 
-def _stream(
-    pool: ThreadPoolExecutor, work: Callable[[_Job], Any], jobs: Iterable[_Job], window: int
-) -> Iterator[Any]:
-    """Results as they come, with at most ``window`` jobs under way: memory knows no number of photos."""
+def _stream(work: Callable[[_Job], Any], jobs: Iterable[_Job], cores: int) -> Generator[Any, None, None]:
+    """Results as they come, with so many jobs under way at most: memory knows no number of photos."""
     jobs = iter(jobs)
-    running = {pool.submit(work, job) for job in itertools.islice(jobs, window)}
-    try:
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(work, job) for job in itertools.islice(jobs, len(done))}
-            for future in done:
-                yield future.result()
-    finally:
-        for future in running:
-            future.cancel()
+    with ThreadPoolExecutor(cores) as pool:
+        running = {
+            pool.submit(work, job) for job in itertools.islice(jobs, cores * _PHOTOS_UNDER_WAY_PER_CORE)
+        }
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(work, job) for job in itertools.islice(jobs, len(done))}
+                for future in done:
+                    yield future.result()
+        finally:
+            for future in running:
+                future.cancel()
 
 
 def _make(job: _Job) -> tuple[int, dict[str, Any]]:

@@ -8,7 +8,11 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import queue
 import sys
+import threading
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 from boneage.errors import BoneAgeError
 from boneage.settings import BACKENDS
@@ -28,6 +32,8 @@ REPORTED_PACKAGES = (
 
 # What the user asked for: read before choose_backend settles the variable for this process.
 BACKEND_OF_USER = os.environ.get("KERAS_BACKEND", "")
+
+T = TypeVar("T")
 
 GPU_ADVICE = "no GPU: on Colab choose Runtime > Change runtime type > T4 GPU, then Runtime > Run all"
 
@@ -118,6 +124,43 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def interruptible(items: Generator[T, None, None]) -> Iterator[T]:
+    """What a generator yields, with the generator run in a thread of its own, one step at a time.
+
+    Python raises KeyboardInterrupt in the main thread between any two steps. Inside a thread pool it can
+    strike while a lock of the pool is held, which then is never released: the pool's threads wait for it,
+    and the program for them. Here the main thread only waits on queues, which have no such moment.
+
+    Args:
+        items: A generator that works with a thread pool; it is closed at the end, whatever the end.
+    """
+    wanted, found = queue.SimpleQueue(), queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            while wanted.get():
+                found.put((next(items), None))
+        except BaseException as error:
+            found.put((None, error))
+        finally:
+            items.close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while True:
+            wanted.put(True)
+            item, error = found.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        wanted.put(False)
+        thread.join()
 
 
 def mount_drive(folder: str = "/content/drive") -> None:
