@@ -158,8 +158,6 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
     package = str(Path(__file__).resolve().parents[1])
     environment = {
         "KERAS_BACKEND": runtime.BACKEND_OF_USER,
-        # Python's debugger is not in use here; its warning at the start of each kernel is noise.
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")])),
     }
     kernel = {
@@ -169,14 +167,20 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
         "env": environment,
     }
     write_text(scratch / "kernels" / "python3" / "kernel.json", json.dumps(kernel))
-    before = os.environ.get("JUPYTER_PATH")
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(scratch), before]))
+    ours = {
+        "JUPYTER_PATH": os.pathsep.join(filter(None, [str(scratch), os.environ.get("JUPYTER_PATH", "")])),
+        # Python's debugger is not in use; its warnings, here and at the start of each kernel, are noise.
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
     try:
         yield
     finally:
-        os.environ.pop("JUPYTER_PATH")
-        if before is not None:
-            os.environ["JUPYTER_PATH"] = before
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _run(notebook: Path, copy: Path, parameters: dict[str, object], scratch: Path) -> Path:
