@@ -188,3 +188,72 @@ def test_every_real_radiograph_goes_through_to_its_label(work, real_data, source
     assert len(labels.table) == cases
     assert labels.kind == "the radiologists' reading"
     assert labels.table["Bone Age"].between(0, 19).all()
+
+
+def test_a_message_is_one_line_whatever_the_name(tmp_path, capsys):
+    assert main(["labels", "--work", str(tmp_path / "two\nlines\x1b[2J")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "two\\nlines\\x1b[2J" in error
+
+
+def test_another_source_does_not_read_the_folder_named_for_the_last(work, rsna, capsys):
+    assert main(verbs(work, rsna)[0]) == 0
+    assert Settings.load(work / "settings.json").data == str(rsna)
+    assert main(["cases", "--work", str(work), "--source", "dha"]) == 2
+    assert str(rsna) not in capsys.readouterr().err
+    assert Settings.load(work / "settings.json").data == ""
+
+
+def test_one_failed_run_is_one_line(work, capsys):
+    work.mkdir()
+    np.save(work / "plain.npy", np.zeros((3, 32, 32), np.uint8))
+    header = "Case ID,Bone Age,Male,Location,Source ID,Split,Operators"
+    (work / "labels.csv").write_text(f"{header}\n1,5,TRUE,Asian,1,train,[]\n")
+    line = [
+        "train",
+        "--work",
+        str(work),
+        "--arch",
+        "yolo",
+        "--epochs",
+        "1",
+        "--store",
+        str(work / "plain.npy"),
+    ]
+    assert main(line) == 2
+    error = capsys.readouterr().err
+    assert [row for row in error.splitlines() if row.startswith("boneage:")] == [error.splitlines()[-1]]
+    assert "runs failed" not in error
+
+
+def test_a_terminal_of_ascii_is_no_fault(work, rsna):
+    line = [sys.executable, "-m", "boneage", *verbs(work.with_name("Füße"), rsna)[0]]
+    done = subprocess.run(line, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert b"F\\xfc\\xdfe" in done.stdout
+
+
+def test_rows_that_the_hand_spoilt_stand_in_each_stages_skipped_table(work, rsna):
+    for line in verbs(work, rsna)[:2]:
+        assert main(line) == 0
+    cases = (work / "cases.csv").read_text().splitlines()
+    (work / "cases.csv").write_text("\n".join([*cases, cases[1], cases[2].replace("1001", "bad id", 1)]))
+    came_in = (work / "preprocess.csv").read_text().splitlines()
+    (work / "preprocess.csv").write_text("\n".join([*came_in, came_in[1]]))
+    assert main(["labels", "--work", str(work)]) == 0
+    assert main(["preprocess", "--work", str(work)]) == 0
+    labels = (work / "labels.csv").read_text().splitlines()
+    (work / "labels.csv").write_text("\n".join([*labels, labels[1]]))
+    assert main(["store", "--work", str(work), "--size", "32"]) == 0
+    for stage, words in [("preprocess", "bad id"), ("labels", "bad id"), ("store", "stands twice")]:
+        assert words in (work / f"skipped-{stage}.csv").read_text()
+
+
+def test_an_emptied_case_table_costs_no_photo(work, rsna, capsys):
+    for line in verbs(work, rsna)[:2]:
+        assert main(line) == 0
+    (work / "cases.csv").write_text((work / "cases.csv").read_text().splitlines()[0] + "\n")
+    assert main(["preprocess", "--work", str(work)]) == 2
+    assert "cases.csv: no usable case" in capsys.readouterr().err
+    assert len(list((work / "photos").glob("*.png"))) == 24

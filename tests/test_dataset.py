@@ -1,5 +1,7 @@
 """The store keeps photos and ids together; an epoch shows every photo once."""
 
+import json
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -154,3 +156,32 @@ def test_an_epoch_shows_every_photo_once_in_an_order_of_its_own(count, batch_siz
     if count > 30:
         other = np.concatenate(batches_of(rows, batch_size, seed, epoch + 1))
         assert not np.array_equal(np.concatenate(batches), other)
+
+
+@pytest.mark.parametrize("damage", [lambda ids: ids[:-9], lambda ids: b"x", lambda ids: ids + b"}"])
+def test_a_store_with_damaged_ids_is_no_store_without_ids(photos, tmp_path, damage):
+    path = tmp_path / "store.npy"
+    build_store(IDS, photos, 32, path)
+    whole = path.read_bytes()
+    start = whole.index(b"\nBONEAGE PHOTO IDS")
+    path.write_bytes(whole[:start] + damage(whole[start:]))
+    with pytest.raises(BoneAgeError, match="ids are damaged"):
+        open_store(path)
+    build_store(IDS, photos, 32, path)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("ids", [["3145"] * 3, [{}, {}, {}], 3])
+def test_ids_that_are_doubled_or_no_text_are_damaged(photos, tmp_path, ids):
+    path = tmp_path / "store.npy"
+    build_store(IDS, photos, 32, path)
+    path.write_bytes(path.read_bytes().replace(json.dumps(IDS).encode(), json.dumps(ids).encode()))
+    with pytest.raises(BoneAgeError, match="ids are damaged"):
+        open_store(path)
+
+
+@pytest.mark.parametrize("size", [1, 31, 1025])
+def test_a_store_of_a_size_that_no_network_takes_is_refused(tmp_path, size):
+    np.save(tmp_path / "store.npy", np.zeros((1, size, size), np.uint8))
+    with pytest.raises(BoneAgeError, match="between 32 and 1024"):
+        open_store(tmp_path / "store.npy")

@@ -165,6 +165,8 @@ def test_runs_are_read_in_table_order_and_what_is_damaged_is_left_out_by_name(tm
     broken["validation"]["mae"] = float("nan")
     write_run(tmp_path / "unet-10", network="unet", metrics=broken)
     write_run(tmp_path / "knee-10", network="knee")
+    write_run(tmp_path / "list-10", network=["cnn"])
+    (write_run(tmp_path / "deep-10") / "record.json").write_text("[" * 100_000)
     (write_run(tmp_path / "vgg19-10", network="vgg19") / "record.json").write_text('{"format": 1,')
     (write_run(tmp_path / "resnet50-10", network="resnet50") / "predictions.csv").unlink()
     (write_run(tmp_path / "vit", network="vision_transformer") / "predictions.csv").write_text(
@@ -174,7 +176,7 @@ def test_runs_are_read_in_table_order_and_what_is_damaged_is_left_out_by_name(tm
     assert [run.folder.name for run in runs] == ["cnn-10-newer", "cnn-18", "yolo-10"]
     reasons = left_out.set_index("item")["reason"]
     assert sorted(reasons.index) == [
-        "cnn-10", "knee-10", "resnet50-10", "unet-10", "vgg16-10", "vgg19-10", "vit"
+        "cnn-10", "deep-10", "knee-10", "list-10", "resnet50-10", "unet-10", "vgg16-10", "vgg19-10", "vit"
     ]  # fmt: skip
     assert "later" in reasons["cnn-10"]
     assert "not finished" in reasons["vgg16-10"]

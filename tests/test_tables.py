@@ -102,3 +102,16 @@ def test_a_case_table_comes_back_with_its_faults_named(tmp_path):
     assert cases["age_group"].isna().tolist() == [False, True]
     assert skipped["item"].tolist() == ["1", "../2", "3", "4", "5", "6"]
     assert all(skipped["reason"])
+
+
+def test_where_semicolons_separate_a_number_may_have_a_decimal_comma(tmp_path):
+    header = ";".join(CASE_COLUMNS)
+    path = written(tmp_path / "cases.csv", f"{header}\n1;a,1.png;dha;F;Asian;7;7,25;7,0;7,5\n")
+    cases, skipped = read_cases(path)
+    assert skipped.empty
+    assert cases.loc[0, ["photo", "bone_age", "reading_1", "reading_2"]].tolist() == [
+        "a,1.png",
+        7.25,
+        7.0,
+        7.5,
+    ]

@@ -257,6 +257,12 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_by_name(work, trained, tmp_p
             Settings(seed=5, batch_size=4),
             tmp_path,
         )
+    state = tmp_path / "cnn-2" / "checkpoint" / "state.json"
+    whole = state.read_text()
+    state.write_text(json.dumps(json.loads(whole) | {"epoch": "two"}))
+    with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
+        trained()
+    state.write_text(whole)
     model = next((tmp_path / "cnn-2" / "checkpoint").glob("*.keras"))
     model.write_bytes(model.read_bytes()[:1000])
     with pytest.raises(BoneAgeError, match="checkpoint is damaged"):

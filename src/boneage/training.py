@@ -297,6 +297,8 @@ def _resume(run: Path, identity: dict) -> tuple[keras.Model | None, dict]:
         model_path = run / "checkpoint" / state.pop("model")
         generators = state.pop("generators")
         _refuse_other(run, state["identity"], identity)
+        if len(state["history"]) != state["epoch"]:
+            raise ValueError
         model = keras.saving.load_model(model_path)
         for variable, value in zip(_random_states(model), generators, strict=True):
             variable.assign(value)
