@@ -176,6 +176,20 @@ def test_train_takes_a_store_and_labels_from_elsewhere_and_fails_one_run_at_a_ti
     assert json.loads(records[0].read_text())["source"] == "rsna"
 
 
+def test_a_backend_that_is_installed_but_broken_is_said(work, rsna, tmp_path):
+    for line in verbs(work, rsna)[:4]:
+        assert main(line) == 0
+    (tmp_path / "broken" / "tensorflow").mkdir(parents=True)
+    (tmp_path / "broken" / "tensorflow" / "__init__.py").write_text("raise ImportError('no such symbol')")
+    path = os.pathsep.join(filter(None, [str(tmp_path / "broken"), os.environ.get("PYTHONPATH", "")]))
+    line = [sys.executable, "-m", "boneage", "train", "--work", str(work), "--arch", "cnn", "--epochs", "1"]
+    environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(line, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert "cannot be imported (no such symbol)" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize(("source", "cases"), [("rsna", 972), ("dha", 53)])

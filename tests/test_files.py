@@ -61,6 +61,17 @@ def test_a_folder_in_the_place_of_a_file_is_said(tmp_path):
         write_text(tmp_path / "cases.csv", "text")
 
 
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    abandoned, living = tmp_path / ".a-abcd1234.txt", tmp_path / ".a-efgh5678.txt"
+    other = tmp_path / ".ab-abcd1234.txt"
+    for path in (abandoned, living, other):
+        path.write_text("half")
+    for path in (abandoned, other):
+        os.utime(path, (0, 0))
+    write_text(tmp_path / "a.txt", "whole")
+    assert sorted(one.name for one in tmp_path.iterdir()) == [living.name, other.name, "a.txt"]
+
+
 def test_written_files_follow_the_umask(tmp_path):
     path = write_text(tmp_path / "a.txt", "text")
     (tmp_path / "plain.txt").write_text("text")

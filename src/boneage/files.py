@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -22,6 +24,8 @@ _ADVICE = {
     errno.EISDIR: "a folder stands where the file belongs; move it away",
 }
 
+
+_ABANDONED_SECONDS = 3600
 
 # Read once: the only way to ask for it is to change it, which is not safe among threads.
 _UMASK = os.umask(0)
@@ -65,10 +69,13 @@ def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
     """
     path = Path(path)
     make_folder(path.parent)
+    prefix = f".{path.stem[:40]}-"
+    if sync:
+        _sweep(path, prefix)
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix, delete=False
+            dir=path.parent, prefix=prefix, suffix=path.suffix, delete=False
         ) as file:
             temporary = file.name
             yield file
@@ -85,6 +92,14 @@ def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def _sweep(path: Path, prefix: str) -> None:
+    # What a killed process left behind; a living one has written to its file within the hour.
+    for left in path.parent.glob(f"{glob.escape(prefix)}????????{glob.escape(path.suffix)}"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                left.unlink()
 
 
 def write_bytes(path: Path | str, data: bytes) -> Path:

@@ -6,10 +6,11 @@ again at any time: what is done is not done again.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 
-from boneage import atlas, atlas_index, evaluation, manifest, phantom, preprocess, report, rsna
+from boneage import atlas, atlas_index, evaluation, manifest, phantom, preprocess, report, rsna, runtime
 from boneage.dataset import Store, build_store, open_store
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder
@@ -263,16 +264,25 @@ def train_network(
     Raises:
         BoneAgeError: See :func:`boneage.training.train`.
     """
-    from boneage import runtime
-
-    runtime.choose_backend(settings.backend)
-    from boneage import training
-
+    training = _training(settings)
     work = work_folder(settings)
     labels = labels or load_labels(settings)
     store = store or make_store(settings, labels)
     training.train(network, epochs, labels, store, settings, work.runs)
     return evaluation.read_run(work.runs / f"{network}-{epochs}")
+
+
+def _training(settings: Settings) -> ModuleType:
+    """The module that needs Keras, imported late: the other stages do not wait for it."""
+    backend = runtime.choose_backend(settings.backend)
+    try:
+        from boneage import training
+    except ImportError as error:
+        raise BoneAgeError(
+            f"backend {backend}: installed, but it cannot be imported ({' '.join(str(error).split())}); "
+            "install it anew or choose the other backend"
+        ) from None
+    return training
 
 
 def compare(settings: Settings, outside: Path | None = None) -> report.Comparison:
@@ -307,11 +317,7 @@ def _test_outside(
             f"{other.labels}: also of the source {others.source}, so it is no test from outside; name the "
             "work folder of another source"
         )
-    from boneage import runtime
-
-    runtime.choose_backend(settings.backend)
-    from boneage import training
-
+    training = _training(settings)
     joined, reasons = {}, []
     for run in runs:
         name = run.folder.name

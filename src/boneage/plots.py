@@ -125,14 +125,32 @@ def learning_curves(history: pd.DataFrame, title: str) -> Chart:
                     label=split,
                 )
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
         axes.margins(x=0.03)
+        axes.set_ylim(0, _leave_out_spikes(axes, history[name].max()))
         _dress(axes)
     _title(upper, f"Learning curves: {title}")
     upper.legend(fontsize=9, frameon=False)
     lower.set_xlabel("Epoch")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     return figure
+
+
+def _leave_out_spikes(axes: Axes, highest_in_training: float) -> float:
+    """The top of an axis of errors; validation far above it in the first epochs is said, not drawn to scale.
+
+    Batch statistics that have not settled can make the first validations hundreds of times too large,
+    which would press all that follows flat against the axis.
+    """
+    top = 2.0 * highest_in_training
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.get_lines()])
+    values = values[np.isfinite(values)]
+    beyond = values[values > top]
+    if not len(beyond):
+        return 1.05 * values.max() if len(values) else 1.0
+    note = f"{len(beyond)} beyond the scale, up to {beyond.max():.3g}"
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    axes.annotate(note, (0.26, 0.92), xycoords="axes fraction", fontsize=9, color="dimgrey", bbox=behind)
+    return top
 
 
 def predicted_against_true(joined: pd.DataFrame, title: str) -> Chart:
