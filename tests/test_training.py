@@ -214,20 +214,28 @@ def wait_for_epoch(state, epoch, process):
     pytest.fail(f"epoch {epoch} was not reached: {process.communicate()}")
 
 
-def test_killed_and_started_again_it_ends_as_if_it_had_not_been(work, tmp_path):
+# JAX compiles for long on a CPU, so its run is the shorter one.
+@pytest.mark.parametrize(("backend", "total", "killed"), [("tensorflow", 6, 2), ("jax", 3, 1)])
+def test_killed_and_started_again_it_ends_as_if_it_had_not_been(work, tmp_path, backend, total, killed):
     # Enough epochs that the kill, which follows a checkpoint at once, falls within the next ones.
-    epochs = ["--epochs", "6"]
-    whole = subprocess.run(command(work, tmp_path / "whole", *epochs), capture_output=True, text=True)
+    epochs = ["--epochs", str(total)]
+    whole = subprocess.run(
+        command(work, tmp_path / "whole", *epochs, backend=backend), capture_output=True, text=True
+    )
     assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(command(work, tmp_path / "cut", *epochs), stderr=subprocess.PIPE)
-    wait_for_epoch(tmp_path / "cut" / "runs" / "cnn-6" / "checkpoint" / "state.json", 2, process)
+    process = subprocess.Popen(
+        command(work, tmp_path / "cut", *epochs, backend=backend), stderr=subprocess.PIPE
+    )
+    wait_for_epoch(tmp_path / "cut" / "runs" / f"cnn-{total}" / "checkpoint" / "state.json", killed, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not (tmp_path / "cut" / "runs" / "cnn-6" / "record.json").exists()
-    again = subprocess.run(command(work, tmp_path / "cut", *epochs), capture_output=True, text=True)
+    assert not (tmp_path / "cut" / "runs" / f"cnn-{total}" / "record.json").exists()
+    again = subprocess.run(
+        command(work, tmp_path / "cut", *epochs, backend=backend), capture_output=True, text=True
+    )
     assert again.returncode == 0, again.stderr
     assert "goes on after epoch" in again.stdout
-    whole, cut = (read_run(tmp_path / one / "runs" / "cnn-6") for one in ("whole", "cut"))
+    whole, cut = (read_run(tmp_path / one / "runs" / f"cnn-{total}") for one in ("whole", "cut"))
     pd.testing.assert_frame_equal(comparable(cut), comparable(whole), check_exact=True)
     pd.testing.assert_frame_equal(cut.predictions, whole.predictions, check_exact=True)
 
