@@ -283,7 +283,7 @@ class ReviewLog:
 
 def summary(log: ReviewLog, cases: Sequence[str]) -> Summary:
     """Counts a review over the given case ids; where reviewers differ the last decision counts."""
-    final = _final(log)
+    final, disputed = _final(log), _disputed(log)
     ours = {case_id: final[case_id] for case_id in cases if case_id in final}
     rejected = [row.reason for row in ours.values() if row.decision == "reject"]
     return Summary(
@@ -291,7 +291,7 @@ def summary(log: ReviewLog, cases: Sequence[str]) -> Summary:
         accepted=len(ours) - len(rejected),
         rejected={reason: rejected.count(reason) for reason in REASONS if reason in rejected},
         undecided=len(cases) - len(ours),
-        disagreements=tuple(case_id for case_id in cases if case_id in _disputed(log)),
+        disagreements=tuple(case_id for case_id in cases if case_id in disputed),
     )
 
 
