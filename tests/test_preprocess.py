@@ -499,27 +499,6 @@ class TestPreprocess:
         preprocess(cases, work, SIZE)
         assert cv2.getNumThreads() == before
 
-    def test_only_a_few_photos_are_under_way(
-        self, cases: pd.DataFrame, work: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        submitted = []
-        pool = module.ThreadPoolExecutor
-
-        class Counting(pool):
-            def submit(self, *arguments: object) -> object:
-                submitted.append(sum(not future.done() for future in self.futures))
-                self.futures.append(super().submit(*arguments))
-                return self.futures[-1]
-
-            futures: list = []  # noqa: RUF012
-
-        monkeypatch.setattr(module, "ThreadPoolExecutor", Counting)
-        many = pd.concat(
-            [cases.assign(case_id=cases["case_id"] + str(copy)) for copy in range(30)], ignore_index=True
-        )
-        assert set(preprocess(many, work, SIZE)["status"]) == {"ok"}
-        assert max(submitted) < (os.cpu_count() or 1) * 4 < len(many)
-
 
 class TestSecondRun:
     def test_nothing_is_made_again(self, cases: pd.DataFrame, work: Path) -> None:
@@ -583,15 +562,15 @@ class TestSecondRun:
 
 class TestInterrupted:
     def interrupt_after(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-        made = module._made
+        made = module.on_all_cores
 
-        def interrupted(jobs: list) -> object:
-            for index, result in enumerate(made(jobs)):
+        def interrupted(*arguments: object) -> object:
+            for index, result in enumerate(made(*arguments)):
                 if index == count:
                     raise KeyboardInterrupt
                 yield result
 
-        monkeypatch.setattr(module, "_made", interrupted)
+        monkeypatch.setattr(module, "on_all_cores", interrupted)
 
     def test_it_goes_on_where_it_was(
         self, cases: pd.DataFrame, work: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,11 +1,13 @@
 """A generator run apart: what it yields, how it ends, and that an interrupt ends it."""
 
+import os
 import threading
 
 import pytest
 
+from boneage import runtime
 from boneage.errors import BoneAgeError
-from boneage.runtime import interruptible
+from boneage.runtime import interruptible, on_all_cores
 
 
 def test_what_is_yielded_comes_in_order_and_from_another_thread():
@@ -58,3 +60,33 @@ def test_whoever_stops_asking_closes_it():
         some.throw(KeyboardInterrupt)
     assert len(closed) == 1
     assert not closed[0].is_alive()
+
+
+def test_all_jobs_are_done_on_all_cores_and_only_a_few_at_a_time(monkeypatch):
+    pool = runtime.ThreadPoolExecutor
+    submitted, futures = [], []
+
+    class Counting(pool):
+        def submit(self, *arguments):
+            submitted.append(sum(not future.done() for future in futures))
+            futures.append(super().submit(*arguments))
+            return futures[-1]
+
+    monkeypatch.setattr(runtime, "ThreadPoolExecutor", Counting)
+    assert sorted(on_all_cores(lambda number: number**2, range(200), "squares", progress=False)) == [
+        number**2 for number in range(200)
+    ]
+    assert max(submitted) < (os.cpu_count() or 1) * 4 < 200
+
+
+def test_what_a_job_raises_ends_all_of_them():
+    done = []
+
+    def work(number):
+        if number == 5:
+            raise OSError(28, "No space left on device")
+        done.append(number)
+
+    with pytest.raises(OSError, match="No space"):
+        list(on_all_cores(work, range(1000), "jobs", progress=False))
+    assert len(done) < 100

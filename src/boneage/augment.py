@@ -1,4 +1,4 @@
-"""Growing the set: operators on photos, a balanced plan (a table of recipes), and the photos made from it.
+"""Growing the set: a balanced plan (a table of recipes), and the photos made from it.
 
 The plan is the truth. A photo is made from its row alone, so the same table gives the same bytes again, in
 any order and on any number of cores. Copies are made of training cases only: every accepted case stands in
@@ -7,25 +7,22 @@ the plan once untouched, in the split that was drawn for it before.
 
 import contextlib
 import heapq
-import json
 import math
-import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, count, islice, product
+from itertools import combinations, count, product
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_error
+from boneage.operators import OPERATORS, apply_operators, background_shade, format_operators, parse_operators
 from boneage.preprocess import PNG_ENCODING, read_grey, to_uint8
-from boneage.runtime import interruptible
+from boneage.runtime import on_all_cores
 from boneage.tables import PLAN_COLUMNS, SPLITS, is_safe_id, read_table, skipped_table, write_table
 
 TOTAL = 7393
@@ -43,84 +40,7 @@ RECORD_COLUMNS = (
     "source_modified",
     "made_bytes",
 )
-_PHOTOS_UNDER_WAY_PER_CORE = 4
 _PHOTOS_BETWEEN_SAVES = 500
-
-# The weights of red, green and blue in a grey photo (ITU-R BT.601).
-_LUMA = (0.299, 0.587, 0.114)
-
-
-@dataclass(frozen=True)
-class Operator:
-    """One operator: how it is applied, and the range (lowest, highest) of each of its parameters."""
-
-    apply: Callable[..., np.ndarray]
-    ranges: Mapping[str, tuple[float, float]]
-
-
-def _through(curve: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    return cv2.LUT(photo, np.clip(np.rint(curve), 0, 255).astype(np.uint8))
-
-
-_SHADES = np.arange(256, dtype=np.float64)
-
-
-def _background(photo: np.ndarray) -> int:
-    edge = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
-    return int(np.sort(edge)[edge.size // 2])
-
-
-def _rotate(photo: np.ndarray, degrees: float) -> np.ndarray:
-    height, width = photo.shape
-    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    return cv2.warpAffine(photo, turn, (width, height), borderValue=_background(photo))
-
-
-def _contrast(photo: np.ndarray, factor: float) -> np.ndarray:
-    return _through((_SHADES - 127.5) * factor + 127.5, photo)
-
-
-def _clahe(photo: np.ndarray, clip: float) -> np.ndarray:
-    # Pizer et al., 1987; a CLAHE object is not safe among threads, so each call has its own.
-    return cv2.createCLAHE(clip, (8, 8)).apply(photo)
-
-
-def _sharpen(photo: np.ndarray, amount: float) -> np.ndarray:
-    return cv2.addWeighted(photo, 1 + amount, cv2.GaussianBlur(photo, (0, 0), 2.0), -amount, 0)
-
-
-def _tint(photo: np.ndarray, warmth: float) -> np.ndarray:
-    """A warm (above 0) or cool colour filter, seen in grey: red and blue get opposite tone curves."""
-    light = _SHADES / 255
-    red, green, blue = light ** (2.0**-warmth), light, light ** (2.0**warmth)
-    return _through(255 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue), photo)
-
-
-def _blank(photo: np.ndarray, x: float, y: float, width: float, height: float) -> np.ndarray:
-    rows, columns = photo.shape
-    made = photo.copy()
-    made[
-        math.floor(y * rows) : math.ceil((y + height) * rows),
-        math.floor(x * columns) : math.ceil((x + width) * columns),
-    ] = 0
-    return made
-
-
-OPERATORS: dict[str, Operator] = {
-    "blank": Operator(_blank, {"x": (0, 1), "y": (0, 1), "width": (0, 1), "height": (0, 1)}),
-    "invert": Operator(lambda photo: 255 - photo, {}),
-    "flip": Operator(lambda photo: np.ascontiguousarray(photo[:, ::-1]), {}),
-    "rotate": Operator(_rotate, {"degrees": (-180, 180)}),
-    "brightness": Operator(lambda photo, shades: _through(_SHADES + shades, photo), {"shades": (-100, 100)}),
-    "contrast": Operator(_contrast, {"factor": (0.25, 4)}),
-    "gamma": Operator(
-        lambda photo, power: _through(255 * (_SHADES / 255) ** power, photo), {"power": (0.25, 4)}
-    ),
-    "clahe": Operator(_clahe, {"clip": (1, 8)}),
-    "sharpen": Operator(_sharpen, {"amount": (0, 3)}),
-    "tint": Operator(_tint, {"warmth": (-1, 1)}),
-}
-"""By name; ``blank`` takes shares of the photo's width and height, ``rotate`` degrees anticlockwise."""
 
 
 def _without(values: Iterable[float], neutral: float) -> tuple[float, ...]:
@@ -146,76 +66,6 @@ DEFAULT_ALLOWED = ("flip", "rotate", "brightness", "contrast", "gamma")
 """What a photo may be given where neither a person nor its own exposure said otherwise."""
 
 
-def _check(operators: object) -> list[dict[str, Any]]:
-    if not isinstance(operators, list):
-        raise BoneAgeError('operators: must be a list such as [{"name": "rotate", "degrees": 5}]')
-    for operator in operators:
-        if not isinstance(operator, dict) or not isinstance(operator.get("name"), str):
-            raise BoneAgeError('operators: each must be an object with a "name"')
-        name = operator["name"]
-        if name not in OPERATORS:
-            raise BoneAgeError(f"operator {name[:40]!r}: unknown; use one of {', '.join(OPERATORS)}")
-        ranges = OPERATORS[name].ranges
-        if set(operator) != {"name", *ranges}:
-            raise BoneAgeError(f"operator {name}: takes {', '.join(ranges) or 'no parameter'} and no other")
-        for parameter, (low, high) in ranges.items():
-            value = operator[parameter]
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise BoneAgeError(f"operator {name}: {parameter} must be a number")
-            if not low <= value <= high:
-                raise BoneAgeError(f"operator {name}: {parameter} must be from {low} to {high}")
-    return operators
-
-
-def parse_operators(text: str) -> list[dict[str, Any]]:
-    """Reads the ``operators`` cell of a plan or of a review log.
-
-    Raises:
-        BoneAgeError: Broken JSON, an unknown name, a missing or unknown parameter, or one that is of the
-            wrong type or out of range; it is named.
-    """
-    try:
-        operators = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        raise BoneAgeError(f"operators {str(text)[:40]!r}: not JSON; write [] for none") from None
-    return _check(operators)
-
-
-def format_operators(operators: Sequence[Mapping[str, Any]]) -> str:
-    """Operators as JSON on one line, the same text for the same operators.
-
-    Raises:
-        BoneAgeError: As in :func:`parse_operators`.
-    """
-    ordered = [
-        {"name": operator["name"], **{name: operator[name] for name in OPERATORS[operator["name"]].ranges}}
-        for operator in _check([dict(operator) for operator in operators])
-    ]
-    return json.dumps(ordered)
-
-
-def apply_operators(photo: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Applies operators in their order.
-
-    Args:
-        photo: uint8, (height, width); it is left as it is.
-        operators: Such as ``parse_operators`` returns.
-
-    Returns:
-        uint8, (height, width).
-
-    Raises:
-        BoneAgeError: The photo is none, or an operator is at fault.
-    """
-    if photo.dtype != np.uint8 or photo.ndim != 2 or not photo.size:
-        raise BoneAgeError("photo: operators need a grey uint8 array (height, width)")
-    made = photo.copy()
-    for operator in _check([dict(operator) for operator in operators]):
-        parameters = {name: value for name, value in operator.items() if name != "name"}
-        made = OPERATORS[operator["name"]].apply(made, **parameters)
-    return made
-
-
 def suggest_operators(photo: np.ndarray, laterality_matters: bool = False) -> list[str]:
     """Names that suit a photo, from its own exposure.
 
@@ -226,7 +76,7 @@ def suggest_operators(photo: np.ndarray, laterality_matters: bool = False) -> li
     Returns:
         Names that :func:`balanced_plan` draws from.
     """
-    hand = photo[photo > _background(photo) + 10]
+    hand = photo[photo > background_shade(photo) + 10]
     low, middle, high = np.percentile(hand if hand.size else photo, (5, 50, 95))
     names = ["rotate", "gamma"] if laterality_matters else ["flip", "rotate", "gamma"]
     if middle < 150:
@@ -454,7 +304,7 @@ def materialise(plan: pd.DataFrame, photos: Path | str, out: Path | str) -> pd.D
     _save(out, rows)
     _remove(out, before.keys() - set(plan["photo_id"]))
     try:
-        for done, (index, row) in enumerate(_made(jobs), 1):
+        for done, (index, row) in enumerate(on_all_cores(_make, jobs, "Materialise"), 1):
             rows[index] = row
             if row["status"] == "skipped":
                 _remove(out, before.keys() & {row["photo_id"]})
@@ -514,38 +364,6 @@ def _is_current(job: _Job, row: Mapping[str, str]) -> bool:
         # What was made stays good when its source folder is gone.
         return True
     return (str(source.st_size), str(source.st_mtime_ns)) == (row["source_bytes"], row["source_modified"])
-
-
-def _made(jobs: Sequence[_Job]) -> Generator[tuple[int, dict[str, Any]], None, None]:
-    opencv_threads = cv2.getNumThreads()
-    # One photo a core is faster than one photo on all cores, and the two fight each other.
-    cv2.setNumThreads(1)
-    try:
-        with (
-            contextlib.closing(interruptible(_stream(jobs))) as results,
-            tqdm(total=len(jobs), desc="Materialise", unit="photo") as bar,
-        ):
-            for result in results:
-                bar.update()
-                yield result
-    finally:
-        cv2.setNumThreads(opencv_threads)
-
-
-def _stream(jobs: Iterable[_Job]) -> Generator[tuple[int, dict[str, Any]], None, None]:
-    """Results as they come, with so many jobs under way at most: memory knows no number of photos."""
-    cores, jobs = os.cpu_count() or 1, iter(jobs)
-    with ThreadPoolExecutor(cores) as pool:
-        running = {pool.submit(_make, job) for job in islice(jobs, cores * _PHOTOS_UNDER_WAY_PER_CORE)}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(_make, job) for job in islice(jobs, len(done))}
-                for future in done:
-                    yield future.result()
-        finally:
-            for future in running:
-                future.cancel()
 
 
 def _make(job: _Job) -> tuple[int, dict[str, Any]]:

@@ -9,20 +9,18 @@ measured on them says that the code works, nothing about children.
 import contextlib
 import json
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_text
 from boneage.ossification import MATURE_YEARS, check_sex, tempo_spread
-from boneage.runtime import interruptible
+from boneage.runtime import on_all_cores
 from boneage.skeleton import HAND_UNITS, Bone, Pose, Skeleton, build_skeleton
 from boneage.tables import SEXES, write_table
 
@@ -550,7 +548,8 @@ def write_phantom_atlas(
         def draw(index: int) -> None:
             _write_photo(photos[index], rows[index], height)
 
-        _on_all_cores(draw, missing, "Drawing the atlas", progress)
+        for _ in on_all_cores(draw, missing, "Drawing the atlas", progress):
+            pass
     tables = [folder / name for name in ("readings.csv", "phantom.csv", "centres.csv")]
     if missing or not all(map(_is_there, tables)):
         for path, table in zip(tables, _atlas_tables(plan, height), strict=True):
@@ -696,20 +695,6 @@ def _write_photo(path: Path, row: dict, height: int) -> None:
     # Not synced to disk one by one: a photo lost with the power is drawn again.
     with atomic_write(path, sync=False) as file:
         file.write(data.tobytes())
-
-
-def _on_all_cores(work: Callable[[int], None], items: Sequence[int], title: str, progress: bool) -> None:
-    """Threads, not processes: safe in a notebook, and OpenCV and numpy work outside Python's lock."""
-
-    def done() -> Generator[None, None, None]:
-        pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
-        try:
-            yield from pool.map(work, items)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    for _ in tqdm(interruptible(done()), total=len(items), desc=title, disable=not progress):
-        pass
 
 
 def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

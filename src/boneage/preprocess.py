@@ -12,15 +12,13 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-import itertools
 import os
 import re
 import stat
 import struct
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +27,10 @@ import cv2
 import numpy as np
 import pandas as pd
 from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps
-from tqdm.auto import tqdm
 
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_error
-from boneage.runtime import interruptible
+from boneage.runtime import on_all_cores
 from boneage.settings import PADS
 from boneage.tables import is_safe_id, read_table, skipped_table, write_table
 
@@ -74,7 +71,6 @@ ROBUST_RANGE = (0.001, 0.999)
 PNG_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
 SECONDS_BETWEEN_SAVES = 5.0
-_PHOTOS_UNDER_WAY_PER_CORE = 4
 _LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.png")
 _LEFTOVER_SECONDS = 60.0
 
@@ -410,7 +406,7 @@ def preprocess(
     _remove_outputs(folder, before.keys() - set(cases["case_id"]))
     try:
         saved = time.monotonic()
-        for index, row in _made(jobs):
+        for index, row in on_all_cores(_make, jobs, "Preprocess"):
             rows[index] = row
             if row["status"] == "skipped" and row["case_id"] in before:
                 _remove_outputs(folder, [row["case_id"]])
@@ -498,42 +494,6 @@ def _is_current(job: _Job, row: Mapping[str, Any]) -> bool:
         # A Colab machine forgets the source and Drive keeps the work: what was made stays good.
         return True
     return bool((source.st_size, source.st_mtime_ns) == (row["bytes"], row["modified"]))
-
-
-def _made(jobs: Sequence[_Job]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Makes the photos on all cores and yields (index of the case, its row) as they are done."""
-    cores = os.cpu_count() or 1
-    opencv_threads = cv2.getNumThreads()
-    # One photo a core is faster than one photo on all cores, and the two fight each other.
-    cv2.setNumThreads(1)
-    try:
-        with (
-            contextlib.closing(interruptible(_stream(_make, jobs, cores))) as results,
-            tqdm(total=len(jobs), desc="Preprocess", unit="photo") as bar,
-        ):
-            for result in results:
-                bar.update()
-                yield result
-    finally:
-        cv2.setNumThreads(opencv_threads)
-
-
-def _stream(work: Callable[[_Job], Any], jobs: Iterable[_Job], cores: int) -> Generator[Any, None, None]:
-    """Results as they come, with so many jobs under way at most: memory knows no number of photos."""
-    jobs = iter(jobs)
-    with ThreadPoolExecutor(cores) as pool:
-        running = {
-            pool.submit(work, job) for job in itertools.islice(jobs, cores * _PHOTOS_UNDER_WAY_PER_CORE)
-        }
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(work, job) for job in itertools.islice(jobs, len(done))}
-                for future in done:
-                    yield future.result()
-        finally:
-            for future in running:
-                future.cancel()
 
 
 def _make(job: _Job) -> tuple[int, dict[str, Any]]:

@@ -1,0 +1,162 @@
+"""What can be done to a photo: operators on grey uint8 arrays, by name, and their JSON.
+
+A person chooses them in review, the balanced plan draws them; both write them down the same way.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from boneage.errors import BoneAgeError
+
+# The weights of red, green and blue in a grey photo (ITU-R BT.601).
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator: how it is applied, and the range (lowest, highest) of each of its parameters."""
+
+    apply: Callable[..., np.ndarray]
+    ranges: Mapping[str, tuple[float, float]]
+
+
+def _through(curve: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    return cv2.LUT(photo, np.clip(np.rint(curve), 0, 255).astype(np.uint8))
+
+
+_SHADES = np.arange(256, dtype=np.float64)
+
+
+def background_shade(photo: np.ndarray) -> int:
+    """The shade of a photo's background: the median of its outermost pixels."""
+    edge = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
+    return int(np.sort(edge)[edge.size // 2])
+
+
+def _rotate(photo: np.ndarray, degrees: float) -> np.ndarray:
+    height, width = photo.shape
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    return cv2.warpAffine(photo, turn, (width, height), borderValue=background_shade(photo))
+
+
+def _contrast(photo: np.ndarray, factor: float) -> np.ndarray:
+    return _through((_SHADES - 127.5) * factor + 127.5, photo)
+
+
+def _clahe(photo: np.ndarray, clip: float) -> np.ndarray:
+    # Pizer et al., 1987; a CLAHE object is not safe among threads, so each call has its own.
+    return cv2.createCLAHE(clip, (8, 8)).apply(photo)
+
+
+def _sharpen(photo: np.ndarray, amount: float) -> np.ndarray:
+    return cv2.addWeighted(photo, 1 + amount, cv2.GaussianBlur(photo, (0, 0), 2.0), -amount, 0)
+
+
+def _tint(photo: np.ndarray, warmth: float) -> np.ndarray:
+    """A warm (above 0) or cool colour filter, seen in grey: red and blue get opposite tone curves."""
+    light = _SHADES / 255
+    red, green, blue = light ** (2.0**-warmth), light, light ** (2.0**warmth)
+    return _through(255 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue), photo)
+
+
+def _blank(photo: np.ndarray, x: float, y: float, width: float, height: float) -> np.ndarray:
+    rows, columns = photo.shape
+    made = photo.copy()
+    made[
+        math.floor(y * rows) : math.ceil((y + height) * rows),
+        math.floor(x * columns) : math.ceil((x + width) * columns),
+    ] = 0
+    return made
+
+
+OPERATORS: dict[str, Operator] = {
+    "blank": Operator(_blank, {"x": (0, 1), "y": (0, 1), "width": (0, 1), "height": (0, 1)}),
+    "invert": Operator(lambda photo: 255 - photo, {}),
+    "flip": Operator(lambda photo: np.ascontiguousarray(photo[:, ::-1]), {}),
+    "rotate": Operator(_rotate, {"degrees": (-180, 180)}),
+    "brightness": Operator(lambda photo, shades: _through(_SHADES + shades, photo), {"shades": (-100, 100)}),
+    "contrast": Operator(_contrast, {"factor": (0.25, 4)}),
+    "gamma": Operator(
+        lambda photo, power: _through(255 * (_SHADES / 255) ** power, photo), {"power": (0.25, 4)}
+    ),
+    "clahe": Operator(_clahe, {"clip": (1, 8)}),
+    "sharpen": Operator(_sharpen, {"amount": (0, 3)}),
+    "tint": Operator(_tint, {"warmth": (-1, 1)}),
+}
+"""By name; ``blank`` takes shares of the photo's width and height, ``rotate`` degrees anticlockwise."""
+
+
+def _check(operators: object) -> list[dict[str, Any]]:
+    if not isinstance(operators, list):
+        raise BoneAgeError('operators: must be a list such as [{"name": "rotate", "degrees": 5}]')
+    for operator in operators:
+        if not isinstance(operator, dict) or not isinstance(operator.get("name"), str):
+            raise BoneAgeError('operators: each must be an object with a "name"')
+        name = operator["name"]
+        if name not in OPERATORS:
+            raise BoneAgeError(f"operator {name[:40]!r}: unknown; use one of {', '.join(OPERATORS)}")
+        ranges = OPERATORS[name].ranges
+        if set(operator) != {"name", *ranges}:
+            raise BoneAgeError(f"operator {name}: takes {', '.join(ranges) or 'no parameter'} and no other")
+        for parameter, (low, high) in ranges.items():
+            value = operator[parameter]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise BoneAgeError(f"operator {name}: {parameter} must be a number")
+            if not low <= value <= high:
+                raise BoneAgeError(f"operator {name}: {parameter} must be from {low} to {high}")
+    return operators
+
+
+def parse_operators(text: str) -> list[dict[str, Any]]:
+    """Reads the ``operators`` cell of a plan or of a review log.
+
+    Raises:
+        BoneAgeError: Broken JSON, an unknown name, a missing or unknown parameter, or one that is of the
+            wrong type or out of range; it is named.
+    """
+    try:
+        operators = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise BoneAgeError(f"operators {str(text)[:40]!r}: not JSON; write [] for none") from None
+    return _check(operators)
+
+
+def format_operators(operators: Sequence[Mapping[str, Any]]) -> str:
+    """Operators as JSON on one line, the same text for the same operators.
+
+    Raises:
+        BoneAgeError: As in :func:`parse_operators`.
+    """
+    ordered = [
+        {"name": operator["name"], **{name: operator[name] for name in OPERATORS[operator["name"]].ranges}}
+        for operator in _check([dict(operator) for operator in operators])
+    ]
+    return json.dumps(ordered)
+
+
+def apply_operators(photo: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Applies operators in their order.
+
+    Args:
+        photo: uint8, (height, width); it is left as it is.
+        operators: Such as ``parse_operators`` returns.
+
+    Returns:
+        uint8, (height, width).
+
+    Raises:
+        BoneAgeError: The photo is none, or an operator is at fault.
+    """
+    if photo.dtype != np.uint8 or photo.ndim != 2 or not photo.size:
+        raise BoneAgeError("photo: operators need a grey uint8 array (height, width)")
+    made = photo.copy()
+    for operator in _check([dict(operator) for operator in operators]):
+        parameters = {name: value for name, value in operator.items() if name != "name"}
+        made = OPERATORS[operator["name"]].apply(made, **parameters)
+    return made
