@@ -2,16 +2,22 @@
 
 A decision is one line of CSV and on disk before the call returns. A note is stored as a JSON string:
 it comes back exactly, stays on one line, and starts with a quotation mark, so no spreadsheet runs it.
+The last cell of a line is always quoted, so that a line cut short is never taken for a whole one.
 """
 
+import codecs
 import contextlib
 import csv
+import difflib
+import errno
+import heapq
 import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,15 +26,23 @@ from filelock import FileLock, Timeout
 
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, write_bytes, write_error
+from boneage.operators import format_operators, parse_operators
 from boneage.tables import LARGEST_TABLE_BYTES, is_safe_id
 
 LOG_COLUMNS = ("time", "case_id", "decision", "reason", "operators", "note", "reviewer")
 DECISIONS = ("keep", "reject", "undo")
 REASONS = ("ring", "bracelet", "skeleton unknown", "growth abnormality", "other")
 
+UNREADABLE_BOX = "the box to blank cannot be read; decide this case again"
+"""The note of a case that was kept with a box that the log no longer tells: it is rejected until then."""
+
 _HEADER = (",".join(LOG_COLUMNS) + "\n").encode()
 _REVIEWER = re.compile(r"(\w[\w .'-]{0,63})?")
+_OUR_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 _LOCK_SECONDS = 10.0
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+# In the order in which they are tried; the two last are what spreadsheets write besides UTF-8.
+_ENCODINGS = ("utf-8-sig", "utf-16", "cp1252")
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,9 @@ def _now() -> datetime:
 class ReviewLog:
     """A review log on disk; several processes may have it open at once.
 
+    A log in a folder that cannot be written is opened to read. Rows that were once read stay: a log that is
+    deleted or replaced while it is open gets them back, merged with what stands there now.
+
     Attributes:
         path: The CSV file; made by the first decision.
         reviewer: Whose decisions this object writes; may be empty.
@@ -80,8 +97,16 @@ class ReviewLog:
         self.rows: list[Decision] = []
         self.notices: list[str] = []
         self._clock = clock
-        self._bytes = b""
+        self._known = bytearray()
+        self._lines = 0
+        self._seen: tuple[int, ...] | None = None
         self.refresh()
+
+    @property
+    def saved(self) -> datetime | None:
+        """When the last decision was written to disk; None where no row tells a time."""
+        times = (_time_of(row.time) for row in reversed(self.rows))
+        return next((time for time in times if time is not None), None)
 
     def refresh(self) -> None:
         """Reads what others wrote since, and mends what a crash or a spreadsheet left.
@@ -89,15 +114,15 @@ class ReviewLog:
         Raises:
             BoneAgeError: See the class.
         """
-        with self._locked():
-            self._read()
+        with self._locked(to_read=True) as may_write:
+            self._read(may_write)
 
     def append(
         self,
         case_id: str,
         decision: str,
         reason: str = "",
-        operators: Sequence[dict[str, object]] = (),
+        operators: Sequence[Mapping[str, object]] = (),
         note: str = "",
     ) -> Decision:
         """Writes one decision; it is on disk when this returns.
@@ -106,7 +131,7 @@ class ReviewLog:
             case_id: The case.
             decision: One of :data:`DECISIONS`.
             reason: One of :data:`REASONS` for a rejection, else empty.
-            operators: Objects with a ``name``; what the names mean is not judged here.
+            operators: What suits the photo; see :mod:`boneage.operators`.
             note: Any text.
 
         Raises:
@@ -120,15 +145,20 @@ class ReviewLog:
             raise BoneAgeError(
                 f"reason {reason!r}: a rejection takes one of {', '.join(REASONS)}, the rest none"
             )
+        chosen = format_operators(operators)
         with self._locked():
             self._read()
-            return self._write(case_id, decision, reason, _operators_text(operators), note)
+            row = Decision(self._time(), case_id, decision, reason, chosen, note, self.reviewer)
+            self._write([row])
+        return row
 
     def undo(self, case_id: str | None = None) -> str | None:
         """Takes back this reviewer's decision on a case, or the last one that stands.
 
+        Decisions of other reviewers stay: where one of them had decided the case too, that one counts again.
+
         Returns:
-            The case that is undecided again; None where there is nothing to take back.
+            The case that is undecided again; None where this reviewer has nothing to take back.
 
         Raises:
             BoneAgeError: The log cannot be written.
@@ -139,8 +169,40 @@ class ReviewLog:
             case_id = next(reversed(state), None) if case_id is None else case_id
             if case_id not in state:
                 return None
-            self._write(case_id, "undo", "", "[]", "")
+            self._write([Decision(self._time(), case_id, "undo", reviewer=self.reviewer)])
             return case_id
+
+    def fill_from(self, recorded: "ReviewLog") -> int:
+        """Takes over a recorded review where no person is at hand; what a person did here always wins.
+
+        The decisions that stand in the recorded log are appended with their time, reviewer and note, for
+        the cases of which this log has no row. A decision that was taken back here is a row too, so it is
+        not filled again, and filling twice adds nothing.
+
+        Args:
+            recorded: The log to take from; nothing is added to it.
+
+        Returns:
+            How many decisions were added; they are on disk, all of them or none.
+
+        Raises:
+            BoneAgeError: A log cannot be read, or this one cannot be written.
+        """
+        if recorded.path.resolve() == self.path.resolve():
+            raise BoneAgeError(f"{self.path}: cannot be filled from itself; name the recorded log")
+        recorded.refresh()
+        standing = recorded.standing()
+        with self._locked():
+            self._read()
+            touched = {row.case_id for row in self.rows}
+            rows = [
+                row
+                for row in recorded.rows
+                if standing[row.reviewer].get(row.case_id) is row and row.case_id not in touched
+            ]
+            if rows:
+                self._write(rows)
+        return len(rows)
 
     def state(self, reviewer: str | None = None) -> dict[str, Decision]:
         """The standing decisions of one reviewer (by default this one) by case, the latest last."""
@@ -166,114 +228,178 @@ class ReviewLog:
         return pd.DataFrame([astuple(row) for row in self.rows], columns=list(LOG_COLUMNS))
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, to_read: bool = False) -> Iterator[bool]:
+        """Holds the log; yields whether it may be written."""
         make_folder(self.path.parent)
+        lock = FileLock(f"{self.path}.lock", timeout=_LOCK_SECONDS)
         try:
-            with FileLock(f"{self.path}.lock", timeout=_LOCK_SECONDS):
-                yield
+            lock.acquire()
         except Timeout:
             raise BoneAgeError(f"{self.path}: another board holds the lock; close it and try again") from None
         except OSError as error:
+            if not to_read or error.errno not in _READ_ONLY:
+                raise write_error(self.path, error) from None
+        try:
+            yield lock.is_locked
+        except OSError as error:
             raise write_error(self.path, error) from None
+        finally:
+            lock.release()
 
-    def _write(self, case_id: str, decision: str, reason: str, operators: str, note: str) -> Decision:
+    def _time(self) -> str:
         # Boards on one log share one file: the clock of one may lag, the order of the rows does not.
-        time = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
-        row = Decision(time, case_id, decision, reason, operators, note, self.reviewer)
-        line = _line(row)
-        if not self._bytes:
-            line = _HEADER + line
+        return self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+
+    def _write(self, rows: Sequence[Decision]) -> None:
+        lines = b"".join(map(_line, rows))
+        new = b"" if self._known else _HEADER
         with open(self.path, "ab", buffering=0) as file:
             try:
-                if file.write(line) != len(line):
-                    raise OSError(28, "No space left on device")
+                if file.write(new + lines) != len(new) + len(lines):
+                    raise OSError(errno.ENOSPC, "No space left on device")
                 os.fsync(file.fileno())
             except OSError:
                 with contextlib.suppress(OSError):
-                    os.ftruncate(file.fileno(), len(self._bytes))
+                    os.ftruncate(file.fileno(), len(self._known))
                 raise
-        self._bytes += line
-        self.rows.append(row)
-        return row
+        if new:
+            self._sync_folder()
+        self._known += new + lines
+        self._lines += bool(new) + len(rows)
+        self.rows += rows
+        self._seen = self._stamp()
 
-    def _read(self) -> None:
+    def _sync_folder(self) -> None:
+        """A new name, too, survives a power cut; file systems that cannot do this keep it anyhow or never."""
+        with contextlib.suppress(OSError):
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        """What changes when the file does."""
+        try:
+            facts = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+    def _read(self, may_write: bool = True) -> None:
+        stamp = self._stamp()
+        if stamp is not None and stamp == self._seen:
+            return
+        found = b"" if stamp is None else self._on_disk()
+        whole, aside = self._whole_lines(found)
+        if not whole.startswith(self._known):
+            whole = self._merged(whole, stamp is None)
+        if not may_write:
+            self._notice("is in a folder that cannot be written, so it is open to read only")
+            stamp = None
+        elif whole != found:
+            if aside:
+                self._keep_aside(*aside)
+            write_bytes(self.path, whole)
+            self._sync_folder()
+            stamp = self._stamp()
+        self._take_new(whole)
+        self._seen = stamp
+
+    def _on_disk(self) -> bytes:
         try:
             data = self.path.read_bytes()
-        except FileNotFoundError:
-            if self._bytes:
-                write_bytes(self.path, self._bytes)
-                self._notice("was deleted while open; it was written again with all its rows")
-            return
+        except IsADirectoryError as error:
+            raise write_error(self.path, error) from None
+        except OSError as error:
+            raise BoneAgeError(
+                f"{self.path}: cannot be read ({error.strerror}); check its permissions"
+            ) from None
         if len(data) > LARGEST_TABLE_BYTES:
             raise BoneAgeError(
                 f"{self.path}: larger than 64 MiB, which no review log is; name the right file"
             )
-        data = self._healed(data)
-        if not data.startswith(self._bytes):
-            self._bytes, self.rows = b"", []
-        start = max(len(self._bytes), len(_HEADER))
-        first = data.count(b"\n", 0, start) + 1
-        for number, line in enumerate(data[start:].split(b"\n")[:-1], first):
-            self._take(number, line)
-        self._bytes = data
+        return data
 
-    def _healed(self, data: bytes) -> bytes:
-        """The log with our header and only whole lines, on disk too; what was taken off is kept aside."""
+    def _whole_lines(self, data: bytes) -> tuple[bytes, tuple[str, bytes, str] | None]:
+        """The log with our header and only whole lines; what to keep aside (suffix, bytes), and why."""
         if _HEADER.startswith(data):
-            if data and data != _HEADER:
-                write_bytes(self.path, b"")
-            return data if data == _HEADER else b""
+            return (data if data == _HEADER else b""), None
         if not data.startswith(_HEADER):
-            mended = self._from_spreadsheet(data)
-            self._keep_aside(".before-mending", data)
-            write_bytes(self.path, mended)
-            self._notice("was saved by another program; mended, the original is kept as .before-mending")
-            return mended
+            why = "was saved by another program; mended, the original is kept as .before-mending"
+            return self._from_spreadsheet(data), (".before-mending", data, why)
         end = data.rfind(b"\n") + 1
-        if end < len(data):
-            self._keep_aside(".torn", data[end:] + b"\n")
-            write_bytes(self.path, data[:end])
-            self._notice(
-                "its last line was cut short by a crash; it is kept in .torn, decide that case again"
-            )
-        return data[:end]
+        tail = data[end:]
+        if not tail:
+            return data, None
+        # Our own lines end with a quotation mark; one typed by hand need not.
+        if _cells(tail) and (tail.endswith(b'"') or not _OUR_TIME.match(tail)):
+            return data + b"\n", None
+        why = "its last line was cut short by a crash; it is kept in .torn, decide that case again"
+        return data[:end], (".torn", tail + b"\n", why)
 
-    def _keep_aside(self, suffix: str, data: bytes) -> None:
+    def _keep_aside(self, suffix: str, data: bytes, why: str) -> None:
         with open(f"{self.path}{suffix}", "ab") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        self._notice(why)
+
+    def _merged(self, found: bytes, deleted: bool) -> bytes:
+        """What is on disk together with what this object had read of the log before."""
+        lines, regained = _merged_lines(_lines(bytes(self._known)), _lines(found))
+        if deleted:
+            self._notice("was deleted while open; it was written again with all its rows")
+        elif regained:
+            self._notice(
+                f"was replaced while open by another copy; rows that it lacked and are back: {regained}"
+            )
+        return _HEADER + b"".join(line + b"\n" for line in lines)
 
     def _from_spreadsheet(self, data: bytes) -> bytes:
-        try:
-            text = data.decode("utf-8-sig")
-            header = text.split("\n", 1)[0]
-            reader = csv.DictReader(
-                io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True
+        rows = _spreadsheet_rows(data)
+        if rows is None:
+            raise BoneAgeError(
+                f"{self.path}: no review log; if a spreadsheet saved it, save it there again as "
+                "CSV UTF-8, else move it away or name another file"
             )
-            if not set(LOG_COLUMNS[:6]) <= set(reader.fieldnames or ()):
-                raise ValueError
-            lines = [_csv([row.get(name) or "" for name in LOG_COLUMNS]) for row in reader]
-        except (ValueError, csv.Error):
-            raise BoneAgeError(f"{self.path}: no review log; move it away or name another file") from None
-        return _HEADER + b"".join(line.replace(b"\r", b" ") for line in lines)
+        if _is_sorted_otherwise(rows):
+            rows.sort(key=lambda row: row[0])
+            self._notice("was sorted by another program; its rows are in the order of their times again")
+        return _HEADER + b"".join(_csv(row).replace(b"\r", b" ") for row in rows)
+
+    def _take_new(self, data: bytes) -> None:
+        """Reads the lines that come after the known ones; where those are not the start, all of them."""
+        if not data.startswith(self._known):
+            self._known, self._lines, self.rows = bytearray(), 0, []
+        start = max(len(self._known), len(_HEADER))
+        self._lines = max(self._lines, 1)
+        for line in data[start:].split(b"\n")[:-1]:
+            self._lines += 1
+            self._take(self._lines, line)
+        self._known[:] = data
+        if not data:
+            self._lines = 0
 
     def _take(self, number: int, line: bytes) -> None:
-        try:
-            (cells,) = csv.reader([line.decode("utf-8")], strict=True)
-            time, case_id, decision, reason, operators, note, reviewer = cells
-            fits = is_safe_id(case_id) and decision in DECISIONS and _REVIEWER.fullmatch(reviewer)
-            if not fits or reason not in (REASONS if decision == "reject" else ("",)):
-                raise ValueError
-        except (ValueError, csv.Error):
+        cells = _cells(line)
+        if cells is None:
             self._notice(f"line {number} is no decision and is left out; mend it in the file")
             return
-        try:
-            operators = _operators_text(json.loads(operators or "[]"))
-        except (ValueError, RecursionError, BoneAgeError):
-            self._notice(f"line {number}, case {case_id}: broken operators; the decision stands without them")
-            operators = "[]"
-        self.rows.append(Decision(time, case_id, decision, reason, operators, _note(note), reviewer))
+        if _decoded(line)[1]:
+            self._notice(f"line {number} is not UTF-8; check its note, and save such files as CSV UTF-8")
+        time, case_id, decision, reason, operators, note, reviewer = cells
+        row = Decision(time, case_id, decision, reason, "[]", _note(note), reviewer)
+        chosen, faults = _readable_operators(operators)
+        for fault in faults:
+            self._notice(f"line {number}, case {case_id}: {fault}; the decision stands without it")
+        if decision == "keep" and _lost_box(operators, chosen):
+            # Who drew it meant to hide something: the photo must not go on with it in sight.
+            row = replace(row, decision="reject", reason="other", note=UNREADABLE_BOX)
+            self._notice(f"line {number}, case {case_id}: {UNREADABLE_BOX}, it is left out until then")
+        else:
+            row = replace(row, operators=chosen)
+        self.rows.append(row)
 
     def _notice(self, text: str) -> None:
         notice = f"{self.path}: {text}"
@@ -298,11 +424,13 @@ def summary(log: ReviewLog, cases: Sequence[str]) -> Summary:
 def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Takes the rejected cases out of a case table; cases not yet reviewed stay in, and a notice says so.
 
+    Boxes to blank hide what nobody should see, so those of every reviewer count, not only of the last.
+
     Returns:
         The accepted cases with a column ``operators`` (JSON, empty list where none was chosen); the
         rejected ones (``case_id, reason, note, reviewer``); and notices in words.
     """
-    final = _final(log)
+    final, standing = _final(log), log.standing()
     ids = cases["case_id"].tolist()
     gone = [case_id for case_id in final if case_id not in set(ids)]
     notices = [
@@ -319,7 +447,9 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.Dat
         case_id: final[case_id] for case_id in ids if case_id in final and final[case_id].decision == "reject"
     }
     accepted = cases[~cases["case_id"].isin(list(rejected))].reset_index(drop=True)
-    operators = [final[case_id].operators if case_id in final else "[]" for case_id in accepted["case_id"]]
+    operators = [
+        _with_boxes(final[case_id], standing) if case_id in final else "[]" for case_id in accepted["case_id"]
+    ]
     table = pd.DataFrame(
         [(row.case_id, row.reason, row.note, row.reviewer) for row in rejected.values()],
         columns=["case_id", "reason", "note", "reviewer"],
@@ -332,6 +462,15 @@ def _final(log: ReviewLog) -> dict[str, Decision]:
     return {row.case_id: row for row in log.rows if standing[row.reviewer].get(row.case_id) is row}
 
 
+def _with_boxes(final: Decision, standing: Mapping[str, Mapping[str, Decision]]) -> str:
+    chosen = parse_operators(final.operators)
+    for state in standing.values():
+        if final.case_id in state:
+            others = parse_operators(state[final.case_id].operators)
+            chosen += [one for one in others if one["name"] == "blank" and one not in chosen]
+    return format_operators(chosen)
+
+
 def _disputed(log: ReviewLog) -> set[str]:
     verdicts: dict[str, set[str]] = {}
     for state in log.standing().values():
@@ -340,16 +479,112 @@ def _disputed(log: ReviewLog) -> set[str]:
     return {case_id for case_id, found in verdicts.items() if len(found) > 1}
 
 
-def _operators_text(operators: object) -> str:
-    fits = isinstance(operators, list | tuple) and all(
-        isinstance(item, dict) and isinstance(item.get("name"), str) for item in operators
-    )
+def _lines(log: bytes) -> list[bytes]:
+    """The lines below the header, decisions quoted as this module does, whoever wrote them."""
+    lines = log[len(_HEADER) :].split(b"\n")[:-1]
+    return [_csv(cells)[:-1] if (cells := _cells(line)) else line for line in lines]
+
+
+def _merged_lines(ours: list[bytes], theirs: list[bytes]) -> tuple[list[bytes], int]:
+    """All lines of both, each side's in its order, and how many of ours the other lacked.
+
+    Where the two went on differently from the same place, the lines stand in the order of their times.
+    """
+    # Matched by place first: a clock that lags must not carry a decision past one that came before it.
+    steps = difflib.SequenceMatcher(None, ours, theirs, False).get_opcodes()
+    moved = Counter(line for tag, _, _, first, last in steps if tag != "equal" for line in theirs[first:last])
+    merged: list[bytes] = []
+    regained = 0
+    for tag, start, end, first, last in steps:
+        lacking = []
+        for line in ours[start:end] if tag != "equal" else ():
+            if moved[line]:
+                moved[line] -= 1
+            else:
+                lacking.append(line)
+        regained += len(lacking)
+        merged += heapq.merge(lacking, theirs[first:last], key=lambda line: line.split(b",", 1)[0])
+    return merged, regained
+
+
+def _spreadsheet_rows(data: bytes) -> list[list[str]] | None:
+    """The cells of a log that another program saved, whatever its encoding and separator; None for no log."""
+    for encoding in _ENCODINGS:
+        # Without its mark any bytes of even number would pass for UTF-16.
+        if encoding == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            continue
+        with contextlib.suppress(ValueError, csv.Error):
+            text = data.decode(encoding)
+            header = text.split("\n", 1)[0]
+            reader = csv.DictReader(
+                io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True
+            )
+            if set(LOG_COLUMNS[:6]) <= set(reader.fieldnames or ()):
+                return [[row.get(name) or "" for name in LOG_COLUMNS] for row in reader]
+    return None
+
+
+def _is_sorted_otherwise(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a reviewer's own times go down, which only sorting in a spreadsheet does."""
+    if not all(_OUR_TIME.fullmatch(row[0].encode()) for row in rows):
+        return False
+    latest: dict[str, str] = {}
+    for time, *_, reviewer in rows:
+        if time < latest.get(reviewer, ""):
+            return True
+        latest[reviewer] = time
+    return False
+
+
+def _decoded(line: bytes) -> tuple[str, bool]:
+    """A line as text, and whether it had to be guessed at."""
     try:
-        if fits:
-            return json.dumps(list(operators), allow_nan=False)
-    except (TypeError, ValueError):
-        pass
-    raise BoneAgeError('operators: must be a list of objects with a "name", numbers and text only')
+        return line.decode("utf-8"), False
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace"), True
+
+
+def _cells(line: bytes) -> list[str] | None:
+    """The cells of a line that is a decision; None for any other."""
+    try:
+        (cells,) = csv.reader([_decoded(line)[0]], strict=True)
+    except (ValueError, csv.Error):
+        return None
+    if len(cells) != len(LOG_COLUMNS):
+        return None
+    _, case_id, decision, reason, _, _, reviewer = cells
+    fits = is_safe_id(case_id) and decision in DECISIONS and _REVIEWER.fullmatch(reviewer)
+    return cells if fits and reason in (REASONS if decision == "reject" else ("",)) else None
+
+
+def _readable_operators(text: str) -> tuple[str, list[str]]:
+    """The operators of a row that can be applied, as JSON, and what is wrong with the others."""
+    try:
+        named = json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        named = None
+    if not isinstance(named, list):
+        return "[]", ["broken operators"]
+    good, faults = [], []
+    for operator in named:
+        try:
+            format_operators([operator])
+            good.append(operator)
+        except BoneAgeError as error:
+            faults.append(str(error))
+    return format_operators(good), faults
+
+
+def _lost_box(text: str, readable: str) -> bool:
+    return text.count("blank") > readable.count("blank")
+
+
+def _time_of(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _line(row: Decision) -> bytes:
@@ -358,10 +593,12 @@ def _line(row: Decision) -> bytes:
 
 
 def _csv(cells: Sequence[str]) -> bytes:
+    *cells, last = (cell.replace("\n", " ") for cell in cells)
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow([cell.replace("\n", " ") for cell in cells])
+    csv.writer(text, lineterminator="").writerow(cells)
+    doubled = last.replace('"', '""')
     # A lone surrogate has no UTF-8; its backslash form is what JSON reads back.
-    return text.getvalue().encode("utf-8", "backslashreplace") + b"\n"
+    return f'{text.getvalue()},"{doubled}"'.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _note(cell: str) -> str:
