@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import bench_input
+import bench_materialise
 import bench_preprocess
 
 # Measurement, the ratio's name, the least or the most it may be.
 BARS = (
     (bench_preprocess, "preprocess_speed_ratio", "at least", bench_preprocess.LEAST_SPEED_RATIO),
     (bench_preprocess, "preprocess_memory_ratio", "at most", bench_preprocess.MOST_MEMORY_RATIO),
+    (bench_materialise, "materialise_speed_ratio", "at least", bench_materialise.LEAST_SPEED_RATIO),
+    (bench_materialise, "materialise_memory_ratio", "at most", bench_materialise.MOST_MEMORY_RATIO),
     (bench_input, "training_input_ratio", "at least", bench_input.LEAST_RATIO),
 )
 

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from boneage.errors import BoneAgeError
-from boneage.operators import OPERATORS, apply_operators, format_operators, parse_operators
+from boneage.operators import (
+    OPERATORS,
+    apply_operators,
+    format_operators,
+    parse_operators,
+)
 
 EVERY = [
     {"name": "blank", "x": 0.5, "y": 0.5, "width": 0.5, "height": 0.5},
@@ -46,7 +51,10 @@ def test_operators_do_what_their_names_say():
     photo = a_photo()
     assert np.array_equal(apply_operators(photo, [{"name": "flip"}]), photo[:, ::-1])
     assert np.array_equal(apply_operators(photo, [{"name": "invert"}] * 2), photo)
-    assert (apply_operators(photo, EVERY[:1])[48:, 48:] == 0).all()
+    blanked = apply_operators(photo, EVERY[:1])
+    assert np.unique(blanked[48:, 48:]).size == 1
+    assert np.array_equal(blanked[:48], photo[:48])
+    assert np.array_equal(blanked[:, :48], photo[:, :48])
     assert apply_operators(photo, [{"name": "gamma", "power": 0.5}]).mean() > photo.mean()
     quarter = apply_operators(photo, [{"name": "rotate", "degrees": 90}])
     assert np.array_equal(quarter, np.rot90(photo))
@@ -73,3 +81,43 @@ def test_a_faulty_recipe_is_refused_in_one_line(text, named):
     with pytest.raises(BoneAgeError, match=named) as caught:
         parse_operators(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shade", [25, 200])
+def test_contrast_turns_no_dark_photo_black_and_no_bright_one_white(shade):
+    photo = np.clip(a_photo().astype(int) // 8 + shade - 10, 0, 255).astype(np.uint8)
+    made = apply_operators(photo, [{"name": "contrast", "factor": 1.4}])
+    assert abs(made.mean() - photo.mean()) < 1
+    assert made.std() == pytest.approx(1.4 * photo.std(), rel=0.05)
+
+
+def test_nothing_under_boxes_has_a_part_in_the_photo():
+    boxes = [
+        {"name": "blank", "x": 0.0, "y": 0.0, "width": 1.0, "height": 0.3},
+        {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.4, "height": 1.0},
+    ]
+    photo = a_photo()
+    other = photo.copy()
+    other[:28] = 0
+    other[:, :38] = 255
+    assert np.array_equal(apply_operators(photo, boxes), apply_operators(other, boxes))
+    everything = [{"name": "blank", "x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0}]
+    assert not apply_operators(photo, everything).any()
+
+
+def test_a_box_hides_the_same_wherever_it_stands_among_the_operators():
+    photo = a_photo()
+    photo[60:80, 20:40] = 255
+    box = {"name": "blank", "x": 20 / 96, "y": 60 / 96, "width": 20 / 96, "height": 20 / 96}
+    others = [{"name": "flip"}, {"name": "rotate", "degrees": 90}]
+    made = apply_operators(photo, [*others, box])
+    assert np.array_equal(made, apply_operators(photo, [box, *others]))
+    assert (made != 255).all()
+
+
+@pytest.mark.parametrize("operators", [["flip"], "flip", [3], None, [None]])
+def test_what_is_no_list_of_operators_is_refused(operators):
+    with pytest.raises(BoneAgeError, match="operators: "):
+        apply_operators(a_photo(), operators)
+    with pytest.raises(BoneAgeError, match="operators: "):
+        format_operators(operators)

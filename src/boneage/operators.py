@@ -35,8 +35,11 @@ _SHADES = np.arange(256, dtype=np.float64)
 
 def background_shade(photo: np.ndarray) -> int:
     """The shade of a photo's background: the median of its outermost pixels."""
-    edge = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
-    return int(np.sort(edge)[edge.size // 2])
+    return _middle(np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]]))
+
+
+def _middle(shades: np.ndarray) -> int:
+    return int(np.sort(shades)[shades.size // 2]) if shades.size else 0
 
 
 def _rotate(photo: np.ndarray, degrees: float) -> np.ndarray:
@@ -46,7 +49,9 @@ def _rotate(photo: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def _contrast(photo: np.ndarray, factor: float) -> np.ndarray:
-    return _through((_SHADES - 127.5) * factor + 127.5, photo)
+    # About the photo's own mean: about a fixed grey, a dark photo would turn black.
+    mean = round(cv2.mean(photo)[0])
+    return _through((_SHADES - mean) * factor + mean, photo)
 
 
 def _clahe(photo: np.ndarray, clip: float) -> np.ndarray:
@@ -65,18 +70,29 @@ def _tint(photo: np.ndarray, warmth: float) -> np.ndarray:
     return _through(255 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue), photo)
 
 
-def _blank(photo: np.ndarray, x: float, y: float, width: float, height: float) -> np.ndarray:
+def _blanked(photo: np.ndarray, boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Fills boxes with the shade of the background, so that a network finds no black square to learn from.
+
+    All at once, and with a shade in which no hidden pixel has a part: nothing of them is left to see.
+    """
     rows, columns = photo.shape
+    hidden, edge = np.zeros(photo.shape, bool), np.zeros(photo.shape, bool)
+    for box in boxes:
+        top, left = math.floor(box["y"] * rows), math.floor(box["x"] * columns)
+        bottom = math.ceil((box["y"] + box["height"]) * rows)
+        right = math.ceil((box["x"] + box["width"]) * columns)
+        hidden[top:bottom, left:right] = True
+    edge[[0, -1]] = edge[:, [0, -1]] = True
     made = photo.copy()
-    made[
-        math.floor(y * rows) : math.ceil((y + height) * rows),
-        math.floor(x * columns) : math.ceil((x + width) * columns),
-    ] = 0
+    made[hidden] = _middle(photo[edge & ~hidden])
     return made
 
 
 OPERATORS: dict[str, Operator] = {
-    "blank": Operator(_blank, {"x": (0, 1), "y": (0, 1), "width": (0, 1), "height": (0, 1)}),
+    "blank": Operator(
+        lambda photo, **box: _blanked(photo, [box]),
+        {"x": (0, 1), "y": (0, 1), "width": (0, 1), "height": (0, 1)},
+    ),
     "invert": Operator(lambda photo: 255 - photo, {}),
     "flip": Operator(lambda photo: np.ascontiguousarray(photo[:, ::-1]), {}),
     "rotate": Operator(_rotate, {"degrees": (-180, 180)}),
@@ -93,10 +109,10 @@ OPERATORS: dict[str, Operator] = {
 
 
 def _check(operators: object) -> list[dict[str, Any]]:
-    if not isinstance(operators, list):
+    if not isinstance(operators, Sequence) or isinstance(operators, str):
         raise BoneAgeError('operators: must be a list such as [{"name": "rotate", "degrees": 5}]')
     for operator in operators:
-        if not isinstance(operator, dict) or not isinstance(operator.get("name"), str):
+        if not isinstance(operator, Mapping) or not isinstance(operator.get("name"), str):
             raise BoneAgeError('operators: each must be an object with a "name"')
         name = operator["name"]
         if name not in OPERATORS:
@@ -110,7 +126,7 @@ def _check(operators: object) -> list[dict[str, Any]]:
                 raise BoneAgeError(f"operator {name}: {parameter} must be a number")
             if not low <= value <= high:
                 raise BoneAgeError(f"operator {name}: {parameter} must be from {low} to {high}")
-    return operators
+    return [dict(operator) for operator in operators]
 
 
 def parse_operators(text: str) -> list[dict[str, Any]]:
@@ -135,13 +151,15 @@ def format_operators(operators: Sequence[Mapping[str, Any]]) -> str:
     """
     ordered = [
         {"name": operator["name"], **{name: operator[name] for name in OPERATORS[operator["name"]].ranges}}
-        for operator in _check([dict(operator) for operator in operators])
+        for operator in _check(operators)
     ]
     return json.dumps(ordered)
 
 
 def apply_operators(photo: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Applies operators in their order.
+    """Applies operators: boxes to blank first, then the others in their order.
+
+    A box is drawn on the photo as it came. Were the photo turned first, the box would hide something else.
 
     Args:
         photo: uint8, (height, width); it is left as it is.
@@ -155,8 +173,10 @@ def apply_operators(photo: np.ndarray, operators: Sequence[Mapping[str, Any]]) -
     """
     if photo.dtype != np.uint8 or photo.ndim != 2 or not photo.size:
         raise BoneAgeError("photo: operators need a grey uint8 array (height, width)")
-    made = photo.copy()
-    for operator in _check([dict(operator) for operator in operators]):
-        parameters = {name: value for name, value in operator.items() if name != "name"}
-        made = OPERATORS[operator["name"]].apply(made, **parameters)
+    operators = _check(operators)
+    made = _blanked(photo, [operator for operator in operators if operator["name"] == "blank"])
+    for operator in operators:
+        if operator["name"] != "blank":
+            parameters = {name: value for name, value in operator.items() if name != "name"}
+            made = OPERATORS[operator["name"]].apply(made, **parameters)
     return made

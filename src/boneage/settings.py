@@ -15,6 +15,10 @@ PADS = ("background", "black", "white")
 LABEL_KINDS = ("reading", "age_group")
 BACKENDS = ("tensorflow", "jax")
 
+TOTAL = 7393
+"""Photos in the grown set of the method: 389 or 390 in each of the 19 years."""
+MOST_PHOTOS = 1_000_000
+
 TRAIN_SIZES = (32, 1024)
 """The smallest and the largest side in pixels of the photos that the networks see."""
 
@@ -38,11 +42,22 @@ class Settings:
 
     # Phantoms drawn for each year of age, sex and race (152 such groups).
     phantoms_per_group: int = 2
+    # Share of them drawn with a ring, a bracelet, unreadable bones, or growth out of step.
+    phantom_anomalies: float = 0.0
 
     # Side of the square photos that a person reviews, in pixels.
     photo_size: int = 928
     # Shade of the bars that make a photo square: the photo's own background, or a fixed one.
     pad: str = "background"
+
+    # Whose decisions the review board writes; two people on one log get a name each.
+    reviewer: str = ""
+    # A review log recorded earlier, for when no person is at hand; drawn hands bring one of their own.
+    recorded_review: str = ""
+    # Photos in the grown set, all splits together; 0 grows nothing.
+    total: int = TOTAL
+    # Whether a mirrored left hand would be a wrong hand, so that nothing is flipped.
+    laterality_matters: bool = False
 
     # The label: the radiologists' reading where there is one, or always the atlas folder's year of age.
     label: str = "reading"
@@ -73,6 +88,8 @@ class Settings:
         _check_range("seed", self.seed, 0, 2**32 - 1)
         _check_range("phantoms_per_group", self.phantoms_per_group, 1, 1000)
         _check_range("photo_size", self.photo_size, 32, 4096)
+        _check_range("phantom_anomalies", self.phantom_anomalies, 0.0, 1.0)
+        _check_range("total", self.total, 0, MOST_PHOTOS)
         _check_range("train_size", self.train_size, *TRAIN_SIZES)
         _check_range("batch_size", self.batch_size, 1, 4096)
         _check_range("learning_rate", self.learning_rate, 1e-7, 1.0)
@@ -150,6 +167,8 @@ PRESETS: dict[str, dict[str, object]] = {
         "source": "phantom",
         "work": "work/demo",
         "phantoms_per_group": 3,
+        "phantom_anomalies": 0.06,
+        "total": 760,
         "train_size": 96,
         "epochs": (5, 10),
     },
@@ -173,7 +192,7 @@ def _checked_type(name: str, kind: object, value: object) -> object:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind or value != value:
-        wanted = {int: "a whole number", float: "a number", str: "text"}[
+        wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[
             typing.cast(types.GenericAlias, kind)
         ]
         raise BoneAgeError(f"{name}: {value!r} must be {wanted}")
