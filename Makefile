@@ -13,6 +13,9 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	&& { command -v $$one; break; }; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Colab has ipywidgets 7, other notebooks have 8: the board is tested on both, on this one from a folder of
+# its own. What it needs besides `comm` is there already.
+IPYWIDGETS_8 := ipywidgets==8.1.7 comm==0.2.3
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -21,6 +24,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 		|| { echo "Python's venv module is missing; on Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
 	@echo "Installing the packages into $(VENV) (about 2 minutes, once) ..."
 	@$(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(RUN) -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/ipywidgets8 $(IPYWIDGETS_8)
 	@touch $@
 
 demo: $(VENV)/.ready

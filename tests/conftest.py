@@ -1,21 +1,39 @@
 """What every test may ask for."""
 
 import os
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
 
 REAL_DATA = os.environ.get("BONEAGE_REAL_DATA", "")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+# Solara, whose page the browser tests show the board on, would count its starts on a server elsewhere.
+os.environ["SOLARA_TELEMETRY_MIXPANEL_ENABLE"] = "false"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives the browser tests a port of their own, so that several runs do not meet."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        config.option.solara_port = free.getsockname()[1]
+    # Its check of the page's own widgets takes seconds; the board has none of them.
+    config.option.solara_vuetify_warmup = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips, by name, the tests that need real radiographs where there are none."""
-    if REAL_DATA and Path(REAL_DATA).is_dir():
-        return
-    skip = pytest.mark.skip(reason="set BONEAGE_REAL_DATA to a folder of real radiographs")
-    for item in items:
-        if "real_data" in item.keywords:
-            item.add_marker(skip)
+    """Skips, by name, the tests that need real radiographs or a browser where there are none."""
+    missing = {}
+    if not (REAL_DATA and Path(REAL_DATA).is_dir()):
+        missing["real_data"] = "set BONEAGE_REAL_DATA to a folder of real radiographs"
+    if CHROMIUM is None:
+        missing["browser"] = "Chromium is not installed; on Debian or Ubuntu: sudo apt-get install chromium"
+    for mark, reason in missing.items():
+        for item in items:
+            if mark in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture
