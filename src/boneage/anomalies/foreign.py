@@ -1,0 +1,316 @@
+"""Things on a hand that are no part of it: rings, bracelets, and other metal.
+
+Metal shines brighter than bone and has sharper edges. A ring is a short bright band that runs across one
+finger, from skin to skin, where bones run along it and never reach the skin.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from boneage.anomalies.bracelets import Box, bracelet_suspicions, shares
+from boneage.anomalies.hand import Hand
+from boneage.anomalies.limb import SIDE, at_side, connected, straighten
+from boneage.anomalies.suspicion import Suspicion
+
+_HALF = SIDE // 2
+"""Rings are looked for on a photo of this side."""
+
+_PALM_EDGE = 0.95
+_BACKWARDS = -0.3
+"""Fingers lie farther from the palm's middle than its radius, and not (cosine) towards the forearm."""
+
+_BONE, _TISSUE, _AIR = 94, 25, 30
+"""Percentiles of the fingers' shades that are bone and soft tissue, and of those around them that is air."""
+
+_HOT = 0.15
+"""Metal is brighter than the fingers' bone by this share of the step from soft tissue to bone."""
+
+_SMALLEST_RING = 0.1
+_LARGEST_RING = 0.9
+_USUAL_RING = 0.32
+"""Lengths of rings across the finger, in palm radii."""
+
+_FLANK = 0.4
+"""On both sides of a ring the finger goes on: at least this bright, where 0 is air and 1 soft tissue; the
+letters of a lead marker have air there."""
+
+_BESIDE = 4
+_LEAST_SCORE = 0.05
+
+# Logistic regression on bright shapes on fingers: 300 rings drawn on real photos and 80 on phantoms against
+# what is brightest on 1025 real photos and 80 phantoms without; a random half of each.
+_RING_WEIGHTS = {
+    "intercept": -2.41,
+    "excess": 2.65,
+    "length": -3.98,
+    "crosswise": 0.61,
+    "beyond_dimmer": -2.02,
+    "beyond_brighter": -2.81,
+    "fill": 7.25,
+}
+
+
+_RIM = 13
+"""Metal is looked for so many pixels of the mask off the edge of the field, where frames are."""
+
+_LEAST_GLINT = (0.8, 40)
+"""Metal stands out by so much, in steps from soft tissue to bone, over so many pixels."""
+
+# (window and side of the photo in pixels, how far metal stands out where it is as likely as not, the slope of
+# the likelihood). Pins and wires are narrower than any edge of a bone is blurred; they are compared with what
+# the hand's other edges reach. Plates are wider; they are compared with the step from soft tissue to bone.
+_PINS = (11, SIDE, 1.9, 8.0)
+_PLATES = (25, _HALF, 2.2, 4.0)
+
+
+@dataclass(frozen=True)
+class BrightShape:
+    """A shape on a finger that is brighter than its bones.
+
+    Attributes:
+        box: x, y, width, height, in pixels of the photo.
+        excess: How much brighter than bone, in steps from soft tissue to bone.
+        length: In palm radii.
+        breadth: In palm radii.
+        crosswise: 1 where it lies across the finger, 0 where along it.
+        beyond: Shades just beyond its two ends, dimmer first: 0 is air, 1 soft tissue.
+        fill: Its area as a share of length times breadth.
+    """
+
+    box: Box
+    excess: float
+    length: float
+    breadth: float
+    crosswise: float
+    beyond: tuple[float, float]
+    fill: float
+
+    def likelihood(self) -> float:
+        """How likely it is that of a ring, from 0 to 1."""
+        weights = _RING_WEIGHTS
+        total = weights["intercept"]
+        total += weights["excess"] * np.log(max(self.excess, 0.1))
+        total += weights["length"] * abs(np.log(np.clip(self.length, 0.05, 2) / _USUAL_RING))
+        total += weights["crosswise"] * self.crosswise
+        total += weights["beyond_dimmer"] * np.clip(self.beyond[0], -0.5, 2)
+        total += weights["beyond_brighter"] * np.clip(self.beyond[1], -0.5, 2)
+        total += weights["fill"] * min(self.fill, 1.2)
+        return float(1 / (1 + np.exp(-total)))
+
+
+def foreign_suspicions(photo: np.ndarray, hand: Hand) -> list[Suspicion]:
+    """What looks like a ring, a bracelet or other metal on the hand.
+
+    Args:
+        photo: uint8, (n, n).
+        hand: The hand found on it.
+
+    Returns:
+        Suspicions of the kinds ``ring``, ``bracelet`` and ``metal``, none where no hand was found.
+    """
+    if not hand.found or not hand.mask.any():
+        return []
+    photo = at_side(255 - photo if hand.inverted else photo)
+    found = _rings(photo, hand)
+    forearm = straighten(photo, hand)
+    if forearm is not None:
+        found += bracelet_suspicions(photo, hand, forearm)
+    metal = _metal(photo, hand)
+    # A ring is metal, too, and once is enough.
+    told = [other for other in found if metal and other.score >= metal.score]
+    if metal and not any(_overlap(metal.box, other.box) for other in told):
+        found.append(metal)
+    return found
+
+
+def _overlap(first: Box, second: Box) -> bool:
+    return all(
+        first[side] < second[side] + second[side + 2] and second[side] < first[side] + first[side + 2]
+        for side in (0, 1)
+    )
+
+
+def _rings(photo: np.ndarray, hand: Hand) -> list[Suspicion]:
+    shapes = find_bright_shapes(photo, hand)
+    if not shapes:
+        return []
+    likelihood, shape = max(((shape.likelihood(), shape) for shape in shapes), key=lambda pair: pair[0])
+    if likelihood < _LEAST_SCORE:
+        return []
+    why = (
+        f"bright band across a finger, brighter than its bone by {shape.excess:.1f} times the step from soft "
+        "tissue to bone, and as wide as the finger"
+    )
+    return [Suspicion("ring", likelihood, why, shares(shape.box))]
+
+
+def find_bright_shapes(photo: np.ndarray, hand: Hand) -> list[BrightShape]:
+    """Finds what is brighter than bone on the fingers.
+
+    Args:
+        photo: uint8, (928, 928), bone bright.
+        hand: The hand found on it.
+    """
+    half = cv2.resize(photo, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(hand.mask.astype(np.uint8), (_HALF, _HALF), interpolation=cv2.INTER_NEAREST)
+    field = cv2.resize(hand.field.astype(np.uint8), (_HALF, _HALF), interpolation=cv2.INTER_NEAREST)
+    centre, palm = np.array(hand.centre) * _HALF, hand.palm * _HALF
+    zone = _finger_zone(hand, centre, palm)
+    fingers = half[::2, ::2][(zone & mask)[::2, ::2] > 0]
+    if fingers.size < 50:
+        return []
+    bone, tissue = np.percentile(fingers, (_BONE, _TISSUE))
+    outside = (field & zone & (1 - cv2.dilate(mask, np.ones((9, 9), np.uint8))))[::2, ::2] > 0
+    air = np.percentile(half[::2, ::2][outside], _AIR) if outside.sum() > 25 else half.min()
+    step = max(bone - tissue, 0.25 * (tissue - air), 2.0)
+    hot = (half > bone + _HOT * step) & (cv2.dilate(mask, np.ones((7, 7), np.uint8)) & zone > 0)
+    labels, stats = connected(hot)
+    shapes = []
+    for number in (
+        np.flatnonzero((stats[1:, 4] >= 8) & (stats[1:, 2:4].max(axis=1) <= _LARGEST_RING * palm)) + 1
+    ):
+        column, row, width, height, area = stats[number]
+        place = np.s_[row : row + height, column : column + width]
+        own = labels[place] == number
+        y, x = np.nonzero(own)
+        points = np.stack([x + column, y + row], axis=1).astype(float)
+        middle = points.mean(axis=0)
+        spread, axes = np.linalg.eigh(np.cov(points.T, bias=True) + np.eye(2) / 12)
+        breadth, length = np.sqrt(12 * spread)
+        if _flank(half, middle, axes[:, 0], breadth) < air + _FLANK * (tissue - air):
+            continue
+        reach = (points - middle) @ axes[:, 1]
+        beyond = sorted(
+            (_shade_beyond(half, middle + axes[:, 1] * end, axes[:, 1] * np.sign(end)) - air)
+            / max(tissue - air, 2.0)
+            for end in (reach.min(), reach.max())
+        )
+        shapes.append(
+            BrightShape(
+                box=tuple(float(2 * value) for value in (column, row, width, height)),
+                excess=float((np.percentile(half[place][own], 75) - bone) / step),
+                length=float(length / palm),
+                breadth=float(breadth / palm),
+                crosswise=float(1 - abs(axes[:, 1] @ _finger_axis(hand, middle, centre, palm))),
+                beyond=(float(beyond[0]), float(beyond[1])),
+                fill=float(area / (length * breadth)),
+            )
+        )
+    return shapes
+
+
+def _finger_zone(hand: Hand, centre: np.ndarray, palm: float) -> np.ndarray:
+    """Where fingers may lie: uint8, (464, 464), in blocks of 4 pixels."""
+    turn = np.deg2rad(hand.up_degrees)
+    places = np.arange(2, _HALF, 4, dtype=np.float32)
+    x, y = places - np.float32(centre[0]), places[:, None] - np.float32(centre[1])
+    distance = np.sqrt(x * x + y * y)
+    upwards = x * np.float32(np.sin(turn)) - y * np.float32(np.cos(turn))
+    zone = (distance > _PALM_EDGE * palm) & (upwards > _BACKWARDS * distance)
+    return cv2.resize(zone.astype(np.uint8), (_HALF, _HALF), interpolation=cv2.INTER_NEAREST)
+
+
+def _finger_axis(hand: Hand, middle: np.ndarray, centre: np.ndarray, palm: float) -> np.ndarray:
+    """The direction of the finger nearest to a point; away from the palm where none is near."""
+    nearest, axis = 0.3 * palm, (middle - centre) / max(np.hypot(*(middle - centre)), 1e-6)
+    for base, tip in hand.fingers:
+        start, way = np.array(base) * _HALF, (np.array(tip) - np.array(base)) * _HALF
+        length = max(np.hypot(*way), 1e-6)
+        way = way / length
+        foot = start + way * np.clip((middle - start) @ way, 0, length)
+        distance = np.hypot(*(foot - middle))
+        if distance < nearest:
+            nearest, axis = distance, way
+    return axis
+
+
+def _shade_beyond(half: np.ndarray, end: np.ndarray, outwards: np.ndarray) -> float:
+    """The darkest shade a few pixels beyond a shape's end."""
+    places = np.rint(end + outwards * np.array([[3], [5], [7]])).astype(int)
+    x, y = np.clip(places, 0, _HALF - 1).T
+    return float(half[y, x].min())
+
+
+def _flank(half: np.ndarray, middle: np.ndarray, aside: np.ndarray, breadth: float) -> float:
+    """The shade beside a shape's middle, on the darker of its two long sides."""
+    away = np.array([[3], [5]]) + breadth / 2
+    x, y = np.clip(np.rint([middle + aside * away, middle - aside * away]), 0, _HALF - 1).astype(int).T
+    return float(half[y, x].max(axis=0).min())
+
+
+def _metal(photo: np.ndarray, hand: Hand) -> Suspicion | None:
+    """Metal that is no ring and no bracelet: pins, wires, plates, buttons."""
+    square = np.ones((_RIM, _RIM), np.uint8)
+    field = cv2.erode(hand.field.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    on_hand = cv2.erode(hand.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) & field
+    pins = _strongest_glint(photo, on_hand, _PINS, against_edges=True)
+    half = cv2.resize(photo, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
+    plates = _strongest_glint(half, on_hand, _PLATES, against_edges=False)
+    score, glint, box = max(pins, plates)
+    if score < _LEAST_SCORE:
+        return None
+    why = (
+        f"sharp-edged spot on the hand that outshines what lies around it by {glint:.1f} times the step from "
+        "soft tissue to bone, as metal does"
+    )
+    return Suspicion("metal", score, why, shares(box))
+
+
+def _strongest_glint(
+    photo: np.ndarray, on_hand: np.ndarray, scale: tuple[int, int, float, float], against_edges: bool
+) -> tuple[float, float, Box]:
+    """The likelihood of the most metal-like shape, how far it stands out, and its box in pixels of 928.
+
+    Args:
+        photo: uint8, of the scale's side.
+        on_hand: uint8, (n, n): where to look.
+        scale: As in ``_PINS``.
+        against_edges: Whether it must stand out from the hand's other edges rather than from its tissue.
+    """
+    window, side, half, slope = scale
+    nothing = (0.0, 0.0, (0.0, 0.0, 0.0, 0.0))
+    mask = cv2.resize(on_hand, (side, side), interpolation=cv2.INTER_NEAREST)
+    left, top, columns, rows = cv2.boundingRect(mask)
+    crop = np.s_[top : top + rows, left : left + columns]
+    photo, mask = np.ascontiguousarray(photo[crop]), mask[crop] > 0
+    shades = photo[::3, ::3][mask[::3, ::3]]
+    if shades.size < 200:
+        return nothing
+    bone, tissue = np.percentile(shades, (_BONE, _TISSUE))
+    step = max(bone - tissue, 4.0)
+    outside = photo[::3, ::3][~mask[::3, ::3]]
+    dark = _FLANK * tissue + (1 - _FLANK) * (np.percentile(outside, _AIR) if outside.size else 0.0)
+    above = cv2.morphologyEx(photo, cv2.MORPH_TOPHAT, np.ones((window, window), np.uint8))
+    edges = float(np.percentile(above[::3, ::3][mask[::3, ::3]], 99.5))
+    labels, stats = connected((above > max(edges, 0.35 * step)) & mask)
+    best = nothing
+    for number in np.flatnonzero(stats[1:, 4] > _LEAST_GLINT[1]) + 1:
+        x, y, width, height, _ = stats[number].tolist()
+        place = np.s_[y : y + height, x : x + width]
+        glint = float(np.percentile(above[place][labels[place] == number], 75))
+        shade = np.percentile(photo[place][labels[place] == number], 75)
+        if glint < _LEAST_GLINT[0] * step or (not against_edges and shade < bone + 0.3 * step):
+            continue
+        # A letter of lead beside the hand has air on every side, metal has tissue on one at least.
+        if _brightest_side(photo, x, y, width, height) < dark:
+            continue
+        contrast = glint / max(edges, 1.0) if against_edges else glint / step
+        likelihood = float(1 / (1 + np.exp(-slope * (contrast - half))))
+        box = tuple(value * SIDE / side for value in (x + left, y + top, width, height))
+        best = max(best, (likelihood, glint / step, box))
+    return best
+
+
+def _brightest_side(photo: np.ndarray, x: int, y: int, width: int, height: int) -> float:
+    """The shade beside the brightest of a box's four sides."""
+    left, top = max(x - _BESIDE, 0), max(y - _BESIDE, 0)
+    rows, columns = slice(y, y + height), slice(x, x + width)
+    sides = (
+        photo[top:y, columns],
+        photo[y + height :, columns][:_BESIDE],
+        photo[rows, left:x],
+        photo[rows, x + width :][:, :_BESIDE],
+    )
+    return max((float(np.median(side)) for side in sides if side.size), default=0.0)

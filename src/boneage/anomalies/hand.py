@@ -1,0 +1,361 @@
+"""Where the hand is on a photo of any exposure, which way it points, and on which side its thumb lies.
+
+A threshold that separates hand from background exists on nearly every photo, but no rule says which one, nor
+whether it holds for the shades themselves or for those above their surroundings. So many are tried, and of
+the shapes that they cut out the one is taken that is most like a hand: a palm, from which run several narrow
+fingers and one broad forearm, with a sharp outline all round.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from boneage.anomalies.laterality import leftness
+from boneage.anomalies.outline import disc, measured, palm_of, upright
+
+WORKING_SIDE = 320
+"""Side in pixels of a hand's mask and normalised photo."""
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+_COARSE = 128
+_FIELD_SIDE = 80
+# Shares of the photo that a threshold leaves bright: from a hand in the corner of a plate to a close-up.
+_BRIGHT_SHARES = tuple(np.geomspace(0.08, 0.62, 12))
+_SMALLEST_SHARE = 0.015
+_ANGLES = 256
+# Five fingers and a forearm give 1, an outline as steep as the steepest seventh of the photo gives 1.2. Of
+# 1025 real photos the worst hand reached 1.6 and all but a hundredth 1.9; noise, clouds and plates stayed
+# below 1.55.
+_LIKELY = 1.55
+_CERTAIN = 1.9
+_NO_NEED_TO_LOOK_ON = 2.15
+_CLEARLY_BETTER = 0.25
+_CERTAIN_BESIDE = 1.6
+# Shares of the range of shades up to which, or from which on, a region at the border may be what no X-ray
+# fell on or what all of them did; its pixels along the rim (two deep) against the side; the least that may
+# remain of the photo, and of its convex hull (the steps of a tilted edge cost that much).
+_EXTREMES = (0.06, 0.5, 0.94)
+_ALONG_RIM = 0.6
+_SMALLEST_FIELD = 0.08
+_CONVEX = 0.97
+# In shades, and in standard deviations a pixel: so that rounding does not pass for anatomy where nothing is.
+_LEAST_SPREAD = 0.3
+_LEAST_STEEPNESS = 0.05
+_CONVEX = 0.97
+
+
+@dataclass(frozen=True, eq=False)
+class Hand:
+    """What was found of a hand; points and lengths are shares of the photo's side.
+
+    Attributes:
+        found: Whether a hand was found; where not, all that is said of it is a guess.
+        confidence: How much like a hand it looks, from 0 to 1.
+        inverted: Whether bone is dark on this photo.
+        small: float32, (320, 320): the photo at the working size.
+        normalised: float32, (320, 320): the photo, bone bright, in standard deviations from its surroundings.
+        content: bool, (320, 320): all but the uniform bars that made the photo square.
+        field: bool, (320, 320): of it, all but what lies outside the plate or the beam.
+        mask: bool, (320, 320): the hand and forearm.
+        second: Box (x, y, width, height) of another hand, or None.
+        centre: Middle (x, y) of the palm: that of the largest circle inside the mask.
+        palm: Radius of that circle.
+        up_degrees: Where the fingers point: 0 is up, 90 to the right, from -180 to 180.
+        wrist: Middle (x, y) of the narrowest place below the palm.
+        wrist_width: Width of the hand there.
+        fingers: (base, tip) of each finger that stands free, thumb included, from left to right with the
+            fingers up.
+        thumb_side: ``"right"`` for a left hand as it should lie, ``"left"`` for its mirror image; seen with
+            the fingers up.
+        thumb_confidence: From 0 (either may be) to 1.
+    """
+
+    found: bool
+    confidence: float
+    inverted: bool
+    small: np.ndarray
+    normalised: np.ndarray
+    content: np.ndarray
+    field: np.ndarray
+    mask: np.ndarray
+    second: Box | None
+    centre: Point
+    palm: float
+    up_degrees: float
+    wrist: Point
+    wrist_width: float
+    fingers: tuple[tuple[Point, Point], ...]
+    thumb_side: str
+    thumb_confidence: float
+
+    def upright(self, picture: np.ndarray) -> np.ndarray:
+        """A picture of the working size turned until the fingers point up, and scaled to the palm.
+
+        Args:
+            picture: float32, (320, 320), such as ``normalised``.
+
+        Returns:
+            float32, of :data:`boneage.anomalies.outline.UPRIGHT_SIZE`.
+        """
+        centre = (self.centre[0] * WORKING_SIDE - 0.5, self.centre[1] * WORKING_SIDE - 0.5)
+        return upright(picture, centre, self.palm * WORKING_SIDE, self.up_degrees)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """A candidate: how much like a hand it looks, and its mask, uint8 at the coarse size."""
+
+    score: float
+    mask: np.ndarray
+
+
+def find_hand(photo: np.ndarray) -> Hand:
+    """Finds the hand on a square photo.
+
+    Args:
+        photo: uint8, (n, n), of any exposure and either polarity.
+
+    Returns:
+        The hand; ``found`` says whether there is one.
+    """
+    small = cv2.resize(photo, (WORKING_SIDE, WORKING_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    smooth = _blurred(small, 1.0)
+    content = _without_bars(photo)
+    field = _field(smooth, content)
+    smooth = np.where(field > 0, smooth, np.median(smooth[field > 0]))
+    normalised, inverted = _normalised(smooth, field), False
+    shapes = _shapes(smooth, field)
+    if shapes[0].score < _CERTAIN:
+        # A dark hand on white is looked for only where no bright one is certain.
+        others = _shapes(-smooth, field)
+        if others[0].score > shapes[0].score + _CLEARLY_BETTER:
+            shapes, normalised, inverted = others, -normalised, True
+    return _described(shapes, small, normalised, inverted, content, field)
+
+
+def _described(
+    shapes: list[_Shape],
+    small: np.ndarray,
+    normalised: np.ndarray,
+    inverted: bool,
+    content: np.ndarray,
+    field: np.ndarray,
+) -> Hand:
+    """Everything that follows from the shapes found, the best first."""
+    best = shapes[0]
+    room = cv2.resize(field, (_COARSE, _COARSE), interpolation=cv2.INTER_NEAREST)
+    outline = measured(best.mask, room)
+    left = leftness(upright(best.mask.astype(np.float32), outline.centre, outline.radius, outline.up_degrees))
+    mask = cv2.resize(best.mask * 255, (WORKING_SIDE, WORKING_SIDE), interpolation=cv2.INTER_LINEAR) > 127
+
+    def placed(point: np.ndarray) -> Point:
+        x, y = (np.array(outline.centre) + 0.5 + point * outline.radius) / _COARSE
+        return float(x), float(y)
+
+    return Hand(
+        found=best.score >= _LIKELY,
+        confidence=float(np.clip((best.score - _LIKELY) / (_CERTAIN - _LIKELY), 0.0, 1.0)),
+        inverted=inverted,
+        small=small,
+        normalised=normalised,
+        content=content > 0,
+        field=field > 0,
+        mask=mask,
+        second=_box(shapes[1].mask) if len(shapes) > 1 else None,
+        centre=placed(np.zeros(2)),
+        palm=outline.radius / _COARSE,
+        up_degrees=outline.up_degrees,
+        wrist=placed(outline.wrist),
+        wrist_width=outline.wrist_width * outline.radius / _COARSE,
+        fingers=tuple((placed(base), placed(tip)) for base, tip in outline.fingers),
+        thumb_side="right" if left >= 0 else "left",
+        thumb_confidence=min(abs(left), 1.0),
+    )
+
+
+def _box(mask: np.ndarray) -> Box:
+    x, y, width, height = cv2.boundingRect(mask)
+    return x / _COARSE, y / _COARSE, width / _COARSE, height / _COARSE
+
+
+def _without_bars(photo: np.ndarray) -> np.ndarray:
+    """uint8, (320, 320): 0 in the uniform bars that made the photo square, 1 elsewhere."""
+    side = photo.shape[0]
+    inside = np.zeros((WORKING_SIDE, WORKING_SIDE), np.uint8)
+    spans = []
+    for axis in (1, 0):
+        busy = np.flatnonzero(photo.max(axis).astype(int) - photo.min(axis) > 1)
+        low, high = (busy[0] / side, (busy[-1] + 1) / side) if len(busy) > side // 8 else (0.0, 1.0)
+        # A pixel less on each side: there the bar's shade has run in.
+        spans.append(slice(int(np.ceil(low * WORKING_SIDE)) + 1, int(high * WORKING_SIDE) - 1))
+    inside[spans[0], spans[1]] = 1
+    return inside
+
+
+def _field(small: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """``inside`` without what a collimator or the plate's edge left black or white at the border.
+
+    It is cut off only where what remains is convex, as a plate or a beam is and a hand is not.
+    """
+    step = WORKING_SIDE // _FIELD_SIDE
+    coarse, room = small[::step, ::step], inside[::step, ::step].copy()
+    low, high = np.quantile(coarse[room > 0], (0.005, 0.995))
+    for share in _EXTREMES:
+        shade = low + share * (high - low)
+        room = _cut(room, coarse >= shade if share >= 0.5 else coarse <= shade)
+    return cv2.resize(room, inside.shape[::-1], interpolation=cv2.INTER_NEAREST) * inside
+
+
+def _cut(room: np.ndarray, extreme: np.ndarray) -> np.ndarray:
+    """``room`` without the extreme regions that run along its rim, if what remains is large and convex."""
+    labels = cv2.connectedComponents((extreme & (room > 0)).astype(np.uint8))[1]
+    rim = room - cv2.erode(room, disc(2), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    along = np.bincount(labels[rim > 0], minlength=1)
+    along[0] = 0
+    outside = np.isin(labels, np.flatnonzero(along > _ALONG_RIM * room.shape[0]))
+    rest = cv2.morphologyEx((room * ~outside).astype(np.uint8), cv2.MORPH_OPEN, disc(2))
+    if not outside.any() or rest.mean() < _SMALLEST_FIELD:
+        return room
+    hull = np.zeros_like(room)
+    cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(rest)), 1)
+    if rest.sum() < _CONVEX * hull.sum():
+        return room
+    return cv2.erode(hull, disc(1)) * room
+
+
+def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+
+
+def _normalised(picture: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Each pixel's distance from the mean of its surroundings, in their standard deviations."""
+    # At a quarter of the size: means over a sixth of the side do not mind.
+    side = picture.shape[0]
+    coarse = cv2.resize(picture, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(inside.astype(np.float32), (side // 4, side // 4), interpolation=cv2.INTER_AREA)
+    sigma = side / 24
+    total = np.maximum(_blurred(weight, sigma), 1e-3)
+    mean = _blurred(coarse * weight, sigma) / total
+    variance = _blurred((coarse - mean) ** 2 * weight, sigma) / total
+    spread = np.sqrt(np.maximum(variance, 0.0))
+    # Where next to nothing differs, noise must not look like anatomy.
+    spread += 0.3 * np.sqrt((variance * weight).sum() / max(float(weight.sum()), 1.0)) + _LEAST_SPREAD
+    mean, spread = (cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in (mean, spread))
+    return np.where(inside > 0, (picture - mean) / spread, 0.0).astype(np.float32)
+
+
+def _above_surroundings(picture: np.ndarray) -> np.ndarray:
+    """What stands out of a background that is even over more than the breadth of a hand (white top-hat)."""
+    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+    broad = disc(14)
+    background = cv2.morphologyEx(small, cv2.MORPH_OPEN, broad, borderType=cv2.BORDER_REPLICATE)
+    return picture - cv2.resize(
+        _blurred(background, 3.0), picture.shape[::-1], interpolation=cv2.INTER_LINEAR
+    )
+
+
+def _shapes(small: np.ndarray, field: np.ndarray) -> list[_Shape]:
+    """The shape most like a hand, and the best one beside it where there is any."""
+    picture = cv2.resize(small, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
+    room = cv2.resize(field, (_COARSE, _COARSE), interpolation=cv2.INTER_NEAREST)
+    rim = room - cv2.erode(room, disc(1), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    normalised = _normalised(picture, room)
+    steepness = cv2.magnitude(
+        cv2.Sobel(normalised, cv2.CV_32F, 1, 0), cv2.Sobel(normalised, cv2.CV_32F, 0, 1)
+    )
+    # Letters and plate edges are far steeper than skin; beyond the steepest seventh all is the same.
+    steepness = np.minimum(steepness / (np.quantile(steepness[room > 0], 0.85) + _LEAST_STEEPNESS), 1.0)
+    middle = np.zeros_like(room)
+    middle[_COARSE // 4 : -_COARSE // 4, _COARSE // 4 : -_COARSE // 4] = 1
+    shapes = [_Shape(0.0, middle)]
+    for one in (picture, _above_surroundings, normalised):
+        mapped = one(picture) if callable(one) else one
+        found = (_scored(mask, rim, steepness) for mask in _candidates(mapped, room))
+        shapes += [shape for shape in found if shape is not None]
+        if max(shape.score for shape in shapes) >= _NO_NEED_TO_LOOK_ON:
+            break
+    shapes.sort(key=lambda shape: -shape.score)
+    best = shapes[0]
+    for shape in shapes[1:]:
+        # Letters and plates look like hands from afar, but are smaller.
+        if shape.score < _CERTAIN_BESIDE:
+            break
+        if shape.mask.sum() > 0.4 * best.mask.sum() and not (shape.mask & best.mask).any():
+            return [best, shape]
+    return [best]
+
+
+def _candidates(picture: np.ndarray, room: np.ndarray) -> Iterator[np.ndarray]:
+    """The two largest connected shapes above each of several thresholds, as uint8 masks."""
+    shades = np.sort(picture[room > 0])
+    for share in _BRIGHT_SHARES:
+        bright = ((picture > shades[int((1 - share) * (len(shades) - 1))]) & (room > 0)).astype(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=4)
+        for label in np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:2] + 1:
+            if stats[label, cv2.CC_STAT_AREA] >= _SMALLEST_SHARE * bright.size:
+                yield (labels == label).astype(np.uint8)
+
+
+def _scored(mask: np.ndarray, rim: np.ndarray, steepness: np.ndarray) -> _Shape | None:
+    """How much like a hand a mask looks; None where it cannot be one."""
+    centre, radius = palm_of(mask)
+    if radius < 4:
+        return None
+    # Cuts off what is thinner than a finger: the edges of a plate, the frame of a letter.
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc(round(0.12 * radius)))
+    labels = cv2.connectedComponents(mask, connectivity=4)[1]
+    mask = (labels == labels[centre[1], centre[0]]).astype(np.uint8)
+    # A palm alone is 3 squared radii; fingers and forearm make 6 to 17, a plate is 4 to 6.
+    if not 5.8 < float(mask.sum()) / radius**2 < 18:
+        return None
+    edge = (mask - cv2.erode(mask, disc(1))) * (1 - rim)
+    sharpness = float((steepness * edge).sum()) / max(int(edge.sum()), 1)
+    # A forearm leaves the photo over two radii at most; background leaves it all round.
+    leaving = max(0.0, float((mask * rim).sum()) / radius - 2.0)
+    parts = _parts(mask, centre, radius) / 5.5
+    # Of two that are alike the larger one has its faint finger tips still.
+    return _Shape(parts + 1.2 * sharpness + 0.5 * float(mask.mean()) - 0.2 * leaving, mask)
+
+
+def _parts(mask: np.ndarray, centre: tuple[int, int], radius: float) -> float:
+    """What circles around the palm meet: a point for each finger, up to 5, and half a point for a forearm."""
+    polar = cv2.warpPolar(
+        mask, (52, _ANGLES), centre, 2.6 * radius, cv2.WARP_POLAR_LINEAR | cv2.INTER_NEAREST
+    )  # fmt: skip
+    rings = polar[:, _CIRCLES] > 0
+    ring, lengths = _runs(rings)
+    arcs = lengths * (2 * np.pi / _ANGLES / 20) * (np.array(_CIRCLES) + 0.5)[ring]
+    points = np.zeros(len(_CIRCLES))
+    for one in range(len(_CIRCLES)):
+        widths = arcs[ring == one]
+        if rings[:, one].all() or (widths >= 2.0).any():
+            continue
+        broad = int((widths >= 0.85).sum())
+        fingers = int((widths > 0.15).sum()) - broad
+        points[one] = min(fingers, 5) - 2 * max(0, fingers - 6) + 0.5 * min(broad, 1) - max(0, broad - 2)
+        if fingers <= 2 and broad == 2:
+            # Fingers held together are one broad thing opposite the forearm.
+            points[one] = 2.5
+    # A corner of a plate meets one circle only, a finger several.
+    return float(np.minimum(points[1:], points[:-1]).max())
+
+
+# Columns of the polar picture: circles of 1.4 to 2.3 palm radii.
+_CIRCLES = (28, 34, 40, 46)
+
+
+def _runs(rings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The column and the length of each run of True around the columns of a ring, (angles, columns)."""
+    angles, columns = rings.shape
+    # Each ring twice, so that a run across the seam is whole once, and a gap to the next ring.
+    flat = np.zeros((columns, 2 * angles + 1), np.int8)
+    flat[:, :angles] = flat[:, angles:-1] = rings.T
+    steps = np.flatnonzero(np.diff(flat.ravel(), prepend=0))
+    starts, lengths = steps[::2], steps[1::2] - steps[::2]
+    column, angle = np.divmod(starts, 2 * angles + 1)
+    whole = (angle > 0) & (angle <= angles)
+    return column[whole], lengths[whole]

@@ -1,0 +1,282 @@
+"""The forearm pulled straight: strips of a photo that run along it, with the skin in one column.
+
+What is worn on a wrist shows best where nothing else is: in the soft tissue beside the bones, and in the air
+beside the skin. Once the skin runs straight down a strip, whatever does not run along with it stands out.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from boneage.anomalies.hand import Hand
+
+SIDE = 928
+"""Photos are looked at with this side; lengths in pixels below are of it."""
+
+_START = 0.8
+_FOREARM_START = 1.3
+"""Palm radii below the middle of the palm: where strips begin; where the skin's direction begins to count."""
+
+_NARROWEST = 0.3
+"""Nothing narrower than this share of the palm's radius is a forearm."""
+
+_BORDER = 5
+"""Edges of the mask so near the border of the field, in pixels of the mask, are those of the field."""
+
+_SKIN_REACH = (-0.14, 0.30)
+"""Where the skin is looked for: from inside to outside the mask's edge, in widths of the forearm."""
+
+_SIDE_REACH = (-0.16, 0.50)
+"""What a side's strip holds: from inside to outside the skin, in widths of the forearm."""
+
+_BEND = 0.7
+"""Shades above the air's are bent by h / (h + this), h in steps from air to soft tissue."""
+
+_STEP = 3
+"""The skin is followed on every third row."""
+
+_EDGE_MARGIN = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """A side of the forearm; rows run down from the wrist, columns outwards.
+
+    Attributes:
+        shades: float32, (rows, columns): the photo.
+        valid: bool, (rows, columns): inside the field, where the skin is seen.
+        x: float32, (rows, columns): the pixel of the photo (of ``SIDE``) under each.
+        y: float32, (rows, columns).
+        skin: The skin's column.
+        start: Distance of the first row from the middle of the palm, along the axis, in pixels.
+    """
+
+    shades: np.ndarray
+    valid: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    skin: int
+    start: int
+
+
+@dataclass(frozen=True, eq=False)
+class Forearm:
+    """The wrist and forearm.
+
+    Attributes:
+        width: Of the forearm, in pixels of a photo of ``SIDE``.
+        sides: The strips of its sides, one or two, where the skin is seen.
+    """
+
+    width: float
+    sides: tuple[Strip, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Edges of the mask on lines across the forearm; pixels of the mask.
+
+    Attributes:
+        at: (n,): distance of each line from ``origin``, along ``down``.
+        edges: (2, n): where the mask ends to the left and to the right.
+        seen: bool, (2, n): whether that is skin and not the border of the field.
+    """
+
+    at: np.ndarray
+    edges: np.ndarray
+    seen: np.ndarray
+
+
+def at_side(photo: np.ndarray) -> np.ndarray:
+    """A photo of any size at the side of ``SIDE`` pixels."""
+    scale = SIDE / max(photo.shape)
+    if scale == 1:
+        return photo
+    height, width = (max(1, round(side * scale)) for side in photo.shape)
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def connected(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The connected shapes of a drawing, corners joined.
+
+    Args:
+        drawn: bool or uint8, (height, width).
+
+    Returns:
+        The number of each pixel's shape, int32, (height, width), 0 outside; and by number x, y, width, height
+        and area, int32, (n, 5).
+    """
+    # The algorithm that OpenCV takes by itself is half as fast on photos of few shapes.
+    _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+        drawn.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_GRANA
+    )
+    return labels, stats
+
+
+def straighten(photo: np.ndarray, hand: Hand) -> Forearm | None:
+    """Pulls the forearm straight.
+
+    Args:
+        photo: uint8, (928, 928), bone bright.
+        hand: The hand found on it.
+
+    Returns:
+        The forearm; None where less than a few rows of it are on the photo.
+    """
+    size = hand.mask.shape[0]
+    scale = photo.shape[0] / size
+    origin, down, rows = _axis(hand)
+    both = rows.seen.all(axis=0)
+    if len(rows.at) < 8 or both.sum() < 4:
+        return None
+    widths = (rows.edges[1] - rows.edges[0])[both]
+    width = float(np.median(widths[len(widths) // 2 :])) * scale
+    if width < _NARROWEST * hand.palm * photo.shape[0]:
+        return None
+    tissue = float(np.median(cv2.resize(photo, (size, size), interpolation=cv2.INTER_NEAREST)[hand.mask]))
+    sides = []
+    for side, sign in enumerate((-1, 1)):
+        seen = rows.seen[side]
+        if seen.sum() >= 6:
+            at, edge = rows.at[seen] * scale, sign * rows.edges[side, seen] * scale
+            sides.append(_side(photo, hand, origin * scale, down, sign, at, edge, width, tissue))
+    return Forearm(width, tuple(sides)) if sides else None
+
+
+def _across(down: np.ndarray) -> np.ndarray:
+    return np.array([down[1], -down[0]])
+
+
+def _axis(hand: Hand) -> tuple[np.ndarray, np.ndarray, _Rows]:
+    """A point on the forearm's axis, its direction away from the hand, and the mask's edges along it.
+
+    Starts from the hand's own direction and turns to that of the skin on both sides.
+    """
+    size = hand.mask.shape[0]
+    palm = hand.palm * size
+    origin = np.array(hand.centre) * size
+    turn = np.deg2rad(hand.up_degrees)
+    down = np.array([-np.sin(turn), np.cos(turn)])
+    mask = hand.mask.astype(np.uint8)
+    rim = mask - cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    y, x = np.nonzero(rim)
+    points = np.stack([x, y], axis=1) + 0.5
+    square = np.ones((2 * _BORDER + 1, 2 * _BORDER + 1), np.uint8)
+    inner = cv2.erode(hand.field.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    for _ in range(3):
+        rows = _rows(points, inner, origin, down, palm)
+        both = rows.seen.all(axis=0)
+        if not both.any():
+            break
+        slopes = []
+        for edge, seen in zip(rows.edges, rows.seen, strict=True):
+            far = seen & (rows.at > _FOREARM_START * palm)
+            if far.sum() > 0.25 * palm:
+                slopes.append(np.polyfit(rows.at[far], edge[far], 1)[0])
+        slope = float(np.clip(np.mean(slopes), -0.4, 0.4)) if slopes else 0.0
+        far = both & (rows.at >= min(_FOREARM_START * palm, np.percentile(rows.at[both], 60)))
+        middle = np.median(rows.edges[:, far].mean(axis=0))
+        origin = origin + _across(down) * (middle - slope * np.median(rows.at[far]))
+        down = down + _across(down) * slope
+        down /= np.hypot(*down)
+    return origin, down, _rows(points, inner, origin, down, palm)
+
+
+def _rows(points: np.ndarray, inner: np.ndarray, origin: np.ndarray, down: np.ndarray, palm: float) -> _Rows:
+    along, aside = (points - origin) @ down, (points - origin) @ _across(down)
+    near = (along > _START * palm) & (np.abs(aside) < 1.6 * palm)
+    row, aside = along[near].astype(int), aside[near]
+    left, right = np.full(2 * len(inner), np.inf), np.full(2 * len(inner), -np.inf)
+    np.minimum.at(left, row, aside)
+    np.maximum.at(right, row, aside)
+    at = np.flatnonzero(np.isfinite(left))
+    edges = np.stack([left[at], right[at]])
+    places = origin + at[None, :, None] * down + edges[..., None] * _across(down)
+    x, y = np.clip(places, 0, len(inner) - 1).astype(int).transpose(2, 0, 1)
+    return _Rows(at.astype(float), edges, inner[y, x])
+
+
+def _smooth(values: np.ndarray, length: int) -> np.ndarray:
+    return np.convolve(np.pad(values, length // 2, mode="edge"), np.ones(length) / length, "valid")
+
+
+def _side(
+    photo: np.ndarray,
+    hand: Hand,
+    origin: np.ndarray,
+    down: np.ndarray,
+    sign: int,
+    at: np.ndarray,
+    edge: np.ndarray,
+    width: float,
+    tissue: float,
+) -> Strip:
+    """The strip of one side; ``edge`` is the mask's distance from the axis on the lines ``at``."""
+    along = np.arange(int(at[0]), int(at[-1]) + 1)
+    edge = _smooth(np.interp(along, at, edge), 15)
+    outwards = sign * _across(down)
+
+    def sample(skin: np.ndarray, reach: tuple[float, float]) -> Strip:
+        columns = np.arange(int(reach[0] * width), int(reach[1] * width))
+        aside = (skin[:, None] + columns).astype(np.float32)
+        line = (origin + along[:, None] * down).astype(np.float32)
+        x = line[:, :1] + aside * np.float32(outwards[0])
+        y = line[:, 1:] + aside * np.float32(outwards[1])
+        shades = cv2.remap(photo, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return Strip(
+            shades.astype(np.float32),
+            _in_field(hand, photo.shape, x, y),
+            x,
+            y,
+            -int(columns[0]),
+            int(along[0]),
+        )
+
+    rough = sample(edge, _SKIN_REACH)
+    skin = edge + _follow_skin(rough, tissue, width)
+    return sample(skin, _SIDE_REACH)
+
+
+def _in_field(hand: Hand, shape: tuple[int, ...], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    to_mask = hand.field.shape[0] / shape[0]
+    field = hand.field.astype(np.uint8)
+    inside = cv2.remap(field, x * to_mask - 0.5, y * to_mask - 0.5, cv2.INTER_NEAREST) > 0
+    inside &= (x > _EDGE_MARGIN) & (x < shape[1] - _EDGE_MARGIN)
+    return inside & (y > _EDGE_MARGIN) & (y < shape[0] - _EDGE_MARGIN)
+
+
+def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
+    """How far the skin lies outside the mask's edge on each row: the cheapest smooth way down the strip.
+
+    Shades are bent so that the step from air to soft tissue counts for more than that from there to bone.
+    """
+    shades = cv2.blur(cv2.GaussianBlur(strip.shades, (0, 0), 1.5), (1, 9))
+    outside = slice(strip.skin + int(0.08 * width), None)
+    air = shades[:, outside][strip.valid[:, outside]]
+    air_shade = float(np.percentile(air, 10)) if air.size else float(shades.min())
+    height = np.maximum(shades - air_shade, 0) / max(tissue - air_shade, 4.0)
+    bent = height / (height + _BEND)
+    step = np.zeros_like(bent)
+    step[:, 2:-2] = np.maximum(bent[:, :-4] - bent[:, 4:], 0)
+    step[~strip.valid] = 0
+    cost = -np.minimum(step / (np.percentile(step, 98) + 1e-3), 1.5)[::_STEP]
+    way = np.interp(np.arange(len(step)), np.arange(0, len(step), _STEP), _cheapest_way(cost))
+    return _smooth(_smooth(way, 13), 9) - strip.skin
+
+
+def _cheapest_way(cost: np.ndarray) -> np.ndarray:
+    """The column of each row on the cheapest way down, at most one column aside a row (a seam)."""
+    rows, columns = cost.shape
+    steps = np.empty((rows, columns), np.int8)
+    total = cost[0]
+    beside = np.full((3, columns), np.inf)
+    for row in range(rows):
+        beside[0, 1:], beside[1], beside[2, :-1] = total[:-1] + 0.3, total, total[1:] + 0.3
+        steps[row] = beside.argmin(axis=0)
+        total = beside.min(axis=0) + cost[row]
+    way = np.empty(rows, int)
+    way[-1] = total.argmin()
+    for row in range(rows - 1, 0, -1):
+        way[row - 1] = way[row] + steps[row, way[row]] - 1
+    return way

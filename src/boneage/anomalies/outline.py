@@ -1,0 +1,200 @@
+"""What the outline of a hand tells: the palm, the fingers, where they point, the wrist.
+
+Lengths are in palm radii: the palm is the largest circle that fits inside the outline, and a child's hand and
+a man's differ little when measured by it.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+UPRIGHT_SIZE = (80, 64)
+"""Height and width in pixels of a picture turned upright; the palm's middle is its middle."""
+
+CELLS = (10, 8, 8)
+"""Rows and columns of cells in an edge pattern, and directions in each."""
+
+_UPRIGHT_RADIUS = 10
+_CROP_RADIUS = 20
+_CROP_REACH = 5
+# A finger's breadth fits into a circle of this share of the palm's, the wrist's does not.
+_FINGER = 0.45
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """A hand's outline, measured; points are (x, y) in palm radii from the palm's middle, y down.
+
+    Attributes:
+        centre: Pixel (x, y) of the palm's middle in the mask.
+        radius: Radius of the palm in pixels of the mask.
+        fingers: (base, tip) of each finger that stands free, from left to right with the fingers up.
+        up_degrees: Where the fingers point: 0 is up, 90 to the right, from -180 to 180.
+        wrist: The middle of the narrowest place below the palm.
+        wrist_width: The hand's width there.
+    """
+
+    centre: tuple[float, float]
+    radius: float
+    fingers: tuple[tuple[np.ndarray, np.ndarray], ...]
+    up_degrees: float
+    wrist: np.ndarray
+    wrist_width: float
+
+
+def palm_of(mask: np.ndarray) -> tuple[tuple[int, int], float]:
+    """The middle (x, y) and the radius in pixels of the largest circle inside a mask.
+
+    Args:
+        mask: uint8, (n, n), 1 inside. The edge of the picture does not bound the circle.
+    """
+    _, radius, _, centre = cv2.minMaxLoc(cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3))
+    return (int(centre[0]), int(centre[1])), float(radius)
+
+
+@functools.cache
+def disc(radius: int) -> np.ndarray:
+    """A round structuring element."""
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+
+
+def measured(mask: np.ndarray, inside: np.ndarray) -> Outline:
+    """Measures a hand's outline.
+
+    Args:
+        mask: uint8, (n, n): 1 where the hand is, which must be somewhere.
+        inside: uint8, (n, n): 1 where there is photo. Where a limb leaves it, that limb is the forearm.
+    """
+    centre, radius = palm_of(mask)
+    half = _CROP_REACH * _CROP_RADIUS
+    zoom = _CROP_RADIUS / radius
+    to_crop = np.array([[zoom, 0, half - zoom * centre[0]], [0, zoom, half - zoom * centre[1]]])
+    crop, room = (
+        (cv2.warpAffine(one * 255, to_crop, (2 * half, 2 * half), flags=cv2.INTER_LINEAR) > 127).astype(
+            np.uint8
+        )
+        for one in (mask, inside)
+    )
+    trunk = cv2.morphologyEx(crop, cv2.MORPH_OPEN, disc(round(_FINGER * _CROP_RADIUS)))
+    thin = [_long_piece(points) for points in _pieces(crop - trunk)]
+    fingers = [(base, tip) for base, tip, breadth in thin if breadth < 0.8 and np.hypot(*(tip - base)) >= 0.5]
+    # Fingers held together point as many do.
+    total = sum((max(1.0, breadth / 0.45) * _unit(tip) for _, tip, breadth in thin), np.zeros(2))
+    up = _direction(total, trunk, room)
+    wrist, width = _wrist(crop, up)
+    ordered = sorted(fingers, key=lambda finger: turned(finger[1], -up)[0])
+    return Outline((float(centre[0]), float(centre[1])), radius, tuple(ordered), up, wrist, width)
+
+
+def turned(point: np.ndarray, degrees: float) -> np.ndarray:
+    """A point (x right, y down) turned clockwise about the palm's middle."""
+    angle = np.deg2rad(degrees)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([cos * point[0] - sin * point[1], sin * point[0] + cos * point[1]])
+
+
+def _pieces(mask: np.ndarray) -> Iterator[np.ndarray]:
+    """The larger connected pieces of a crop: points (x, y) in palm radii from the palm's middle."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    for label in range(1, count):
+        if stats[label, cv2.CC_STAT_AREA] >= 0.2 * _CROP_RADIUS**2:
+            y, x = np.nonzero(labels == label)
+            yield np.stack([x, y], axis=1) / _CROP_RADIUS - _CROP_REACH
+
+
+def _long_piece(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Base, tip and breadth of a finger, or of several held together."""
+    reach = np.hypot(*points.T)
+    base = points[reach <= np.quantile(reach, 0.1)].mean(0)
+    tip = points[reach >= np.quantile(reach, 0.95)].mean(0)
+    return base, tip, len(points) / _CROP_RADIUS**2 / max(float(np.hypot(*(tip - base))), 1e-6)
+
+
+def _unit(point: np.ndarray) -> np.ndarray:
+    return point / max(float(np.hypot(*point)), 1e-6)
+
+
+def _direction(fingers: np.ndarray, trunk: np.ndarray, room: np.ndarray) -> float:
+    """Where fingers and forearm together say that the hand points, in degrees clockwise from up."""
+    total = fingers
+    half = trunk.shape[0] // 2
+    limb_mask = cv2.circle(trunk.copy(), (half, half), round(1.4 * _CROP_RADIUS), 0, -1)
+    rim = 1 - cv2.erode(room, disc(2), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    limbs, leaving, away = [], [], []
+    for points in _pieces(limb_mask):
+        x, y = np.rint(points.T * _CROP_RADIUS).astype(int) + half
+        limbs.append(_unit(points.mean(0)))
+        leaving.append(int(rim[y, x].sum()))
+        away.append(-float(limbs[-1] @ total))
+    # The forearm lies opposite to the free fingers and leaves the photo; any other limb is several fingers
+    # held together, which may leave the photo too.
+    opposite = [one for one in range(len(limbs)) if away[one] > 0 or not fingers.any()]
+    forearm = max(opposite, key=lambda one: (leaving[one], away[one]), default=None)
+    for one, limb in enumerate(limbs):
+        total = total + limb * (-2.0 if one == forearm else 1.5)
+    return float(np.rad2deg(np.arctan2(total[0], -total[1]))) if np.hypot(*total) > 1e-6 else 0.0
+
+
+def _wrist(crop: np.ndarray, up: float) -> tuple[np.ndarray, float]:
+    """The narrowest place below the palm and the width there."""
+    half = crop.shape[0] // 2
+    turn = cv2.getRotationMatrix2D((half, half), up, 1.0)
+    upright = cv2.warpAffine(crop, turn, crop.shape[::-1], flags=cv2.INTER_NEAREST)
+    rows = np.arange(round(1.0 * _CROP_RADIUS), round(2.4 * _CROP_RADIUS))
+    widths = upright[half + rows].sum(1)
+    there = np.flatnonzero(widths > 0.5 * _CROP_RADIUS)
+    if not len(there):
+        # Cut off right below the palm: where a wrist would be, and as wide as they are.
+        return turned(np.array([0.0, 1.2]), up), 1.4
+    row = int(rows[there[np.argmin(widths[there])]])
+    middle = float(np.flatnonzero(upright[half + row]).mean()) - half
+    return turned(np.array([middle, row]) / _CROP_RADIUS, up), float(widths[row - rows[0]]) / _CROP_RADIUS
+
+
+def upright(picture: np.ndarray, centre: tuple[float, float], radius: float, degrees: float) -> np.ndarray:
+    """A picture turned until the fingers point up, and scaled to the palm.
+
+    Args:
+        picture: float32, (n, n).
+        centre: Pixel (x, y) of the palm's middle.
+        radius: The palm's radius in pixels.
+        degrees: Where the fingers point on the picture, clockwise from up.
+
+    Returns:
+        float32, of :data:`UPRIGHT_SIZE`; the palm's radius is 10 pixels there.
+    """
+    zoom = _UPRIGHT_RADIUS / radius
+    # Blurred first where it shrinks: warpAffine looks at single pixels only.
+    smooth = cv2.GaussianBlur(picture, (0, 0), max(0.4 / zoom, 0.4))
+    turn = cv2.getRotationMatrix2D(centre, degrees, zoom)
+    height, width = UPRIGHT_SIZE
+    turn[:, 2] += np.array([(width - 1) / 2, (height - 1) / 2]) - centre
+    return cv2.warpAffine(smooth, turn, (width, height), flags=cv2.INTER_LINEAR)
+
+
+def edge_pattern(picture: np.ndarray) -> np.ndarray:
+    """How strong edges of each direction are in each cell of a picture (a histogram of gradients).
+
+    Dalal and Triggs, 2005. Exposure hardly matters: each cell is divided by its own strength.
+
+    Args:
+        picture: float32, of :data:`UPRIGHT_SIZE`.
+
+    Returns:
+        float32, (640,): see :data:`CELLS`.
+    """
+    x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
+    strength = cv2.magnitude(x, y)
+    rows, columns, directions = CELLS
+    angle = np.arctan2(y, x) % np.pi * (directions / np.pi)
+    cells = np.empty(CELLS, np.float32)
+    for direction in range(directions):
+        apart = np.abs((angle - direction + directions / 2) % directions - directions / 2)
+        share = strength * np.maximum(0.0, 1.0 - apart)
+        share = cv2.GaussianBlur(share.astype(np.float32), (0, 0), picture.shape[0] / rows / 3)
+        cells[..., direction] = cv2.resize(share, (columns, rows), interpolation=cv2.INTER_AREA)
+    norm = np.linalg.norm(cells, axis=2, keepdims=True)
+    return (cells / (norm + 0.3 * norm.mean() + 1e-6)).ravel()

@@ -1,0 +1,268 @@
+"""Suspicions of how a photo was taken: can its hand be read, is it a left one, straight, and all there?
+
+Each measure is a number with a unit that a person can check, and grows into a score between two marks: below
+the first nobody would mind, beyond the second nobody would doubt.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from boneage.anomalies.hand import WORKING_SIDE, Box, Hand
+from boneage.anomalies.outline import disc
+from boneage.anomalies.suspicion import Suspicion, between
+
+# Marks (no suspicion, certain suspicion) of each measure; set on half of the real radiographs by eye.
+_SHADES_OF_HAND = (60.0, 20.0)
+_DARKEST_QUARTER = (45.0, 15.0)
+_BONE_DETAIL = (0.036, 0.018)
+_DEGREES_ASKEW = (10.0, 40.0)
+_LEFTNESS = (0.25, -0.5)
+_FRAME_SHARE = (0.04, 0.25)
+_DEGREES_TILTED = (1.5, 8.0)
+_RADII_CUT = (0.05, 0.4)
+_RADII_BELOW_PALM = (1.7, 1.2)
+
+# The outline is known to a few pixels only.
+_EDGE_PIXELS = 6
+_LINES_SIDE = 160
+_LINES_AT_MOST = 8
+_LEAST_STEP = 0.03
+_LEAST_LENGTH = 0.4
+
+
+def quality_suspicions(hand: Hand) -> list[Suspicion]:
+    """What is odd about a photo's exposure, pose and framing.
+
+    Args:
+        hand: What :func:`boneage.anomalies.hand.find_hand` found on it.
+
+    Returns:
+        Suspicions with a score above 0, in no order.
+    """
+    if not hand.found:
+        return [_made("not one hand", 1.0 - hand.confidence, "no hand is found")]
+    found = [*_exposure(hand), *_pose(hand), *_framing(hand)]
+    if hand.second is not None:
+        found.append(_made("not one hand", 1.0, "there is another hand beside the first", hand.second))
+    return [suspicion for suspicion in found if suspicion.score > 0.0]
+
+
+def _made(kind: str, score: float, why: str, box: Box | None = None) -> Suspicion:
+    return Suspicion(kind, round(score, 4), why, box)
+
+
+def box_of(mask: np.ndarray) -> Box:
+    """The box around a mask, (x, y, width, height) in shares."""
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    side = mask.shape[0]
+    return x / side, y / side, width / side, height / side
+
+
+def _exposure(hand: Hand) -> list[Suspicion]:
+    shades = hand.small[hand.mask]
+    low, quarter, high = np.percentile(shades, (5, 25, 95))
+    span, detail = float(high - low), _detail(hand)
+    found = [
+        _made("low contrast", between(span, _SHADES_OF_HAND), f"the hand spans {span:.0f} of 255 shades"),
+        _made(
+            "dark",
+            between(float(quarter), _DARKEST_QUARTER),
+            f"a quarter of the hand is darker than shade {quarter:.0f} of 255",
+        ),
+        _made(
+            "unreadable skeleton",
+            between(detail, _BONE_DETAIL),
+            f"bones hardly show: their edges are {100 * detail:.1f}% of the step from air to hand",
+            box_of(hand.mask),
+        ),
+    ]
+    if hand.inverted:
+        found.append(_made("inverted", hand.confidence, "bone is dark and air is bright"))
+    return found
+
+
+def _detail(hand: Hand) -> float:
+    """How steep the steepest twentieth of edges inside the hand are, against the step from air to hand."""
+    mask = hand.mask.astype(np.uint8)
+    inner = cv2.erode(mask, disc(max(1, round(0.12 * hand.palm * WORKING_SIDE)))) > 0
+    air = hand.field & (cv2.dilate(mask, disc(4)) == 0)
+    if not inner.any() or not air.any():
+        return _BONE_DETAIL[0]
+    edges = np.abs(cv2.GaussianBlur(hand.small, (0, 0), 1.0) - cv2.GaussianBlur(hand.small, (0, 0), 2.0))
+    step = abs(
+        float(np.percentile(hand.small[hand.mask], 10 if hand.inverted else 90))
+        - float(np.median(hand.small[air]))
+    )
+    return float(np.percentile(edges[inner], 95)) / max(step, 1.0)
+
+
+def _pose(hand: Hand) -> list[Suspicion]:
+    askew = abs(hand.up_degrees)
+    left = hand.thumb_confidence * (1 if hand.thumb_side == "right" else -1)
+    side = "right" if hand.up_degrees > 0 else "left"
+    return [
+        _made(
+            "rotated",
+            between(askew, _DEGREES_ASKEW),
+            f"the fingers point {askew:.0f} degrees to the {side} of up",
+        ),
+        _made(
+            "right hand",
+            between(left, _LEFTNESS),
+            "the outline is that of a right hand or a mirrored photo: the thumb seems to lie on the left",
+            box_of(hand.mask),
+        ),
+    ]
+
+
+def _framing(hand: Hand) -> list[Suspicion]:
+    frame, tilt = _plate(hand)
+    found = [
+        _made(
+            "frame",
+            between(frame, _FRAME_SHARE),
+            f"{frame:.0%} of the photo lies outside the plate or the beam",
+        ),
+        _made(
+            "tilted scan",
+            between(tilt, _DEGREES_TILTED),
+            f"the plate's edges are turned by {tilt:.1f} degrees",
+        ),
+    ]
+    return [*found, _cropped(hand)]
+
+
+def _cropped(hand: Hand) -> Suspicion:
+    """Fingers that reach the edge, or a wrist that is not there."""
+    y, x = np.nonzero(hand.mask)
+    angle = np.deg2rad(hand.up_degrees)
+    across, along = (x + 0.5) / WORKING_SIDE - hand.centre[0], (y + 0.5) / WORKING_SIDE - hand.centre[1]
+    upward = (across * np.sin(angle) - along * np.cos(angle)) / hand.palm
+    field = hand.field.astype(np.uint8)
+    rim = field - cv2.erode(field, disc(_EDGE_PIXELS), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    cut = np.count_nonzero((rim[y, x] > 0) & (upward > -0.5)) / _EDGE_PIXELS / (hand.palm * WORKING_SIDE)
+    below = -float(upward.min())
+    fingers, wrist = between(cut, _RADII_CUT), between(below, _RADII_BELOW_PALM)
+    if fingers >= wrist:
+        return _made("cropped", fingers, "a finger reaches the edge of the photo")
+    return _made("cropped", wrist, "the photo ends at the wrist: little of radius and ulna is left")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A straight edge beside the hand: a point on it, its normal away from the hand, its length in shares."""
+
+    point: tuple[float, float]
+    normal: tuple[float, float]
+    length: float
+
+
+def _plate(hand: Hand) -> tuple[float, float]:
+    """The share of the photo outside the plate or the beam, and how far its edges are turned, in degrees."""
+    side = _LINES_SIDE
+    small = cv2.resize(hand.small, (side, side), interpolation=cv2.INTER_AREA)
+    inside, mask = (
+        cv2.resize(one.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+        for one in (hand.content, hand.mask)
+    )
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    outside = np.zeros((side, side), bool)
+    turns, lengths = [], []
+    for line in _lines(small, inside, mask, hand):
+        outside |= (x - line.point[0]) * line.normal[0] + (y - line.point[1]) * line.normal[1] > 0
+        turn = np.rad2deg(np.arctan2(line.normal[1], line.normal[0])) % 90
+        turns.append(min(turn, 90 - turn))
+        lengths.append(min(line.length, 1.0))
+    outside_share = float((outside & (inside > 0)).sum()) / max(int(inside.sum()), 1)
+    tilt = max((turn * length for turn, length in zip(turns, lengths, strict=True)), default=0.0)
+    return min(1.0, outside_share + _unexplained_bars(inside)), tilt
+
+
+def _unexplained_bars(inside: np.ndarray) -> float:
+    """The uniform margins, in shares of the side, beyond the two that make an oblong photo square."""
+    side = inside.shape[0]
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    margins = np.array([rows[0], side - 1 - rows[-1], columns[0], side - 1 - columns[-1]], float)
+    top, bottom, left, right = np.maximum(margins - 1, 0) / side
+    return float(top + bottom + left + right - 2 * max(min(top, bottom), min(left, right)))
+
+
+def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) -> list[_Line]:
+    """Long straight edges that have the whole hand, without its forearm, on one side.
+
+    Each steep pixel votes for the line through it along its own edge (Hough, 1962; the direction from the
+    gradient as in O'Gorman and Clowes, 1976), so that bones and letters vote for many lines and a plate's
+    edge for one.
+    """
+    side = small.shape[0]
+    x_slope, y_slope = cv2.Sobel(small, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(small, cv2.CV_32F, 0, 1) / 8
+    low, high = np.percentile(hand.small[hand.mask], (5, 95))
+    free = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    free &= 1 - cv2.dilate(mask, disc(3))
+    steep = cv2.magnitude(x_slope, y_slope) > _LEAST_STEP * max(float(high - low), 6.0)
+    row, column = np.nonzero(steep & (free > 0))
+    x, y = column - (side - 1) / 2, row - (side - 1) / 2
+    angle = np.arctan2(y_slope[row, column], x_slope[row, column]) % np.pi
+    core = _core(mask, hand)
+    found = []
+    for turn, distance in _peaks(angle, x, y, side):
+        on = np.abs(x * np.cos(turn) + y * np.sin(turn) - distance) < 4
+        on &= np.abs((angle - turn + np.pi / 2) % np.pi - np.pi / 2) < np.deg2rad(5)
+        line = _fitted(x[on], y[on], side, core)
+        if line is not None:
+            found.append(line)
+    return found
+
+
+def _core(mask: np.ndarray, hand: Hand) -> np.ndarray:
+    """Pixels (x, y) of the palm and the fingers, (n, 2)."""
+    side = mask.shape[0]
+    y, x = np.nonzero(mask)
+    angle = np.deg2rad(hand.up_degrees)
+    upward = (x / side - hand.centre[0]) * np.sin(angle) - (y / side - hand.centre[1]) * np.cos(angle)
+    points = np.stack([x, y], axis=1)
+    return points[upward > -0.8 * hand.palm]
+
+
+def _peaks(angle: np.ndarray, x: np.ndarray, y: np.ndarray, side: int) -> list[tuple[float, float]]:
+    """The lines with most votes: angle of the normal in radians, distance from the middle in pixels."""
+    turns, half = 90, side // 2
+    turn = np.rint(angle / np.pi * turns).astype(int) % turns
+    distance = np.rint((x * np.cos(turn * np.pi / turns) + y * np.sin(turn * np.pi / turns)) / 2).astype(int)
+    votes = np.zeros((turns, side + 1), np.float32)
+    np.add.at(votes, (turn, np.clip(distance + half, 0, side)), 1)
+    # Half a turn on, the same line has its distance with the other sign.
+    votes = cv2.blur(
+        np.vstack([votes[-1:, ::-1], votes, votes[:1, ::-1]]), (3, 3), borderType=cv2.BORDER_CONSTANT
+    )[1:-1]  # fmt: skip
+    peaks = []
+    for _ in range(_LINES_AT_MOST):
+        _, most, _, (column, row) = cv2.minMaxLoc(votes)
+        if 9 * most < _LEAST_LENGTH * side:
+            break
+        peaks.append((row * np.pi / turns, 2.0 * (column - half)))
+        near = np.abs(np.arange(turns) - row)[:, None]
+        here, there = np.abs(np.arange(side + 1) - column), np.abs(np.arange(side + 1) - (side - column))
+        votes[((near <= 4) & (here <= 4)) | ((near >= turns - 4) & (there <= 4))] = 0
+    return peaks
+
+
+def _fitted(x: np.ndarray, y: np.ndarray, side: int, core: np.ndarray) -> _Line | None:
+    """The line through pixels, if they reach far along it and the hand lies on one side of it."""
+    if len(x) < 10:
+        return None
+    middle = np.array([x.mean(), y.mean()])
+    normal = np.linalg.eigh(np.cov(x, y))[1][:, 0]
+    along = np.unique(np.rint((y * normal[0] - x * normal[1]) / 2))
+    if 2 * len(along) < _LEAST_LENGTH * side:
+        return None
+    point = middle + (side - 1) / 2
+    beyond = float((((core - point) @ normal) > 0).mean())
+    if 0.03 < beyond < 0.97:
+        return None
+    normal = normal if beyond < 0.5 else -normal
+    return _Line(
+        (float(point[0]), float(point[1])), (float(normal[0]), float(normal[1])), 2 * len(along) / side
+    )
