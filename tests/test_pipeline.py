@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+from labelling import untouched_labels
 
 from boneage import pipeline
 from boneage.errors import BoneAgeError
-from boneage.labels import build_labels, write_labels
+from boneage.labels import write_labels
 from boneage.settings import Settings
 from boneage.tables import CASE_COLUMNS
 
@@ -31,7 +32,7 @@ def prepared(tmp_path):
             | {"bone_age": np.arange(count) % 12 + 4.0},
             columns=list(CASE_COLUMNS),
         )
-        write_labels(work.labels, build_labels(cases, "reading", 0.2, 0.2, 1))
+        write_labels(work.labels, untouched_labels(cases, validation_share=0.2, test_share=0.2))
         pipeline.make_store(settings)
         return settings
 

@@ -177,3 +177,14 @@ def test_few_cases_and_no_history_are_drawn_all_the_same(cases: int) -> None:
 def test_a_dollar_sign_in_a_title_is_no_formula() -> None:
     title = "CNN on $\\frac{x$ _^"
     assert plots.bland_altman(make_joined({"test": [1.0, 2.0]}), title).png().startswith(PNG_MARK)
+
+
+def test_years_before_and_after_say_how_even_they_are():
+    before, after = pd.Series([0.2, 3.0, 3.9, 18.0]), pd.Series([0.2, 0.2, 3.0, 3.9, 18.0, 18.0])
+    figure = plots.years_before_and_after(before, after)
+    words = words_of(figure)
+    assert "Accepted cases (n = 4, 1 to 2 a year)" in words
+    assert "Photos of the plan (n = 6, 2 to 2 a year)" in words
+    heights = [[bar.get_height() for bar in axes.patches] for axes in figure.axes]
+    assert [heights[0][year] for year in (0, 1, 3, 18)] == [1, 0, 2, 1]
+    assert [heights[1][year] for year in (0, 1, 3, 18)] == [2, 0, 2, 2]

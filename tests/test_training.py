@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from labelling import untouched_labels
 
 from boneage.dataset import build_store, open_store
 from boneage.errors import BoneAgeError
 from boneage.evaluation import metrics_by_split, read_run
-from boneage.labels import Labels, build_labels, read_labels, write_labels
+from boneage.labels import Labels, read_labels, write_labels
 from boneage.settings import Settings
 from boneage.tables import CASE_COLUMNS
 
@@ -43,7 +44,7 @@ def work(tmp_path_factory):
         {"case_id": ids, "photo": ids, "source": "dha", "sex": "F", "race": "Asian", "bone_age": years},
         columns=list(CASE_COLUMNS),
     )
-    write_labels(root / "labels.csv", build_labels(cases, "reading", 0.15, 0.15, 1))
+    write_labels(root / "labels.csv", untouched_labels(cases))
     build_store(ids, root / "photos", SIZE, root / f"store-{SIZE}.npy")
     return root
 

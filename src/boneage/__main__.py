@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage import pipeline, report
+from boneage.augment import SKIPPED_NAME
 from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
 from boneage.evaluation import read_runs
@@ -71,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     _source_options(run)
     run.add_argument("--photo-size", type=int, help="side of the square photos in pixels")
     _pad_option(run)
+    run.add_argument("--recorded-review", metavar="LOG", help="a review log, as no person is at hand")
+    _growing_options(run)
     _label_options(run)
     _training_options(run)
 
@@ -86,7 +89,20 @@ def _parser() -> argparse.ArgumentParser:
     photos.add_argument("--size", dest="photo_size", type=int, help="side of the square photos in pixels")
     _pad_option(photos)
 
-    _label_options(_verb(verbs, "labels", _labels, "draw the split and write labels.csv"))
+    _verb(verbs, "suspicions", _suspicions, "look for what may be wrong with the photos: suspicions.csv")
+
+    review = _verb(verbs, "review", _review, "where the review stands: accepted.csv, rejected.csv")
+    review.add_argument(
+        "--apply", type=Path, metavar="LOG", help="decide by this recorded log what nobody has decided yet"
+    )
+
+    plan = _verb(verbs, "plan", _plan, "draw the split over the accepted cases and plan the grown set")
+    _growing_options(plan)
+    _label_options(plan)
+
+    _verb(verbs, "materialise", _materialise, "make the photos of the plan: grown/")
+
+    _label_options(_verb(verbs, "labels", _labels, "label every photo: labels.csv"))
 
     store = _verb(verbs, "store", _store, "pack the labelled photos into store-<size>.npy")
     store.add_argument("--size", dest="train_size", type=int, help="side of the packed photos in pixels")
@@ -122,10 +138,18 @@ def _source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", choices=SOURCES, help="where the radiographs come from")
     parser.add_argument("--data", help="folder or zip with them (default: drawn or fetched)")
     parser.add_argument("--phantoms-per-group", type=int, help="phantoms for each year, sex and race")
+    parser.add_argument("--phantom-anomalies", type=float, help="share of phantoms with something wrong")
 
 
 def _pad_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pad", choices=PADS, help="shade of the bars that make a photo square")
+
+
+def _growing_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--total", type=int, help="photos in the grown set; 0 grows nothing")
+    parser.add_argument(
+        "--laterality-matters", action="store_true", default=None, help="flip nothing: left stays left"
+    )
 
 
 def _label_options(parser: argparse.ArgumentParser) -> None:
@@ -155,8 +179,9 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
 def _settings(given: argparse.Namespace) -> Settings:
     """The work folder's settings, with what the command line says in their place, kept for the next verb."""
     overrides = _overrides(given)
-    if overrides.get("data"):
-        overrides["data"] = str(Path(overrides["data"]).resolve())
+    for name in ("data", "recorded_review"):
+        if overrides.get(name):
+            overrides[name] = str(Path(overrides[name]).resolve())
     path = pipeline.WorkFolder(Path(overrides.get("work", Settings.work))).settings
     settings = Settings.load(path) if path.is_file() else Settings()
     if overrides.get("source", settings.source) != settings.source:
@@ -200,6 +225,50 @@ def _preprocess(given: argparse.Namespace) -> None:
     _wrote(work.preprocess, f"{len(came_in)} cases")
     _wrote(work.contact_sheet, "a sample of the photos")
     _wrote_skipped(work, "preprocess")
+
+
+def _suspicions(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    suspicions = pipeline.make_suspicions(settings)
+    work = pipeline.work_folder(settings)
+    for kind, count in suspicions["kind"].value_counts().items():
+        print(f"{count:5} {kind}")
+    _wrote(work.suspicions, f"{len(suspicions)} suspicions of {suspicions['case_id'].nunique()} cases")
+    _wrote_skipped(work, "suspicions")
+
+
+def _review(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    if given.apply:
+        print(pipeline.fill_review(settings, given.apply))
+    reviewed = pipeline.apply_review(settings)
+    work = pipeline.work_folder(settings)
+    for notice in reviewed.notices:
+        print(notice)
+    _wrote(work.accepted, f"{len(reviewed.accepted)} cases")
+    _wrote(work.rejected, f"{len(reviewed.rejected)} cases")
+
+
+def _plan(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    plan, notices = pipeline.make_plan(settings)
+    work = pipeline.work_folder(settings)
+    for notice in notices:
+        print(notice)
+    counts = plan["split"].value_counts()
+    _wrote(work.plan, f"{len(plan)} photos: {', '.join(f'{counts.get(one, 0)} {one}' for one in SPLITS)}")
+    _wrote_skipped(work, "plan")
+
+
+def _materialise(given: argparse.Namespace) -> None:
+    settings = _settings(given)
+    record = pipeline.make_grown(settings)
+    work = pipeline.work_folder(settings)
+    _wrote(work.grown, f"{(record['status'] == 'ok').sum()} of {len(record)} photos")
+    skipped = work.grown / SKIPPED_NAME
+    count = int((record["status"] == "skipped").sum())
+    if count:
+        _wrote(skipped, f"{count} left out, each with its reason")
 
 
 def _labels(given: argparse.Namespace) -> None:

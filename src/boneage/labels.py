@@ -1,6 +1,7 @@
 """The label CSV: one row a photo, its bone age in years, and which split it belongs to."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pandas as pd
 
 from boneage.errors import BoneAgeError
 from boneage.files import write_text
-from boneage.split import draw_split, untouched_plan
 from boneage.tables import (
     LABEL_COLUMNS,
     OLDEST_YEARS,
@@ -68,26 +68,41 @@ def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
     return years, f"the radiologists' reading ({read} cases) or the folder's year of age ({folder})"
 
 
-def build_labels(
-    cases: pd.DataFrame,
-    label: str,
-    validation_share: float,
-    test_share: float,
-    seed: int,
-    left_out: dict[str, str] | None = None,
-) -> Labels:
-    """Labels the cases and draws their split, stratified by year, sex and race.
+@dataclass(frozen=True)
+class UsableCases:
+    """The cases that can be labelled.
+
+    Attributes:
+        cases: The case table without those that were left out.
+        years: The label in years by case id.
+        kind: Which age the label is, in words.
+        skipped: Cases that were left out and why (``item``, ``reason``).
+    """
+
+    cases: pd.DataFrame
+    years: pd.Series
+    kind: str
+    skipped: pd.DataFrame
+
+    @property
+    def strata(self) -> pd.DataFrame:
+        """Year of age, sex and race by case id: what the split and the plan are balanced over."""
+        cases = self.cases.set_index("case_id")
+        return pd.DataFrame(
+            {"year": np.floor(self.years[cases.index]), "sex": cases["sex"], "race": cases["race"]}
+        )
+
+
+def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | None = None) -> UsableCases:
+    """The cases that have a label and a sex, and are not left out for another reason.
 
     Args:
-        cases: A case table (``tables.CASE_COLUMNS``).
+        cases: A case table (``tables.CASE_COLUMNS``); further columns are kept.
         label: See :func:`label_years`.
-        validation_share: Share of the cases for validation.
-        test_share: Share of the cases for testing.
-        seed: The same seed gives the same split.
-        left_out: Case ids that have no usable photo, with the reason.
+        left_out: Case ids that have no usable photo or were rejected, with the reason.
 
     Raises:
-        BoneAgeError: No case has both a photo and a label, or too few for the shares.
+        BoneAgeError: No case has both a photo and a label.
     """
     years, kind = label_years(cases, label)
     reasons = dict(left_out or {})
@@ -100,23 +115,29 @@ def build_labels(
             reasons[case_id] = f"age {years[case_id]:g} years is outside 0 to {OLDEST_YEARS:g}"
         elif sex not in SEXES:
             reasons[case_id] = "sex is unknown, and the label CSV needs TRUE or FALSE"
-    usable = cases[~cases["case_id"].isin(list(reasons))].set_index("case_id")
+    usable = cases[~cases["case_id"].isin(list(reasons))].reset_index(drop=True)
     if usable.empty:
         first = next((f" (the first, {item}: {reason})" for item, reason in reasons.items()), "")
         raise BoneAgeError(
             f"labels: no case has both a photo and a label{first}; mend cases.csv or the photos"
         )
-    strata = pd.DataFrame(
-        {
-            "year": np.floor(years[usable.index]),
-            "sex": usable["sex"],
-            "race": usable["race"],
-        }
-    )
-    split = draw_split(strata, validation_share, test_share, seed)
-    skipped = skipped_table((item, reason) for item, reason in reasons.items())
-    source = " and ".join(sorted(usable["source"].unique()))
-    return Labels(label_table(cases, untouched_plan(split), years), kind, source, skipped)
+    return UsableCases(usable, years[usable["case_id"]], kind, skipped_table(reasons.items()))
+
+
+def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
+    """Labels every photo of a plan with the age of its case.
+
+    Args:
+        usable: The cases that can be labelled.
+        plan: ``tables.PLAN_COLUMNS``; its cases are among the usable ones.
+
+    Raises:
+        BoneAgeError: A case stands in two splits.
+    """
+    source = " and ".join(sorted(usable.cases["source"].unique()))
+    table = label_table(usable.cases, plan, usable.years)
+    check_splits(table, "plan")
+    return Labels(table, usable.kind, source, usable.skipped)
 
 
 def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:

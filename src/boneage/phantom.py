@@ -28,6 +28,14 @@ ANOMALIES = ("ring", "bracelet", "unreadable", "growth")
 """What can be wrong with a phantom: metal on a finger, metal on the wrist, bones that cannot be read, and
 a skeleton far from what the age lets expect."""
 
+# What a reviewer calls it.
+_REASON_OF = {
+    "ring": "ring",
+    "bracelet": "bracelet",
+    "unreadable": "skeleton unknown",
+    "growth": "growth abnormality",
+}
+
 RACE_OF = {"ASI": "Asian", "BLK": "African American", "CAU": "Caucasian", "HIS": "Hispanic American"}
 LARGEST_ATLAS = 9000
 """Photos that an atlas can hold: case numbers have four digits and start at 1000."""
@@ -36,7 +44,8 @@ READER_DIFFERENCE_YEARS = 0.63
 """Root mean square of the difference between the two readers of the Digital Hand Atlas."""
 
 STAMP_NAME = "phantom.json"
-_DRAWING_VERSION = 1
+REVIEW_NAME = "review.csv"
+_DRAWING_VERSION = 2
 _FIRST_NUMBER = 1000
 _HEIGHT = 1400
 # Bones are drawn smaller than the photo, which has no detail that fine, and soft tissue smaller still.
@@ -508,8 +517,9 @@ def write_phantom_atlas(
     """Draws a whole atlas: ``per_group`` photos for each race, sex and year of age.
 
     Written are ``JPEGimages/ASIF/ASIF00/1000.jpg`` and so on, ``readings.csv`` (photo number, reading 1,
-    reading 2; years), ``phantom.csv`` (the truth behind each photo) and ``centres.csv`` (where each growth
-    centre lies, and how far it has fused). The same arguments give the same bytes. An interrupted run
+    reading 2; years), ``phantom.csv`` (the truth behind each photo), ``centres.csv`` (where each growth
+    centre lies, and how far it has fused) and ``review.csv`` (a review log: the decisions of a person who
+    sees every anomaly). The same arguments give the same bytes. An interrupted run
     continues where it was; a finished atlas is left alone.
 
     A child's bone age is its age plus its own tempo, whose spread is that of
@@ -550,7 +560,7 @@ def write_phantom_atlas(
 
         for _ in on_all_cores(draw, missing, "Drawing the atlas", progress):
             pass
-    tables = [folder / name for name in ("readings.csv", "phantom.csv", "centres.csv")]
+    tables = [folder / name for name in ("readings.csv", "phantom.csv", "centres.csv", REVIEW_NAME)]
     if missing or not all(map(_is_there, tables)):
         for path, table in zip(tables, _atlas_tables(plan, height), strict=True):
             write_table(path, table)
@@ -697,8 +707,8 @@ def _write_photo(path: Path, row: dict, height: int) -> None:
         file.write(data.tobytes())
 
 
-def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The readings, the truth and the centres of an atlas."""
+def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, ...]:
+    """The readings, the truth, the centres and the review of an atlas."""
     boxes, centres = [], []
     for row in plan.itertuples():
         scene = _lay_out(row.bone_age, row.sex, row.seed, row.anomaly or None, row.age, height)
@@ -712,4 +722,21 @@ def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, pd.Dat
     )
     truth = plan[["number", "sex", "race", "age_group", "age", "bone_age", "tempo", "anomaly", "seed"]]
     truth = truth.rename(columns={"number": "photo number"}).assign(box=boxes)
-    return readings, truth, pd.DataFrame(centres, columns=["photo number", "centre", "x", "y", "fusion"])
+    where = pd.DataFrame(centres, columns=["photo number", "centre", "x", "y", "fusion"])
+    return readings, truth, where, _review(plan)
+
+
+def _review(plan: pd.DataFrame) -> pd.DataFrame:
+    """The decisions of a person who sees every anomaly, as a review log."""
+    reasons = plan["anomaly"].map(_REASON_OF).fillna("")
+    return pd.DataFrame(
+        {
+            "time": "2026-01-01T00:00:00.000+00:00",
+            "case_id": plan["number"],
+            "decision": np.where(reasons == "", "keep", "reject"),
+            "reason": reasons,
+            "operators": "[]",
+            "note": "",
+            "reviewer": "recorded",
+        }
+    )

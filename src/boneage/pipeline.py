@@ -4,19 +4,39 @@ Every stage reads the tables of the stages before it from the work folder, write
 again at any time: what is done is not done again.
 """
 
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 
-from boneage import atlas, atlas_index, evaluation, manifest, phantom, preprocess, report, rsna, runtime
-from boneage.dataset import Store, build_store, open_store
+from boneage import (
+    anomalies,
+    atlas,
+    atlas_index,
+    evaluation,
+    manifest,
+    phantom,
+    preprocess,
+    report,
+    rsna,
+    runtime,
+)
+from boneage.augment import RECORD_NAME, balanced_plan, materialise, suggest_for, suggest_operators
+from boneage.board import ReviewBoard
+from boneage.dataset import Store, build_store, open_store, read_photo
 from boneage.errors import BoneAgeError
-from boneage.files import make_folder
-from boneage.labels import Labels, build_labels, read_labels, write_labels
+from boneage.files import make_folder, write_bytes, write_text
+from boneage.labels import Labels, UsableCases, build_labels, read_labels, usable_cases, write_labels
+from boneage.review import ReviewLog, apply_log
 from boneage.settings import Settings
-from boneage.tables import SKIPPED_COLUMNS, read_cases, read_table, skipped_table, write_table
+from boneage.split import draw_split, untouched_plan
+from boneage.tables import SKIPPED_COLUMNS, read_cases, read_plan, read_table, skipped_table, write_table
 from boneage.web import Web
 
 
@@ -55,6 +75,36 @@ class WorkFolder:
     def contact_sheet(self) -> Path:
         """A sample of the photos on one sheet."""
         return self.root / "contact_sheet.png"
+
+    @property
+    def suspicions(self) -> Path:
+        """What the detectors say, most suspicious first."""
+        return self.root / "suspicions.csv"
+
+    @property
+    def review(self) -> Path:
+        """The review log: every decision of a person, append-only."""
+        return self.root / "review.csv"
+
+    @property
+    def accepted(self) -> Path:
+        """The case table without the rejected cases, with the operators that suit each photo."""
+        return self.root / "accepted.csv"
+
+    @property
+    def rejected(self) -> Path:
+        """The rejected cases, each with its reason."""
+        return self.root / "rejected.csv"
+
+    @property
+    def plan(self) -> Path:
+        """The augmentation plan: the recipe of every photo of the grown set."""
+        return self.root / "plan.csv"
+
+    @property
+    def grown(self) -> Path:
+        """The photos of the plan, ``<photo id>.png``."""
+        return self.root / "grown"
 
     @property
     def labels(self) -> Path:
@@ -97,7 +147,9 @@ def get_data(settings: Settings) -> Path:
     """
     work = work_folder(settings)
     if settings.source == "phantom" and not settings.data:
-        return phantom.write_phantom_atlas(work.data / "phantom", settings.phantoms_per_group, settings.seed)
+        return phantom.write_phantom_atlas(
+            work.data / "phantom", settings.phantoms_per_group, settings.seed, settings.phantom_anomalies
+        )
     return manifest.data_for(settings.source, settings.data, work.root)
 
 
@@ -185,26 +237,292 @@ def make_photos(settings: Settings) -> pd.DataFrame:
     return came_in
 
 
-def make_labels(settings: Settings) -> Labels:
-    """Draws the split over the cases that have a photo and writes the label CSV.
+def make_suspicions(settings: Settings) -> pd.DataFrame:
+    """Looks at every photo for what may be wrong with it; photos looked at before are not looked at again.
+
+    Returns:
+        ``anomalies.SUSPICION_COLUMNS``, the most suspicious first.
 
     Raises:
-        BoneAgeError: No photos yet, or no case has both a photo and a label.
+        BoneAgeError: No photos yet, or the disk is full.
     """
     work = work_folder(settings)
-    cases, faults = load_cases(settings)
-    labels = build_labels(
+    cases = reviewable_cases(settings)
+    stamp = _suspicion_stamp(work, cases)
+    facts = work.suspicions.with_suffix(".json")
+    if work.suspicions.is_file() and _read_stamp(facts) == stamp:
+        return _read_suspicions(work.suspicions)
+    table, skipped = anomalies.find_suspicions(cases, work.photos)
+    write_table(work.skipped("suspicions"), skipped)
+    # The stamp goes first and last: a table from an older stamp is never taken for current.
+    write_text(facts, "{}\n")
+    write_table(work.suspicions, table)
+    write_text(facts, json.dumps({"stamp": stamp}) + "\n")
+    return _read_suspicions(work.suspicions)
+
+
+def _read_suspicions(path: Path) -> pd.DataFrame:
+    # Read back even when just found: one way or the other, the same table.
+    table = read_table(path, anomalies.SUSPICION_COLUMNS)
+    numbers = ["score", "x", "y", "width", "height"]
+    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
+    return table
+
+
+def _suspicion_stamp(work: WorkFolder, cases: pd.DataFrame) -> str:
+    """What the suspicions depend on: the detectors, the photos, and what is known of the cases."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(anomalies.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    came_in = read_table(work.preprocess, ("case_id", "sha256", "photo_size", "pad"))
+    for table in (came_in[["case_id", "sha256", "photo_size", "pad"]], cases.drop(columns="photo")):
+        digest.update(table.to_csv(index=False).encode())
+    return digest.hexdigest()
+
+
+def _read_stamp(path: Path) -> str | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["stamp"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def reviewable_cases(settings: Settings) -> pd.DataFrame:
+    """The cases that have a photo of their own: what a person reviews.
+
+    Raises:
+        BoneAgeError: No case table or no photos yet, or none that can be reviewed.
+    """
+    work = work_folder(settings)
+    cases, _ = load_cases(settings)
+    cases = cases[~cases["case_id"].isin(list(_without_photo(work, cases)))].reset_index(drop=True)
+    if cases.empty:
+        raise BoneAgeError(f"{work.photos}: no photo to review; see {work.skipped('preprocess').name}")
+    return cases
+
+
+def open_review(settings: Settings) -> ReviewLog:
+    """The work folder's review log, in the name of the settings' reviewer.
+
+    Raises:
+        BoneAgeError: See :class:`boneage.review.ReviewLog`.
+    """
+    return ReviewLog(work_folder(settings).review, settings.reviewer)
+
+
+def photo_reader(settings: Settings) -> Callable[[str], np.ndarray]:
+    """Reads a case's square photo by its id, uint8 (size, size); raises BoneAgeError where it is gone."""
+    folder = work_folder(settings).photos
+    return lambda case_id: read_photo(folder / f"{case_id}.png", settings.photo_size)
+
+
+def open_board(settings: Settings) -> ReviewBoard:
+    """The review board over the photos, the most suspicious first, open at the first undecided one.
+
+    Raises:
+        BoneAgeError: No photos yet, or the log cannot be opened.
+    """
+    cases = reviewable_cases(settings)
+    suspicions = make_suspicions(settings)
+    return ReviewBoard(
         cases,
-        settings.label,
+        suspicions,
+        open_review(settings),
+        photo_reader(settings),
+        queue=anomalies.review_queue(suspicions, cases["case_id"].tolist()),
+        suggest=lambda photo: suggest_operators(photo, settings.laterality_matters),
+    )
+
+
+def fill_review(settings: Settings, recorded: Path | None = None) -> str:
+    """Decides what nobody has decided yet by a log that was recorded earlier, where there is one.
+
+    Args:
+        settings: Its ``recorded_review`` names the log; drawn hands bring one of their own.
+        recorded: The log to take instead.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        BoneAgeError: The recorded log is missing or no review log, or the disk is full.
+    """
+    recorded = recorded or _recorded_review(settings)
+    if recorded is None:
+        return "No log was recorded earlier: what nobody has decided stays in."
+    if not recorded.is_file():
+        raise BoneAgeError(f"{recorded}: no such review log; check the path")
+    with tempfile.TemporaryDirectory(prefix="boneage-") as scratch:
+        # A log is mended where it lies; the recorded one stays as it is.
+        copy = write_bytes(Path(scratch) / recorded.name, recorded.read_bytes())
+        count = open_review(settings).fill_from(ReviewLog(copy))
+    return f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
+
+
+def _recorded_review(settings: Settings) -> Path | None:
+    if settings.recorded_review:
+        return Path(settings.recorded_review)
+    drawn = work_folder(settings).data / "phantom" / phantom.REVIEW_NAME
+    return drawn if settings.source == "phantom" and not settings.data and drawn.is_file() else None
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What a review made of the cases.
+
+    Attributes:
+        accepted: The accepted cases, with their ``operators`` (JSON).
+        rejected: ``case_id, reason, note, reviewer``.
+        notices: In words: who disagrees, what is undecided, what was mended.
+    """
+
+    accepted: pd.DataFrame
+    rejected: pd.DataFrame
+    notices: list[str]
+
+
+def apply_review(settings: Settings) -> Reviewed:
+    """Takes the rejected cases out, by the log; writes who stays and who does not.
+
+    Raises:
+        BoneAgeError: No photos yet, every case was rejected, or the log cannot be read.
+    """
+    work = work_folder(settings)
+    reviewed = Reviewed(*apply_log(reviewable_cases(settings), open_review(settings)))
+    write_table(work.accepted, reviewed.accepted)
+    write_table(work.rejected, reviewed.rejected)
+    if reviewed.accepted.empty:
+        raise BoneAgeError(f"{work.review}: every case is rejected; undo some decisions in the board")
+    return reviewed
+
+
+def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
+    """Draws the split over the accepted cases, then plans the grown set.
+
+    Returns:
+        The plan (``tables.PLAN_COLUMNS``) and what a person should know of it, in words.
+
+    Raises:
+        BoneAgeError: See :func:`apply_review` and :func:`boneage.augment.balanced_plan`.
+    """
+    work = work_folder(settings)
+    usable = _usable_cases(settings)
+    split = _draw_split(settings, usable)
+    cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
+    cases = cases.merge(usable.cases[["case_id", "operators"]], on="case_id")
+    training = cases.loc[cases["split"] == "train", "case_id"].tolist()
+    allowed, unread = suggest_for(training, work.photos, settings.laterality_matters)
+    total = settings.total or len(cases)
+    plan, notices = balanced_plan(cases, total, allowed, settings.laterality_matters, settings.seed)
+    write_table(work.skipped("plan"), pd.concat([usable.skipped, unread], ignore_index=True))
+    facts = work.plan.with_suffix(".json")
+    write_text(facts, "{}\n")
+    write_table(work.plan, plan)
+    write_text(facts, json.dumps({"stamp": _plan_stamp(settings, usable)}) + "\n")
+    return plan, notices
+
+
+def _usable_cases(settings: Settings) -> UsableCases:
+    """The accepted cases that have a photo and a label, and why the others have not."""
+    work = work_folder(settings)
+    cases, faults = load_cases(settings)
+    left_out = _without_photo(work, cases)
+    reviewed = apply_review(settings)
+    left_out |= {row.case_id: f"rejected in review: {row.reason}" for row in reviewed.rejected.itertuples()}
+    operators = dict(zip(reviewed.accepted["case_id"], reviewed.accepted["operators"], strict=True))
+    cases = cases.assign(operators=cases["case_id"].map(operators).fillna("[]"))
+    usable = usable_cases(cases, settings.label, left_out)
+    return replace(usable, skipped=pd.concat([faults, usable.skipped], ignore_index=True))
+
+
+def _draw_split(settings: Settings, usable: UsableCases) -> pd.Series:
+    return draw_split(usable.strata, settings.validation_share, settings.test_share, settings.seed)
+
+
+def _plan_stamp(settings: Settings, usable: UsableCases) -> str:
+    """What a plan depends on, but for the photos' exposure."""
+    chosen = (
+        settings.total,
+        settings.laterality_matters,
         settings.validation_share,
         settings.test_share,
         settings.seed,
-        _without_photo(work, cases),
     )
-    labels = replace(labels, skipped=pd.concat([faults, labels.skipped], ignore_index=True))
+    table = usable.strata.assign(operators=usable.cases.set_index("case_id")["operators"])
+    return hashlib.sha256(json.dumps(chosen).encode() + table.to_csv().encode()).hexdigest()
+
+
+def load_plan(settings: Settings) -> pd.DataFrame:
+    """The plan that :func:`make_plan` wrote.
+
+    Raises:
+        BoneAgeError: There is none yet, or it is damaged.
+    """
+    path = work_folder(settings).plan
+    if not path.is_file():
+        raise BoneAgeError(f"{path}: not there yet; run notebook 02 or `python -m boneage plan` first")
+    return read_plan(path)
+
+
+def make_grown(settings: Settings) -> pd.DataFrame:
+    """Makes every photo of the plan; photos made before are not made again.
+
+    Returns:
+        A row a photo (``augment.RECORD_COLUMNS``).
+
+    Raises:
+        BoneAgeError: No plan yet, or the disk is full.
+    """
+    work = work_folder(settings)
+    return materialise(load_plan(settings), work.photos, work.grown)
+
+
+def make_labels(settings: Settings) -> Labels:
+    """Labels every photo of the plan; where nothing was planned, every usable case once, untouched.
+
+    Raises:
+        BoneAgeError: No photos yet, no case has both a photo and a label, or the plan was made from other
+            decisions or settings, or its photos are not made yet.
+    """
+    work = work_folder(settings)
+    usable = _usable_cases(settings)
+    if work.plan.is_file():
+        plan, without_photo = _plan_in_force(settings, usable)
+        usable = replace(usable, skipped=pd.concat([usable.skipped, without_photo], ignore_index=True))
+    else:
+        plan = untouched_plan(_draw_split(settings, usable))
+    labels = build_labels(usable, plan)
     write_table(work.skipped("labels"), labels.skipped)
     write_labels(work.labels, labels)
     return labels
+
+
+def _plan_in_force(settings: Settings, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the plan whose photo was made, and the others with the reason."""
+    work = work_folder(settings)
+    plan = load_plan(settings)
+    if _read_stamp(work.plan.with_suffix(".json")) != _plan_stamp(settings, usable):
+        raise BoneAgeError(
+            f"{work.plan}: made from other decisions or settings than these; run the plan of notebook 02 or "
+            "`python -m boneage plan` again, then materialise"
+        )
+    record = work.grown / RECORD_NAME
+    if not record.is_file():
+        raise BoneAgeError(
+            f"{work.grown}: the photos of the plan are not made yet; run notebook 02 to its end or "
+            "`python -m boneage materialise` first"
+        )
+    made = read_table(record, ("photo_id", "status", "operators"))
+    good = set(made.loc[made["status"] == "ok", ["photo_id", "operators"]].itertuples(index=False, name=None))
+    is_made = [row in good for row in plan[["photo_id", "operators"]].itertuples(index=False, name=None)]
+    missing = plan.loc[[not one for one in is_made], "photo_id"]
+    reason = "label without a photo: run `python -m boneage materialise` again"
+    return plan[is_made].reset_index(drop=True), skipped_table((photo_id, reason) for photo_id in missing)
+
+
+def photos_folder(work: WorkFolder) -> Path:
+    """Where the labelled photos lie: the grown set where there is a plan, else the square photos."""
+    return work.grown if work.plan.is_file() else work.photos
 
 
 def load_labels(settings: Settings) -> Labels:
@@ -243,7 +561,7 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
     Args:
         settings: Work folder and training size.
         labels: Labels; the work folder's by default.
-        photos: Folder of photos; the work folder's by default.
+        photos: Folder of photos; by default the work folder's, grown where there is a plan.
 
     Raises:
         BoneAgeError: No labels or no photos yet, or the disk is full.
@@ -251,7 +569,9 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
     work = work_folder(settings)
     labels = labels or load_labels(settings)
     path = work.store(settings.train_size)
-    skipped = build_store(labels.table["Case ID"].tolist(), photos or work.photos, settings.train_size, path)
+    skipped = build_store(
+        labels.table["Case ID"].tolist(), photos or photos_folder(work), settings.train_size, path
+    )
     write_table(work.skipped("store"), pd.concat([labels.skipped, skipped], ignore_index=True))
     return open_store(path)
 

@@ -102,6 +102,33 @@ def _stack_years(axes: Axes, labels: pd.DataFrame) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
 
 
+def years_before_and_after(before: pd.Series, after: pd.Series) -> Chart:
+    """How many photos there are of each year of age before and after the set is grown.
+
+    Args:
+        before: The age of each accepted case in years.
+        after: The age of each photo of the plan in years.
+    """
+    figure = Chart(height=4.4)
+    panels = figure.subplots(2, 1, sharex=True)
+    every_year = np.arange(int(OLDEST_YEARS) + 1)
+    for axes, ages, name, colour in (
+        (panels[0], before, "Accepted cases", _SKY),
+        (panels[1], after, "Photos of the plan", _BLUE),
+    ):
+        counts = np.floor(ages.astype(float)).value_counts().reindex(every_year, fill_value=0)
+        axes.bar(every_year, counts, color=colour, width=0.85)
+        present = counts[counts > 0]
+        spread = f", {present.min():,} to {present.max():,} a year" if len(present) else ""
+        _title(axes, f"{name} (n = {len(ages):,}{spread})")
+        axes.set_ylabel("Photos a year of age")
+        _dress(axes, grid="y")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    panels[1].set_xlabel("Age by the label (whole years)")
+    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    return figure
+
+
 def learning_curves(history: pd.DataFrame, title: str) -> Chart:
     """Loss and MAE after each epoch, of the training and the validation cases.
 

@@ -149,6 +149,36 @@ def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     return cases.astype({"age_group": "Int64"}), skipped_table(reasons)
 
 
+def read_plan(path: Path | str) -> pd.DataFrame:
+    """Reads an augmentation plan back from CSV; a plan is whole or it is none, so no row is left out.
+
+    Returns:
+        ``PLAN_COLUMNS``, every cell as text.
+
+    Raises:
+        BoneAgeError: The file is no plan, an id cannot name a file or stands twice, a split is unknown, or a
+            copy is not for training.
+    """
+    plan = read_table(path, PLAN_COLUMNS)[list(PLAN_COLUMNS)]
+    advice = "make it anew with `python -m boneage plan`"
+    if plan.empty:
+        raise BoneAgeError(f"{path}: no row; {advice}")
+    # Some file systems hold "A1.png" and "a1.png" for the same file.
+    twice = plan["photo_id"].str.casefold().duplicated()
+    for photo_id, case_id, split, doubled in zip(
+        plan["photo_id"], plan["case_id"], plan["split"], twice, strict=True
+    ):
+        if not (is_safe_id(photo_id) and is_safe_id(case_id)):
+            raise BoneAgeError(f"{path}: {photo_id!r} of case {case_id!r} cannot name a file; {advice}")
+        if doubled:
+            raise BoneAgeError(f"{path}: photo {photo_id} stands twice; {advice}")
+        if split not in SPLITS:
+            raise BoneAgeError(f"{path}: photo {photo_id} is of the split {split!r}; {advice}")
+        if photo_id != case_id and split != "train":
+            raise BoneAgeError(f"{path}: photo {photo_id} is a copy, and copies are for training; {advice}")
+    return plan
+
+
 def write_table(path: Path | str, table: pd.DataFrame) -> Path:
     """Writes a table as UTF-8 CSV, whole or not at all.
 

@@ -1,0 +1,259 @@
+"""From a review to the grown set: what the decisions do to plan, photos, labels and store."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from boneage import pipeline
+from boneage.__main__ import main
+from boneage.errors import BoneAgeError
+from boneage.review import ReviewLog
+from boneage.settings import Settings
+from boneage.tables import LABEL_COLUMNS, PLAN_COLUMNS, read_plan, read_table
+
+CASES = 40
+TOTAL = 90
+
+
+def settings_of(tmp_path, **chosen) -> Settings:
+    values = {"photo_size": 96, "train_size": 32, "total": TOTAL, "validation_share": 0.2, "test_share": 0.2}
+    return Settings(
+        source="rsna", data=str(tmp_path / "rsna"), work=str(tmp_path / "work"), **values | chosen
+    )
+
+
+@pytest.fixture
+def prepared(tmp_path) -> Settings:
+    """A work folder with cases and photos of blobs, as the first stages leave it."""
+    images = tmp_path / "rsna" / "images"
+    images.mkdir(parents=True)
+    rows = []
+    for number in range(CASES):
+        noise = np.random.default_rng(number).normal(90, 60, (96, 96)).astype(np.float32)
+        photo = np.clip(cv2.GaussianBlur(noise, (0, 0), 4) * 3 - 180, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(images / f"{2000 + number}.png"), photo)
+        rows.append((2000 + number, 24 + 12 * (number % 10), number % 3 == 0))
+    table = pd.DataFrame(rows, columns=["id", "boneage", "male"])
+    table.to_csv(tmp_path / "rsna" / "boneage.csv", index=False)
+    settings = settings_of(tmp_path)
+    pipeline.make_cases(settings)
+    pipeline.make_photos(settings)
+    return settings
+
+
+def test_labels_cover_every_photo_of_the_plan_and_no_rejected_case(prepared):
+    log = pipeline.open_review(prepared)
+    log.append("2003", "reject", "bracelet")
+    log.append("2004", "keep")
+    plan, _ = pipeline.make_plan(prepared)
+    assert len(plan) == TOTAL
+    record = pipeline.make_grown(prepared)
+    assert set(record["status"]) == {"ok"}
+    labels = pipeline.make_labels(prepared)
+    assert labels.table["Case ID"].tolist() == plan["photo_id"].tolist()
+    assert labels.table["Operators"].tolist() == plan["operators"].tolist()
+    assert "2003" not in set(labels.table["Source ID"])
+    assert labels.table["Source ID"].nunique() == CASES - 1
+    said = labels.skipped.set_index("item")["reason"]
+    assert said["2003"] == "rejected in review: bracelet"
+    copies = labels.table["Case ID"] != labels.table["Source ID"]
+    assert set(labels.table.loc[copies, "Split"]) == {"train"}
+    assert labels.table.groupby("Source ID")["Split"].nunique().max() == 1
+    ages = labels.table.groupby("Source ID")["Bone Age"].nunique()
+    assert (ages == 1).all()
+    store = pipeline.make_store(prepared)
+    assert list(store.ids) == plan["photo_id"].tolist()
+
+
+def test_the_same_decisions_and_seed_give_the_same_plan(prepared):
+    first, _ = pipeline.make_plan(prepared)
+    again, _ = pipeline.make_plan(prepared)
+    pd.testing.assert_frame_equal(first, again)
+    pd.testing.assert_frame_equal(first, read_plan(pipeline.work_folder(prepared).plan))
+    other, _ = pipeline.make_plan(prepared.replace(seed=7))
+    assert not first.equals(other)
+
+
+def test_a_plan_from_other_decisions_or_settings_is_refused(prepared):
+    pipeline.make_plan(prepared)
+    pipeline.make_grown(prepared)
+    pipeline.make_labels(prepared)
+    for changed in ({"seed": 7}, {"total": 80}, {"laterality_matters": True}, {"test_share": 0.1}):
+        with pytest.raises(BoneAgeError, match="other decisions or settings"):
+            pipeline.make_labels(prepared.replace(**changed))
+    pipeline.open_review(prepared).append("2005", "reject", "ring")
+    with pytest.raises(BoneAgeError, match="other decisions or settings"):
+        pipeline.make_labels(prepared)
+    pipeline.open_review(prepared).undo("2005")
+    assert len(pipeline.make_labels(prepared).table) == TOTAL
+
+
+def test_labels_wait_for_the_photos_of_the_plan(prepared):
+    pipeline.make_plan(prepared)
+    with pytest.raises(BoneAgeError, match="materialise"):
+        pipeline.make_labels(prepared)
+    pipeline.make_grown(prepared)
+    work = pipeline.work_folder(prepared)
+    (work.photos / "2001.png").unlink()
+    gone = read_plan(work.plan).query("case_id == '2001'")["photo_id"].tolist()
+    for photo_id in gone:
+        (work.grown / f"{photo_id}.png").unlink()
+    record = pipeline.make_grown(prepared)
+    assert record.loc[record["status"] == "skipped", "photo_id"].tolist() == gone
+    labels = pipeline.make_labels(prepared)
+    assert len(labels.table) == TOTAL - len(gone)
+    assert set(gone) <= set(labels.skipped["item"])
+
+
+def test_nothing_is_grown_without_a_plan_or_with_a_total_of_none(prepared):
+    pipeline.open_review(prepared).append("2003", "reject", "other", note="a spoon")
+    labels = pipeline.make_labels(prepared)
+    assert len(labels.table) == CASES - 1
+    assert pipeline.photos_folder(pipeline.work_folder(prepared)).name == "photos"
+    nothing = prepared.replace(total=0)
+    plan, _ = pipeline.make_plan(nothing)
+    assert set(plan["operators"]) == {"[]"}
+    pipeline.make_grown(nothing)
+    pd.testing.assert_frame_equal(pipeline.make_labels(nothing).table, labels.table)
+
+
+def test_a_box_blanked_in_review_is_blank_in_every_photo_of_the_case(prepared):
+    box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
+    log = pipeline.open_review(prepared)
+    for number in range(CASES):
+        log.append(str(2000 + number), "keep", operators=[box])
+    plan, _ = pipeline.make_plan(prepared)
+    pipeline.make_grown(prepared)
+    work = pipeline.work_folder(prepared)
+    for row in plan.itertuples():
+        assert json.loads(row.operators)[0] == box
+    for photo_id in plan.loc[plan["photo_id"] == plan["case_id"], "photo_id"]:
+        hidden = cv2.imread(str(work.grown / f"{photo_id}.png"), 0)[:24, :48]
+        assert hidden.min() == hidden.max()
+
+
+def test_a_recorded_log_decides_what_nobody_has_and_stays_as_it_was(prepared, tmp_path):
+    recorded = ReviewLog(tmp_path / "recorded.csv", "Ada")
+    recorded.append("2001", "reject", "ring")
+    recorded.append("2002", "reject", "bracelet", note="a cuff, bright")
+    before = recorded.path.read_bytes() + b"2003"
+    recorded.path.write_bytes(before)
+    pipeline.open_review(prepared).append("2001", "keep")
+    said = pipeline.fill_review(prepared, recorded.path)
+    assert "1 decisions from recorded.csv" in said
+    assert recorded.path.read_bytes() == before
+    assert not list(tmp_path.glob("recorded.csv.torn"))
+    rejected = pipeline.apply_review(prepared).rejected
+    assert rejected[["case_id", "reason", "note", "reviewer"]].values.tolist() == [
+        ["2002", "bracelet", "a cuff, bright", "Ada"]
+    ]
+    assert "0 decisions" in pipeline.fill_review(prepared, recorded.path)
+    assert "No log was recorded" in pipeline.fill_review(prepared)
+    with pytest.raises(BoneAgeError, match="no such review log"):
+        pipeline.fill_review(prepared.replace(recorded_review=str(tmp_path / "absent.csv")))
+
+
+def test_a_review_that_rejects_every_case_says_so(prepared):
+    log = pipeline.open_review(prepared)
+    for number in range(CASES):
+        log.append(str(2000 + number), "reject", "other")
+    with pytest.raises(BoneAgeError, match="every case is rejected"):
+        pipeline.make_plan(prepared)
+
+
+def test_photos_are_looked_at_again_only_when_something_changed(prepared, monkeypatch):
+    first = pipeline.make_suspicions(prepared)
+    looked = []
+    find = pipeline.anomalies.find_suspicions
+
+    def counting(*arguments):
+        looked.append(True)
+        return find(*arguments)
+
+    monkeypatch.setattr(pipeline.anomalies, "find_suspicions", counting)
+    pd.testing.assert_frame_equal(pipeline.make_suspicions(prepared), first)
+    assert not looked
+    pipeline.work_folder(prepared).suspicions.with_suffix(".json").write_text("{", encoding="utf-8")
+    pd.testing.assert_frame_equal(pipeline.make_suspicions(prepared), first)
+    assert len(looked) == 1
+    pipeline.make_photos(prepared.replace(photo_size=64))
+    pipeline.make_suspicions(prepared)
+    assert len(looked) == 2
+
+
+def test_verbs_from_suspicions_to_labels(prepared, tmp_path, capsys):
+    work = pipeline.work_folder(prepared)
+    prepared.save(work.settings)
+    log = ReviewLog(tmp_path / "log.csv", "Ada")
+    log.append("2001", "reject", "growth abnormality")
+
+    def verb(*words) -> str:
+        assert main([words[0], "--work", str(work.root), *words[1:]]) == 0
+        return capsys.readouterr().out
+
+    assert "suspicions.csv" in verb("suspicions")
+    said = verb("review", "--apply", str(log.path))
+    assert f"accepted.csv: {CASES - 1} cases" in said
+    assert "rejected.csv: 1 cases" in said
+    assert f"{CASES - 1} cases are not reviewed yet" in said
+    assert "plan.csv: 70 photos" in verb("plan", "--total", "70")
+    assert "70 of 70 photos" in verb("materialise")
+    verb("labels")
+    assert len(read_table(work.labels, LABEL_COLUMNS)) == 70
+    assert "70 photos of 32 px" in verb("store")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("plan", "--total", "3"), "total 3"),
+        (("review", "--apply", "absent.csv"), "no such review log"),
+        (("materialise",), "plan.csv"),
+        (("plan", "--total", "-1"), "total"),
+    ],
+)
+def test_a_verb_that_cannot_go_on_says_why_in_one_line(prepared, capsys, words, named):
+    prepared.save(pipeline.work_folder(prepared).settings)
+    assert main([words[0], "--work", prepared.work, *words[1:]]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("boneage: ")
+    assert named in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        ([], "no row"),
+        ([("a", "a", "train", "[]"), ("A", "a", "train", "[]")], "stands twice"),
+        ([("../a", "a", "train", "[]")], "cannot name a file"),
+        ([("a", "a", "practice", "[]")], "practice"),
+        ([("a-001", "a", "test", "[]")], "copies are for training"),
+    ],
+)
+def test_a_faulty_plan_is_refused(tmp_path, rows, named):
+    path = tmp_path / "plan.csv"
+    pd.DataFrame(rows, columns=list(PLAN_COLUMNS)).to_csv(path, index=False)
+    with pytest.raises(BoneAgeError, match=named):
+        read_plan(path)
+
+
+def test_drawn_hands_bring_a_review_that_rejects_every_anomaly(tmp_path):
+    settings = Settings.preset(
+        "demo", work=str(tmp_path), phantoms_per_group=1, phantom_anomalies=0.3, photo_size=96
+    )
+    folder = pipeline.get_data(settings)
+    truth = read_table(folder / "phantom.csv", ("photo number", "anomaly"))
+    log = ReviewLog(folder / "review.csv")
+    assert log.notices == []
+    state = log.state("recorded")
+    assert set(state) == set(truth["photo number"])
+    odd = set(truth.loc[truth["anomaly"] != "", "photo number"])
+    assert odd
+    assert {case_id for case_id, row in state.items() if row.decision == "reject"} == odd
+    assert len({row.reason for row in state.values()}) == 5
+    pipeline.make_cases(settings)
+    skipped = read_table(pipeline.work_folder(settings).skipped("cases"), ("item",))
+    assert skipped.empty
