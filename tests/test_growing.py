@@ -135,6 +135,18 @@ def test_a_box_blanked_in_review_is_blank_in_every_photo_of_the_case(prepared):
         assert hidden.min() == hidden.max()
 
 
+def test_labels_without_a_plan_show_no_part_that_should_be_blank(prepared):
+    box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
+    pipeline.open_review(prepared).append("2007", "keep", operators=[box])
+    with pytest.raises(BoneAgeError, match=r"1 cases have a part to blank \(the first: 2007\)"):
+        pipeline.make_labels(prepared)
+    nothing = prepared.replace(total=0)
+    pipeline.make_plan(nothing)
+    pipeline.make_grown(nothing)
+    labels = pipeline.make_labels(nothing).table.set_index("Case ID")
+    assert json.loads(labels.at["2007", "Operators"]) == [box]
+
+
 def test_a_recorded_log_decides_what_nobody_has_and_stays_as_it_was(prepared, tmp_path):
     recorded = ReviewLog(tmp_path / "recorded.csv", "Ada")
     recorded.append("2001", "reject", "ring")

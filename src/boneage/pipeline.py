@@ -490,11 +490,22 @@ def make_labels(settings: Settings) -> Labels:
         plan, without_photo = _plan_in_force(settings, usable)
         usable = replace(usable, skipped=pd.concat([usable.skipped, without_photo], ignore_index=True))
     else:
+        _refuse_boxes(work, usable)
         plan = untouched_plan(_draw_split(settings, usable))
     labels = build_labels(usable, plan)
     write_table(work.skipped("labels"), labels.skipped)
     write_labels(work.labels, labels)
     return labels
+
+
+def _refuse_boxes(work: WorkFolder, usable: UsableCases) -> None:
+    """Without a plan the square photos are used as they are, and what a box should hide would be in them."""
+    boxed = usable.cases.loc[usable.cases["operators"].str.contains('"blank"', regex=False), "case_id"]
+    if len(boxed):
+        raise BoneAgeError(
+            f"{work.plan}: not there yet, and {len(boxed)} cases have a part to blank (the first: "
+            f"{boxed.iloc[0]}); run `python -m boneage plan` and then `materialise` (--total 0 grows nothing)"
+        )
 
 
 def _plan_in_force(settings: Settings, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -69,7 +69,7 @@ _SHARP = 4
 _SAME_HEIGHT = 0.3
 """Both ends of a metal band lie at the same height to within this; in widths of the forearm."""
 
-_ONE_SIDE = 0.55
+_ONE_SIDE = 0.5
 """A bright place on one side alone counts so much."""
 
 _DENSE_HALF, _DENSE_SLOPE = 0.65, 8.0

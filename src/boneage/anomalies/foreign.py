@@ -40,7 +40,7 @@ _BESIDE = 4
 _LEAST_SCORE = 0.05
 
 # Logistic regression on bright shapes on fingers: 300 rings drawn on real photos and 80 on phantoms against
-# what is brightest on 1025 real photos and 80 phantoms without; a random half of each.
+# what is brightest on 1025 real photos and 160 phantoms without; a random half of each.
 _RING_WEIGHTS = {
     "intercept": -2.41,
     "excess": 2.65,
@@ -285,16 +285,23 @@ def _strongest_glint(
     above = cv2.morphologyEx(photo, cv2.MORPH_TOPHAT, np.ones((window, window), np.uint8))
     edges = float(np.percentile(above[::3, ::3][mask[::3, ::3]], 99.5))
     labels, stats = connected((above > max(edges, 0.35 * step)) & mask)
-    best = nothing
+    glints = []
     for number in np.flatnonzero(stats[1:, 4] > _LEAST_GLINT[1]) + 1:
         x, y, width, height, _ = stats[number].tolist()
         place = np.s_[y : y + height, x : x + width]
-        glint = float(np.percentile(above[place][labels[place] == number], 75))
-        shade = np.percentile(photo[place][labels[place] == number], 75)
-        if glint < _LEAST_GLINT[0] * step or (not against_edges and shade < bone + 0.3 * step):
-            continue
-        # A letter of lead beside the hand has air on every side, metal has tissue on one at least.
-        if _brightest_side(photo, x, y, width, height) < dark:
+        own = labels[place] == number
+        glint = float(np.percentile(above[place][own], 75))
+        shade = float(np.percentile(photo[place][own], 75))
+        if glint >= _LEAST_GLINT[0] * step and (against_edges or shade >= bone + 0.3 * step):
+            glints.append((glint, (x, y, width, height)))
+    best = nothing
+    for glint, (x, y, width, height) in glints:
+        # Letters of lead stand together with air between them; single metal has tissue on one side at least.
+        reach = max(width, height)
+        around = (x - reach, y - reach, width + 2 * reach, height + 2 * reach)
+        company = sum(other >= 0.6 * glint and _overlap(around, box) for other, box in glints) > 1
+        beside = _sides(photo, x, y, width, height)
+        if (np.median(beside) if company else max(beside)) < dark:
             continue
         contrast = glint / max(edges, 1.0) if against_edges else glint / step
         likelihood = float(1 / (1 + np.exp(-slope * (contrast - half))))
@@ -303,8 +310,8 @@ def _strongest_glint(
     return best
 
 
-def _brightest_side(photo: np.ndarray, x: int, y: int, width: int, height: int) -> float:
-    """The shade beside the brightest of a box's four sides."""
+def _sides(photo: np.ndarray, x: int, y: int, width: int, height: int) -> list[float]:
+    """The median shades along a box's four sides, a few pixels outside."""
     left, top = max(x - _BESIDE, 0), max(y - _BESIDE, 0)
     rows, columns = slice(y, y + height), slice(x, x + width)
     sides = (
@@ -313,4 +320,4 @@ def _brightest_side(photo: np.ndarray, x: int, y: int, width: int, height: int) 
         photo[rows, left:x],
         photo[rows, x + width :][:, :_BESIDE],
     )
-    return max((float(np.median(side)) for side in sides if side.size), default=0.0)
+    return [float(np.median(side)) for side in sides if side.size] or [0.0]

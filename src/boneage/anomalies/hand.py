@@ -323,9 +323,9 @@ def _scored(mask: np.ndarray, rim: np.ndarray, steepness: np.ndarray) -> _Shape 
 
 def _parts(mask: np.ndarray, centre: tuple[int, int], radius: float) -> float:
     """What circles around the palm meet: a point for each finger, up to 5, and half a point for a forearm."""
-    polar = cv2.warpPolar(
-        mask, (52, _ANGLES), centre, 2.6 * radius, cv2.WARP_POLAR_LINEAR | cv2.INTER_NEAREST
-    )  # fmt: skip
+    # Circles that leave the photo meet nothing there; without the last flag they would meet old memory.
+    how = cv2.WARP_POLAR_LINEAR | cv2.INTER_NEAREST | cv2.WARP_FILL_OUTLIERS
+    polar = cv2.warpPolar(mask, (52, _ANGLES), centre, 2.6 * radius, how)
     rings = polar[:, _CIRCLES] > 0
     ring, lengths = _runs(rings)
     arcs = lengths * (2 * np.pi / _ANGLES / 20) * (np.array(_CIRCLES) + 0.5)[ring]
