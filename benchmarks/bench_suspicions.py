@@ -3,7 +3,8 @@
 Needs a folder with `rsna/`, `dha/` and `findings.csv` (dataset, id, finding, confident). For every finding
 it prints the ROC area of the kind that is meant to find it, over all photos and over two random halves, and
 the share of the confident findings in the first tenth and fifth of the queue. A finding noted as not
-confident counts neither for nor against its kind.
+confident counts neither for nor against its kind. Below stand rings drawn into real photos, each looked at as
+if it had come in with the others, and the anomalies of a drawn atlas.
 """
 
 import argparse
@@ -11,13 +12,19 @@ import os
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
+from drawn_rings import draw_ring
 
-from boneage.anomalies import find_suspicions, review_queue
+from boneage.anomalies import KINDS, find_suspicions, photo_suspicions, review_queue
+from boneage.anomalies.hand import find_hand
 from boneage.atlas import read_atlas
+from boneage.phantom import write_phantom_atlas
 from boneage.preprocess import PHOTO_FOLDER, preprocess
+from boneage.readme import suspicions_block, write_block
 from boneage.rsna import read_rsna
+from boneage.tables import write_table
 
 SIZE = 928
 KIND_OF = {
@@ -41,6 +48,17 @@ MUST_BE_REJECTED = ("bracelet", "cast", "splint", "metal_other", "not_left_pa", 
 LEAST_IN_FIRST_FIFTH = 2 / 3
 LEAST_PHOTOS_PER_SECOND = 20.0
 _HALVES_SEED = 7
+_RINGS, _RINGS_SEED = 200, 11
+KIND_OF_DRAWN = {
+    "ring": "ring",
+    "bracelet": "bracelet",
+    "unreadable": "unreadable skeleton",
+    "growth": "growth out of step",
+}
+# Half of the first tenth of the queue is left for false alarms.
+_PHANTOMS_PER_GROUP, _PHANTOM_SEED, _PHANTOM_SHARE = 10, 21, 0.05
+TOGETHER = "bracelet, cast, splint, metal, right hand, abnormal skeleton together"
+RECORD_NAME = "suspicions.csv"
 
 
 def real_cases(data: Path) -> pd.DataFrame:
@@ -104,6 +122,54 @@ def share_in_first_fifth(findings: pd.DataFrame, queue: list[str]) -> float:
     return float(known["case_id"].isin(first).mean())
 
 
+def drawn_rings(photos: Path, suspicions: pd.DataFrame, queue: list[str], count: int) -> dict[str, object]:
+    """Where photos with a ring drawn into them would stand in the queue, as a row of :func:`standing`."""
+    rng = np.random.default_rng(_RINGS_SEED)
+    urgency = suspicions["kind"].map(KINDS).astype(float) * suspicions["score"]
+    worst = urgency.groupby(suspicions["case_id"]).max()
+    rings = suspicions[suspicions["kind"] == "ring"].groupby("case_id")["score"].max()
+    before = [float(rings.get(case_id, 0.0)) for case_id in queue]
+    places, scores = [], []
+    for case_id in rng.permutation(queue):
+        if len(scores) == count:
+            break
+        photo = cv2.imread(str(photos / f"{case_id}.png"), cv2.IMREAD_GRAYSCALE)
+        made = draw_ring(photo, find_hand(photo), rng)
+        if made is None:
+            continue
+        found = photo_suspicions(made)
+        own = max((KINDS[one.kind] * one.score for one in found), default=0.0)
+        places.append(float((worst.drop(case_id, errors="ignore") > own).sum()) / len(queue))
+        scores.append(max((one.score for one in found if one.kind == "ring"), default=0.0))
+    positive = np.array([True] * len(scores) + [False] * len(before))
+    area = roc_area(positive, np.array(scores + before))
+    return _row("ring drawn into a real photo", "ring", len(scores), area, np.array(places))
+
+
+def drawn_atlas(folder: Path) -> list[dict[str, object]]:
+    """Where the anomalies of a drawn atlas stand in its own queue, as rows of :func:`standing`."""
+    atlas = write_phantom_atlas(folder / "atlas", _PHANTOMS_PER_GROUP, _PHANTOM_SEED, _PHANTOM_SHARE)
+    cases, _ = read_atlas(atlas, atlas / "readings.csv", "phantom")
+    preprocess(cases, folder, SIZE)
+    suspicions, _ = find_suspicions(cases, folder / PHOTO_FOLDER)
+    queue = review_queue(suspicions, list(cases["case_id"]))
+    place = {case_id: at / len(queue) for at, case_id in enumerate(queue)}
+    truth = pd.read_csv(atlas / "phantom.csv", dtype=str).fillna("").set_index("photo number")["anomaly"]
+    rows = []
+    for anomaly, kind in KIND_OF_DRAWN.items():
+        best = suspicions[suspicions["kind"] == kind].groupby("case_id")["score"].max()
+        scores = np.array([float(best.get(case_id, 0.0)) for case_id in truth.index])
+        positive = (truth == anomaly).to_numpy()
+        places = np.array([place[case_id] for case_id in truth.index[positive]])
+        rows.append(_row(f"{anomaly} on drawn hands", kind, len(places), roc_area(positive, scores), places))
+    return rows
+
+
+def _row(finding: str, kind: str, photos: int, area: float, places: np.ndarray) -> dict[str, object]:
+    firsts = {f"first_{share}": float((places < share / 100).mean()) for share in (10, 20)}
+    return {"finding": finding, "kind": kind, "photos": photos, "area": area, **firsts}
+
+
 def look(data: Path, work: Path) -> tuple[pd.DataFrame, list[str], float]:
     """Preprocesses the real photos (what is there already is kept) and looks at them.
 
@@ -126,6 +192,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_REAL_DATA"))
     parser.add_argument("--work", type=Path, required=True, help="folder for the preprocessed photos")
     parser.add_argument("--table", type=Path, help="where the suspicions go, as CSV")
+    parser.add_argument("--record", type=Path, help="results folder: write the table there and into README")
     arguments = parser.parse_args()
     if not arguments.data:
         parser.error("name the real radiographs with --data or BONEAGE_REAL_DATA")
@@ -133,9 +200,20 @@ def main() -> None:
     suspicions, queue, rate = look(Path(arguments.data), arguments.work)
     if arguments.table:
         suspicions.to_csv(arguments.table, index=False)
-    print(standing(suspicions, findings, queue).round(3).to_string(index=False))
+    table = standing(suspicions, findings, queue)
     share = share_in_first_fifth(findings, queue)
+    drawn = [
+        drawn_rings(arguments.work / PHOTO_FOLDER, suspicions, queue, _RINGS),
+        *drawn_atlas(arguments.work / "drawn"),
+    ]
+    together = {"finding": TOGETHER, "kind": "any", "photos": 0, "first_20": share}
+    together["photos"] = int((findings["confident"] & findings["finding"].isin(MUST_BE_REJECTED)).sum())
+    table = pd.concat([table, pd.DataFrame([together, *drawn])], ignore_index=True).round(3)
+    print(table.to_string(index=False))
     print(f"must be rejected, in the first fifth: {share:.3f}, aim {LEAST_IN_FIRST_FIFTH:.3f}")
+    if arguments.record:
+        write_table(arguments.record / RECORD_NAME, table)
+        write_block(arguments.record.parent / "README.md", "suspicions", suspicions_block(table))
     print(f"photos a second on {os.cpu_count()} cores: {rate:.1f}, aim {LEAST_PHOTOS_PER_SECOND:g}")
 
 

@@ -4,15 +4,23 @@ import ast
 import json
 import re
 
+import pandas as pd
 import pytest
 from test_evaluation import RECORD, VALUES
 
 from boneage.errors import BoneAgeError
 from boneage.evaluation import Run, read_runs
 from boneage.notebooks import checkout, find_notebooks, slug
-from boneage.readme import BEGIN, END, results_block, write_results
+from boneage.readme import RESULTS, SUSPICIONS, markers, results_block, suspicions_block, write_results
 
 README = checkout() / "README.md"
+BEGIN, END = markers(RESULTS)
+
+
+def shown_in_readme(name):
+    text = README.read_text(encoding="utf-8")
+    begin, end = markers(name)
+    return text[text.index(begin) + len(begin) : text.index(end)].strip()
 
 
 def run_of(**changes):
@@ -24,9 +32,13 @@ def run_of(**changes):
 def test_the_results_in_the_readme_are_those_of_the_records():
     runs, left_out = read_runs(checkout() / "results")
     assert left_out.empty
-    text = README.read_text(encoding="utf-8")
-    shown = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
-    assert shown.strip() == results_block(runs).strip()
+    assert shown_in_readme(RESULTS) == results_block(runs).strip()
+
+
+def test_the_suspicions_in_the_readme_are_those_of_the_record():
+    table = pd.read_csv(checkout() / "results" / "suspicions.csv")
+    assert shown_in_readme(SUSPICIONS) == suspicions_block(table).strip()
+    assert len(table) > 15
 
 
 def test_the_committed_records_tell_nothing_of_a_machine():

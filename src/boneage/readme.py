@@ -1,6 +1,8 @@
-"""The results part of README: written from the committed run records, and from nothing else."""
+"""The parts of README that hold figures: written from the committed records, and from nothing else."""
 
 from pathlib import Path
+
+import pandas as pd
 
 from boneage.errors import BoneAgeError
 from boneage.evaluation import Run, check_comparable, results_table
@@ -8,7 +10,7 @@ from boneage.files import write_text
 from boneage.report import BASELINE, markdown_table, source_words, table_title
 from boneage.tables import MONTHS_PER_YEAR, SPLITS
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+RESULTS, SUSPICIONS = "results", "suspicions"
 COMMAND = "python -m boneage compare --readme README.md"
 
 
@@ -32,21 +34,55 @@ def results_block(runs: list[Run]) -> str:
 
 
 def write_results(readme: Path | str, runs: list[Run]) -> Path:
-    """Writes the results between README's two markers; the rest of it stays to the letter.
+    """Writes the results of the runs into README.
 
     Raises:
-        BoneAgeError: No such file, no markers in it, or as :func:`results_block`.
+        BoneAgeError: As :func:`results_block` and :func:`write_block`.
+    """
+    return write_block(readme, RESULTS, results_block(runs))
+
+
+def markers(name: str) -> tuple[str, str]:
+    """The two lines of README between which a part of that name stands."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def write_block(readme: Path | str, name: str, block: str) -> Path:
+    """Writes a part between its two markers in README; the rest of it stays to the letter.
+
+    Raises:
+        BoneAgeError: No such file, or no markers in it.
     """
     readme = Path(readme)
+    begin, end = markers(name)
     try:
         text = readme.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise BoneAgeError(f"{readme}: cannot be read; name the README to write into") from None
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise BoneAgeError(f"{readme}: needs the two lines {BEGIN} and {END}, between which the results go")
-    return write_text(readme, f"{before}{BEGIN}\n{results_block(runs)}{END}{after}")
+    before, begins, rest = text.partition(begin)
+    _, ends, after = rest.partition(end)
+    if not (begins and ends):
+        raise BoneAgeError(f"{readme}: needs the two lines {begin} and {end}, between which the {name} go")
+    return write_text(readme, f"{before}{begin}\n{block}{end}{after}")
+
+
+def suspicions_block(table: pd.DataFrame) -> str:
+    """How the suspicions stand against what was seen by eye, as Markdown.
+
+    Args:
+        table: ``finding, kind, photos, area, first_10, first_20``: ROC area of the kind's score, and the
+            shares of the findings in the first tenth and fifth of the queue.
+    """
+    lines = [
+        "| seen or drawn | suspicion | photos | ROC area | in the first tenth | in the first fifth |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in table.itertuples():
+        area = "" if pd.isna(row.area) else f"{row.area:.3f}"
+        first, second = ("" if pd.isna(one) else f"{one:.0%}" for one in (row.first_10, row.first_20))
+        words = row.finding.replace("_", " ")
+        lines.append(f"| {words} | {row.kind} | {row.photos} | {area} | {first} | {second} |")
+    return "\n".join(lines) + "\n"
 
 
 def _heading(record: dict) -> str:
