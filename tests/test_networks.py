@@ -18,16 +18,16 @@ from boneage.networks import NETWORKS, WeightsError, build_features, check_size
 SIZE = 32
 IMAGENET = [key for key, network in NETWORKS.items() if network.imagenet]
 
-# Without the head; the vision transformer's at 224 px, with which its position table grows.
+# Up to the mean of the maps; the vision transformer's at 224 px, with which its position table grows.
 PARAMETERS = {
     "vgg19": (20_024_384, 313_672),
     "vgg16": (14_714_688, 230_568),
     "cnn": (1_183_904, 79_568),
     "unet": (1_943_168, 30_784),
     "attention": (1_929_888, 72_264),
-    "efficientnetv2s": (20_331_360, 60_687),
+    "efficientnetv2s": (20_331_360, 30_677),
     "resnet50": (23_587_712, 228_096),
-    "vision_transformer": (85_798_656, 85_008),
+    "vision_transformer": (85_798_656, 84_432),
     "yolo": (26_652_512, 110_888),
 }
 
@@ -53,8 +53,8 @@ def tiny_model(key: str, size: int = SIZE):
 
 
 def test_every_network_has_one_notebook_and_one_row():
-    found = [path.stem for path in notebooks.find_notebooks()]
-    assert [network.notebook for network in NETWORKS.values()] == found[2:11]
+    found = [path.stem for path in notebooks.find_notebooks() if "04" <= path.stem < "13"]
+    assert [network.notebook for network in NETWORKS.values()] == found
     rows = results_table([], 10).index.tolist()
     assert rows == [network.title for network in NETWORKS.values()]
     assert len(set(rows)) == 9
@@ -67,7 +67,8 @@ def test_parameters_are_those_that_were_counted(key):
 
     def count(width: str) -> int:
         photos = keras.Input((224, 224, 1))
-        return keras.Model(photos, build_features(key, photos, width)).count_params()
+        model = keras.Model(photos, build_features(key, photos, width))
+        return keras.Model(photos, model.get_layer("pooled").output).count_params()
 
     assert (count("full"), count("tiny")) == PARAMETERS[key]
 
@@ -79,14 +80,15 @@ def test_it_runs_and_takes_a_step_and_is_the_same_once_saved(key, tmp_path):
 
     model = tiny_model(key)
     photos = pictures()
-    said = model.predict(photos, verbose=0)
+    said = np.array(model(photos, training=False))
     assert said.shape == (4, 1)
     assert said.std() > 0
     model.save(tmp_path / "model.keras")
     kept = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(kept.predict(photos, verbose=0), said, atol=1e-5)
+    np.testing.assert_allclose(kept(photos, training=False), said, atol=1e-5)
     before = [np.array(one) for one in model.trainable_variables]
-    model.compile(keras.optimizers.AdamW(1e-3), loss="mse")
+    # Without a graph, which takes longer to draw than the step does; the notebooks' run trains with one.
+    model.compile(keras.optimizers.AdamW(1e-3), loss="mse", run_eagerly=True)
     assert np.isfinite(model.train_on_batch(photos, np.arange(4.0)[:, None]))
     moved = [np.any(np.array(now) != one) for now, one in zip(model.trainable_variables, before, strict=True)]
     # Where a bias is followed by a batch normalisation its gradient is nothing but rounding.
@@ -104,7 +106,7 @@ for key in sys.argv[2:]:
     kept = keras.saving.load_model(f"{sys.argv[1]}/{key}.keras")
     model = build_model(key, given["photos"].shape[1], 10.0, 5.0, 3, "tiny")
     model.set_weights(kept.get_weights())
-    said = model.predict(given["photos"], verbose=0)
+    said = np.asarray(model(given["photos"], training=False))
     model.compile(keras.optimizers.AdamW(1e-3), loss="mse")
     loss = model.train_on_batch(given["photos"], np.arange(4.0)[:, None])
     worst[key] = [float(np.abs(said - given["said"]).max()), float(loss)]
@@ -118,14 +120,20 @@ def test_on_jax_a_network_says_the_same_and_takes_a_step(tmp_path):
         model = tiny_model(key)
         model.save(tmp_path / f"{key}.keras")
         photos = pictures()
-        np.savez(tmp_path / f"{key}.npz", photos=photos, said=model.predict(photos, verbose=0))
+        np.savez(tmp_path / f"{key}.npz", photos=photos, said=np.array(model(photos, training=False)))
     source = str(Path(notebooks.__file__).parents[1])
     path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(
         [sys.executable, "-c", ON_JAX, str(tmp_path), *NETWORKS],
         capture_output=True,
         text=True,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": path},
+        # Compiling takes far longer than the one step, so it may be a careless one.
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            "PYTHONPATH": path,
+        },
     )
     assert done.returncode == 0, done.stderr
     worst = json.loads(done.stdout.splitlines()[-1])
@@ -137,13 +145,13 @@ def test_on_jax_a_network_says_the_same_and_takes_a_step(tmp_path):
 @pytest.fixture
 def without_download(monkeypatch):
     """The networks take random weights where they would fetch those of ImageNet."""
-    from boneage.networks import parts, vgg16, vision_transformer, yolo
+    from boneage.networks import vision_transformer, yolo
 
     def random(build, size, weights):
         return build(weights=None, include_top=False, input_shape=(size, size, 3))
 
     for module in ("vgg16", "efficientnetv2s", "resnet50"):
-        monkeypatch.setattr(sys.modules[f"boneage.networks.{module}"], "application", random)
+        monkeypatch.setattr(f"boneage.networks.{module}.application", random)
     monkeypatch.setattr(vision_transformer, "fetched", lambda load: vision_transformer.backbone(SIZE, "full"))
     monkeypatch.setattr(yolo, "fetched", lambda load: yolo.backbone(SIZE, "full"))
 
@@ -193,7 +201,7 @@ def test_a_size_that_a_network_does_not_take_is_refused_with_the_nearest_that_it
 @pytest.mark.parametrize("key", [key for key, network in NETWORKS.items() if network.multiple == 1])
 @pytest.mark.slow
 def test_any_size_will_do(key):
-    assert np.isfinite(tiny_model(key, 55)(pictures(55))).all()
+    assert np.isfinite(tiny_model(key, 55)(pictures(55), training=False)).all()
 
 
 @pytest.mark.parametrize("size", [96, 256])
@@ -239,7 +247,7 @@ def test_published_weights_of_kerashub_are_taken_at_another_size(key, size, tmp_
     monkeypatch.setattr(module, "PRESET", str(tmp_path / "preset"))
     photos = keras.Input((size, size, 1))
     model = keras.Model(photos, build_features(key, photos, weights="imagenet"))
-    ours = {one.path.split("/", 1)[1]: one for one in model.weights}
+    ours = {one.path: one for one in model.weights}
     same = [
         np.array_equal(np.array(one), np.array(theirs))
         for theirs in published.weights
@@ -280,11 +288,14 @@ def test_the_years_by_place_add_up_to_the_estimate(key):
 
     model = tiny_model(key, 64)
     photos = pictures(64)[..., 0]
+    kernel = model.get_layer("standardised_years").kernel
+    # Untrained, some networks say nearly the same of all photos: here the estimates spread by a year.
+    kernel.assign(kernel / np.asarray(model(photos[..., None], training=False)).std())
+    said = np.asarray(model(photos[..., None], training=False))[:, 0]
+    assert said.std() == pytest.approx(1, abs=0.05)
     years = years_by_place(model, photos)
-    said = np.asarray(model(photos[..., None]))[:, 0]
     rest = said - years.sum(axis=(1, 2))
-    np.testing.assert_allclose(rest, rest[0], atol=1e-3)
-    assert said.std() > 0.01
+    np.testing.assert_allclose(rest, rest[0], atol=0.02)
     sheet = map_sheet(model, photos.astype(np.uint8), list("abcd"))
     assert len(sheet) == (12 if key == "attention" else 8)
     assert all(picture.dtype == np.uint8 for _, picture in sheet)

@@ -210,7 +210,7 @@ def _new_model(network: str, size: int, of_train: pd.Series, settings: Settings)
 
 def _compile(model: keras.Model, settings: Settings, steps: int) -> None:
     warm_up = max(1, round(WARM_UP * steps))
-    highest = find(model.name).rate * settings.learning_rate
+    highest = settings.learning_rate * (find(model.name).rate if settings.width == "full" else 1.0)
     schedule = keras.optimizers.schedules.CosineDecay(
         highest / 100,
         max(1, steps - warm_up),

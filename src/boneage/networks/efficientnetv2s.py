@@ -7,8 +7,9 @@ import keras
 from boneage.networks.parts import application, pooled, scaled_channels, settled, thinned
 
 TINY_DIVISOR = 8
-# All blocks of a stage but the first, which may halve the map, and one that keeps it.
-_LATER_BLOCK = re.compile(r"block\d[c-z]_")
+# All blocks of a stage but the first, which may halve the map; of each of the two kinds of block, fused and
+# not, one more stays, which adds its input to its result.
+_LATER_BLOCK = re.compile(r"block([1356][b-z]|[24][c-z])_")
 
 
 def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
