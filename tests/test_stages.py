@@ -28,7 +28,8 @@ def test_every_parameter_of_a_network_but_the_heads_stands_in_its_table(key):
     table = stage_table(model)
     head = model.layers[[layer.name for layer in model.layers].index("pooled") + 1 :]
     assert table["Parameters"].sum() + sum(layer.count_params() for layer in head) == model.count_params()
-    assert (table["Convolutions"].sum() > 0) and not table.isna().any(axis=None)
+    assert table["Convolutions"].sum() > 0
+    assert not table.isna().any(axis=None)
 
 
 def test_u_net_is_read_down_and_up_again():
@@ -41,7 +42,7 @@ def test_u_net_is_read_down_and_up_again():
 
 def test_a_split_stage_and_gates_keep_their_windows():
     yolo = stage_table(build_model("yolo", 64, 10.0, 5.0, 1, "tiny"))
-    # By hand: stem 3, halving 5, then one 3 x 3 at distance 2: 9; halving 13, one at distance 4: 21; and so on.
+    # By hand: stem 3, halving 5, one 3 x 3 at distance 2: 9; halving 13, one at distance 4: 21; and so on.
     assert yolo["Receptive field (px)"].tolist() == [3, 9, 21, 45, 93, 189]
     gated = stage_table(build_model("efficientnetv2s", 64, 10.0, 5.0, 1, "tiny"))
     assert "1 × 1" not in gated["Map"].tolist()

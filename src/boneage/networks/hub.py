@@ -15,7 +15,7 @@ def keras_hub() -> ModuleType:
         import keras_hub
     except ImportError as error:
         raise BoneAgeError(
-            f"keras-hub: cannot be imported ({' '.join(str(error).split())}); run `pip install keras-hub`, and "
-            "where there is no TensorFlow `pip install 'keras-hub>=0.32'`"
+            f"keras-hub: cannot be imported ({' '.join(str(error).split())}); run `pip install keras-hub`, "
+            "and where there is no TensorFlow `pip install 'keras-hub>=0.32'`"
         ) from None
     return keras_hub
