@@ -166,11 +166,12 @@ def test_train_takes_a_store_and_labels_from_elsewhere_and_fails_one_run_at_a_ti
         "1",
         "2",
     ]
-    line += ["--labels", str(work / "labels.csv"), "--store", str(work / "store-32.npy")]
-    done = subprocess.run([*line, "--arch", "cnn", "yolo"], capture_output=True, text=True)
+    assert main(["store", "--work", str(work), "--size", "40"]) == 0
+    line += ["--labels", str(work / "labels.csv"), "--store", str(work / "store-40.npy")]
+    done = subprocess.run([*line, "--arch", "cnn", "vision_transformer"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stdout.count("wrote ") == 2
-    assert "cannot be trained yet" in done.stderr.splitlines()[-1]
+    assert "a multiple of 16, so set train_size to 32" in done.stderr.splitlines()[-1]
     records = sorted((tmp_path / "elsewhere" / "runs").glob("*/record.json"))
     assert [path.parent.name for path in records] == ["cnn-1", "cnn-2"]
     assert json.loads(records[0].read_text())["source"] == "rsna"

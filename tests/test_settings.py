@@ -48,6 +48,8 @@ def test_the_colab_preset_is_the_published_design():
         ({"source": "knee"}, "one of"),
         ({"work": 3}, "text"),
         ({"validation_share": 0.9}, "between"),
+        ({"width": "wide"}, "one of"),
+        ({"weights": "imagenet"}, "tiny networks have no ImageNet weights"),
     ],
 )
 def test_wrong_overrides_are_refused_by_name(overrides, words):

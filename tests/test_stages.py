@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from boneage.networks import NETWORKS
 from boneage.networks.stages import STAGE_COLUMNS, stage_table
 from boneage.training import build_model
 
@@ -19,6 +20,38 @@ def test_known_networks_have_their_published_receptive_fields(application, recep
     assert list(table.columns) == list(STAGE_COLUMNS)
     assert table["Receptive field (px)"].iloc[-1] == receptive_field
     assert table["Parameters"].sum() == parameters == model.count_params()
+
+
+@pytest.mark.parametrize("key", NETWORKS)
+def test_every_parameter_of_a_network_but_the_heads_stands_in_its_table(key):
+    model = build_model(key, 64, 10.0, 5.0, 1, "tiny")
+    table = stage_table(model)
+    head = model.layers[[layer.name for layer in model.layers].index("pooled") + 1 :]
+    assert table["Parameters"].sum() + sum(layer.count_params() for layer in head) == model.count_params()
+    assert table["Convolutions"].sum() > 0
+    assert not table.isna().any(axis=None)
+
+
+def test_u_net_is_read_down_and_up_again():
+    table = stage_table(build_model("unet", 64, 10.0, 5.0, 1))
+    assert table["Map"].tolist() == [f"{side} × {side}" for side in (32, 16, 8, 4, 8, 16, 32)]
+    # By hand, from the bottom up: its two convolutions see 137. A transposed one halves the distance of 16
+    # and sees no more, two of 3 x 3 add two distances each: 137 + 2 x 16, + 2 x 8, + 2 x 4.
+    assert table["Receptive field (px)"].tolist()[3:] == [137, 169, 185, 193]
+
+
+def test_a_split_stage_and_gates_keep_their_windows():
+    yolo = stage_table(build_model("yolo", 64, 10.0, 5.0, 1, "tiny"))
+    # By hand: stem 3, halving 5, one 3 x 3 at distance 2: 9; halving 13, one at distance 4: 21; and so on.
+    assert yolo["Receptive field (px)"].tolist() == [3, 9, 21, 45, 93, 189]
+    gated = stage_table(build_model("efficientnetv2s", 64, 10.0, 5.0, 1, "tiny"))
+    assert "1 × 1" not in gated["Map"].tolist()
+
+
+def test_a_patch_sees_the_whole_photo_once_it_attends():
+    table = stage_table(build_model("vision_transformer", 64, 10.0, 5.0, 1, "tiny"))
+    assert table["Map"].tolist() == ["4 × 4 patches", "4 × 4 patches, attending"]
+    assert table["Receptive field (px)"].tolist() == [16, 64]
 
 
 def test_cnn_is_counted_from_its_first_convolution_to_its_last_map():

@@ -120,6 +120,40 @@ def test_an_untrained_network_says_the_training_mean(work):
     assert model.predict(photos, verbose=0)[:, 0] == pytest.approx([9.5, 9.5], abs=1e-3)
 
 
+def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tells(
+    work, tmp_path, monkeypatch, capsys
+):
+    from boneage import training
+    from boneage.networks import WeightsError
+
+    build, internet = training.build_model, True
+
+    def tiny(*choice):
+        *others, width, weights = choice
+        assert width == "full"
+        if weights == "imagenet" and not internet:
+            raise WeightsError("the ImageNet weights cannot be fetched (no internet)")
+        return build(*others, "tiny", "scratch")
+
+    def weights(folder, **settings):
+        labels, store = read_labels(work / "labels.csv"), open_store(work / f"store-{SIZE}.npy")
+        return training.train("vgg16", 1, labels, store, Settings(**settings), tmp_path / folder)["weights"]
+
+    monkeypatch.setattr(training, "build_model", tiny)
+    assert weights("fetched") == "from ImageNet"
+    assert weights("unasked", weights="scratch") == "from scratch"
+    internet = False
+    assert weights("offline") == "from scratch"
+    assert (
+        "vgg16: the ImageNet weights cannot be fetched (no internet); it is trained"
+        in capsys.readouterr().out
+    )
+    predictions = [read_run(tmp_path / one / "vgg16-1").predictions for one in ("unasked", "offline")]
+    pd.testing.assert_frame_equal(*predictions)
+    with pytest.raises(BoneAgeError, match="cannot be fetched"):
+        weights("insisting", weights="imagenet")
+
+
 def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
     from boneage import training
 

@@ -20,9 +20,9 @@ from boneage.errors import BoneAgeError
 from boneage.evaluation import read_runs
 from boneage.files import write_error
 from boneage.labels import Labels, read_labels
-from boneage.networks import buildable, find
+from boneage.networks import NETWORKS, find
 from boneage.readme import write_results
-from boneage.settings import BACKENDS, LABEL_KINDS, PADS, PRESETS, SOURCES, Settings
+from boneage.settings import BACKENDS, LABEL_KINDS, PADS, PRESETS, SOURCES, WEIGHTS, WIDTHS, Settings
 from boneage.tables import SKIPPED_COLUMNS, SPLITS, read_table
 
 
@@ -168,6 +168,10 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, help="photos a step")
     parser.add_argument("--learning-rate", type=float, help="the highest learning rate")
     parser.add_argument("--weight-decay", type=float, help="AdamW's weight decay")
+    parser.add_argument("--width", choices=WIDTHS, help="the networks as published, or tiny ones for a CPU")
+    parser.add_argument(
+        "--weights", choices=WEIGHTS, help="what to begin with (default: ImageNet if possible)"
+    )
     parser.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
 
 
@@ -289,7 +293,7 @@ def _store(given: argparse.Namespace) -> None:
 
 def _train(given: argparse.Namespace) -> None:
     settings = _settings(given)
-    networks = buildable() if given.arch == ["all"] else [find(key).key for key in given.arch]
+    networks = list(NETWORKS) if given.arch == ["all"] else [find(key).key for key in given.arch]
     labels = _given_labels(given)
     store = open_store(given.store) if given.store else pipeline.make_store(settings, labels, given.photos)
     if given.store and given.train_size not in (None, store.size):

@@ -89,7 +89,7 @@ def _heading(record: dict) -> str:
     cases = ", ".join(f"{record['cases'][split]} {split}" for split in SPLITS)
     return (
         f"Source: {source_words(record['source'])}. Label: {record['label_kind']}. Cases: {cases}, split by "
-        f"case; photos of {record['size']} × {record['size']} pixels, weights {record['weights']}, seed "
+        f"case; photos of {record['size']} × {record['size']} pixels, seed "
         f"{record['seed']}, on {record['device']} with {record['backend']}. Written from the records in "
         f"`results/` by `{COMMAND}`.\n"
     )
@@ -100,6 +100,6 @@ def _tested(record: dict) -> str:
     return (
         f"- {record['title']} on the {test['count']} test cases: MAE {test['mae']:.2f} years "
         f"({test['mae'] * MONTHS_PER_YEAR:.1f} months), within 1 year {test['within_1_year']:.0%}; "
-        f"{BASELINE.lower()} {constant['mae']:.2f} years. {record['parameters']:,} parameters, "
-        f"{record['seconds_per_epoch']:.0f} seconds an epoch.\n"
+        f"{BASELINE.lower()} {constant['mae']:.2f} years. {record['parameters']:,} parameters, trained "
+        f"{record['weights']}, {record['seconds_per_epoch']:.0f} seconds an epoch.\n"
     )

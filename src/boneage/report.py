@@ -29,7 +29,7 @@ from boneage.evaluation import (
 )
 from boneage.files import write_text
 from boneage.labels import UNKNOWN, Labels
-from boneage.networks import buildable, find
+from boneage.networks import NETWORKS, find
 from boneage.tables import MONTHS_PER_YEAR, SPLITS, skipped_table, write_table
 
 NOT_RUN = "not run yet"
@@ -416,7 +416,7 @@ def _html(comparison: Comparison, work: Path) -> str:
         ),
         took=_took_grid(comparison),
         left_out=_left_out_grid(comparison),
-        first_network=buildable()[0],
+        first_network=next(iter(NETWORKS)),
         epochs=" ".join(str(epochs) for epochs in comparison.tables) or "10",
         work=_text(shlex.quote(str(work))),
     )

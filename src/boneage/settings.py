@@ -14,6 +14,8 @@ SOURCES = ("phantom", "dha", "rsna")
 PADS = ("background", "black", "white")
 LABEL_KINDS = ("reading", "age_group")
 BACKENDS = ("tensorflow", "jax")
+WIDTHS = ("full", "tiny")
+WEIGHTS = ("imagenet", "scratch")
 
 TOTAL = 7393
 """Photos in the grown set of the method: 389 or 390 in each of the 19 years."""
@@ -73,6 +75,11 @@ class Settings:
     batch_size: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
+    # The networks as published, or narrow and shallow ones that two processor cores can train.
+    width: str = "full"
+    # What a network begins with: "" takes ImageNet weights where they can be had, and says so where they
+    # cannot; "imagenet" stops there; "scratch" asks for none. Some networks have no such weights.
+    weights: str = ""
     # "" takes KERAS_BACKEND, else TensorFlow, else JAX.
     backend: str = ""
 
@@ -85,6 +92,10 @@ class Settings:
         _check_one_of("pad", self.pad, PADS)
         _check_one_of("label", self.label, LABEL_KINDS)
         _check_one_of("backend", self.backend, ("", *BACKENDS))
+        _check_one_of("width", self.width, WIDTHS)
+        _check_one_of("weights", self.weights, ("", *WEIGHTS))
+        if self.width == "tiny" and self.weights == "imagenet":
+            raise BoneAgeError("weights: tiny networks have no ImageNet weights; set width to full")
         _check_range("seed", self.seed, 0, 2**32 - 1)
         _check_range("phantoms_per_group", self.phantoms_per_group, 1, 1000)
         _check_range("photo_size", self.photo_size, 32, 4096)
@@ -170,6 +181,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "phantom_anomalies": 0.06,
         "total": 760,
         "train_size": 96,
+        "width": "tiny",
         "epochs": (5, 10),
     },
     # The whole atlas on a Colab GPU.

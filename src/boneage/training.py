@@ -25,7 +25,7 @@ from boneage.errors import BoneAgeError
 from boneage.evaluation import ACCURATE_YEARS, RECORD_FORMAT, constant_predictor, metrics_by_split
 from boneage.files import atomic_write, make_folder, write_text
 from boneage.labels import Labels, check_splits
-from boneage.networks import build_features, find
+from boneage.networks import WeightsError, build_features, check_size, find
 from boneage.runtime import device, seed_everything, versions
 from boneage.settings import Settings
 from boneage.tables import PREDICTION_COLUMNS, SPLITS, write_table
@@ -35,7 +35,7 @@ WARM_UP = 0.1
 DROPOUT = 0.3
 
 # The settings that a checkpoint must share with the run that takes it up.
-_RUN_SETTINGS = ("seed", "batch_size", "learning_rate", "weight_decay")
+_RUN_SETTINGS = ("seed", "batch_size", "learning_rate", "weight_decay", "width", "weights")
 
 # What the reading of a record, a state or a model that was edited or cut short may raise.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -72,7 +72,15 @@ class Batches(keras.utils.PyDataset):
         self._epoch += 1
 
 
-def build_model(network: str, size: int, mean_years: float, std_years: float, seed: int) -> keras.Model:
+def build_model(
+    network: str,
+    size: int,
+    mean_years: float,
+    std_years: float,
+    seed: int,
+    width: str = "full",
+    weights: str = "scratch",
+) -> keras.Model:
     """A network with its regression head, not yet compiled.
 
     The head says one number in standard deviations about the training mean, so an untrained network
@@ -85,16 +93,22 @@ def build_model(network: str, size: int, mean_years: float, std_years: float, se
         mean_years: Mean bone age of the training cases.
         std_years: Its standard deviation.
         seed: Seeds the random transforms and dropout.
+        width: One of ``settings.WIDTHS``.
+        weights: One of ``settings.WEIGHTS``.
 
     Returns:
         A model from photos (batch, size, size, 1), 0 to 255, to years (batch, 1).
+
+    Raises:
+        WeightsError: The weights cannot be had.
+        BoneAgeError: The network takes no photos of that size.
     """
     photos = keras.Input((size, size, 1), name="photo")
     fill = {"fill_mode": "nearest"}
     x = keras.layers.RandomRotation(0.04, seed=seed, **fill)(photos)
     x = keras.layers.RandomTranslation(0.06, 0.06, seed=seed + 1, **fill)(x)
     x = keras.layers.RandomZoom(0.1, seed=seed + 2, **fill)(x)
-    x = build_features(network, x)
+    x = build_features(network, x, width, weights)
     x = keras.layers.Dropout(DROPOUT, seed=seed + 3)(x)
     # Zeros, so that the first estimate is the mean whatever the features.
     x = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="standardised_years")(x)
@@ -115,7 +129,7 @@ def train(
         epochs: Epochs of the whole run; the learning rate falls to zero at its end.
         labels: Labels, in any order.
         store: The packed photos.
-        settings: Batch size, learning rate, weight decay and seed are used.
+        settings: Batch size, learning rate, weight decay, width, weights and seed are used.
         runs: Folder of all runs; this one's is ``<network>-<epochs>`` in it.
 
     Returns:
@@ -123,9 +137,10 @@ def train(
 
     Raises:
         BoneAgeError: A case stands in two splits, a split is missing, the folder holds a run with other
-            settings or data, another process trains it, the estimates are not numbers, or the disk is full.
+            settings or data, another process trains it, the estimates are not numbers, the network takes no
+            photos of that size, the weights that the settings insist on cannot be had, or the disk is full.
     """
-    find(network)
+    check_size(network, store.size)
     run = make_folder(Path(runs) / f"{network}-{epochs}")
     try:
         with filelock.FileLock(run / ".lock", timeout=0):
@@ -161,11 +176,9 @@ def _train(network: str, epochs: int, labels: Labels, store: Store, settings: Se
     model, state = _resume(run, identity)
     if model is None:
         of_train = years[rows_of_split["train"]]
-        model = build_model(
-            network, store.size, float(of_train.mean()), float(of_train.std(ddof=0)) or 1.0, settings.seed
-        )
+        model, weights = _new_model(network, store.size, of_train, settings)
         _compile(model, settings, epochs * -(-len(of_train) // settings.batch_size))
-        state = {"identity": identity, "epoch": 0, "started": _now(), "history": []}
+        state = {"identity": identity, "epoch": 0, "started": _now(), "weights": weights, "history": []}
     else:
         print(f"{run.name}: goes on after epoch {state['epoch']} of {epochs}")
     _fit(model, state, run, store, years, rows_of_split, settings)
@@ -180,12 +193,28 @@ def _train(network: str, epochs: int, labels: Labels, store: Store, settings: Se
     return record
 
 
+def _new_model(network: str, size: int, of_train: pd.Series, settings: Settings) -> tuple[keras.Model, str]:
+    """The untrained model, and what it begins with, in words."""
+    choice = (network, size, float(of_train.mean()), float(of_train.std(ddof=0)) or 1.0, settings.seed)
+    if settings.weights != "scratch" and settings.width == "full" and find(network).imagenet:
+        try:
+            return build_model(*choice, settings.width, "imagenet"), "from ImageNet"
+        except WeightsError as error:
+            if settings.weights == "imagenet":
+                raise
+            print(f"{network}: {error}; it is trained from scratch")
+        # As if nothing had been tried.
+        seed_everything(settings.seed)
+    return build_model(*choice, settings.width, "scratch"), "from scratch"
+
+
 def _compile(model: keras.Model, settings: Settings, steps: int) -> None:
     warm_up = max(1, round(WARM_UP * steps))
+    highest = settings.learning_rate * (find(model.name).rate if settings.width == "full" else 1.0)
     schedule = keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate / 100,
+        highest / 100,
         max(1, steps - warm_up),
-        warmup_target=settings.learning_rate,
+        warmup_target=highest,
         warmup_steps=warm_up,
     )
     model.compile(
@@ -316,7 +345,11 @@ def _finished(run: Path, identity: dict) -> dict | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings = record["settings"]
-        theirs = {name: record.get(name, settings.get(name)) for name in identity}
+        # A setting that was not known then had the value that is the default now.
+        theirs = {
+            name: settings.get(name, getattr(Settings, name)) if name in _RUN_SETTINGS else record.get(name)
+            for name in identity
+        }
     except _UNREADABLE:
         raise BoneAgeError(f"{path}: not a readable record; delete {run} to train again") from None
     _refuse_other(run, theirs, identity)
@@ -376,18 +409,20 @@ def _record(
     chosen = {
         name: value
         for name, value in dataclasses.asdict(settings).items()
-        # Where the files lie is nobody else's business, and the same run elsewhere is the same run.
-        if name not in ("source", "data", "work", "epochs", "backend")
+        # Where the files lie and who reviewed them is nobody else's business, and the same run elsewhere is
+        # the same run.
+        if name not in ("source", "data", "work", "reviewer", "recorded_review", "epochs", "backend")
     }
+    title = find(identity["network"]).title
     return {
         "format": RECORD_FORMAT,
         "network": identity["network"],
-        "title": find(identity["network"]).title,
+        "title": f"{title} (tiny)" if settings.width == "tiny" else title,
         "epochs": identity["epochs"],
         "source": labels.source,
         "label_kind": labels.kind,
         "size": identity["size"],
-        "weights": "from scratch",
+        "weights": state["weights"],
         "fingerprint": identity["fingerprint"],
         "photos": {split: int(counts.get(split, 0)) for split in SPLITS},
         "cases": {split: int(cases.get(split, 0)) for split in SPLITS},
@@ -410,6 +445,20 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def load_model(run: Path | str) -> keras.Model:
+    """The trained network of a finished run, from photos (batch, size, size, 1), 0 to 255, to years.
+
+    Raises:
+        BoneAgeError: The run has no readable model.
+    """
+    path = Path(run) / "model.keras"
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BoneAgeError(f"{path}: not a readable model ({reason}); train that run again") from None
+
+
 def estimate_store(run: Path | str, store: Store, labels: Labels) -> pd.DataFrame:
     """The estimates of a finished run for photos that it was not trained on.
 
@@ -424,12 +473,7 @@ def estimate_store(run: Path | str, store: Store, labels: Labels) -> pd.DataFram
     Raises:
         BoneAgeError: The run has no readable model, or the photos are of another size.
     """
-    path = Path(run) / "model.keras"
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BoneAgeError(f"{path}: not a readable model ({reason}); train that run again") from None
+    model = load_model(run)
     if model.input_shape[1] != store.size:
         raise BoneAgeError(
             f"{store.path}: photos of {store.size} px, but {Path(run).name} was trained on "

@@ -1,7 +1,7 @@
 """The nine networks of the two tables: their names, their order, and how each is built.
 
-Nothing here imports Keras before :func:`build` is called, so that tables and reports stay quick, and
-nothing here knows of files.
+Nothing here imports Keras before :func:`build_features` is called, so that tables and reports stay quick,
+and nothing here knows of files.
 """
 
 import importlib
@@ -14,37 +14,57 @@ if TYPE_CHECKING:
     import keras
 
 
+class WeightsError(BoneAgeError):
+    """The weights that a network should begin with cannot be had."""
+
+
 @dataclass(frozen=True)
 class Network:
     """One row of the two tables.
 
     Attributes:
-        key: The name in files, folders and on the command line.
+        key: The name in files, folders and on the command line, and of the module that builds it.
         title: The name in the tables.
         notebook: The notebook that teaches and trains it.
-        module: The module of this package whose ``features`` builds it, or "" while there is none.
+        imagenet: Whether weights learnt on ImageNet are published for it.
+        multiple: The side of its photos must be a multiple of this many pixels.
+        rate: The share of the settings' learning rate that it is trained with at full width.
     """
 
     key: str
     title: str
     notebook: str
-    module: str = ""
+    imagenet: bool = False
+    multiple: int = 1
+    rate: float = 1.0
 
 
+# Without batch normalisation a deep network bears smaller steps only: Simonyan and Zisserman (2015) and
+# Dosovitskiy et al. (2021) train or fine-tune at a tenth or less of what the others take.
 _IN_TABLE_ORDER = (
-    Network("vgg19", "VGG19", "04_vgg19"),
-    Network("vgg16", "VGG16", "05_vgg16"),
-    Network("cnn", "CNN", "06_cnn", "cnn"),
+    Network("vgg19", "VGG19", "04_vgg19", imagenet=True, rate=0.1),
+    Network("vgg16", "VGG16", "05_vgg16", imagenet=True, rate=0.1),
+    Network("cnn", "CNN", "06_cnn"),
     Network("unet", "U-Net", "07_unet"),
     Network("attention", "Attention Mechanism", "08_attention"),
-    Network("efficientnetv2s", "EfficientNetV2S", "09_efficientnetv2s"),
-    Network("resnet50", "Resnet50", "10_resnet50"),
-    Network("vision_transformer", "Vision-Transformer", "11_vision_transformer"),
-    Network("yolo", "Yolo", "12_yolo"),
+    Network("efficientnetv2s", "EfficientNetV2S", "09_efficientnetv2s", imagenet=True),
+    Network("resnet50", "Resnet50", "10_resnet50", imagenet=True),
+    Network(
+        "vision_transformer",
+        "Vision-Transformer",
+        "11_vision_transformer",
+        imagenet=True,
+        multiple=16,
+        rate=0.1,
+    ),
+    Network("yolo", "Yolo", "12_yolo", imagenet=True),
 )
 
 NETWORKS: dict[str, Network] = {network.key: network for network in _IN_TABLE_ORDER}
 """Every network by key, in the tables' order."""
+
+SMALLEST_SIZE = 32
+"""The smallest side in pixels of the photos that the networks take: they halve it up to five times."""
 
 
 def find(key: str) -> Network:
@@ -58,26 +78,45 @@ def find(key: str) -> Network:
     return NETWORKS[key]
 
 
-def buildable() -> list[str]:
-    """The keys of the networks that can be trained, in the tables' order."""
-    return [key for key, network in NETWORKS.items() if network.module]
+def check_size(key: str, size: int) -> None:
+    """Makes sure that a network takes photos of that side.
+
+    Raises:
+        BoneAgeError: There is no such network, or it takes none of that size.
+    """
+    multiple = find(key).multiple
+    if size >= SMALLEST_SIZE and size % multiple == 0:
+        return
+    nearest = max(SMALLEST_SIZE, round(size / multiple) * multiple)
+    of = f" and a multiple of {multiple}" if multiple > 1 else ""
+    raise BoneAgeError(
+        f"network {key}: photos of {size} px; the side must be at least {SMALLEST_SIZE}{of}, so set "
+        f"train_size to {nearest}"
+    )
 
 
-def build_features(key: str, photos: "keras.KerasTensor") -> "keras.KerasTensor":
+def build_features(
+    key: str, photos: "keras.KerasTensor", width: str = "full", weights: str = "scratch"
+) -> "keras.KerasTensor":
     """The features of photos under a network, pooled to one vector a photo.
+
+    The layer that pools is named ``pooled`` and takes the mean over a map, (batch, height, width, features).
 
     Args:
         key: A network.
         photos: Grey photos, float, (batch, size, size, 1), 0 (black) to 255. Scaling them as the
             network's weights expect is the network's own affair.
+        width: ``"full"``, or ``"tiny"`` for a narrow and shallow one that two processor cores can train.
+        weights: ``"imagenet"`` (full width only; they are fetched), or ``"scratch"``.
 
     Returns:
         (batch, features).
 
     Raises:
-        BoneAgeError: There is no such network, or it is not built yet.
+        WeightsError: The weights cannot be had.
+        BoneAgeError: There is no such network, or it takes no photos of that size.
     """
-    network = find(key)
-    if not network.module:
-        raise BoneAgeError(f"network {key}: cannot be trained yet; choose from {', '.join(buildable())}")
-    return importlib.import_module(f"boneage.networks.{network.module}").features(photos)
+    check_size(key, photos.shape[1])
+    if weights == "imagenet" and not (find(key).imagenet and width == "full"):
+        raise WeightsError(f"network {key} ({width}): there are no ImageNet weights for it")
+    return importlib.import_module(f"boneage.networks.{key}").features(photos, width, weights)

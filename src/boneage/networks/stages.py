@@ -1,5 +1,7 @@
 """What a network does to a photo, stage by stage: the table that its notebook shows."""
 
+from collections.abc import Iterator
+
 import keras
 import pandas as pd
 
@@ -8,52 +10,106 @@ STAGE_COLUMNS = ("Map", "Channels", "Convolutions", "Parameters", "Receptive fie
 # A layer's window in pixels of the photo, and how far apart two neighbouring windows are.
 _Window = tuple[int, int]
 _ONE_PIXEL: _Window = (1, 1)
+# What is one for the whole map has no place: such a value only says how much a map as a whole counts.
+_NO_PLACE: _Window = (0, 0)
 
 _CONVOLUTION = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
+_UP = keras.layers.Conv2DTranspose
 _POOLING = keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
 
 
 def stage_table(model: keras.Model) -> pd.DataFrame:
-    """The convolutional part of a model, one row for each size that its maps have, in order.
+    """The part of a model that works on maps or patches, one row for each size in turn.
 
     The receptive field of a convolution or pooling with kernel k, on windows of w pixels that lie d pixels
     apart, is w + (k - 1) d, and its own windows lie s d apart for a stride s (Araujo, Norris and Sim,
     "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019). It is counted from the
-    first convolution on: what evens out the exposure before it takes part in no shape.
+    first convolution on: what evens out the exposure before it takes part in no shape. A transposed
+    convolution brings the windows s times nearer again. Every patch of a transformer sees the whole photo
+    from the first block on.
 
     Args:
-        model: A model whose photos are square and whose layers are each used once.
+        model: A model whose photos are square and whose layers are each used once; models in it are opened.
 
     Returns:
-        ``STAGE_COLUMNS``: map size in pixels (height × width), channels and receptive field at the end of
-        the stage, convolutions and parameters in it. What convolves no map (padding, the head) is left out.
+        ``STAGE_COLUMNS``: map size in pixels (height × width) or number of patches, channels and receptive
+        field at the end of the stage, convolutions and parameters in it. What convolves no map (padding,
+        the head) is left out.
     """
+    photo = model.input_shape[1]
     windows: dict[int, _Window] = {}
-    stages: dict[str, dict[str, object]] = {}
-    for layer in model.operations:
-        if isinstance(layer, keras.layers.InputLayer) or not isinstance(layer.output, keras.KerasTensor):
-            continue
+    stages: list[dict[str, object]] = []
+    for layer in _operations(model):
         before = [windows.get(id(tensor), _ONE_PIXEL) for tensor in keras.tree.flatten(layer.input)]
-        windows[id(layer.output)] = window = _window(layer, max(before, default=_ONE_PIXEL))
-        if len(layer.output.shape) != 4:
+        window = _window(layer, max(before, default=_ONE_PIXEL), photo)
+        outputs = keras.tree.flatten(layer.output)
+        windows |= {id(tensor): window for tensor in outputs}
+        shape = outputs[0].shape
+        if len(shape) == 3:
+            size = f"{_patches(shape)} patches" + ("" if _patch_size(layer) else ", attending")
+        elif len(shape) == 4:
+            size = f"{shape[1]} × {shape[2]}"
+        else:
             continue
-        _, height, width, channels = layer.output.shape
-        stage = stages.setdefault(f"{height} × {width}", {"Convolutions": 0, "Parameters": 0})
-        stage["Channels"] = channels
+        if window != _NO_PLACE and (not stages or stages[-1]["Map"] != size):
+            stages.append({"Map": size, "Convolutions": 0, "Parameters": 0})
+        stage = stages[-1]
         stage["Convolutions"] += _is_convolution(layer)
         stage["Parameters"] += layer.count_params() if isinstance(layer, keras.Layer) else 0
-        stage["Receptive field (px)"] = window[0]
-    rows = [{"Map": size, **stage} for size, stage in stages.items() if stage["Convolutions"]]
-    return pd.DataFrame(rows, columns=list(STAGE_COLUMNS))
+        if window != _NO_PLACE:
+            stage["Channels"] = shape[-1]
+            stage["Receptive field (px)"] = window[0]
+    return pd.DataFrame(_joined(stages), columns=list(STAGE_COLUMNS))
+
+
+def _operations(model: keras.Model) -> Iterator[keras.Operation]:
+    for layer in model.operations:
+        if isinstance(layer, keras.Model):
+            yield from _operations(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer
+
+
+def _joined(stages: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The stages without those that have no weights, such as padding; what they stood between is one."""
+    rows: list[dict[str, object]] = []
+    for stage in stages:
+        if not stage["Parameters"]:
+            continue
+        if rows and rows[-1]["Map"] == stage["Map"]:
+            for name in ("Convolutions", "Parameters"):
+                stage = {**stage, name: rows[-1][name] + stage[name]}
+            rows.pop()
+        rows.append(stage)
+    return rows
+
+
+def _patches(shape: tuple[int | None, ...]) -> str:
+    side = round((shape[1] - 1) ** 0.5)
+    return f"{side} × {side}" if side * side + 1 == shape[1] else str(shape[1])
 
 
 def _is_convolution(layer: keras.Operation) -> bool:
-    return isinstance(layer, _CONVOLUTION)
+    return isinstance(layer, _CONVOLUTION | _UP) or _patch_size(layer) is not None
 
 
-def _window(layer: keras.Operation, before: _Window) -> _Window:
+def _patch_size(layer: keras.Operation) -> int | None:
+    """Side of the patches that a vision transformer's first layer cuts the photo into."""
+    return getattr(layer, "patch_size", (None,))[0]
+
+
+def _window(layer: keras.Operation, before: _Window, photo: int) -> _Window:
     width, distance = before
-    if _is_convolution(layer):
+    if isinstance(layer, keras.layers.GlobalAveragePooling2D):
+        return _NO_PLACE
+    if _patch_size(layer) is not None:
+        return _patch_size(layer), _patch_size(layer)
+    if isinstance(layer.output, keras.KerasTensor) and len(layer.output.shape) == 3:
+        return photo, distance
+    if isinstance(layer, _UP):
+        reach = -(-layer.kernel_size[0] // layer.strides[0])
+        return width + (reach - 1) * distance, distance // layer.strides[0]
+    if isinstance(layer, _CONVOLUTION):
         kernel, stride, dilation = layer.kernel_size[0], layer.strides[0], layer.dilation_rate[0]
     elif isinstance(layer, _POOLING) and before != _ONE_PIXEL:
         kernel, stride, dilation = layer.pool_size[0], layer.strides[0], 1

@@ -1,0 +1,23 @@
+"""EfficientNetV2S (Tan and Le, ICML 2021) as Keras has it."""
+
+import re
+
+import keras
+
+from boneage.networks.parts import application, pooled, scaled_channels, settled, thinned
+
+TINY_DIVISOR = 8
+# All blocks of a stage but the first, which may halve the map; of each of the two kinds of block, fused and
+# not, one more stays, which adds its input to its result.
+_LATER_BLOCK = re.compile(r"block([1356][b-z]|[24][c-z])_")
+
+
+def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+    """The last maps of EfficientNetV2S, averaged; see ``networks.build_features``.
+
+    Keras's model takes 0 to 255 and scales inside.
+    """
+    model = application(keras.applications.EfficientNetV2S, photos.shape[1], weights)
+    if width == "tiny":
+        model = thinned(model, TINY_DIVISOR, lambda name: bool(_LATER_BLOCK.match(name)))
+    return pooled(settled(model)(scaled_channels(photos, 1.0, 0.0)))

@@ -1,0 +1,86 @@
+"""Which places of a photo an estimate comes from, as far as the network itself can tell."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from boneage.networks.attention import ATTENTION
+from boneage.networks.parts import POOLED, STANDARDISED
+
+# Shade of a place that adds nothing, and how far from it the place that adds or takes the most lies.
+_NEUTRAL, _REACH = 128, 127
+
+
+def years_by_place(model: keras.Model, photos: np.ndarray) -> np.ndarray:
+    """How many years each place of the last maps adds to the estimate, or takes from it.
+
+    The head weighs the means of the maps, so the estimate is a mean over places to begin with: the class
+    activation map of Zhou et al., "Learning deep features for discriminative localization", CVPR 2016. The
+    sum of a map and a number that is the same for all photos is the estimate.
+
+    Args:
+        model: A network with its head, as ``training.build_model`` makes it.
+        photos: (photos, size, size), 0 to 255.
+
+    Returns:
+        (photos, height, width) in years.
+    """
+    maps = _outputs(model, model.get_layer(POOLED).input, photos)
+    weights = np.array(model.get_layer("standardised_years").kernel)
+    if STANDARDISED in [layer.name for layer in model.layers]:
+        layer = model.get_layer(STANDARDISED)
+        deviation = np.sqrt(np.array(layer.moving_variance) + layer.epsilon)
+        weights *= (np.array(layer.gamma) / deviation)[:, np.newaxis]
+    years = maps @ weights * float(model.get_layer("years").scale)
+    return years[..., 0] / (maps.shape[1] * maps.shape[2])
+
+
+def attention_by_place(model: keras.Model, photos: np.ndarray) -> np.ndarray | None:
+    """How much each place counts, as a share of all, where the network attends; None where it does not.
+
+    Args:
+        model: A network with its head.
+        photos: (photos, size, size), 0 to 255.
+
+    Returns:
+        (photos, height, width), 0 to 1, with the sum 1 for each photo.
+    """
+    if ATTENTION not in [layer.name for layer in model.layers]:
+        return None
+    return _outputs(model, model.get_layer(ATTENTION).output, photos)[..., 0]
+
+
+def map_sheet(
+    model: keras.Model, photos: np.ndarray, captions: Sequence[str]
+) -> list[tuple[str, np.ndarray]]:
+    """Photos, each followed by its maps, for ``preprocess.contact_sheet``.
+
+    Args:
+        model: A network with its head.
+        photos: uint8 (photos, size, size).
+        captions: What to write below each photo.
+
+    Returns:
+        (caption, uint8 picture) pairs: the photo; the years by place, grey for none, brighter for older,
+        darker for younger; and, where the network attends, the attention, black for none.
+    """
+    years, attention = years_by_place(model, photos), attention_by_place(model, photos)
+    sheet = []
+    for index, caption in enumerate(captions):
+        sheet.append((caption, photos[index]))
+        most = np.abs(years[index]).max() or 1.0
+        sheet.append((f"± {most:.2f} years a place", _shades(_NEUTRAL + _REACH * years[index] / most)))
+        if attention is not None:
+            share = attention[index]
+            sheet.append((f"attention up to {share.max():.0%}", _shades(255 * share / share.max())))
+    return sheet
+
+
+def _shades(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _outputs(model: keras.Model, tensor: keras.KerasTensor, photos: np.ndarray) -> np.ndarray:
+    part = keras.Model(model.input, tensor)
+    return np.asarray(part.predict(photos[..., np.newaxis], batch_size=8, verbose=0), np.float32)

@@ -1,0 +1,20 @@
+"""ResNet50 (He et al., CVPR 2016) as Keras has it: blocks that add a correction to what they were given."""
+
+import re
+
+import keras
+
+from boneage.networks.parts import application, pooled, scaled_channels, settled, thinned
+from boneage.networks.vgg16 import CAFFE_OFFSET
+
+TINY_DIVISOR = 8
+# All blocks of a stage but the first, which halves the map, and one that keeps it.
+_LATER_BLOCK = re.compile(r"conv\d_block[3-9]_")
+
+
+def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+    """The last maps of ResNet50, averaged; see ``networks.build_features``."""
+    model = application(keras.applications.ResNet50, photos.shape[1], weights)
+    if width == "tiny":
+        model = thinned(model, TINY_DIVISOR, lambda name: bool(_LATER_BLOCK.match(name)))
+    return pooled(settled(model)(scaled_channels(photos, 1.0, CAFFE_OFFSET)))

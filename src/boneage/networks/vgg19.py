@@ -1,0 +1,10 @@
+"""VGG19 (Simonyan and Zisserman, ICLR 2015) as Keras has it: VGG16 with three more convolutions."""
+
+import keras
+
+from boneage.networks.vgg16 import vgg
+
+
+def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+    """The last maps of VGG19, averaged; see ``networks.build_features``."""
+    return vgg(keras.applications.VGG19, photos, width, weights)

@@ -1,0 +1,79 @@
+"""The vision transformer ViT-B/16 (Dosovitskiy et al., ICLR 2021) of KerasHub."""
+
+import keras
+from keras import ops
+
+from boneage.networks.hub import keras_hub
+from boneage.networks.parts import fetched, pooled, scaled_channels, standardised
+
+PRESET = "vit_base_patch16_224_imagenet"
+PATCH = 16
+
+SIZES = {
+    "full": {"num_layers": 12, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072},
+    "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 48, "mlp_dim": 96},
+}
+
+
+def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+    """The mean of the patches after the last block; see ``networks.build_features``.
+
+    The class token stays in the sequence, as the weights expect it, but the mean of the patches is taken in
+    its place: the two did equally well in the original (appendix D.3), and a mean tells which place added
+    what.
+    """
+    size = photos.shape[1]
+    if weights == "imagenet":
+        hub = keras_hub()
+        published = fetched(lambda: hub.models.ViTBackbone.from_preset(PRESET))
+        model = resized(published, size)
+    else:
+        model = backbone(size, width)
+    tokens = model(scaled_channels(photos, 1 / 127.5, -1.0))
+    side = size // PATCH
+    patches = keras.layers.Cropping1D((1, 0))(tokens)
+    return standardised(pooled(keras.layers.Reshape((side, side, tokens.shape[-1]))(patches)))
+
+
+def backbone(size: int, width: str) -> keras.Model:
+    """A vision transformer with random weights, for photos (batch, size, size, 3)."""
+    return keras_hub().models.ViTBackbone(image_shape=(size, size, 3), patch_size=PATCH, **SIZES[width])
+
+
+def resized(model: keras.Model, size: int) -> keras.Model:
+    """The same vision transformer for photos of another side: its position table is interpolated.
+
+    The learnt positions lie on a grid, one for each patch; a photo of another side has another grid over the
+    same picture, so the table is resized as a picture is (Dosovitskiy et al., section 3.2). The class token's
+    position stays.
+
+    Args:
+        model: A ViTBackbone with a class token.
+        size: The new side of the photos in pixels, a multiple of the patch's.
+    """
+    config = {**model.get_config(), "image_shape": (size, size, 3)}
+    config.pop("name", None)
+    other = type(model).from_config(config)
+    for ours, theirs in zip(other.weights, model.weights, strict=True):
+        if ours.path.endswith("position_embedding/embeddings"):
+            theirs = resized_positions(theirs, size // PATCH)
+        ours.assign(theirs)
+    return other
+
+
+def resized_positions(table: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    """A position table for another grid of patches.
+
+    Args:
+        table: (1 + grid x grid, features), the class token first.
+        side: Side of the new grid.
+
+    Returns:
+        (1 + side x side, features): the grid by bilinear interpolation, without smoothing.
+    """
+    table = ops.convert_to_tensor(table)
+    class_token, positions = table[:1], table[1:]
+    old = round(positions.shape[0] ** 0.5)
+    grid = ops.reshape(positions, (1, old, old, -1))
+    grid = ops.image.resize(grid, (side, side), interpolation="bilinear", data_format="channels_last")
+    return ops.concatenate([class_token, ops.reshape(grid, (side * side, -1))], axis=0)

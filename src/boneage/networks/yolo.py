@@ -1,0 +1,59 @@
+"""CSPDarknet53, the backbone of YOLOv4 (Bochkovskiy, Wang and Liao, 2020), of KerasHub.
+
+It is what looks at the picture in YOLOv4; the neck and the heads that find boxes are left away, for there is
+nothing to find. Its blocks follow the Cross Stage Partial Network (Wang et al., CVPR Workshops 2020).
+"""
+
+import keras
+
+from boneage.networks.hub import keras_hub
+from boneage.networks.parts import fetched, pooled, scaled_channels, settled
+
+PRESET = "csp_darknet_53_ra_imagenet"
+
+# Mean and standard deviation of the colours of ImageNet, 0 to 1, by which timm's weights were trained.
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SCALE = tuple(1 / (255 * one) for one in DEVIATION)
+OFFSET = tuple(-mean / one for mean, one in zip(MEAN, DEVIATION, strict=True))
+
+SIZES = {
+    "full": {
+        "stem_filters": 32,
+        "stackwise_depth": [1, 2, 8, 8, 4],
+        "stackwise_num_filters": [64, 128, 256, 512, 1024],
+    },
+    "tiny": {
+        "stem_filters": 8,
+        "stackwise_depth": [1, 1, 1, 1, 1],
+        "stackwise_num_filters": [8, 16, 32, 64, 64],
+    },
+}
+
+
+def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+    """The last maps of CSPDarknet53, averaged; see ``networks.build_features``."""
+    size = photos.shape[1]
+    if weights == "imagenet":
+        hub = keras_hub()
+        model = fetched(lambda: hub.models.CSPNetBackbone.from_preset(PRESET, image_shape=(size, size, 3)))
+    else:
+        model = backbone(size, width)
+    return pooled(settled(model)(scaled_channels(photos, SCALE, OFFSET)))
+
+
+def backbone(size: int, width: str) -> keras.Model:
+    """The backbone with random weights, for photos (batch, size, size, 3)."""
+    return keras_hub().models.CSPNetBackbone(
+        image_shape=(size, size, 3),
+        stem_kernel_size=3,
+        stem_strides=1,
+        stem_padding="same",
+        stackwise_strides=[2, 2, 2, 2, 2],
+        bottle_ratio=(0.5, 1.0),
+        block_ratio=(1.0, 0.5),
+        expand_ratio=(2.0, 1.0),
+        stage_type="csp",
+        block_type="dark_block",
+        down_growth=True,
+        **SIZES[width],
+    )
