@@ -407,7 +407,7 @@ def test_without_a_finished_run_the_report_says_what_to_do(tmp_path: Path, label
     assert comparison.details.empty
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert "No run is finished yet" in page.text
-    assert "python -m boneage train --arch cnn --epochs 4 8" in page.text
+    assert "python -m boneage train --arch vgg19 --epochs 4 8" in page.text
     assert [row[0] for row in page.tables[0]] == ["Networks", *TITLES, report.BASELINE]
 
 
