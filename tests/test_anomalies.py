@@ -1,7 +1,7 @@
 """Suspicions of photos, of sets of photos and of the case table, and the queue they make."""
 
 import functools
-import importlib.util
+import importlib
 from pathlib import Path
 
 import cv2
@@ -375,11 +375,9 @@ def test_drawn_anomalies_stand_in_the_first_tenth_of_the_queue(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_findings_on_real_radiographs(real_data, tmp_path):
-    path = Path(__file__).parent.parent / "benchmarks" / "bench_suspicions.py"
-    spec = importlib.util.spec_from_file_location("bench_suspicions", path)
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
+def test_findings_on_real_radiographs(real_data, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
+    bench = importlib.import_module("bench_suspicions")
     findings = bench.read_findings(real_data)
     suspicions, queue, _ = bench.look(real_data, tmp_path)
     stand = bench.standing(suspicions, findings, queue).set_index("finding")
