@@ -112,7 +112,7 @@ def test_nothing_is_grown_without_a_plan_or_with_a_total_of_none(prepared):
     pipeline.open_review(prepared).append("2003", "reject", "other", note="a spoon")
     labels = pipeline.make_labels(prepared)
     assert len(labels.table) == CASES - 1
-    assert pipeline.photos_folder(pipeline.work_folder(prepared)).name == "photos"
+    assert pipeline.photos_folder(pipeline.work_folder(prepared), labels).name == "photos"
     nothing = prepared.replace(total=0)
     plan, _ = pipeline.make_plan(nothing)
     assert set(plan["operators"]) == {"[]"}
@@ -145,6 +145,24 @@ def test_labels_without_a_plan_show_no_part_that_should_be_blank(prepared):
     pipeline.make_grown(nothing)
     labels = pipeline.make_labels(nothing).table.set_index("Case ID")
     assert json.loads(labels.at["2007", "Operators"]) == [box]
+
+
+def test_labels_of_older_decisions_reach_no_network(prepared):
+    pipeline.make_labels(prepared)
+    pipeline.make_store(prepared)
+    # Another seed of the training is no other decision.
+    assert len(pipeline.load_labels(prepared.replace(seed=7)).table) == CASES
+    log = pipeline.open_review(prepared)
+    log.append("2008", "reject", "ring")
+    for use in (pipeline.load_labels, pipeline.make_store):
+        with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
+            use(prepared)
+    log.undo("2008")
+    log.append("2007", "keep", operators=[{"name": "blank", "x": 0, "y": 0, "width": 0.5, "height": 0.5}])
+    with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
+        pipeline.load_labels(prepared)
+    log.undo("2007")
+    assert len(pipeline.load_labels(prepared).table) == CASES
 
 
 def test_a_recorded_log_decides_what_nobody_has_and_stays_as_it_was(prepared, tmp_path):
@@ -269,3 +287,108 @@ def test_drawn_hands_bring_a_review_that_rejects_every_anomaly(tmp_path):
     pipeline.make_cases(settings)
     skipped = read_table(pipeline.work_folder(settings).skipped("cases"), ("item",))
     assert skipped.empty
+
+
+def boxed_and_grown(prepared) -> pipeline.WorkFolder:
+    """A work folder whose case 2004 has its upper left corner blanked, and case 2003 was rejected."""
+    box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
+    log = pipeline.open_review(prepared)
+    log.append("2003", "reject", "ring")
+    log.append("2004", "keep", operators=[box])
+    pipeline.make_plan(prepared)
+    pipeline.make_grown(prepared)
+    return pipeline.work_folder(prepared)
+
+
+def unboxed(plan):
+    return plan.assign(operators=plan["operators"].where(plan["case_id"] != "2004", "[]"))
+
+
+def with_rejected(plan):
+    return pd.concat([plan, pd.DataFrame([["2003", "2003", "train", "[]"]], columns=plan.columns)])
+
+
+def without_test(plan):
+    return plan[plan["split"] != "test"]
+
+
+@pytest.mark.parametrize("edit", [unboxed, with_rejected, without_test])
+def test_a_plan_changed_by_hand_is_refused(prepared, edit):
+    work = boxed_and_grown(prepared)
+    before = (work.grown / "2004.png").read_bytes()
+    edit(read_plan(work.plan)).to_csv(work.plan, index=False)
+    for stage in (pipeline.make_grown, pipeline.make_labels):
+        with pytest.raises(BoneAgeError, match="changed since"):
+            stage(prepared)
+    assert (work.grown / "2004.png").read_bytes() == before
+    assert not (work.grown / "2003.png").exists()
+
+
+def test_nothing_is_grown_from_a_plan_that_knows_no_later_box(prepared):
+    pipeline.make_plan(prepared)
+    box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
+    pipeline.open_review(prepared).append("2007", "keep", operators=[box])
+    with pytest.raises(BoneAgeError, match="other decisions or settings"):
+        pipeline.make_grown(prepared)
+    assert not pipeline.work_folder(prepared).grown.exists()
+
+
+def test_labels_of_grown_photos_never_pack_the_square_ones(prepared):
+    work = boxed_and_grown(prepared)
+    pipeline.make_labels(prepared)
+    work.plan.unlink()
+    store = pipeline.make_store(prepared)
+    hidden = store.photos[store.ids.index("2004")][:8, :16]
+    assert hidden.min() == hidden.max()
+
+
+def test_labels_of_no_photo_are_refused(prepared):
+    work = pipeline.work_folder(prepared)
+    pipeline.make_plan(prepared)
+    for photo in work.photos.iterdir():
+        photo.unlink()
+    assert set(pipeline.make_grown(prepared)["status"]) == {"skipped"}
+    with pytest.raises(BoneAgeError, match="holds no photo of the plan"):
+        pipeline.make_labels(prepared)
+    assert not work.labels.exists()
+
+
+def test_suspicions_that_were_edited_or_cut_short_are_found_again(prepared):
+    found = pipeline.make_suspicions(prepared)
+    path = pipeline.work_folder(prepared).suspicions
+    whole = path.read_bytes()
+    for damage in (b"", whole[: len(whole) // 2], whole.replace(b"\n20", b"\n99")):
+        path.write_bytes(damage)
+        pd.testing.assert_frame_equal(pipeline.make_suspicions(prepared), found)
+        assert path.read_bytes() == whole
+
+
+def test_half_an_emoji_in_a_note_stops_nothing(prepared):
+    pipeline.open_review(prepared).append("2003", "reject", "other", note="\ud83d")
+    pipeline.apply_review(prepared)
+    assert read_table(pipeline.work_folder(prepared).rejected, ("note",))["note"].tolist() == ["\\ud83d"]
+
+
+def test_a_faulty_recorded_log_is_named_and_told(prepared, tmp_path):
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("case_id,kind\n")
+    with pytest.raises(BoneAgeError, match=r"wrong\.csv: no review log"):
+        pipeline.fill_review(prepared, wrong)
+    with open(wrong, "wb") as file:
+        file.truncate(70 * 2**20)
+    with pytest.raises(BoneAgeError, match=r"wrong\.csv: larger than 64 MiB"):
+        pipeline.fill_review(prepared, wrong)
+    log = ReviewLog(tmp_path / "recorded.csv")
+    log.append("2003", "reject", "ring")
+    log.path.write_text(log.path.read_text().replace(",ring,", ",rings,"))
+    assert f"{log.path}: line 2 is no decision" in pipeline.fill_review(prepared, log.path)
+
+
+def test_a_race_that_no_label_may_have_is_told_before_the_labels(prepared):
+    work = pipeline.work_folder(prepared)
+    cases = read_table(work.cases, ("case_id", "race"))
+    cases.loc[cases["case_id"] == "2003", "race"] = "Martian"
+    cases.to_csv(work.cases, index=False)
+    labels = pipeline.make_labels(prepared)
+    assert "Martian" in labels.skipped.set_index("item")["reason"]["2003"]
+    assert len(pipeline.load_labels(prepared).table) == CASES - 1

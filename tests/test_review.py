@@ -613,3 +613,21 @@ def test_saved_is_the_time_of_the_last_row_that_tells_one(tmp_path):
     with open(path, "a") as file:
         file.write("yesterday,b,keep,,,,\n")
     assert ReviewLog(path).saved == log.saved
+
+
+def test_a_note_too_long_to_be_read_back_is_refused_and_nothing_is_recorded(tmp_path):
+    log = ReviewLog(tmp_path / "review.csv")
+    with pytest.raises(BoneAgeError, match="shorten"):
+        log.append("a", "reject", "other", note="x" * 200_000)
+    assert not log.rows
+    assert not log.path.exists()
+    log.append("a", "reject", "other", note="x" * 100_000)
+    assert ReviewLog(log.path).rows == log.rows
+
+
+def test_a_box_misspelt_with_a_capital_is_a_lost_box_too(tmp_path):
+    log = ReviewLog(tmp_path / "review.csv")
+    box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
+    log.append("a", "keep", operators=[box])
+    log.path.write_text(log.path.read_text().replace("blank", "Blank"))
+    assert [row.decision for row in ReviewLog(log.path).rows] == ["reject"]

@@ -115,3 +115,17 @@ def test_where_semicolons_separate_a_number_may_have_a_decimal_comma(tmp_path):
         7.0,
         7.5,
     ]
+
+
+def test_a_table_too_large_to_be_read_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("boneage.tables.LARGEST_TABLE_BYTES", 100)
+    path = write_table(tmp_path / "a.csv", pd.DataFrame({"id": ["a"] * 10}))
+    before = path.read_bytes()
+    with pytest.raises(BoneAgeError, match="lower total"):
+        write_table(path, pd.DataFrame({"id": ["a"] * 100}))
+    assert path.read_bytes() == before
+
+
+def test_half_an_emoji_is_written_in_words(tmp_path):
+    path = write_table(tmp_path / "a.csv", pd.DataFrame({"note": ["x \ud83d"]}))
+    assert path.read_bytes() == b"note\nx \\ud83d\n"

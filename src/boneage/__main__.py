@@ -148,7 +148,9 @@ def _pad_option(parser: argparse.ArgumentParser) -> None:
 def _growing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--total", type=int, help="photos in the grown set; 0 grows nothing")
     parser.add_argument(
-        "--laterality-matters", action="store_true", default=None, help="flip nothing: left stays left"
+        "--laterality-matters",
+        action=argparse.BooleanOptionalAction,
+        help="flip nothing: left stays left",
     )
 
 

@@ -1,5 +1,6 @@
 """The label CSV: one row a photo, its bone age in years, and which split it belongs to."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,12 +35,14 @@ class Labels:
         kind: Which age the label is, in words: every table of results is headed by it.
         source: Where the radiographs come from.
         skipped: Rows that were left out and why (``item``, ``reason``).
+        decisions: ``UsableCases.decisions`` of the cases that they were made from; empty where unknown.
     """
 
     table: pd.DataFrame
     kind: str
     source: str
     skipped: pd.DataFrame
+    decisions: str = ""
 
 
 def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
@@ -92,9 +95,17 @@ class UsableCases:
             {"year": np.floor(self.years[cases.index]), "sex": cases["sex"], "race": cases["race"]}
         )
 
+    @property
+    def decisions(self) -> str:
+        """A hash of who is in, with which age, sex and race, and what was chosen for the photo in review."""
+        table = self.strata.assign(years=self.years)
+        if "operators" in self.cases:
+            table = table.assign(operators=self.cases.set_index("case_id")["operators"])
+        return hashlib.sha256(table.to_csv().encode()).hexdigest()
+
 
 def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | None = None) -> UsableCases:
-    """The cases that have a label and a sex, and are not left out for another reason.
+    """The cases that have a label, a sex and a known race, and are not left out for another reason.
 
     Args:
         cases: A case table (``tables.CASE_COLUMNS``); further columns are kept.
@@ -106,7 +117,7 @@ def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | 
     """
     years, kind = label_years(cases, label)
     reasons = dict(left_out or {})
-    for case_id, sex in zip(cases["case_id"], cases["sex"], strict=True):
+    for case_id, sex, race in zip(cases["case_id"], cases["sex"], cases["race"], strict=True):
         if case_id in reasons:
             continue
         if np.isnan(years[case_id]):
@@ -115,6 +126,8 @@ def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | 
             reasons[case_id] = f"age {years[case_id]:g} years is outside 0 to {OLDEST_YEARS:g}"
         elif sex not in SEXES:
             reasons[case_id] = "sex is unknown, and the label CSV needs TRUE or FALSE"
+        elif race not in RACES:
+            reasons[case_id] = f"race {race!r} must be one of {', '.join(RACES)}"
     usable = cases[~cases["case_id"].isin(list(reasons))].reset_index(drop=True)
     if usable.empty:
         first = next((f" (the first, {item}: {reason})" for item, reason in reasons.items()), "")
@@ -137,7 +150,7 @@ def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
     source = " and ".join(sorted(usable.cases["source"].unique()))
     table = label_table(usable.cases, plan, usable.years)
     check_splits(table, "plan")
-    return Labels(table, usable.kind, source, usable.skipped)
+    return Labels(table, usable.kind, source, usable.skipped, usable.decisions)
 
 
 def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:
@@ -177,7 +190,7 @@ def write_labels(path: Path | str, labels: Labels) -> Path:
         }
     )
     # What the labels are goes first: a label CSV is never there without it.
-    facts = {"label_kind": labels.kind, "source": labels.source}
+    facts = {"label_kind": labels.kind, "source": labels.source, "decisions": labels.decisions}
     write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     return write_table(path, text)
 
@@ -207,8 +220,14 @@ def read_labels(path: Path | str) -> Labels:
         raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
     table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
     check_splits(table, str(path))
-    kind, source = _read_facts(path.with_suffix(".json"))
-    return Labels(table, kind, source, skipped_table(reasons))
+    facts = _read_facts(path.with_suffix(".json"))
+    return Labels(
+        table,
+        facts.get("label_kind", UNKNOWN),
+        facts.get("source", UNKNOWN),
+        skipped_table(reasons),
+        facts.get("decisions", ""),
+    )
 
 
 def check_splits(labels: pd.DataFrame, name: str) -> None:
@@ -250,9 +269,9 @@ def _fault(
     return None
 
 
-def _read_facts(path: Path) -> tuple[str, str]:
+def _read_facts(path: Path) -> dict[str, str]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        return str(facts["label_kind"]), str(facts["source"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return UNKNOWN, UNKNOWN
+        return {name: value for name, value in facts.items() if isinstance(value, str)}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}

@@ -31,12 +31,21 @@ from boneage.augment import RECORD_NAME, balanced_plan, materialise, suggest_for
 from boneage.board import ReviewBoard
 from boneage.dataset import Store, build_store, open_store, read_photo
 from boneage.errors import BoneAgeError
-from boneage.files import make_folder, write_bytes, write_text
+from boneage.files import make_folder, sha256_of, write_bytes, write_text
 from boneage.labels import Labels, UsableCases, build_labels, read_labels, usable_cases, write_labels
 from boneage.review import ReviewLog, apply_log
 from boneage.settings import Settings
 from boneage.split import draw_split, untouched_plan
-from boneage.tables import SKIPPED_COLUMNS, read_cases, read_plan, read_table, skipped_table, write_table
+from boneage.tables import (
+    LARGEST_TABLE_BYTES,
+    PLAN_COLUMNS,
+    SKIPPED_COLUMNS,
+    read_cases,
+    read_plan,
+    read_table,
+    skipped_table,
+    write_table,
+)
 from boneage.web import Web
 
 
@@ -250,14 +259,15 @@ def make_suspicions(settings: Settings) -> pd.DataFrame:
     cases = reviewable_cases(settings)
     stamp = _suspicion_stamp(work, cases)
     facts = work.suspicions.with_suffix(".json")
-    if work.suspicions.is_file() and _read_stamp(facts) == stamp:
+    if work.suspicions.is_file() and _read_stamp(facts) == stamp + sha256_of(work.suspicions):
         return _read_suspicions(work.suspicions)
     table, skipped = anomalies.find_suspicions(cases, work.photos)
     write_table(work.skipped("suspicions"), skipped)
     # The stamp goes first and last: a table from an older stamp is never taken for current.
     write_text(facts, "{}\n")
     write_table(work.suspicions, table)
-    write_text(facts, json.dumps({"stamp": stamp}) + "\n")
+    # A table that was edited, cut short or swapped since would hide what is suspicious: it is made again.
+    write_text(facts, json.dumps({"stamp": stamp + sha256_of(work.suspicions)}) + "\n")
     return _read_suspicions(work.suspicions)
 
 
@@ -350,13 +360,28 @@ def fill_review(settings: Settings, recorded: Path | None = None) -> str:
     recorded = recorded or _recorded_review(settings)
     if recorded is None:
         return "No log was recorded earlier: what nobody has decided stays in."
-    if not recorded.is_file():
-        raise BoneAgeError(f"{recorded}: no such review log; check the path")
+    data = _recorded_bytes(recorded)
     with tempfile.TemporaryDirectory(prefix="boneage-") as scratch:
         # A log is mended where it lies; the recorded one stays as it is.
-        copy = write_bytes(Path(scratch) / recorded.name, recorded.read_bytes())
-        count = open_review(settings).fill_from(ReviewLog(copy))
-    return f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
+        copy = write_bytes(Path(scratch) / "review.csv", data)
+        try:
+            log = ReviewLog(copy)
+        except BoneAgeError as error:
+            raise BoneAgeError(str(error).replace(str(copy), str(recorded))) from None
+        count = open_review(settings).fill_from(log)
+    said = f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
+    return "\n".join([said, *(notice.replace(str(copy), str(recorded)) for notice in log.notices)])
+
+
+def _recorded_bytes(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise BoneAgeError(f"{path}: no such review log; check the path")
+        if path.stat().st_size > LARGEST_TABLE_BYTES:
+            raise BoneAgeError(f"{path}: larger than 64 MiB, which no review log is; name the right file")
+        return path.read_bytes()
+    except OSError as error:
+        raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check the path") from None
 
 
 def _recorded_review(settings: Settings) -> Path | None:
@@ -418,7 +443,7 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
     facts = work.plan.with_suffix(".json")
     write_text(facts, "{}\n")
     write_table(work.plan, plan)
-    write_text(facts, json.dumps({"stamp": _plan_stamp(settings, usable)}) + "\n")
+    write_text(facts, json.dumps({"stamp": _plan_stamp(settings, usable, plan)}) + "\n")
     return plan, notices
 
 
@@ -439,8 +464,8 @@ def _draw_split(settings: Settings, usable: UsableCases) -> pd.Series:
     return draw_split(usable.strata, settings.validation_share, settings.test_share, settings.seed)
 
 
-def _plan_stamp(settings: Settings, usable: UsableCases) -> str:
-    """What a plan depends on, but for the photos' exposure."""
+def _plan_stamp(settings: Settings, usable: UsableCases, plan: pd.DataFrame) -> str:
+    """What a plan depends on, but for the photos' exposure; and the plan, as it was made."""
     chosen = (
         settings.total,
         settings.laterality_matters,
@@ -448,8 +473,8 @@ def _plan_stamp(settings: Settings, usable: UsableCases) -> str:
         settings.test_share,
         settings.seed,
     )
-    table = usable.strata.assign(operators=usable.cases.set_index("case_id")["operators"])
-    return hashlib.sha256(json.dumps(chosen).encode() + table.to_csv().encode()).hexdigest()
+    rows = plan[list(PLAN_COLUMNS)].to_csv(index=False)
+    return hashlib.sha256(f"{json.dumps(chosen)} {usable.decisions} {rows}".encode()).hexdigest()
 
 
 def load_plan(settings: Settings) -> pd.DataFrame:
@@ -471,10 +496,12 @@ def make_grown(settings: Settings) -> pd.DataFrame:
         A row a photo (``augment.RECORD_COLUMNS``).
 
     Raises:
-        BoneAgeError: No plan yet, or the disk is full.
+        BoneAgeError: No plan yet, it was changed or made from other decisions or settings, or the disk is
+            full.
     """
     work = work_folder(settings)
-    return materialise(load_plan(settings), work.photos, work.grown)
+    # A plan of older decisions would show what a person blanked since.
+    return materialise(_plan_in_force(settings, _usable_cases(settings)), work.photos, work.grown)
 
 
 def make_labels(settings: Settings) -> Labels:
@@ -487,7 +514,7 @@ def make_labels(settings: Settings) -> Labels:
     work = work_folder(settings)
     usable = _usable_cases(settings)
     if work.plan.is_file():
-        plan, without_photo = _plan_in_force(settings, usable)
+        plan, without_photo = _made_of_plan(work, _plan_in_force(settings, usable))
         usable = replace(usable, skipped=pd.concat([usable.skipped, without_photo], ignore_index=True))
     else:
         _refuse_boxes(work, usable)
@@ -508,15 +535,20 @@ def _refuse_boxes(work: WorkFolder, usable: UsableCases) -> None:
         )
 
 
-def _plan_in_force(settings: Settings, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of the plan whose photo was made, and the others with the reason."""
+def _plan_in_force(settings: Settings, usable: UsableCases) -> pd.DataFrame:
+    """The plan, if it stands as it was made, from these decisions and settings."""
     work = work_folder(settings)
     plan = load_plan(settings)
-    if _read_stamp(work.plan.with_suffix(".json")) != _plan_stamp(settings, usable):
+    if _read_stamp(work.plan.with_suffix(".json")) != _plan_stamp(settings, usable, plan):
         raise BoneAgeError(
-            f"{work.plan}: made from other decisions or settings than these; run the plan of notebook 02 or "
-            "`python -m boneage plan` again, then materialise"
+            f"{work.plan}: made from other decisions or settings than these, or changed since; run the plan "
+            "of notebook 02 or `python -m boneage plan` again, then materialise"
         )
+    return plan
+
+
+def _made_of_plan(work: WorkFolder, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the plan whose photo was made, and the others with the reason."""
     record = work.grown / RECORD_NAME
     if not record.is_file():
         raise BoneAgeError(
@@ -526,26 +558,46 @@ def _plan_in_force(settings: Settings, usable: UsableCases) -> tuple[pd.DataFram
     made = read_table(record, ("photo_id", "status", "operators"))
     good = set(made.loc[made["status"] == "ok", ["photo_id", "operators"]].itertuples(index=False, name=None))
     is_made = [row in good for row in plan[["photo_id", "operators"]].itertuples(index=False, name=None)]
+    if not any(is_made):
+        raise BoneAgeError(
+            f"{work.grown}: holds no photo of the plan; see skipped-materialise.csv there, then run "
+            "`python -m boneage materialise` again"
+        )
     missing = plan.loc[[not one for one in is_made], "photo_id"]
     reason = "label without a photo: run `python -m boneage materialise` again"
     return plan[is_made].reset_index(drop=True), skipped_table((photo_id, reason) for photo_id in missing)
 
 
-def photos_folder(work: WorkFolder) -> Path:
-    """Where the labelled photos lie: the grown set where there is a plan, else the square photos."""
-    return work.grown if work.plan.is_file() else work.photos
+def photos_folder(work: WorkFolder, labels: Labels) -> Path:
+    """Where the labelled photos lie: the grown set where there is a plan, else the square photos.
+
+    Labels that tell of operators belong to grown photos even when the plan is gone: the square photos would
+    show what a box blanked.
+    """
+    grown = work.plan.is_file() or (labels.table["Operators"] != "[]").any()
+    return work.grown if grown else work.photos
 
 
 def load_labels(settings: Settings) -> Labels:
     """The labels that :func:`make_labels` wrote.
 
     Raises:
-        BoneAgeError: There are none yet, or they are damaged.
+        BoneAgeError: There are none yet, they are damaged, or cases or decisions have changed since.
     """
-    path = work_folder(settings).labels
+    work = work_folder(settings)
+    path = work.labels
     if not path.is_file():
         raise BoneAgeError(f"{path}: not there yet; run notebook 03 or `python -m boneage labels` first")
-    return read_labels(path)
+    labels = read_labels(path)
+    # A case that was rejected since, or a part that was blanked, must not reach a network. Labels that were
+    # carried to another machine with their store, and nothing else, have nothing to be compared with.
+    known = labels.decisions and work.cases.is_file() and work.preprocess.is_file()
+    if known and labels.decisions != _usable_cases(settings).decisions:
+        raise BoneAgeError(
+            f"{path}: cases or decisions have changed since; run notebooks 02 and 03, or `python -m boneage "
+            "plan`, `materialise` and `labels`, again"
+        )
+    return labels
 
 
 def _without_photo(work: WorkFolder, cases: pd.DataFrame) -> dict[str, str]:
@@ -581,7 +633,7 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
     labels = labels or load_labels(settings)
     path = work.store(settings.train_size)
     skipped = build_store(
-        labels.table["Case ID"].tolist(), photos or photos_folder(work), settings.train_size, path
+        labels.table["Case ID"].tolist(), photos or photos_folder(work, labels), settings.train_size, path
     )
     write_table(work.skipped("store"), pd.concat([labels.skipped, skipped], ignore_index=True))
     return open_store(path)

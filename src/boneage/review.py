@@ -40,6 +40,8 @@ _HEADER = (",".join(LOG_COLUMNS) + "\n").encode()
 _REVIEWER = re.compile(r"(\w[\w .'-]{0,63})?")
 _OUR_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 _LOCK_SECONDS = 10.0
+# The longest cell that Python's csv module reads back.
+_LONGEST_CELL = 131_072
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 # In the order in which they are tried; the two last are what spreadsheets write besides UTF-8.
 _ENCODINGS = ("utf-8-sig", "utf-16", "cp1252")
@@ -149,6 +151,11 @@ class ReviewLog:
         with self._locked():
             self._read()
             row = Decision(self._time(), case_id, decision, reason, chosen, note, self.reviewer)
+            if _cells(_line(row)) is None:
+                raise BoneAgeError(
+                    f"case {case_id}: its note or operators are longer than {_LONGEST_CELL} characters; "
+                    "shorten them"
+                )
             self._write([row])
         return row
 
@@ -576,7 +583,8 @@ def _readable_operators(text: str) -> tuple[str, list[str]]:
 
 
 def _lost_box(text: str, readable: str) -> bool:
-    return text.count("blank") > readable.count("blank")
+    # Typed by hand it may be "Blank".
+    return text.casefold().count("blank") > readable.count("blank")
 
 
 def _time_of(text: str) -> datetime | None:

@@ -186,17 +186,26 @@ def write_table(path: Path | str, table: pd.DataFrame) -> Path:
     apostrophe; numbers are left alone.
 
     Raises:
-        BoneAgeError: The folder is read-only, or the disk is full.
+        BoneAgeError: The folder is read-only, the disk is full, or the table is larger than one that is read.
     """
     safe = table.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
             safe[name] = safe[name].map(_defused)
-    return write_text(path, safe.to_csv(index=False, lineterminator="\n"))
+    text = safe.to_csv(index=False, lineterminator="\n")
+    if len(text.encode()) > LARGEST_TABLE_BYTES:
+        raise BoneAgeError(
+            f"{path}: with {len(safe)} rows larger than 64 MiB, which is not read again; plan a lower total"
+        )
+    return write_text(path, text)
 
 
 def _defused(cell: object) -> object:
-    return "'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+    if not isinstance(cell, str):
+        return cell
+    # Half an emoji, as a browser may send it, has no UTF-8.
+    cell = cell.encode("utf-8", "backslashreplace").decode()
+    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
 
 
 def skipped_table(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
