@@ -58,6 +58,10 @@ def _fail(error: BoneAgeError) -> int:
     return 2
 
 
+LIKELY = 0.5
+"""The score from which on a suspicion is as likely as not."""
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         raise BoneAgeError(f"{message}; see `{self.prog} --help`")
@@ -237,9 +241,10 @@ def _suspicions(given: argparse.Namespace) -> None:
     settings = _settings(given)
     suspicions = pipeline.make_suspicions(settings)
     work = pipeline.work_folder(settings)
-    for kind, count in suspicions["kind"].value_counts().items():
-        print(f"{count:5} {kind}")
-    _wrote(work.suspicions, f"{len(suspicions)} suspicions of {suspicions['case_id'].nunique()} cases")
+    likely = suspicions[suspicions["score"] >= LIKELY]
+    for kind, cases in likely.groupby("kind", sort=False)["case_id"].nunique().items():
+        print(f"{cases:5} {kind}")
+    _wrote(work.suspicions, f"{len(suspicions)} suspicions, {len(likely)} as likely as not or likelier")
     _wrote_skipped(work, "suspicions")
 
 

@@ -489,7 +489,7 @@ def _notices(cases: pd.DataFrame, quotas: Mapping[str, int], total: int) -> list
         elif photos < equal:
             notices.append(f"{said}; its cases allow too few operators for its share of {equal}")
         elif len(group) > equal + 1:
-            notices.append(f"{said}, untouched; more than its share of {equal}")
+            notices.append(f"year {year}: {photos} cases, more than its share of {equal}; none is copied")
     return notices
 
 

@@ -76,7 +76,7 @@ def suspicion_sheet(
             continue
         box = (row.x, row.y, row.width, row.height)
         drawn = photo if np.isnan(box).any() else with_box(photo, box)
-        photos.append((f"{row.kind} {row.score:.2f}", drawn))
+        photos.append((f"{row.kind} {row.score:.1f}", drawn))
     return contact_sheet(photos, columns=6, thumb=200)
 
 
