@@ -8,12 +8,20 @@ import pytest
 
 from boneage import notebooks
 from boneage.evaluation import read_run
+from boneage.networks import NETWORKS
 from boneage.settings import Settings
 from boneage.tables import LABEL_COLUMNS, read_cases, read_table
 
 pytestmark = pytest.mark.slow
 
-TINY = {"phantoms_per_group": 1, "photo_size": 128, "train_size": 32, "epochs": (1, 2)}
+TINY = {
+    "phantoms_per_group": 1,
+    "phantom_anomalies": 0.1,
+    "photo_size": 128,
+    "total": 190,
+    "train_size": 32,
+    "epochs": (1, 2),
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,17 @@ def test_every_notebook_ran_without_an_error(work):
         assert any(output.output_type in ("display_data", "execute_result") for output in outputs)
 
 
-@pytest.mark.parametrize("name", ["01_preprocess", "03_build_labels", "06_cnn", "13_comparison"])
+def test_a_recorded_review_stands_in_for_a_person_and_the_notebook_says_so(work):
+    said = "".join(
+        output.get("text", "") for output in outputs_of(work / "notebooks" / "02_review_and_augment.ipynb")
+    )
+    assert "152 decisions from review.csv, recorded earlier" in said
+    assert "cases accepted" in said
+
+
+@pytest.mark.parametrize(
+    "name", ["01_preprocess", "02_review_and_augment", "03_build_labels", "06_cnn", "13_comparison"]
+)
 def test_figures_are_shown_as_pictures(work, name):
     shown = [output.get("data", {}) for output in outputs_of(work / "notebooks" / f"{name}.ipynb")]
     assert any("image/png" in data for data in shown)
@@ -54,12 +72,17 @@ def test_tables_and_report_are_there(work):
     assert len(cases) == 152
     assert faults.empty
     labels = read_table(work / "labels.csv", LABEL_COLUMNS)
-    assert set(labels["Case ID"]) == set(cases["case_id"])
-    for epochs in TINY["epochs"]:
-        run = read_run(work / "runs" / f"cnn-{epochs}")
-        assert len(run.history) == epochs
-        assert len(run.predictions) == len(labels)
-    assert "CNN" in (work / "report.html").read_text(encoding="utf-8")
+    rejected = read_table(work / "rejected.csv", ("case_id", "reason"))
+    assert len(labels) == TINY["total"]
+    assert set(labels["Source ID"]) == set(cases["case_id"]) - set(rejected["case_id"])
+    assert set(rejected["reason"]) == {"ring", "bracelet", "skeleton unknown", "growth abnormality"}
+    report = (work / "report.html").read_text(encoding="utf-8")
+    for key, network in NETWORKS.items():
+        for epochs in TINY["epochs"]:
+            run = read_run(work / "runs" / f"{key}-{epochs}")
+            assert len(run.history) == epochs
+            assert len(run.predictions) == len(labels)
+        assert network.title in report
     assert (work / "contact_sheet.png").stat().st_size > 0
 
 
