@@ -418,6 +418,7 @@ def test_photos_that_cannot_be_seen_are_not_kept_by_the_page(tmp_path):
     assert "1 photos cannot be read and stay undecided: C002" in said(board)
     assert board.current == "C002"
     board.grid.tiles[2].switch.value = True
+    board.grid.reason.value = "skeleton unknown"
     board.grid.decide_button.click()
     assert board.current is None
 
@@ -426,6 +427,7 @@ def test_a_page_that_fails_midway_keeps_what_is_saved_and_what_is_marked(tmp_pat
     board = a_board(tmp_path, 6)
     board.mode.value = MANY
     board.grid.tiles[4].switch.value = True
+    board.grid.reason.value = "ring"
     append = ReviewLog.append
     left = iter(range(2))
 
@@ -776,3 +778,34 @@ def test_a_board_is_few_enough_models_to_open_fast(tmp_path):
     board = a_board(tmp_path)
     # Each tile is seven; half of the board are tiles.
     assert living() - before < 20 * TILES, board
+
+
+def test_a_box_round_the_whole_hand_is_not_blanked(tmp_path):
+    rows = [("C000", "unreadable skeleton", 0.9, 0.1, 0.1, 0.8, 0.8, "bones hardly show")]
+    suspicions = pd.DataFrame(rows, columns=SUSPICION_COLUMNS)
+    board = a_board(tmp_path, read_photo=a_photo, suspicions=suspicions)
+    board.jump.value = "C000"
+    board.one.operators.blank_marked.click()
+    assert "holds the hand itself" in said(board)
+    assert board.one.operators.operators == []
+
+
+def test_go_says_that_an_id_is_unknown_however_often(tmp_path):
+    board = a_board(tmp_path)
+    board.jump.value = "C999"
+    assert "C999: not among" in said(board)
+    board.go_button.click()
+    assert "C999: not among" in said(board)
+
+
+def test_marked_photos_need_a_reason_that_somebody_chose(tmp_path):
+    board = a_board(tmp_path, 10)
+    board.mode.value = MANY
+    board.grid.tiles[2].switch.value = True
+    board.grid.decide_button.click()
+    assert "choose a reason" in said(board)
+    assert board.grid.marked == ["C002"]
+    assert not (tmp_path / "log.csv").exists() or log_of(tmp_path) == []
+    board.grid.reason.value = "ring"
+    board.grid.decide_button.click()
+    assert "9 kept, 1 rejected; Undo takes them back" in said(board)

@@ -47,7 +47,9 @@ class Grid:
             self.tiles.append(tile)
             hands.value(tile.switch, lambda on, tile=tile: self._mark(tile, on))
             hands.click(button, lambda tile=tile: open_case(tile.case_id))
-        self.reason = make(widgets.Dropdown, "filter", options=list(REASONS))
+        self.reason = make(
+            widgets.Dropdown, "filter", options=[("choose a reason", ""), *((one, one) for one in REASONS)]
+        )
         self.note = make(widgets.Text, "note", placeholder="note (needed for “other”)")
         self.decide_button = make.button("", "write a decision for each photo of this page", "page")
         self.unmark_button = make.button("Unmark all", "take the marks away")

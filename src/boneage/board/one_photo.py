@@ -17,6 +17,9 @@ from boneage.review import Decision
 
 NEIGHBOURS = 8
 
+CAN_BE_HIDDEN = ("burnt-in text", "ring", "bracelet", "metal", "frame")
+"""Kinds of suspicion whose box holds a thing; that of the others is the hand, and blanked nothing is left."""
+
 LARGEST_ZOOM = 8.0
 """Of a photo of 928 pixels it shows 116: every pixel is seen, more would only be blur."""
 
@@ -74,7 +77,7 @@ class OnePhoto:
             make,
             hands,
             self._operators_changed,
-            self._marked_box,
+            self._box_to_blank,
             None if suggest is None else lambda: [] if self._photo is None else suggest(self._photo),
         )
         self.neighbours = [
@@ -171,6 +174,15 @@ class OnePhoto:
     def _marked_box(self) -> Box | None:
         picked = self._picked()
         return None if picked is None else picked.box
+
+    def _box_to_blank(self) -> Box | None:
+        picked = self._picked()
+        if picked is not None and picked.box is not None and picked.kind not in CAN_BE_HIDDEN:
+            raise BoneAgeError(
+                f"{picked.kind}: its box holds the hand itself, which a network must see; "
+                "draw a smaller one with + box"
+            )
+        return self._marked_box()
 
     def _show_why(self) -> None:
         picked = self._picked()

@@ -332,6 +332,8 @@ class ReviewBoard:
         self._check_hand()
         marked, rest, page = self.grid.marked, self.grid.rest, self._queue.page(TILES)
         reason = self.grid.reason.value
+        if marked and not reason:
+            raise BoneAgeError("choose a reason for the marked photos, then click again")
         note = _checked_note(reason, self.grid.note.value) if marked else ""
         done: list[str] = []
         self._clicks.append(done)
@@ -359,6 +361,10 @@ class ReviewBoard:
         if unseen:
             named = ", ".join(unseen[:_MOST_NAMED])
             self._say(f"{len(unseen)} photos cannot be read and stay undecided: {named}", "error")
+        else:
+            rejected = sum(case_id in marked for case_id in done)
+            kept = len(done) - rejected
+            self._say(f"{kept} kept, {rejected} rejected; Undo takes them back", "done")
 
     def _skip(self) -> None:
         self._refresh()
@@ -421,9 +427,9 @@ class ReviewBoard:
         case_id = words.strip()
         if not case_id:
             return
-        self.jump.value = ""
         if case_id not in self._queue.ids:
             raise BoneAgeError(f"case {case_id}: not among the photos of this review; check the id")
+        self.jump.value = ""
         self._refresh()
         self._show_case(case_id)
 

@@ -47,6 +47,7 @@ STYLE = """
 .ba-board .widget-dropdown select { background-image: url("data:image/svg+xml,\
 %3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E\
 %3Cpath d='M5 7l4 4 4-4' fill='none' stroke='%239aa4ae' stroke-width='1.6'/%3E%3C/svg%3E"); }
+.ba-board input::placeholder { color: #9aa4ae; opacity: 1; }
 .ba-board select option { background: #1d242b; color: #e8ebee; }
 .ba-board .widget-inline-hbox { margin: 0; }
 .ba-board .widget-dropdown, .ba-board .widget-text, .ba-board .widget-slider { height: 30px; }
@@ -60,7 +61,7 @@ STYLE = """
 }
 .ba-board .slider-container { min-width: 0; overflow: visible; }
 
-.ba-board .ba-head { height: 34px; justify-content: space-between; }
+.ba-board .ba-head { min-height: 34px; height: auto; flex-wrap: wrap; justify-content: space-between; }
 .ba-board .ba-head > .ba-dim {
   width: 215px; flex: none; text-align: right; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
 }
@@ -70,8 +71,8 @@ STYLE = """
 .ba-board .ba-status b { font-size: 15px; }
 .ba-board .ba-status span { margin-left: 12px; }
 .ba-board .ba-place { width: 100%; height: 20px; padding: 0 8px; }
-.ba-board .ba-ways { height: 34px; }
-.ba-board .ba-filter { width: auto; flex: 1 1 100px; min-width: 0; }
+.ba-board .ba-ways { min-height: 34px; height: auto; flex-wrap: wrap; row-gap: 6px; }
+.ba-board .ba-filter { width: auto; flex: 1 1 100px; min-width: 90px; }
 .ba-board .ba-filter select { width: 100%; }
 .ba-board .ba-jump { width: 110px; flex: none; }
 .ba-board .ba-message { height: 24px; width: 100%; overflow: hidden; flex: none; }
@@ -81,18 +82,22 @@ STYLE = """
 .ba-board .ba-done { color: #7fd6a2; }
 .ba-board .ba-notices { min-height: 0; width: 100%; }
 .ba-board .ba-notices summary { cursor: pointer; color: #f2b13b; margin-top: 6px; }
-.ba-board .ba-body { display: block; width: 100%; }
+.ba-board .ba-body { display: block; width: 100%; container-type: inline-size; }
 .ba-board .ba-view { width: 100%; gap: 8px; }
 
-.ba-board .ba-decide { height: 40px; }
+.ba-board .ba-decide { min-height: 40px; height: auto; flex-wrap: wrap; row-gap: 6px; }
 .ba-board .ba-decide button { height: 36px; line-height: 34px; }
 .ba-board button.ba-keep { min-width: 104px; font-size: 15px; }
 .ba-board .ba-label { flex: none; }
-.ba-board .ba-note { flex: 1 1 100px; width: auto; min-width: 0; }
+.ba-board .ba-note { flex: 1 1 100px; width: auto; min-width: 90px; }
 .ba-board .ba-note input { width: 100%; }
 
 .ba-board .ba-columns {
   display: grid; grid-template-columns: minmax(0, 4fr) minmax(0, 3fr) 270px; gap: 14px; align-items: start;
+}
+@container (max-width: 800px) {
+  .ba-board .ba-columns { grid-template-columns: minmax(0, 4fr) minmax(0, 3fr); }
+  .ba-board .ba-operators { grid-column: 1 / -1; }
 }
 .ba-board .ba-columns > * { width: 100%; gap: 6px; }
 .ba-board .ba-frame {
