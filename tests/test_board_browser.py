@@ -37,7 +37,7 @@ from boneage.review import ReviewLog
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 ENOUGH_MILLISECONDS = 150
-WIDTHS = [1366, 1024]
+WIDTHS = [1366, 1024, 620]
 GROUND = 21  # The shade of the first photo's ground; each further photo's is one brighter.
 
 

@@ -232,7 +232,7 @@ class OnePhoto:
         found = self.neighbours_of(self._case_id, rejected)
         who = html.escape(self._cases[self._case_id].who)
         self.neighbours_title.value = (
-            f"Others like this one ({who}), from the least mature; click one to see it beside the photo"
+            f"Others like this one ({who}), least mature first; click one to compare"
             if found
             else f"No other case like this one ({who}) to compare with"
         )

@@ -67,7 +67,7 @@ STYLE = """
 }
 .ba-board .ba-mode { width: 245px; height: 30px; flex: none; }
 .ba-board .ba-mode .widget-toggle-button { width: auto; margin: 0 4px 0 0; }
-.ba-board .ba-status { flex: 1 1 0; text-align: center; white-space: nowrap; }
+.ba-board .ba-status { flex: 1 0 auto; text-align: center; white-space: nowrap; }
 .ba-board .ba-status b { font-size: 15px; }
 .ba-board .ba-status span { margin-left: 12px; }
 .ba-board .ba-place { width: 100%; height: 20px; padding: 0 8px; }
