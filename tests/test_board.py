@@ -790,6 +790,18 @@ def test_a_box_round_the_whole_hand_is_not_blanked(tmp_path):
     assert board.one.operators.operators == []
 
 
+def test_faint_suspicions_are_no_filter(tmp_path):
+    rows = [
+        ("C000", "ring", 0.49, *[np.nan] * 4, "faint"),
+        ("C001", "ring", 0.5, *[np.nan] * 4, "likely"),
+        ("C002", "bracelet", 0.1, *[np.nan] * 4, "faint"),
+    ]
+    board = a_board(tmp_path, suspicions=pd.DataFrame(rows, columns=SUSPICION_COLUMNS))
+    shown = [words for words, _ in board.kind_filter.options]
+    assert any("ring (1)" in words for words in shown)
+    assert not any("bracelet" in words for words in shown)
+
+
 def test_go_says_that_an_id_is_unknown_however_often(tmp_path):
     board = a_board(tmp_path)
     board.jump.value = "C999"

@@ -152,6 +152,8 @@ def test_labels_of_older_decisions_reach_no_network(prepared):
     pipeline.make_store(prepared)
     # Another seed of the training is no other decision.
     assert len(pipeline.load_labels(prepared.replace(seed=7)).table) == CASES
+    # Reading writes nothing.
+    assert not pipeline.work_folder(prepared).accepted.exists()
     log = pipeline.open_review(prepared)
     log.append("2008", "reject", "ring")
     for use in (pipeline.load_labels, pipeline.make_store):

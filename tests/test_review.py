@@ -631,3 +631,23 @@ def test_a_box_misspelt_with_a_capital_is_a_lost_box_too(tmp_path):
     log.append("a", "keep", operators=[box])
     log.path.write_text(log.path.read_text().replace("blank", "Blank"))
     assert [row.decision for row in ReviewLog(log.path).rows] == ["reject"]
+
+
+def test_a_log_opened_to_read_only_is_left_as_it_is(tmp_path):
+    log = ReviewLog(tmp_path / "log.csv", "Ada")
+    log.append("a", "keep")
+    log.append("b", "reject", "ring")
+    torn = log.path.read_bytes() + b"2026-01-01T00:00:00.000+00:00,c,ke"
+    folder = tmp_path / "recorded"
+    folder.mkdir()
+    path = folder / "log.csv"
+    path.write_bytes(torn)
+    recorded = ReviewLog(path, read_only=True)
+    assert [row.case_id for row in recorded.rows] == ["a", "b"]
+    assert any("left so" in notice for notice in recorded.notices)
+    for act in (lambda: recorded.append("c", "keep"), lambda: recorded.undo("a")):
+        with pytest.raises(BoneAgeError, match="read only"):
+            act()
+    assert ReviewLog(tmp_path / "ours.csv").fill_from(recorded) == 2
+    assert path.read_bytes() == torn
+    assert list(folder.iterdir()) == [path]

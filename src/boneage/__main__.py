@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage import pipeline, report
+from boneage.anomalies import LIKELY
 from boneage.augment import SKIPPED_NAME
 from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
@@ -56,10 +57,6 @@ def _fail(error: BoneAgeError) -> int:
     line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(error))
     print(f"boneage: {line}", file=sys.stderr)
     return 2
-
-
-LIKELY = 0.5
-"""The score from which on a suspicion is as likely as not."""
 
 
 class _Parser(argparse.ArgumentParser):

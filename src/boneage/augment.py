@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_error
 from boneage.operators import OPERATORS, apply_operators, background_shade, format_operators, parse_operators
-from boneage.preprocess import PNG_ENCODING, read_grey, to_uint8
+from boneage.preprocess import PNG_ENCODING, read_file, read_grey, to_uint8
 from boneage.runtime import on_all_cores
 from boneage.settings import TOTAL
 from boneage.tables import PLAN_COLUMNS, SPLITS, is_safe_id, read_table, skipped_table, write_table
@@ -193,11 +193,9 @@ def suggest_for(
 
     def suggest(case_id: str) -> tuple[str, list[str] | None, str]:
         try:
-            photo = to_uint8(read_grey((folder / f"{case_id}.png").read_bytes(), f"{case_id}.png")[0])
+            photo = read_file(folder / f"{case_id}.png")
         except BoneAgeError as error:
             return case_id, None, str(error)
-        except OSError as error:
-            return case_id, None, f"{case_id}.png: cannot be read ({error.strerror}); preprocess it again"
         return case_id, suggest_operators(photo, laterality_matters), ""
 
     found, faults = {}, {}

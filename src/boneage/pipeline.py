@@ -6,7 +6,7 @@ again at any time: what is done is not done again.
 
 import hashlib
 import json
-import tempfile
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,13 +31,12 @@ from boneage.augment import RECORD_NAME, balanced_plan, materialise, suggest_for
 from boneage.board import ReviewBoard
 from boneage.dataset import Store, build_store, open_store, read_photo
 from boneage.errors import BoneAgeError
-from boneage.files import make_folder, sha256_of, write_bytes, write_text
+from boneage.files import make_folder, sha256_of, write_text
 from boneage.labels import Labels, UsableCases, build_labels, read_labels, usable_cases, write_labels
 from boneage.review import ReviewLog, apply_log
 from boneage.settings import Settings
 from boneage.split import draw_split, untouched_plan
 from boneage.tables import (
-    LARGEST_TABLE_BYTES,
     PLAN_COLUMNS,
     SKIPPED_COLUMNS,
     read_cases,
@@ -360,28 +359,12 @@ def fill_review(settings: Settings, recorded: Path | None = None) -> str:
     recorded = recorded or _recorded_review(settings)
     if recorded is None:
         return "No log was recorded earlier: what nobody has decided stays in."
-    data = _recorded_bytes(recorded)
-    with tempfile.TemporaryDirectory(prefix="boneage-") as scratch:
-        # A log is mended where it lies; the recorded one stays as it is.
-        copy = write_bytes(Path(scratch) / "review.csv", data)
-        try:
-            log = ReviewLog(copy)
-        except BoneAgeError as error:
-            raise BoneAgeError(str(error).replace(str(copy), str(recorded))) from None
-        count = open_review(settings).fill_from(log)
+    if not os.path.isfile(recorded):
+        raise BoneAgeError(f"{recorded}: no such review log; check the path")
+    log = ReviewLog(recorded, read_only=True)
+    count = open_review(settings).fill_from(log)
     said = f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
-    return "\n".join([said, *(notice.replace(str(copy), str(recorded)) for notice in log.notices)])
-
-
-def _recorded_bytes(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            raise BoneAgeError(f"{path}: no such review log; check the path")
-        if path.stat().st_size > LARGEST_TABLE_BYTES:
-            raise BoneAgeError(f"{path}: larger than 64 MiB, which no review log is; name the right file")
-        return path.read_bytes()
-    except OSError as error:
-        raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    return "\n".join([said, *log.notices])
 
 
 def _recorded_review(settings: Settings) -> Path | None:
@@ -413,11 +396,17 @@ def apply_review(settings: Settings) -> Reviewed:
         BoneAgeError: No photos yet, every case was rejected, or the log cannot be read.
     """
     work = work_folder(settings)
-    reviewed = Reviewed(*apply_log(reviewable_cases(settings), open_review(settings)))
+    reviewed = _reviewed(settings)
     write_table(work.accepted, reviewed.accepted)
     write_table(work.rejected, reviewed.rejected)
+    return reviewed
+
+
+def _reviewed(settings: Settings) -> Reviewed:
+    log = open_review(settings)
+    reviewed = Reviewed(*apply_log(reviewable_cases(settings), log))
     if reviewed.accepted.empty:
-        raise BoneAgeError(f"{work.review}: every case is rejected; undo some decisions in the board")
+        raise BoneAgeError(f"{log.path}: every case is rejected; undo some decisions in the board")
     return reviewed
 
 
@@ -452,7 +441,7 @@ def _usable_cases(settings: Settings) -> UsableCases:
     work = work_folder(settings)
     cases, faults = load_cases(settings)
     left_out = _without_photo(work, cases)
-    reviewed = apply_review(settings)
+    reviewed = _reviewed(settings)
     left_out |= {row.case_id: f"rejected in review: {row.reason}" for row in reviewed.rejected.itertuples()}
     operators = dict(zip(reviewed.accepted["case_id"], reviewed.accepted["operators"], strict=True))
     cases = cases.assign(operators=cases["case_id"].map(operators).fillna("[]"))

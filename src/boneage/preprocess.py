@@ -354,6 +354,18 @@ def _bar_shade(photo: np.ndarray, pad: str) -> int:
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
+def read_file(path: Path) -> np.ndarray:
+    """A photo file, such as preprocessing makes, as uint8, (height, width).
+
+    Raises:
+        BoneAgeError: It is gone, or as in :func:`read_grey`.
+    """
+    try:
+        return to_uint8(read_grey(path.read_bytes(), path.name)[0])
+    except OSError as error:
+        raise BoneAgeError(f"{path.name}: cannot be read ({error.strerror}); run preprocess again") from None
+
+
 @dataclass(frozen=True)
 class _Job:
     """One case whose photo is to be made."""
@@ -640,7 +652,7 @@ def contact_sheet(
     for index, (caption, photo) in enumerate(photos):
         row, column = divmod(index, columns)
         left, top = gap + column * (thumb + gap), gap + row * (thumb + line + gap)
-        grey = photo if isinstance(photo, np.ndarray) else _read_path(Path(photo))
+        grey = photo if isinstance(photo, np.ndarray) else read_file(Path(photo))
         sheet.paste(Image.fromarray(square(to_uint8(grey), thumb)), (left, top))
         while caption and draw.textlength(caption, font) > thumb:
             caption = caption[:-1]
@@ -649,13 +661,6 @@ def contact_sheet(
 
 
 _SHEET_SHADE = 48
-
-
-def _read_path(path: Path) -> np.ndarray:
-    try:
-        return read_grey(path.read_bytes(), str(path))[0]
-    except OSError as error:
-        raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); run preprocess again") from None
 
 
 def write_contact_sheet(

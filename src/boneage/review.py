@@ -81,9 +81,15 @@ class ReviewLog:
     A log in a folder that cannot be written is opened to read. Rows that were once read stay: a log that is
     deleted or replaced while it is open gets them back, merged with what stands there now.
 
+    Args:
+        path: The CSV file.
+        reviewer: Whose decisions this object writes; may be empty.
+        clock: Tells the time.
+        read_only: Whether the file and its folder stay as they are, whatever is wrong with them.
+
     Attributes:
         path: The CSV file; made by the first decision.
-        reviewer: Whose decisions this object writes; may be empty.
+        reviewer: As given.
         rows: Every readable row in the order written, as of the last call.
         notices: What was mended or left out, in words for the reviewer.
 
@@ -91,7 +97,13 @@ class ReviewLog:
         BoneAgeError: The file is no review log, cannot be read, or is locked by another for 10 s.
     """
 
-    def __init__(self, path: Path | str, reviewer: str = "", clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        reviewer: str = "",
+        clock: Callable[[], datetime] = _now,
+        read_only: bool = False,
+    ) -> None:
         if not _REVIEWER.fullmatch(reviewer):
             raise BoneAgeError(f"reviewer {reviewer!r}: name it with up to 64 letters, digits, spaces, . ' -")
         self.path = Path(path)
@@ -99,6 +111,7 @@ class ReviewLog:
         self.rows: list[Decision] = []
         self.notices: list[str] = []
         self._clock = clock
+        self._read_only = read_only
         self._known = bytearray()
         self._lines = 0
         self._seen: tuple[int, ...] | None = None
@@ -237,6 +250,11 @@ class ReviewLog:
     @contextlib.contextmanager
     def _locked(self, to_read: bool = False) -> Iterator[bool]:
         """Holds the log; yields whether it may be written."""
+        if self._read_only:
+            if not to_read:
+                raise BoneAgeError(f"{self.path}: opened to read only; open it anew to decide")
+            yield False
+            return
         make_folder(self.path.parent)
         lock = FileLock(f"{self.path}.lock", timeout=_LOCK_SECONDS)
         try:
@@ -302,7 +320,10 @@ class ReviewLog:
         if not whole.startswith(self._known):
             whole = self._merged(whole, stamp is None)
         if not may_write:
-            self._notice("is in a folder that cannot be written, so it is open to read only")
+            if not self._read_only:
+                self._notice("is in a folder that cannot be written, so it is open to read only")
+            if aside:
+                self._notice("was cut short or saved by another program; it is left so, its whole rows count")
             stamp = None
         elif whole != found:
             if aside:
@@ -315,18 +336,18 @@ class ReviewLog:
 
     def _on_disk(self) -> bytes:
         try:
-            data = self.path.read_bytes()
+            # Asked before it is read: what is named by mistake may be huge.
+            if os.stat(self.path).st_size > LARGEST_TABLE_BYTES:
+                raise BoneAgeError(
+                    f"{self.path}: larger than 64 MiB, which no review log is; name the right file"
+                )
+            return self.path.read_bytes()
         except IsADirectoryError as error:
             raise write_error(self.path, error) from None
         except OSError as error:
             raise BoneAgeError(
                 f"{self.path}: cannot be read ({error.strerror}); check its permissions"
             ) from None
-        if len(data) > LARGEST_TABLE_BYTES:
-            raise BoneAgeError(
-                f"{self.path}: larger than 64 MiB, which no review log is; name the right file"
-            )
-        return data
 
     def _whole_lines(self, data: bytes) -> tuple[bytes, tuple[str, bytes, str] | None]:
         """The log with our header and only whole lines; what to keep aside (suffix, bytes), and why."""

@@ -16,18 +16,26 @@ from boneage.anomalies.foreign import foreign_suspicions
 from boneage.anomalies.growth import growth_suspicions
 from boneage.anomalies.hand import Hand, find_hand
 from boneage.anomalies.quality import quality_suspicions
-from boneage.anomalies.suspicion import KINDS, Suspicion
+from boneage.anomalies.suspicion import KINDS, LIKELY, Suspicion
 from boneage.anomalies.text import text_suspicions
 from boneage.anomalies.typical import hand_pattern, unusual_hands
 from boneage.errors import BoneAgeError
-from boneage.preprocess import read_grey, to_uint8
+from boneage.preprocess import read_file
 from boneage.runtime import on_all_cores
 from boneage.tables import skipped_table
 
 SUSPICION_COLUMNS = ("case_id", "kind", "score", "x", "y", "width", "height", "why")
 """The suspicion table; ``x`` to ``height`` are shares of the photo, empty where it concerns all of it."""
 
-__all__ = ["KINDS", "SUSPICION_COLUMNS", "Suspicion", "find_suspicions", "photo_suspicions", "review_queue"]
+__all__ = [
+    "KINDS",
+    "LIKELY",
+    "SUSPICION_COLUMNS",
+    "Suspicion",
+    "find_suspicions",
+    "photo_suspicions",
+    "review_queue",
+]
 
 
 def photo_suspicions(photo: np.ndarray) -> list[Suspicion]:
@@ -103,10 +111,7 @@ def find_suspicions(
 
 
 def _read(path: Path) -> np.ndarray:
-    try:
-        photo = to_uint8(read_grey(path.read_bytes(), path.name)[0])
-    except OSError as error:
-        raise BoneAgeError(f"{path.name}: cannot be read ({error.strerror}); run preprocess again") from None
+    photo = read_file(path)
     if photo.shape[0] != photo.shape[1]:
         raise BoneAgeError(f"{path.name}: not square; run preprocess again")
     return photo

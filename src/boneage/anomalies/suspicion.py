@@ -32,6 +32,9 @@ What concerns privacy or cannot stay in the set has 1; what an operator mends, o
 less, so that a certain frame waits behind a probable bracelet.
 """
 
+LIKELY = 0.5
+"""The score from which on a suspicion is as likely as not."""
+
 
 @dataclass(frozen=True)
 class Suspicion:

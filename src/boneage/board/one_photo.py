@@ -17,7 +17,7 @@ from boneage.review import Decision
 
 NEIGHBOURS = 8
 
-CAN_BE_HIDDEN = ("burnt-in text", "ring", "bracelet", "metal", "frame")
+CAN_BE_HIDDEN = ("burnt-in text", "ring", "bracelet", "metal")
 """Kinds of suspicion whose box holds a thing; that of the others is the hand, and blanked nothing is left."""
 
 LARGEST_ZOOM = 8.0

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
+from boneage.anomalies import LIKELY
 from boneage.board.facts import read_cases, read_suspicions, words_of_year
 from boneage.board.grid import TILES, Grid
 from boneage.board.one_photo import OnePhoto
@@ -73,7 +74,11 @@ class ReviewBoard:
         self._queue = Queue(
             [case_id for case_id in dict.fromkeys(ids) if case_id in self._cases],
             {case_id: case.year for case_id, case in self._cases.items()},
-            {case_id: {one.kind for one in found} for case_id, found in suspected.items()},
+            # Faint suspicions order the queue; a filter that shows them too would pass nearly everything.
+            {
+                case_id: {one.kind for one in found if one.score >= LIKELY}
+                for case_id, found in suspected.items()
+            },
         )
         self._log = log
         self._photos = Photos(read_photo)
