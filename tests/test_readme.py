@@ -62,6 +62,11 @@ def test_the_block_says_what_was_run_and_how_it_did():
 def test_runs_of_different_data_are_refused():
     with pytest.raises(BoneAgeError, match="one table"):
         results_block([run_of(), run_of(network="yolo", fingerprint="0")])
+    tiny = run_of(network="yolo", settings={"width": "tiny"})
+    with pytest.raises(BoneAgeError, match="widths of the network"):
+        results_block([run_of(), tiny])
+    assert "Tiny networks" in results_block([tiny])
+    assert "Tiny networks" not in results_block([run_of(settings={"width": "full"})])
     with pytest.raises(BoneAgeError, match="train one first"):
         results_block([])
 

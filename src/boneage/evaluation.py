@@ -260,21 +260,29 @@ def _record_fault(record: object) -> str | None:
     return None
 
 
+def width_of(record: dict) -> str:
+    """The width of a run's network, one of ``settings.WIDTHS``; before there was a choice it was full."""
+    settings = record.get("settings")
+    return settings.get("width", "full") if isinstance(settings, dict) else "full"
+
+
 def check_comparable(records: Iterable[dict]) -> None:
-    """Makes sure that runs may stand in one table: same source, labels, split, photos and size.
+    """Makes sure that runs may stand in one table: same source, labels, split, photos, size and width.
 
     Raises:
         BoneAgeError: Two differ; both are named.
     """
     records = list(records)
     for record in records[1:]:
-        for key, words in _COMPARABLE.items():
-            if record[key] != records[0][key]:
-                first, other = (f"{one['network']}-{one['epochs']}" for one in (records[0], record))
-                raise BoneAgeError(
-                    f"{first} and {other}: trained on different {words}, so they cannot stand in one table; "
-                    "train one of them again"
-                )
+        differing = [words for key, words in _COMPARABLE.items() if record[key] != records[0][key]]
+        if width_of(record) != width_of(records[0]):
+            differing.append("widths of the network")
+        if differing:
+            first, other = (f"{one['network']}-{one['epochs']}" for one in (records[0], record))
+            raise BoneAgeError(
+                f"{first} and {other}: trained on different {differing[0]}, so they cannot stand in one "
+                "table; train one of them again"
+            )
 
 
 def results_table(records: Iterable[dict], epochs: int) -> pd.DataFrame:

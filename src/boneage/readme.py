@@ -7,7 +7,7 @@ import pandas as pd
 from boneage.errors import BoneAgeError
 from boneage.evaluation import Run, check_comparable, results_table
 from boneage.files import write_text
-from boneage.report import BASELINE, markdown_table, source_words, table_title
+from boneage.report import BASELINE, markdown_table, source_words, table_title, words_of_width
 from boneage.tables import MONTHS_PER_YEAR, SPLITS
 
 RESULTS, SUSPICIONS = "results", "suspicions"
@@ -90,8 +90,8 @@ def _heading(record: dict) -> str:
     return (
         f"Source: {source_words(record['source'])}. Label: {record['label_kind']}. Cases: {cases}, split by "
         f"case; photos of {record['size']} × {record['size']} pixels, seed "
-        f"{record['seed']}, on {record['device']} with {record['backend']}. Written from the records in "
-        f"`results/` by `{COMMAND}`.\n"
+        f"{record['seed']}, on {record['device']} with {record['backend']}.{words_of_width(record)} "
+        f"Written from the records in `results/` by `{COMMAND}`.\n"
     )
 
 

@@ -26,6 +26,7 @@ from boneage.evaluation import (
     metrics,
     metrics_by_split,
     results_table,
+    width_of,
 )
 from boneage.files import write_text
 from boneage.labels import UNKNOWN, Labels
@@ -254,8 +255,13 @@ def _heading(labels: Labels, runs: list[Run]) -> str:
     return _text(
         f"Source: {source_words(_known_source(labels, runs))}. Label: {labels.kind}. "
         f"{table['Source ID'].nunique():,} cases,{grown} {counts}; split by case, stratified by year of age, "
-        f"sex and race, before anything is grown{pixels}."
+        f"sex and race, before anything is grown{pixels}.{words_of_width(runs[0].record) if runs else ''}"
     )
+
+
+def words_of_width(record: dict) -> str:
+    """What a table must say where its networks are not the published ones."""
+    return " Tiny networks, narrower and shallower than published." if width_of(record) == "tiny" else ""
 
 
 def _known_source(labels: Labels, runs: list[Run]) -> str:
