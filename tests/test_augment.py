@@ -295,8 +295,10 @@ def test_a_year_over_its_share_and_a_year_of_few_operators_are_said():
     assert len(plan) == 30
     assert notices[0] == "year 3: 13 photos; all copies are of one training case"
     assert notices[1] == "year 4: 4 photos; its cases allow too few operators for its share of 10"
-    _, notices = balanced_plan(cases.assign(split="train"), 18)
-    assert notices[0] == "year 3: 9 cases, more than its share of 6; none is copied"
+    _, notices = balanced_plan(cases.assign(split="train"), len(cases) + 1)
+    assert notices[0] == "year 3: 9 cases, more than its share of 4; none is copied"
+    _, notices = balanced_plan(cases.assign(split="train"), len(cases))
+    assert not notices, "nothing is grown, so no year falls short"
 
 
 def test_a_plan_that_cannot_be_is_refused():

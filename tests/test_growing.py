@@ -188,6 +188,31 @@ def test_a_recorded_log_decides_what_nobody_has_and_stays_as_it_was(prepared, tm
         pipeline.fill_review(prepared.replace(recorded_review=str(tmp_path / "absent.csv")))
 
 
+def test_with_no_person_at_hand_likely_spoilt_photos_are_rejected_in_the_detectors_name(prepared, monkeypatch):
+    found = pd.DataFrame(
+        [
+            ("2001", "bracelet", 0.9, "a cuff, bright"),
+            ("2002", "right hand", 0.5, "the thumb lies on the left"),
+            ("2003", "bracelet", 0.4, "too faint to act on"),
+            ("2004", "dark", 1.0, "an operator mends it"),
+            ("2005", "metal", 0.8, "a person looked and kept it"),
+        ],
+        columns=["case_id", "kind", "score", "why"],
+    )
+    monkeypatch.setattr(pipeline, "make_suspicions", lambda settings: found)
+    pipeline.open_review(prepared).append("2005", "keep")
+    assert pipeline.reject_likely(prepared).startswith("2 photos")
+    rejected = pipeline.apply_review(prepared).rejected
+    assert rejected[["case_id", "reason", "reviewer"]].values.tolist() == [
+        ["2001", "bracelet", "detectors"],
+        ["2002", "other", "detectors"],
+    ]
+    assert rejected["note"][0] == "bracelet, score 0.90: a cuff, bright"
+    pipeline.open_review(prepared).append("2001", "keep")
+    assert pipeline.reject_likely(prepared).startswith("0 photos")
+    assert pipeline.apply_review(prepared).rejected["case_id"].tolist() == ["2002"]
+
+
 def test_a_review_that_rejects_every_case_says_so(prepared):
     log = pipeline.open_review(prepared)
     for number in range(CASES):

@@ -96,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     review.add_argument(
         "--apply", type=Path, metavar="LOG", help="decide by this recorded log what nobody has decided yet"
     )
+    review.add_argument(
+        "--reject-likely",
+        action="store_true",
+        help="with no person at hand: reject what detectors find likely spoilt and nobody has decided yet",
+    )
 
     plan = _verb(verbs, "plan", _plan, "draw the split over the accepted cases and plan the grown set")
     _growing_options(plan)
@@ -249,6 +254,8 @@ def _review(given: argparse.Namespace) -> None:
     settings = _settings(given)
     if given.apply:
         print(pipeline.fill_review(settings, given.apply))
+    if given.reject_likely:
+        print(pipeline.reject_likely(settings))
     reviewed = pipeline.apply_review(settings)
     work = pipeline.work_folder(settings)
     for notice in reviewed.notices:

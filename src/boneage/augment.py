@@ -473,6 +473,8 @@ def _plan_table(cases: pd.DataFrame, recipes: Mapping[str, list[str]]) -> pd.Dat
 
 
 def _notices(cases: pd.DataFrame, quotas: Mapping[str, int], total: int) -> list[str]:
+    if total == len(cases):
+        return []
     years = cases.groupby("year")
     equal = total // years.ngroups
     notices = []

@@ -27,6 +27,7 @@ from boneage import (
     rsna,
     runtime,
 )
+from boneage.anomalies import LIKELY
 from boneage.augment import RECORD_NAME, balanced_plan, materialise, suggest_for, suggest_operators
 from boneage.board import ReviewBoard
 from boneage.dataset import Store, build_store, open_store, read_photo
@@ -46,6 +47,9 @@ from boneage.tables import (
     write_table,
 )
 from boneage.web import Web
+
+# Whose decisions the log shows where a detector's suspicion was taken for one.
+_DETECTORS = "detectors"
 
 
 @dataclass(frozen=True)
@@ -365,6 +369,31 @@ def fill_review(settings: Settings, recorded: Path | None = None) -> str:
     count = open_review(settings).fill_from(log)
     said = f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
     return "\n".join([said, *log.notices])
+
+
+def reject_likely(settings: Settings) -> str:
+    """Rejects what the detectors find likely spoilt, where no person is at hand and nobody has decided yet.
+
+    A person who looks decides better: about one in five of such photos is sound. The decisions go into the
+    log in the detectors' own name, so they can be told from a person's, and each can be undone.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        BoneAgeError: No photos yet, or the log cannot be written.
+    """
+    suspicions = make_suspicions(settings)
+    likely = suspicions[suspicions["kind"].isin(list(anomalies.SPOILING)) & (suspicions["score"] >= LIKELY)]
+    log = ReviewLog(work_folder(settings).review, _DETECTORS)
+    touched = {row.case_id for row in log.rows}
+    # The most urgent stand first.
+    first = likely.drop_duplicates("case_id")
+    rejected = first[~first["case_id"].isin(touched)]
+    for one in rejected.itertuples():
+        note = f"{one.kind}, score {one.score:.2f}: {one.why}"
+        log.append(one.case_id, "reject", anomalies.SPOILING[one.kind], note=note)
+    return f"{len(rejected)} photos that nobody has decided on are rejected in the name of {_DETECTORS}."
 
 
 def _recorded_review(settings: Settings) -> Path | None:

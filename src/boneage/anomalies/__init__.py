@@ -16,7 +16,7 @@ from boneage.anomalies.foreign import foreign_suspicions
 from boneage.anomalies.growth import growth_suspicions
 from boneage.anomalies.hand import Hand, find_hand
 from boneage.anomalies.quality import quality_suspicions
-from boneage.anomalies.suspicion import KINDS, LIKELY, Suspicion
+from boneage.anomalies.suspicion import KINDS, LIKELY, SPOILING, Suspicion
 from boneage.anomalies.text import text_suspicions
 from boneage.anomalies.typical import hand_pattern, unusual_hands
 from boneage.errors import BoneAgeError
@@ -30,6 +30,7 @@ SUSPICION_COLUMNS = ("case_id", "kind", "score", "x", "y", "width", "height", "w
 __all__ = [
     "KINDS",
     "LIKELY",
+    "SPOILING",
     "SUSPICION_COLUMNS",
     "Suspicion",
     "find_suspicions",

@@ -35,6 +35,20 @@ less, so that a certain frame waits behind a probable bracelet.
 LIKELY = 0.5
 """The score from which on a suspicion is as likely as not."""
 
+SPOILING = MappingProxyType(
+    {
+        "ring": "ring",
+        "bracelet": "bracelet",
+        "metal": "other",
+        "unreadable skeleton": "skeleton unknown",
+        "right hand": "other",
+        "not one hand": "other",
+        "growth out of step": "growth abnormality",
+        "near-duplicate": "other",
+    }
+)
+"""The kinds that no operator mends without losing bone, and the reason for which such a photo is rejected."""
+
 
 @dataclass(frozen=True)
 class Suspicion:

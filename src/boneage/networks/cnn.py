@@ -13,11 +13,16 @@ def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     Batch normalisation follows Ioffe and Szegedy (2015), the mean over the picture in place of a flattened
     map Lin, Chen and Yan (2014). See ``networks.build_features``; there are no published weights.
     """
+    return pooled(maps(local_contrast(photos), width))
+
+
+def maps(photos: keras.KerasTensor, width: str) -> keras.KerasTensor:
+    """The last maps, (batch, size / 16, size / 16, maps), of photos scaled in whatever way."""
     widths = WIDTHS[width]
-    x = convolution(local_contrast(photos), widths[0], stride=2)
+    x = convolution(photos, widths[0], stride=2)
     for stage, filters in enumerate(widths):
         x = convolution(x, filters)
         x = convolution(x, filters)
         if stage < len(widths) - 1:
             x = keras.layers.MaxPooling2D()(x)
-    return pooled(x)
+    return x

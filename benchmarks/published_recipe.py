@@ -1,0 +1,158 @@
+"""The training recipe of the published notebooks of this method, as a baseline for ours.
+
+The photo on a white canvas of 2775 x 2777, its side brought to 256 pixels by the nearest pixel, shades
+divided by 255, Adam at Keras's own rate, mean squared error in years, batches of 32, nothing random done to
+the photos. The networks, cases and epochs are ours, and validation is by case, as the published notebooks
+did not do it. Adds its figures to a table, one row a network, after every run.
+
+    python benchmarks/published_recipe.py --work WORK --out results/recipe.csv
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from boneage.labels import read_labels
+from boneage.pipeline import WorkFolder
+from boneage.preprocess import read_file
+from boneage.runtime import choose_backend, device, on_all_cores, seed_everything
+from boneage.settings import Settings
+from boneage.tables import read_cases
+
+CANVAS_WIDTH, CANVAS_HEIGHT = 2775, 2777
+SIZE, BATCH, EPOCHS = 256, 32, 18
+NETWORKS = ("cnn", "resnet50", "efficientnetv2s")
+
+
+def on_white_canvas(photo: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """A photo in the middle of the white canvas, at the networks' size.
+
+    A photo that would fit twice is doubled first: the canvas was made for photos as they come from the
+    scanner, and one at half its size would be a small hand in a white sheet.
+
+    Args:
+        photo: uint8, (height, width).
+        size: Side of the result in pixels.
+
+    Returns:
+        uint8, (size, size).
+    """
+    height, width = photo.shape
+    most = min(CANVAS_HEIGHT / height, CANVAS_WIDTH / width)
+    factor = 2 if most >= 2 else min(1.0, most)
+    photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    height, width = photo.shape
+    canvas = np.full((CANVAS_HEIGHT, CANVAS_WIDTH), 255, np.uint8)
+    top, left = (CANVAS_HEIGHT - height) // 2, (CANVAS_WIDTH - width) // 2
+    canvas[top : top + height, left : left + width] = photo
+    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_NEAREST)
+
+
+def read_canvases(paths: list[Path]) -> np.ndarray:
+    """The photo files on their canvases: uint8, (photos, SIZE, SIZE)."""
+    canvases = np.empty((len(paths), SIZE, SIZE), np.uint8)
+
+    def read(index: int) -> None:
+        canvases[index] = on_white_canvas(read_file(paths[index]))
+
+    for _ in on_all_cores(read, range(len(paths)), "canvases"):
+        pass
+    return canvases
+
+
+def published_model(network: str, size: int = SIZE):
+    """The network on photos from 0 to 1, with its mean over the picture and one number, compiled."""
+    import keras
+
+    from boneage.networks import cnn
+
+    photos = keras.Input((size, size, 1))
+    colour = keras.layers.Concatenate()([photos] * 3)
+    shape = {"include_top": False, "weights": None, "input_shape": (size, size, 3)}
+    if network == "cnn":
+        maps = cnn.maps(photos, "full")
+    elif network == "resnet50":
+        maps = keras.applications.ResNet50(**shape)(colour)
+    else:
+        # Its own scaling expects 0 to 255.
+        maps = keras.applications.EfficientNetV2S(include_preprocessing=False, **shape)(colour)
+    years = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(maps))
+    model = keras.Model(photos, years)
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
+
+
+def train_published(
+    network: str, photos: np.ndarray, years: np.ndarray, split: np.ndarray, epochs: int, seed: int
+) -> tuple[pd.DataFrame, float]:
+    """Trains by the published recipe.
+
+    Args:
+        network: One of ``NETWORKS``.
+        photos: uint8, (photos, size, size).
+        years: Bone age, (photos,).
+        split: ``train``, ``validation`` or ``test`` of each.
+        epochs: Epochs.
+        seed: Seeds weights and order.
+
+    Returns:
+        History, a row an epoch, and the seconds it took.
+    """
+    seed_everything(seed)
+    model = published_model(network, photos.shape[1])
+    shades = {one: photos[split == one][..., np.newaxis].astype(np.float32) / 255 for one in np.unique(split)}
+    start = time.perf_counter()
+    history = model.fit(
+        shades["train"],
+        years[split == "train"],
+        batch_size=BATCH,
+        epochs=epochs,
+        validation_data=(shades["validation"], years[split == "validation"]),
+        verbose=2,
+    )
+    return pd.DataFrame(history.history), time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="work folder with cases.csv and labels.csv")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument("--out", type=Path, required=True, help="CSV to which a row a network is added")
+    given = parser.parse_args()
+    choose_backend()
+    work = WorkFolder(given.work)
+    labels = read_labels(work.labels).table
+    # Each case once: the published way of growing is a matter of its own.
+    labels = labels.drop_duplicates("Source ID")
+    paths = read_cases(work.cases)[0].set_index("case_id")["photo"]
+    photos = read_canvases([Path(paths[case_id]) for case_id in labels["Source ID"]])
+    years, split = labels["Bone Age"].to_numpy(np.float32), labels["Split"].to_numpy()
+    for network in given.networks:
+        history, seconds = train_published(network, photos, years, split, given.epochs, given.seed)
+        row = {
+            "Network": network,
+            "Epochs": given.epochs,
+            "Size": SIZE,
+            "Training photos": int((split == "train").sum()),
+            "Validation photos": int((split == "validation").sum()),
+            "Validation MAE": round(history["val_mae"].iloc[-1], 4),
+            "Best epoch": int(history["val_mae"].idxmin()) + 1,
+            "Best validation MAE": round(history["val_mae"].min(), 4),
+            "MAE": round(history["mae"].iloc[-1], 4),
+            "Seconds": round(seconds),
+            "Device": device(),
+            "Seed": given.seed,
+        }
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame([row]).to_csv(given.out, mode="a", header=not given.out.exists(), index=False)
+        print(row)
+
+
+if __name__ == "__main__":
+    main()
