@@ -188,7 +188,9 @@ def test_a_recorded_log_decides_what_nobody_has_and_stays_as_it_was(prepared, tm
         pipeline.fill_review(prepared.replace(recorded_review=str(tmp_path / "absent.csv")))
 
 
-def test_with_no_person_at_hand_likely_spoilt_photos_are_rejected_in_the_detectors_name(prepared, monkeypatch):
+def test_with_no_person_at_hand_likely_spoilt_photos_are_rejected_in_the_detectors_name(
+    prepared, monkeypatch
+):
     found = pd.DataFrame(
         [
             ("2001", "bracelet", 0.9, "a cuff, bright"),

@@ -123,17 +123,17 @@ def test_an_untrained_network_says_the_training_mean(work):
 def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tells(
     work, tmp_path, monkeypatch, capsys
 ):
-    from boneage import training
     from boneage.networks import WeightsError
+    from boneage.training import run as training
 
     build, internet = training.build_model, True
 
     def tiny(*choice):
-        *others, width, weights = choice
+        *others, width, weights, variant = choice
         assert width == "full"
         if weights == "imagenet" and not internet:
             raise WeightsError("the ImageNet weights cannot be fetched (no internet)")
-        return build(*others, "tiny", "scratch")
+        return build(*others, "tiny", "scratch", variant)
 
     def weights(folder, **settings):
         labels, store = read_labels(work / "labels.csv"), open_store(work / f"store-{SIZE}.npy")
@@ -155,14 +155,14 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
 
 
 def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
-    from boneage import training
+    from boneage.training import run as training
 
     store, labels = open_store(work / f"store-{SIZE}.npy"), read_labels(work / "labels.csv").table
     seen = set()
     batch = training.Batches.__getitem__
 
     def watched(self, step):
-        seen.update(self._order[step].tolist())
+        seen.update(self._rows[self._order[step]].tolist())
         return batch(self, step)
 
     monkeypatch.setattr(training.Batches, "__getitem__", watched)
@@ -189,7 +189,7 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trai
 
 
 def test_a_diverging_run_says_so(trained, monkeypatch):
-    from boneage import training
+    from boneage.training import run as training
 
     build = training.build_model
 
@@ -276,7 +276,7 @@ def test_killed_and_started_again_it_ends_as_if_it_had_not_been(work, tmp_path, 
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused_by_name(work, trained, tmp_path, monkeypatch):
-    from boneage import training
+    from boneage.training import run as training
 
     class StopError(Exception):
         pass

@@ -7,11 +7,13 @@ standard error that says what to do.
 import argparse
 import dataclasses
 import io
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from tqdm.auto import tqdm
 
 from boneage import pipeline, report
 from boneage.anomalies import LIKELY
@@ -23,7 +25,18 @@ from boneage.files import write_error
 from boneage.labels import Labels, read_labels
 from boneage.networks import NETWORKS, find
 from boneage.readme import write_results
-from boneage.settings import BACKENDS, LABEL_KINDS, PADS, PRESETS, SOURCES, WEIGHTS, WIDTHS, Settings
+from boneage.settings import (
+    BACKENDS,
+    LABEL_KINDS,
+    PADS,
+    PRECISIONS,
+    PRESETS,
+    SOURCES,
+    VARIANTS,
+    WEIGHTS,
+    WIDTHS,
+    Settings,
+)
 from boneage.tables import SKIPPED_COLUMNS, SPLITS, read_table
 
 
@@ -117,6 +130,14 @@ def _parser() -> argparse.ArgumentParser:
 
     train = _verb(verbs, "train", _train, "train networks, or go on where they stopped: runs/")
     train.add_argument("--arch", nargs="+", default=["all"], metavar="NETWORK", help="networks, or all")
+    train.add_argument(
+        "--variant",
+        nargs="+",
+        default=[""],
+        choices=[one for one in VARIANTS if one],
+        help="train these in place of the plain networks: "
+        + "; ".join(f"{key}: {words}" for key, words in VARIANTS.items() if key),
+    )
     _training_options(train)
     _label_file_option(train)
     photos_or_store = train.add_mutually_exclusive_group()
@@ -180,6 +201,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", choices=WEIGHTS, help="what to begin with (default: ImageNet if possible)"
     )
+    parser.add_argument("--precision", choices=PRECISIONS, help="the numbers that the sums are done in")
     parser.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
 
 
@@ -312,16 +334,17 @@ def _train(given: argparse.Namespace) -> None:
             f"{given.store}: photos of {store.size} px, not {given.train_size}; leave --size out"
         )
     rows, failures = [], []
-    for network in networks:
-        for epochs in settings.epochs:
-            try:
-                run = pipeline.train_network(settings, network, epochs, labels, store)
-            except BoneAgeError as error:
-                failures.append(error)
-                print(f"failed: {error}")
-                continue
-            _wrote(run.folder / "record.json", run.record["title"])
-            rows.append(_result_row(run.record))
+    wanted = list(itertools.product(networks, settings.epochs, given.variant))
+    # No bar over a single run: it has one of its own.
+    for network, epochs, variant in tqdm(wanted, "runs", unit="run", disable=len(wanted) == 1):
+        try:
+            run = pipeline.train_network(settings, network, epochs, labels, store, variant)
+        except BoneAgeError as error:
+            failures.append(error)
+            print(f"failed: {error}")
+            continue
+        _wrote(run.folder / "record.json", run.record["title"])
+        rows.append(_result_row(run.record))
     if rows:
         print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
     if len(failures) + len(rows) == 1 and failures:
@@ -334,6 +357,8 @@ def _train(given: argparse.Namespace) -> None:
 
 def _result_row(record: dict) -> dict[str, object]:
     row = {"Network": record["title"], "Epochs": record["epochs"]}
+    if record.get("variant"):
+        row["Variant"] = record["variant"]
     for split in SPLITS:
         row[f"{split} MAE (years)"] = record["metrics"].get(split, {}).get("mae", float("nan"))
     return row

@@ -658,7 +658,12 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
 
 
 def train_network(
-    settings: Settings, network: str, epochs: int, labels: Labels | None = None, store: Store | None = None
+    settings: Settings,
+    network: str,
+    epochs: int,
+    labels: Labels | None = None,
+    store: Store | None = None,
+    variant: str = "",
 ) -> evaluation.Run:
     """Trains a network, or takes its run up where it stopped, and reads the finished run back.
 
@@ -669,8 +674,8 @@ def train_network(
     work = work_folder(settings)
     labels = labels or load_labels(settings)
     store = store or make_store(settings, labels)
-    training.train(network, epochs, labels, store, settings, work.runs)
-    return evaluation.read_run(work.runs / f"{network}-{epochs}")
+    training.train(network, epochs, labels, store, settings, work.runs, variant)
+    return evaluation.read_run(work.runs / training.run_name(network, epochs, variant))
 
 
 def _training(settings: Settings) -> ModuleType:

@@ -95,6 +95,33 @@ def seed_everything(seed: int) -> None:
         tensorflow.config.experimental.enable_op_determinism()
 
 
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Layers that are built inside do their sums in these numbers.
+
+    Args:
+        name: One of ``settings.PRECISIONS``.
+    """
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device's memory does not hold what it was asked to."""
+    # TensorFlow has a class of its own for it; JAX says it in the words of XLA.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "ResourceExhaustedError"
+        or "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
 def device() -> str:
     """The device that trains, in words: ``"NVIDIA H200"``, ``"CPU (2 cores)"``."""
     accelerators = _accelerators()

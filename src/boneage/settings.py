@@ -16,6 +16,15 @@ LABEL_KINDS = ("reading", "age_group")
 BACKENDS = ("tensorflow", "jax")
 WIDTHS = ("full", "tiny")
 WEIGHTS = ("imagenet", "scratch")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+VARIANTS = {
+    "": "plain",
+    "sex": "sex as a second input",
+    "months": "a head over month bins",
+    "views": "the mean of six views, turned and mirrored",
+}
+"""What can be trained, or estimated, otherwise than in the two tables; each is a run of its own."""
 
 TOTAL = 7393
 """Photos in the grown set of the method: 389 or 390 in each of the 19 years."""
@@ -81,6 +90,8 @@ class Settings:
     # What a network begins with: "" takes ImageNet weights where they can be had, and says so where they
     # cannot; "imagenet" stops there; "scratch" asks for none. Some networks have no such weights.
     weights: str = ""
+    # The numbers that the sums are done in; the mixed ones keep the weights in float32.
+    precision: str = "float32"
     # "" takes KERAS_BACKEND, else TensorFlow, else JAX.
     backend: str = ""
 
@@ -94,6 +105,7 @@ class Settings:
         _check_one_of("label", self.label, LABEL_KINDS)
         _check_one_of("backend", self.backend, ("", *BACKENDS))
         _check_one_of("width", self.width, WIDTHS)
+        _check_one_of("precision", self.precision, PRECISIONS)
         _check_one_of("weights", self.weights, ("", *WEIGHTS))
         if self.width == "tiny" and self.weights == "imagenet":
             raise BoneAgeError("weights: tiny networks have no ImageNet weights; set width to full")

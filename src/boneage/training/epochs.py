@@ -1,0 +1,76 @@
+"""What is done after each step and epoch of a run: its bar, and its state on disk."""
+
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+
+class KeepEpochs(keras.callbacks.Callback):
+    """Adds each epoch to the history and hands the state over to be saved.
+
+    An epoch whose values are not all numbers is not added, and ends the training.
+
+    Args:
+        state: ``epoch`` and ``history`` are kept up to date in it.
+        save: Called after each epoch.
+    """
+
+    def __init__(self, state: dict, save: Callable[[], None]):
+        super().__init__()
+        self._state, self._save = state, save
+        self._begun = self._trained = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._begun = self._trained = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        if not all(np.isfinite(value) for value in values.values()):
+            # The last sound state stays.
+            self.model.stop_training = True
+            return
+        now = time.perf_counter()
+        seconds = {"seconds": now - self._begun, "training_seconds": self._trained - self._begun}
+        self._state["history"].append({"epoch": epoch + 1, **values, **seconds})
+        self._state["epoch"] = epoch + 1
+        self._save()
+
+
+class Progress(keras.callbacks.Callback):
+    """One bar over all steps of a run, so that it tells the time left, with the errors of the last epoch.
+
+    Args:
+        title: What the bar says.
+        steps: Steps an epoch.
+        epochs: Epochs of the whole run.
+        done: Epochs that were done before.
+    """
+
+    def __init__(self, title: str, steps: int, epochs: int, done: int):
+        super().__init__()
+        self._title, self._steps, self._epochs, self._done = title, steps, epochs, done
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._bar = tqdm(
+            total=self._steps * self._epochs, initial=self._steps * self._done, desc=self._title, unit="step"
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        errors = {
+            words: f"{logs[name]:.2f}"
+            for name, words in (("mae", "MAE"), ("val_mae", "validation MAE"))
+            if name in (logs or {})
+        }
+        self._bar.set_postfix({"epoch": f"{epoch + 1}/{self._epochs}", **errors})
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self._bar.close()

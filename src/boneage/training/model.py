@@ -1,0 +1,98 @@
+"""A network with its regression head: from a photo, and perhaps the sex, to years."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from boneage.evaluation import ACCURATE_YEARS
+from boneage.networks import build_features
+
+DROPOUT = 0.3
+
+# Most by which a photo is turned, shifted and zoomed while training, as shares of a turn, its side, its size.
+ROTATION, SHIFT, ZOOM = 0.04, 0.06, 0.1
+
+MONTH_BINS = 240
+"""The ages that the head over months tells apart: birth to the end of the nineteenth year."""
+
+# Wide enough to say that the same bones are older in a boy, by how much depending on the age.
+_HIDDEN_WITH_SEX = 64
+
+
+@keras.saving.register_keras_serializable(package="boneage")
+def accuracy(truth: keras.KerasTensor, estimate: keras.KerasTensor) -> keras.KerasTensor:
+    """Share of the cases whose estimate is less than half a year off."""
+    return ops.mean(ops.cast(ops.abs(estimate - truth) < ACCURATE_YEARS, "float32"), axis=-1)
+
+
+def build_model(
+    network: str,
+    size: int,
+    mean_years: float,
+    std_years: float,
+    seed: int,
+    width: str = "full",
+    weights: str = "scratch",
+    variant: str = "",
+) -> keras.Model:
+    """A network with its regression head, not yet compiled.
+
+    The head says one number in standard deviations about the training mean, so an untrained network
+    starts at the mean, and the last layer turns it into years. Light random rotation, shift and zoom act
+    while training only.
+
+    Args:
+        network: Key of the network.
+        size: Side of the photos in pixels.
+        mean_years: Mean bone age of the training cases.
+        std_years: Its standard deviation.
+        seed: Seeds the random transforms and dropout.
+        width: One of ``settings.WIDTHS``.
+        weights: One of ``settings.WEIGHTS``.
+        variant: One of ``settings.VARIANTS``. ``"sex"`` adds a second input; ``"months"`` has a head that
+            gives each month of age a probability and estimates their mean, as in Rothe, Timofte and Van
+            Gool, "Deep expectation of real and apparent age from a single image", IJCV 2018.
+
+    Returns:
+        A model from photos (batch, size, size, 1), 0 to 255, to years (batch, 1). The variant ``"sex"``
+        takes a list: the photos, and 1 for male or 0 for female, (batch, 1).
+
+    Raises:
+        WeightsError: The weights cannot be had.
+        BoneAgeError: The network takes no photos of that size.
+    """
+    photos = keras.Input((size, size, 1), name="photo")
+    # Not in half precision, where shades above 128 are told apart by eighths at best.
+    exact = {"fill_mode": "nearest", "dtype": "float32"}
+    x = keras.layers.RandomRotation(ROTATION, seed=seed, **exact)(photos)
+    x = keras.layers.RandomTranslation(SHIFT, SHIFT, seed=seed + 1, **exact)(x)
+    x = keras.layers.RandomZoom(ZOOM, seed=seed + 2, **exact)(x)
+    x = build_features(network, x, width, weights)
+    x = keras.layers.Dropout(DROPOUT, seed=seed + 3)(x)
+    inputs = photos
+    if variant == "sex":
+        male = keras.Input((1,), name="male")
+        inputs = [photos, male]
+        x = keras.layers.Concatenate()([x, male])
+        x = keras.layers.Dense(_HIDDEN_WITH_SEX, activation="relu", name="with_sex")(x)
+    if variant == "months":
+        return _over_months(photos, x, network, mean_years, std_years)
+    # Zeros, so that the first estimate is the mean whatever the features.
+    x = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="standardised_years")(x)
+    years = keras.layers.Rescaling(std_years, offset=mean_years, dtype="float32", name="years")(x)
+    return keras.Model(inputs, years, name=network)
+
+
+def _over_months(
+    photos: keras.KerasTensor, x: keras.KerasTensor, network: str, mean_years: float, std_years: float
+) -> keras.Model:
+    ages = (np.arange(MONTH_BINS) + 0.5) / 12
+    head = keras.layers.Dense(
+        MONTH_BINS, activation="softmax", kernel_initializer="zeros", dtype="float32", name="months"
+    )
+    expected = keras.layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="years")
+    model = keras.Model(photos, expected(head(x)), name=network)
+    expected.set_weights([ages[:, np.newaxis]])
+    # Whatever the features, the first answer is the normal distribution of the training cases' ages.
+    head.bias.assign(-0.5 * ((ages - mean_years) / std_years) ** 2)
+    return model

@@ -1,0 +1,33 @@
+"""How a network is trained: the optimiser, its rate from step to step, and what is minimised."""
+
+import keras
+
+from boneage.networks import find
+from boneage.settings import Settings
+from boneage.training.model import accuracy
+
+# Share of the steps in which the learning rate rises from a hundredth to its full value.
+WARM_UP = 0.1
+
+
+def compile_model(model: keras.Model, settings: Settings, steps: int) -> None:
+    """Makes a model ready for training.
+
+    AdamW (Loshchilov and Hutter, ICLR 2019) with a rate that rises at first and then falls to zero along a
+    cosine (Loshchilov and Hutter, ICLR 2017), so that a run of other epochs is another training.
+
+    Args:
+        model: As ``build_model`` makes it, named by its network.
+        settings: Learning rate, weight decay and width are used.
+        steps: Steps of the whole run.
+    """
+    warm_up = max(1, round(WARM_UP * steps))
+    highest = settings.learning_rate * (find(model.name).rate if settings.width == "full" else 1.0)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        highest / 100,
+        max(1, steps - warm_up),
+        warmup_target=highest,
+        warmup_steps=warm_up,
+    )
+    optimiser = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
+    model.compile(optimiser, loss="mse", metrics=["mae", accuracy])

@@ -1,0 +1,309 @@
+"""Training one network: compile, fit, resume where it stopped, and leave a record that can be checked.
+
+A run folder holds, once finished, ``record.json``, ``history.csv``, ``predictions.csv`` and ``model.keras``;
+until then see :mod:`boneage.training.checkpoint`.
+"""
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+import keras
+import numpy as np
+import pandas as pd
+
+from boneage.dataset import Store, fingerprint, rows_of
+from boneage.errors import BoneAgeError
+from boneage.evaluation import RECORD_FORMAT, constant_predictor, metrics_by_split, read_run
+from boneage.files import make_folder, write_text
+from boneage.labels import Labels, check_splits
+from boneage.networks import WeightsError, check_size, find
+from boneage.runtime import device, is_out_of_memory, precision, seed_everything, versions
+from boneage.settings import VARIANTS, Settings
+from boneage.tables import SPLITS, write_table
+from boneage.training.batches import Batches, model_input
+from boneage.training.checkpoint import (
+    RUN_SETTINGS,
+    finished_record,
+    load_checkpoint,
+    save_checkpoint,
+    save_model,
+)
+from boneage.training.epochs import KeepEpochs, Progress
+from boneage.training.estimates import load_model, prediction_table
+from boneage.training.model import build_model
+from boneage.training.recipe import compile_model
+
+# Settings that say nothing about a record's numbers: where the files lie and who reviewed them is nobody
+# else's business, and the same run elsewhere is the same run.
+_NOT_RECORDED = ("source", "data", "work", "reviewer", "recorded_review", "epochs", "backend")
+
+
+def run_name(network: str, epochs: int, variant: str = "") -> str:
+    """The name of a run's folder: ``resnet50-18``, or ``resnet50-18-sex`` for a variant."""
+    return "-".join(filter(None, (network, str(epochs), variant)))
+
+
+def train(
+    network: str,
+    epochs: int,
+    labels: Labels,
+    store: Store,
+    settings: Settings,
+    runs: Path | str,
+    variant: str = "",
+) -> dict:
+    """Trains one network for a number of epochs, or takes the run up where it stopped.
+
+    Training sees training cases only; validation cases are watched; test cases are estimated once, at the
+    end. A run that is finished is not trained again. Where a batch is too large for the device's memory,
+    the run begins anew with batches of half the size, and the record tells.
+
+    Args:
+        network: Key of the network.
+        epochs: Epochs of the whole run; the learning rate falls to zero at its end.
+        labels: Labels, in any order.
+        store: The packed photos.
+        settings: Batch size, learning rate, weight decay, precision, width, weights and seed are used.
+        runs: Folder of all runs; this one's is :func:`run_name` in it.
+        variant: One of ``settings.VARIANTS``. ``"views"`` trains nothing: it takes the finished plain run.
+
+    Returns:
+        The run's record.
+
+    Raises:
+        BoneAgeError: A case stands in two splits, a split is missing, the folder holds a run with other
+            settings or data, another process trains it, the estimates are not numbers, the network takes no
+            photos of that size, the weights that the settings insist on cannot be had, one photo is too
+            much for the memory, there is no plain run to take, or the disk is full.
+    """
+    check_size(network, store.size)
+    if variant not in VARIANTS:
+        raise BoneAgeError(f"variant {variant!r}: must be one of {', '.join(filter(None, VARIANTS))}")
+    run = make_folder(Path(runs) / run_name(network, epochs, variant))
+    try:
+        with filelock.FileLock(run / ".lock", timeout=0):
+            return _run(network, epochs, labels, store, settings, run, variant)
+    except filelock.Timeout:
+        raise BoneAgeError(f"{run}: another process trains this run; wait for it or stop it") from None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The cases of one split: rows of the store, years, and 1 for male where the model asks for it."""
+
+    rows: np.ndarray
+    years: np.ndarray
+    male: np.ndarray | None
+
+
+def _run(
+    network: str, epochs: int, labels: Labels, store: Store, settings: Settings, run: Path, variant: str
+) -> dict:
+    table, rows, notices = rows_of(store, labels.table)
+    for notice in notices:
+        print(notice)
+    check_splits(table, "labels")
+    if not (table["Split"] == "train").any():
+        raise BoneAgeError("labels: no training case has a photo; run labels and preprocess again")
+    identity = {
+        "network": network,
+        "epochs": epochs,
+        "variant": variant,
+        "size": store.size,
+        "backend": keras.backend.backend(),
+        "label_kind": labels.kind,
+        "fingerprint": fingerprint(store, table),
+        **{name: getattr(settings, name) for name in RUN_SETTINGS},
+    }
+    finished = finished_record(run, identity)
+    if finished is not None:
+        print(f"{run.name}: finished on {finished['finished']}, not trained again")
+        return finished
+    parts = {split: _part(table, rows, split, variant == "sex") for split in SPLITS}
+    with precision(settings.precision):
+        if variant == "views":
+            model, state = _plain_run(run.with_name(run_name(network, epochs)), identity)
+        else:
+            model, state = _trained(run, identity, store, parts, settings)
+        predictions = prediction_table(
+            model, store, table, rows, state["batch_size"], several_views=variant == "views"
+        )
+    record = _record(model, state, table, predictions, settings, labels)
+    write_table(run / "history.csv", pd.DataFrame(state["history"]))
+    write_table(run / "predictions.csv", predictions)
+    save_model(model, run / "model.keras")
+    write_text(run / "record.json", json.dumps(record, indent=1) + "\n")
+    shutil.rmtree(run / "checkpoint", ignore_errors=True)
+    return record
+
+
+def _part(table: pd.DataFrame, rows: np.ndarray, split: str, with_sex: bool) -> _Part:
+    of_split = (table["Split"] == split).to_numpy()
+    male = table["Male"].to_numpy(np.float32)[of_split] if with_sex else None
+    return _Part(rows[of_split], table["Bone Age"].to_numpy(np.float32)[of_split], male)
+
+
+def _plain_run(run: Path, identity: dict) -> tuple[keras.Model, dict]:
+    """The network of the plain run, and its history as if it were this run's."""
+    record = finished_record(run, {**identity, "variant": ""})
+    if record is None:
+        raise BoneAgeError(f"{run}: not finished; train the network without a variant first")
+    history = read_run(run).history.to_dict("records")
+    state = {name: record[name] for name in ("started", "weights")}
+    batch_size = record.get("batch_size", identity["batch_size"])
+    return load_model(run), {**state, "identity": identity, "history": history, "batch_size": batch_size}
+
+
+def _trained(
+    run: Path, identity: dict, store: Store, parts: dict[str, _Part], settings: Settings
+) -> tuple[keras.Model, dict]:
+    """The trained model and the state at the end of its run, taken up where it stopped."""
+    seed_everything(settings.seed)
+    model, state = load_checkpoint(run, identity)
+    if model is not None:
+        print(f"{run.name}: goes on after epoch {state['epoch']} of {identity['epochs']}")
+    batch_size = state.get("batch_size", settings.batch_size)
+    while True:
+        try:
+            if model is None:
+                model, state = _begun(identity, parts["train"], batch_size, settings)
+            _fit(model, state, run, store, parts, settings)
+            return model, state
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            tried = batch_size
+        # Outside the except, whose traceback keeps what the step has taken of the memory.
+        model, batch_size = None, tried // 2
+        if not batch_size:
+            raise BoneAgeError(
+                f"{run.name}: one photo of {store.size} px is too much for the memory of {device()}; "
+                "choose a smaller train_size"
+            )
+        print(
+            f"{run.name}: batches of {tried} are too large for {device()}; it begins anew, {batch_size} each"
+        )
+        shutil.rmtree(run / "checkpoint", ignore_errors=True)
+        keras.backend.clear_session()
+        seed_everything(settings.seed)
+
+
+def _begun(
+    identity: dict, part: _Part, batch_size: int, settings: Settings
+) -> tuple[keras.Model, dict[str, object]]:
+    model, weights = _new_model(identity, part.years, settings)
+    compile_model(model, settings, identity["epochs"] * -(-len(part.rows) // batch_size))
+    state = {"identity": identity, "epoch": 0, "started": _now(), "weights": weights, "history": []}
+    return model, {**state, "batch_size": batch_size}
+
+
+def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[keras.Model, str]:
+    """The untrained model, and what it begins with, in words."""
+    network, variant = identity["network"], identity["variant"]
+    moments = (float(years.mean()), float(years.std()) or 1.0)
+    choice = (network, identity["size"], *moments, settings.seed, settings.width)
+    if settings.weights != "scratch" and settings.width == "full" and find(network).imagenet:
+        try:
+            return build_model(*choice, "imagenet", variant), "from ImageNet"
+        except WeightsError as error:
+            if settings.weights == "imagenet":
+                raise
+            print(f"{network}: {error}; it is trained from scratch")
+        # As if nothing had been tried.
+        seed_everything(settings.seed)
+    return build_model(*choice, "scratch", variant), "from scratch"
+
+
+def _fit(
+    model: keras.Model,
+    state: dict,
+    run: Path,
+    store: Store,
+    parts: dict[str, _Part],
+    settings: Settings,
+) -> None:
+    epochs, batch_size = state["identity"]["epochs"], state["batch_size"]
+    if state["epoch"] >= epochs:
+        return
+    of_train, watched = parts["train"], parts["validation"]
+    validation = None
+    if len(watched.rows):
+        validation = (model_input(store.photos[watched.rows], watched.male), watched.years[:, np.newaxis])
+    batches = Batches(
+        store, of_train.rows, of_train.years, of_train.male, batch_size, settings.seed, state["epoch"]
+    )
+    model.fit(
+        batches,
+        # The batches have their own order; Keras would draw one that no checkpoint keeps.
+        shuffle=False,
+        validation_data=validation,
+        validation_batch_size=batch_size,
+        initial_epoch=state["epoch"],
+        epochs=epochs,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            KeepEpochs(state, lambda: save_checkpoint(model, state, run)),
+            Progress(run.name, len(batches), epochs, state["epoch"]),
+        ],
+    )
+    if state["epoch"] < epochs:
+        raise BoneAgeError(
+            f"{run.name}: the loss is not a number in epoch {state['epoch'] + 1}; lower the learning rate "
+            f"(now {settings.learning_rate:g}) and delete {run}"
+        )
+
+
+def _record(
+    model: keras.Model,
+    state: dict,
+    table: pd.DataFrame,
+    predictions: pd.DataFrame,
+    settings: Settings,
+    labels: Labels,
+) -> dict:
+    identity, history = state["identity"], pd.DataFrame(state["history"])
+    # The first epoch also compiles; where there are others, they tell the speed.
+    timed = history.iloc[1:] if len(history) > 1 else history
+    counts = table.groupby("Split")["Case ID"].count()
+    cases = table.groupby("Split")["Source ID"].nunique()
+    chosen = {
+        name: value for name, value in dataclasses.asdict(settings).items() if name not in _NOT_RECORDED
+    }
+    title = find(identity["network"]).title
+    return {
+        "format": RECORD_FORMAT,
+        "network": identity["network"],
+        "title": f"{title} (tiny)" if settings.width == "tiny" else title,
+        "epochs": identity["epochs"],
+        "variant": identity["variant"],
+        "source": labels.source,
+        "label_kind": labels.kind,
+        "size": identity["size"],
+        "weights": state["weights"],
+        "batch_size": state["batch_size"],
+        "fingerprint": identity["fingerprint"],
+        "photos": {split: int(counts.get(split, 0)) for split in SPLITS},
+        "cases": {split: int(cases.get(split, 0)) for split in SPLITS},
+        "metrics": metrics_by_split(table, predictions),
+        "constant_predictor": constant_predictor(table),
+        "parameters": model.count_params(),
+        "seconds_per_epoch": round(float(timed["seconds"].mean()), 3),
+        "photos_per_second": round(float(counts["train"] / timed["training_seconds"].mean()), 1),
+        "device": device(),
+        "backend": identity["backend"],
+        "seed": settings.seed,
+        "settings": chosen,
+        "versions": versions(),
+        "started": state["started"],
+        "finished": _now(),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
