@@ -11,6 +11,7 @@ from pathlib import Path
 import bench_input
 import bench_materialise
 import bench_preprocess
+import bench_training
 
 # Measurement, the ratio's name, the least or the most it may be.
 BARS = (
@@ -19,6 +20,15 @@ BARS = (
     (bench_materialise, "materialise_speed_ratio", "at least", bench_materialise.LEAST_SPEED_RATIO),
     (bench_materialise, "materialise_memory_ratio", "at most", bench_materialise.MOST_MEMORY_RATIO),
     (bench_input, "training_input_ratio", "at least", bench_input.LEAST_RATIO),
+    *(
+        (
+            bench_training,
+            f"{network}_{bench_training.STEP_SIZE}_share_of_bare_step",
+            "at least",
+            bench_training.LEAST_OF_BARE_STEP,
+        )
+        for network in bench_training.STEP_NETWORKS
+    ),
 )
 
 
@@ -31,7 +41,7 @@ def main() -> int:
     for benchmark in dict.fromkeys(bar[0] for bar in BARS):
         measured |= benchmark.run(data)
     for name, value in measured.items():
-        print(f"{name:32} {value:10.2f}")
+        print(f"{name:40} {value:10.2f}")
     missed = 0
     for _, name, side, bar in BARS:
         reached = measured[name] >= bar if side == "at least" else measured[name] <= bar

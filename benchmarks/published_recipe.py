@@ -9,7 +9,6 @@ did not do it. Adds its figures to a table, one row a network, after every run.
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import cv2
@@ -28,18 +27,17 @@ SIZE, BATCH, EPOCHS = 256, 32, 18
 NETWORKS = ("cnn", "resnet50", "efficientnetv2s")
 
 
-def on_white_canvas(photo: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """A photo in the middle of the white canvas, at the networks' size.
+def on_white_canvas(photo: np.ndarray) -> np.ndarray:
+    """A photo in the middle of the white canvas.
 
     A photo that would fit twice is doubled first: the canvas was made for photos as they come from the
     scanner, and one at half its size would be a small hand in a white sheet.
 
     Args:
         photo: uint8, (height, width).
-        size: Side of the result in pixels.
 
     Returns:
-        uint8, (size, size).
+        uint8, (CANVAS_HEIGHT, CANVAS_WIDTH).
     """
     height, width = photo.shape
     most = min(CANVAS_HEIGHT / height, CANVAS_WIDTH / width)
@@ -49,15 +47,16 @@ def on_white_canvas(photo: np.ndarray, size: int = SIZE) -> np.ndarray:
     canvas = np.full((CANVAS_HEIGHT, CANVAS_WIDTH), 255, np.uint8)
     top, left = (CANVAS_HEIGHT - height) // 2, (CANVAS_WIDTH - width) // 2
     canvas[top : top + height, left : left + width] = photo
-    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_NEAREST)
+    return canvas
 
 
 def read_canvases(paths: list[Path]) -> np.ndarray:
-    """The photo files on their canvases: uint8, (photos, SIZE, SIZE)."""
+    """The photo files on their canvases, at the networks' size: uint8, (photos, SIZE, SIZE)."""
     canvases = np.empty((len(paths), SIZE, SIZE), np.uint8)
 
     def read(index: int) -> None:
-        canvases[index] = on_white_canvas(read_file(paths[index]))
+        canvas = on_white_canvas(read_file(paths[index]))
+        canvases[index] = cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
 
     for _ in on_all_cores(read, range(len(paths)), "canvases"):
         pass
@@ -87,9 +86,15 @@ def published_model(network: str, size: int = SIZE):
 
 
 def train_published(
-    network: str, photos: np.ndarray, years: np.ndarray, split: np.ndarray, epochs: int, seed: int
-) -> tuple[pd.DataFrame, float]:
-    """Trains by the published recipe.
+    network: str,
+    photos: np.ndarray,
+    years: np.ndarray,
+    split: np.ndarray,
+    epochs: int,
+    seed: int,
+    scratch: Path,
+) -> pd.DataFrame:
+    """Trains by the published recipe, or goes on after the last whole epoch.
 
     Args:
         network: One of ``NETWORKS``.
@@ -98,23 +103,30 @@ def train_published(
         split: ``train``, ``validation`` or ``test`` of each.
         epochs: Epochs.
         seed: Seeds weights and order.
+        scratch: Folder for the state after each epoch.
 
     Returns:
-        History, a row an epoch, and the seconds it took.
+        History, a row an epoch.
     """
+    import keras
+
     seed_everything(seed)
     model = published_model(network, photos.shape[1])
     shades = {one: photos[split == one][..., np.newaxis].astype(np.float32) / 255 for one in np.unique(split)}
-    start = time.perf_counter()
-    history = model.fit(
+    log = scratch / f"{network}.csv"
+    model.fit(
         shades["train"],
         years[split == "train"],
         batch_size=BATCH,
         epochs=epochs,
         validation_data=(shades["validation"], years[split == "validation"]),
         verbose=2,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(scratch / network),
+            keras.callbacks.CSVLogger(log, append=log.is_file()),
+        ],
     )
-    return pd.DataFrame(history.history), time.perf_counter() - start
+    return pd.read_csv(log)
 
 
 def main() -> None:
@@ -132,9 +144,12 @@ def main() -> None:
     labels = labels.drop_duplicates("Source ID")
     paths = read_cases(work.cases)[0].set_index("case_id")["photo"]
     photos = read_canvases([Path(paths[case_id]) for case_id in labels["Source ID"]])
+    (work.root / "published").mkdir(exist_ok=True)
     years, split = labels["Bone Age"].to_numpy(np.float32), labels["Split"].to_numpy()
     for network in given.networks:
-        history, seconds = train_published(network, photos, years, split, given.epochs, given.seed)
+        history = train_published(
+            network, photos, years, split, given.epochs, given.seed, work.root / "published"
+        )
         row = {
             "Network": network,
             "Epochs": given.epochs,
@@ -145,7 +160,6 @@ def main() -> None:
             "Best epoch": int(history["val_mae"].idxmin()) + 1,
             "Best validation MAE": round(history["val_mae"].min(), 4),
             "MAE": round(history["mae"].iloc[-1], 4),
-            "Seconds": round(seconds),
             "Device": device(),
             "Seed": given.seed,
         }

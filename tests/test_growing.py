@@ -1,6 +1,7 @@
 """From a review to the grown set: what the decisions do to plan, photos, labels and store."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -186,6 +187,32 @@ def test_a_recorded_log_decides_what_nobody_has_and_stays_as_it_was(prepared, tm
     assert "No log was recorded" in pipeline.fill_review(prepared)
     with pytest.raises(BoneAgeError, match="no such review log"):
         pipeline.fill_review(prepared.replace(recorded_review=str(tmp_path / "absent.csv")))
+
+
+def test_what_is_large_lies_in_the_cache_and_is_made_again_when_that_is_lost(prepared, tmp_path):
+    cache = tmp_path / "fast"
+    settings = prepared.replace(work=str(tmp_path / "drive"), cache=str(cache))
+
+    def stages():
+        pipeline.make_cases(settings)
+        pipeline.make_photos(settings)
+        pipeline.make_plan(settings)
+        pipeline.make_grown(settings)
+        labels = pipeline.make_labels(settings)
+        return pipeline.make_store(settings, labels).photos.copy()
+
+    photos = stages()
+    large = {"preprocess.csv", "photos", "grown", "store-32.npy"}
+    assert large <= {path.name for path in cache.iterdir()}
+    slow = {path.name for path in (tmp_path / "drive").iterdir()}
+    assert {"cases.csv", "plan.csv", "labels.csv"} <= slow
+    assert not large & slow
+    # Colab takes the runtime's disk away with the runtime.
+    shutil.rmtree(cache)
+    assert pipeline.load_labels(settings).table["Case ID"].is_unique, "training elsewhere needs no photos"
+    with pytest.raises(BoneAgeError, match="run preprocess first"):
+        pipeline.make_store(settings)
+    assert (stages() == photos).all()
 
 
 def test_with_no_person_at_hand_likely_spoilt_photos_are_rejected_in_the_detectors_name(

@@ -157,6 +157,7 @@ def _verb(verbs, name: str, function, description: str) -> argparse.ArgumentPars
     parser = verbs.add_parser(name, help=description, description=description)
     parser.set_defaults(verb=function)
     parser.add_argument("--work", help="folder for everything that is made (default: work)")
+    parser.add_argument("--cache", help="folder for photos, where the work folder's disk is slow")
     parser.add_argument("--seed", type=int, help="drives every random choice")
     return parser
 
@@ -213,7 +214,7 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
 def _settings(given: argparse.Namespace) -> Settings:
     """The work folder's settings, with what the command line says in their place, kept for the next verb."""
     overrides = _overrides(given)
-    for name in ("data", "recorded_review"):
+    for name in ("data", "recorded_review", "cache"):
         if overrides.get(name):
             overrides[name] = str(Path(overrides[name]).resolve())
     path = pipeline.WorkFolder(Path(overrides.get("work", Settings.work))).settings

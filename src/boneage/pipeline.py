@@ -54,9 +54,20 @@ _DETECTORS = "detectors"
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """Where everything lies below the work folder."""
+    """Where everything lies below the work folder, and what is large below the cache folder.
+
+    Attributes:
+        root: The work folder.
+        cache: The folder for what is large and can be made again; None for the work folder itself.
+    """
 
     root: Path
+    cache: Path | None = None
+
+    @property
+    def large(self) -> Path:
+        """The folder of the source's files, the photos and the packed photos."""
+        return self.cache or self.root
 
     @property
     def settings(self) -> Path:
@@ -66,7 +77,7 @@ class WorkFolder:
     @property
     def data(self) -> Path:
         """Radiographs that were fetched, unpacked or drawn."""
-        return self.root / "data"
+        return self.large / "data"
 
     @property
     def cases(self) -> Path:
@@ -76,12 +87,12 @@ class WorkFolder:
     @property
     def photos(self) -> Path:
         """The square photos, ``<case id>.png``."""
-        return self.root / "photos"
+        return self.large / "photos"
 
     @property
     def preprocess(self) -> Path:
-        """What came in: one row a case."""
-        return self.root / "preprocess.csv"
+        """What came in: one row a case; it tells of the photos beside it."""
+        return self.large / "preprocess.csv"
 
     @property
     def contact_sheet(self) -> Path:
@@ -116,7 +127,7 @@ class WorkFolder:
     @property
     def grown(self) -> Path:
         """The photos of the plan, ``<photo id>.png``."""
-        return self.root / "grown"
+        return self.large / "grown"
 
     @property
     def labels(self) -> Path:
@@ -125,7 +136,7 @@ class WorkFolder:
 
     def store(self, size: int) -> Path:
         """The packed photos at a training size."""
-        return self.root / f"store-{size}.npy"
+        return self.large / f"store-{size}.npy"
 
     @property
     def runs(self) -> Path:
@@ -143,12 +154,12 @@ class WorkFolder:
 
 
 def work_folder(settings: Settings) -> WorkFolder:
-    """The work folder of the settings; made where it is absent.
+    """The work folder of the settings and its cache; made where they are absent.
 
     Raises:
-        BoneAgeError: It cannot be made.
+        BoneAgeError: One cannot be made.
     """
-    return WorkFolder(make_folder(settings.work))
+    return WorkFolder(make_folder(settings.work), make_folder(settings.cache) if settings.cache else None)
 
 
 def get_data(settings: Settings) -> Path:
@@ -162,7 +173,7 @@ def get_data(settings: Settings) -> Path:
         return phantom.write_phantom_atlas(
             work.data / "phantom", settings.phantoms_per_group, settings.seed, settings.phantom_anomalies
         )
-    return manifest.data_for(settings.source, settings.data, work.root)
+    return manifest.data_for(settings.source, settings.data, work.large)
 
 
 def fetch_by_index(settings: Settings) -> Settings:
@@ -177,7 +188,8 @@ def fetch_by_index(settings: Settings) -> Settings:
     if settings.source != "dha":
         raise BoneAgeError(f"source {settings.source}: only the Digital Hand Atlas (dha) has a web index")
     work = work_folder(settings)
-    folder = work.data / "dha"
+    # Hours of polite requests outlive the runtime; the rest of ``data`` is soon fetched again.
+    folder = work.root / "data" / "dha"
     skipped = atlas_index.fetch_atlas(manifest.source_of("dha_index"), folder)
     write_table(work.skipped("fetch"), skipped)
     return settings.replace(data=str(folder))
@@ -206,7 +218,7 @@ def _readings(settings: Settings, folder: Path) -> Path | None:
         return found
     work = work_folder(settings)
     try:
-        return manifest.fetch("la_dha.csv", work.data, record=work.root / "fetched.csv", web=Web(attempts=2))
+        return manifest.fetch("la_dha.csv", work.data, record=work.large / "fetched.csv", web=Web(attempts=2))
     except BoneAgeError as error:
         print(f"no readings, so the label is the atlas folder's year of age: {error}")
         return None
@@ -241,11 +253,11 @@ def make_photos(settings: Settings) -> pd.DataFrame:
     """
     work = work_folder(settings)
     cases, faults = load_cases(settings)
-    came_in = preprocess.preprocess(cases, work.root, settings.photo_size, settings.pad)
+    came_in = preprocess.preprocess(cases, work.large, settings.photo_size, settings.pad)
     if len(faults):
         skipped = read_table(work.skipped("preprocess"), SKIPPED_COLUMNS)
         write_table(work.skipped("preprocess"), pd.concat([faults, skipped], ignore_index=True))
-    preprocess.write_contact_sheet(work.contact_sheet, cases, came_in, work.root)
+    preprocess.write_contact_sheet(work.contact_sheet, cases, came_in, work.large)
     return came_in
 
 

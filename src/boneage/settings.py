@@ -49,6 +49,9 @@ class Settings:
     data: str = ""
     # Everything that is made goes below this folder.
     work: str = "work"
+    # Where it is on a slow disk (Google Drive), a fast folder for what is large and can be made again: the
+    # source's files, photos, packed photos. Empty keeps them in the work folder.
+    cache: str = ""
     # Drives every random choice: the drawing, the split, the training.
     seed: int = 2026
 

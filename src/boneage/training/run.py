@@ -40,7 +40,7 @@ from boneage.training.recipe import compile_model
 
 # Settings that say nothing about a record's numbers: where the files lie and who reviewed them is nobody
 # else's business, and the same run elsewhere is the same run.
-_NOT_RECORDED = ("source", "data", "work", "reviewer", "recorded_review", "epochs", "backend")
+_NOT_RECORDED = ("source", "data", "work", "cache", "reviewer", "recorded_review", "epochs", "backend")
 
 
 def run_name(network: str, epochs: int, variant: str = "") -> str:

@@ -1,0 +1,159 @@
+"""The training engine against a bare step, and against the published way of feeding photos.
+
+The engine's `fit` reads the packed store, draws the batches, keeps the history and shows the bar; the bare
+step is `train_on_batch` on one batch that stays in memory. Both use the same compiled network, in turns.
+
+The published notebooks of this method kept every photo as a JPEG of 2775 x 2777 and had Pillow read, decode
+and shrink it for every photo of every epoch, in a PyDataset. Same network, same device, in turns.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+from bench_preprocess import drawn_photos, sample_photos
+from PIL import Image
+from published_recipe import on_white_canvas
+
+from boneage.dataset import Store, build_store, open_store
+from boneage.preprocess import read_file, square
+from boneage.settings import Settings
+from boneage.training.batches import Batches
+from boneage.training.epochs import KeepEpochs, Progress
+from boneage.training.model import build_model
+from boneage.training.recipe import compile_model
+
+STEP_NETWORKS, STEP_SIZE = ("cnn", "resnet50", "efficientnetv2s"), 128
+EPOCH_NETWORKS, EPOCH_SIZE = ("cnn", "resnet50"), 256
+PHOTOS, BATCH, ROUNDS = 64, 8, 3
+LEAST_OF_BARE_STEP = 0.95
+
+
+def run(data: Path | None = None) -> dict[str, float]:
+    """Measures photos a second of both pairs.
+
+    Args:
+        data: A folder of photos, searched in depth; None draws photos instead.
+
+    Returns:
+        For each network the engine's share of the bare step's photos a second, and how many times faster
+        an epoch is than the published way; the best round of each side counts.
+    """
+    measured = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        sources = sample_photos(data, PHOTOS) if data else drawn_photos(Path(scratch) / "drawn", PHOTOS)
+        for network in STEP_NETWORKS:
+            store = _store(sources, Path(scratch), STEP_SIZE)
+            engine, bare = _in_turns(_fit_seconds, _bare_seconds, _model(network, STEP_SIZE), store)
+            measured[f"{network}_{STEP_SIZE}_photos_per_second"] = len(store.photos) / engine
+            measured[f"{network}_{STEP_SIZE}_share_of_bare_step"] = bare / engine
+        jpegs = _published_jpegs(sources, Path(scratch) / "published")
+        for network in EPOCH_NETWORKS:
+            store = _store(sources, Path(scratch), EPOCH_SIZE)
+
+            def published(model: keras.Model, store: Store) -> float:
+                return _seconds_of_fit(model, PublishedWay(jpegs, _years(store)), [])
+
+            engine, theirs = _in_turns(_fit_seconds, published, _model(network, EPOCH_SIZE), store)
+            measured[f"{network}_{EPOCH_SIZE}_times_published_way"] = theirs / engine
+    return measured
+
+
+class PublishedWay(keras.utils.PyDataset):
+    """Batches whose photos are read and decoded when they are asked for."""
+
+    def __init__(self, paths: list[Path], years: np.ndarray):
+        super().__init__()
+        self._paths, self._years = paths, years
+
+    def __len__(self) -> int:
+        return -(-len(self._paths) // BATCH)
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        of_batch = slice(step * BATCH, (step + 1) * BATCH)
+        side = (EPOCH_SIZE, EPOCH_SIZE)
+        photos = [
+            np.asarray(Image.open(path).convert("L").resize(side, Image.NEAREST), np.float32)
+            for path in self._paths[of_batch]
+        ]
+        return np.stack(photos)[..., np.newaxis], self._years[of_batch]
+
+
+Seconds = Callable[[keras.Model, Store], float]
+
+
+def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, store: Store) -> tuple[float, float]:
+    # The first of each compiles and is not counted.
+    ours(model, store), other(model, store)
+    pairs = [(ours(model, store), other(model, store)) for _ in range(ROUNDS)]
+    return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
+
+
+def _model(network: str, size: int) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    model = build_model(network, size, 10.0, 3.0, seed=1)
+    compile_model(model, Settings(), steps=1000)
+    return model
+
+
+def _years(store: Store) -> np.ndarray:
+    return np.linspace(1, 18, len(store.photos), dtype=np.float32)
+
+
+def _fit_seconds(model: keras.Model, store: Store) -> float:
+    rows = np.arange(len(store.photos))
+    batches = Batches(store, rows, _years(store), None, BATCH, seed=1, epoch=0)
+    state = {"epoch": 0, "history": []}
+    keeping = [KeepEpochs(state, lambda: None), Progress("engine", len(batches), 1, 0)]
+    return _seconds_of_fit(model, batches, keeping)
+
+
+def _seconds_of_fit(model: keras.Model, batches: keras.utils.PyDataset, callbacks: list) -> float:
+    start = time.perf_counter()
+    model.fit(batches, shuffle=False, epochs=1, verbose=0, callbacks=callbacks)
+    return time.perf_counter() - start
+
+
+def _bare_seconds(model: keras.Model, store: Store) -> float:
+    photos = np.asarray(store.photos[:BATCH])[..., np.newaxis]
+    years = _years(store)[:BATCH, np.newaxis]
+    start = time.perf_counter()
+    for _ in range(len(store.photos) // BATCH):
+        model.train_on_batch(photos, years)
+    return time.perf_counter() - start
+
+
+def _store(sources: list[Path], scratch: Path, size: int) -> Store:
+    folder, path = scratch / f"photos-{size}", scratch / f"store-{size}.npy"
+    if not path.is_file():
+        folder.mkdir()
+        for number, source in enumerate(sources):
+            cv2.imwrite(str(folder / f"{number}.png"), square(read_file(source), size, "background"))
+        build_store([str(number) for number in range(len(sources))], folder, size, path)
+    return open_store(path)
+
+
+def _published_jpegs(sources: list[Path], folder: Path) -> list[Path]:
+    folder.mkdir()
+    paths = [folder / f"{number}.jpg" for number in range(len(sources))]
+    for source, path in zip(sources, paths, strict=True):
+        cv2.imwrite(str(path), on_white_canvas(read_file(source)))
+    return paths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of photos; without it photos are drawn")
+    print(f"{os.cpu_count()} cores, {keras.backend.backend()}")
+    for name, value in run(parser.parse_args().data).items():
+        print(f"{name:44} {value:10.2f}")
+
+
+if __name__ == "__main__":
+    main()
