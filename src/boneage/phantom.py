@@ -51,6 +51,8 @@ _HEIGHT = 1400
 # Bones are drawn smaller than the photo, which has no detail that fine, and soft tissue smaller still.
 _BONE_SCALE = 0.6
 _TISSUE_SCALE = 0.3
+# Thickness of soft tissue in hand units from which on it counts as the hand.
+_SEEN = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,29 @@ def draw_hand(
     _check_drawing(bone_age, sex, seed, anomaly, age, height)
     scene = _lay_out(bone_age, sex, seed, anomaly, bone_age if age is None else age, height)
     return PhantomHand(_render(scene), scene.centres, scene.fusion, scene.anomaly_box)
+
+
+def hand_region(
+    bone_age: float, sex: str, seed: int, age: float | None = None, height: int = _HEIGHT
+) -> np.ndarray:
+    """Where hand and forearm lie on the photo that :func:`draw_hand` draws from the same arguments.
+
+    Args:
+        bone_age: Skeletal maturity in years, 0 to 19.
+        sex: ``F`` or ``M``.
+        seed: Draws this child's shape, pose and exposure.
+        age: The child's age in years; the bone age where None.
+        height: Height of the photo in pixels.
+
+    Returns:
+        bool, of the photo's shape: the shadow of soft tissue.
+
+    Raises:
+        BoneAgeError: An argument is outside its range.
+    """
+    _check_drawing(bone_age, sex, seed, None, age, height)
+    scene = _lay_out(bone_age, sex, seed, None, bone_age if age is None else age, height)
+    return cv2.resize(_tissue_shadow(scene), scene.size[::-1]) > _SEEN
 
 
 def _check_drawing(
@@ -476,7 +501,7 @@ def _stamp_marker(photo: np.ndarray, tissue: np.ndarray, rng: np.random.Generato
     plate = np.array([[-0.5, -0.35], [1.4, -0.35], [1.4, 2.1], [-0.5, 2.1]])
     angle = np.deg2rad(rng.normal(0.0, 12.0))
     turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    free = cv2.blur((tissue > 1.0).astype(np.float32), (int(size / 4) | 1, int(size / 3) | 1))
+    free = cv2.blur((tissue > _SEEN).astype(np.float32), (int(size / 4) | 1, int(size / 3) | 1))
     spots = rng.uniform((0.03, 0.03), (0.92, 0.90), (40, 2)) * (width, height)
     rows = np.clip((spots[:, 1] + size) / 8, 0, free.shape[0] - 1).astype(int)
     columns = np.clip((spots[:, 0] + size / 2) / 8, 0, free.shape[1] - 1).astype(int)

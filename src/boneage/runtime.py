@@ -17,6 +17,8 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
+import numpy as np
+
 from boneage.errors import BoneAgeError
 from boneage.settings import BACKENDS
 
@@ -110,6 +112,31 @@ def precision(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def gradient(function: Callable, at: np.ndarray) -> np.ndarray:
+    """How the sum of what a function says changes with each number that it is given; Keras has no such call.
+
+    Args:
+        function: Of Keras's operations and layers, from one tensor to another.
+        at: Where to take the gradient; float.
+
+    Returns:
+        Of the shape of ``at``.
+    """
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(lambda given: function(given).sum())(at))
+    import tensorflow
+
+    given = tensorflow.convert_to_tensor(at)
+    with tensorflow.GradientTape() as tape:
+        tape.watch(given)
+        said = function(given)
+    return np.asarray(tape.gradient(said, given))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -26,7 +26,7 @@ def years_by_place(model: keras.Model, photos: np.ndarray) -> np.ndarray:
     Returns:
         (photos, height, width) in years.
     """
-    maps = _outputs(model, model.get_layer(POOLED).input, photos)
+    maps = outputs_of(model, model.get_layer(POOLED).input, photos)
     weights = np.array(model.get_layer("standardised_years").kernel)
     if STANDARDISED in [layer.name for layer in model.layers]:
         layer = model.get_layer(STANDARDISED)
@@ -48,7 +48,22 @@ def attention_by_place(model: keras.Model, photos: np.ndarray) -> np.ndarray | N
     """
     if ATTENTION not in [layer.name for layer in model.layers]:
         return None
-    return _outputs(model, model.get_layer(ATTENTION).output, photos)[..., 0]
+    return outputs_of(model, model.get_layer(ATTENTION).output, photos)[..., 0]
+
+
+def outputs_of(model: keras.Model, tensor: keras.KerasTensor, photos: np.ndarray) -> np.ndarray:
+    """What a part of a model that sees nothing but the photos says of them.
+
+    Args:
+        model: A network with its head.
+        tensor: What to compute, somewhere in the model.
+        photos: (photos, size, size), 0 to 255.
+
+    Returns:
+        float32, of the tensor's shape.
+    """
+    part = keras.Model(model.inputs[0], tensor)
+    return np.asarray(part.predict(photos[..., np.newaxis], batch_size=8, verbose=0), np.float32)
 
 
 def map_sheet(
@@ -79,8 +94,3 @@ def map_sheet(
 
 def _shades(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
-
-
-def _outputs(model: keras.Model, tensor: keras.KerasTensor, photos: np.ndarray) -> np.ndarray:
-    part = keras.Model(model.input, tensor)
-    return np.asarray(part.predict(photos[..., np.newaxis], batch_size=8, verbose=0), np.float32)

@@ -1,0 +1,162 @@
+"""What each ingredient of the recipe gives: the same network, cases, epochs and seed, one thing changed.
+
+Every row is a whole training of the CNN. Rows that the table holds already are not trained again, so the
+table can be made in several sittings.
+
+    python benchmarks/ingredients.py --work WORK --grown GROWN --out results/ingredients.csv
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm.keras import TqdmCallback
+
+from boneage.dataset import Store, open_store, rows_of
+from boneage.labels import read_labels
+from boneage.networks import cnn
+from boneage.networks.parts import pooled
+from boneage.pipeline import WorkFolder
+from boneage.runtime import device, seed_everything
+from boneage.settings import Settings
+from boneage.tables import SPLITS
+from boneage.training import build_model
+from boneage.training.batches import Batches
+from boneage.training.recipe import compile_model
+
+SIZE, EPOCHS = 128, 18
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row: what is changed, in the settings, in the model, or in how it is compiled."""
+
+    words: str
+    settings: dict[str, object] | None = None
+    build: Callable[..., keras.Model] = build_model
+    compile: Callable[[keras.Model, Settings, int], None] = compile_model
+    grown: bool = False
+
+
+def _without_transforms(*choice, **more) -> keras.Model:
+    model = build_model(*choice, **more)
+    *_, last = (layer for layer in model.layers if layer.name.startswith("random_"))
+    return keras.Model(last.output, model.output, name=model.name)
+
+
+def _without_contrast(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
+    """Shades from 0 to 1 where the CNN has local contrast."""
+    ours = build_model(network, size, mean, std, seed, **more)
+    *_, last = (layer for layer in ours.layers if layer.name.startswith("random_"))
+    x = keras.layers.Rescaling(1 / 255)(last.output)
+    x = pooled(cnn.maps(x, "full"))
+    x = keras.layers.Dropout(ours.get_layer("dropout").rate, seed=seed + 3)(x)
+    x = keras.layers.Dense(1, kernel_initializer="zeros")(x)
+    return keras.Model(ours.input, keras.layers.Rescaling(std, offset=mean)(x), name=network)
+
+
+def _raw_head(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
+    """A head in years that begins at nought."""
+    ours = build_model(network, size, mean, std, seed, **more)
+    return keras.Model(ours.input, keras.layers.Dense(1)(ours.get_layer("dropout").output), name=network)
+
+
+def _constant_rate(model: keras.Model, settings: Settings, steps: int) -> None:
+    model.compile(
+        keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay),
+        loss="mse",
+        metrics=["mae"],
+    )
+
+
+def _clipped(model: keras.Model, settings: Settings, steps: int) -> None:
+    compile_model(model, settings, steps)
+    model.optimizer.global_clipnorm = 10.0
+
+
+def _averaged(model: keras.Model, settings: Settings, steps: int) -> None:
+    compile_model(model, settings, steps)
+    configuration = model.optimizer.get_config() | {"use_ema": True, "ema_momentum": 0.99}
+    optimiser = keras.optimizers.AdamW.from_config(configuration)
+    model.compile(optimiser, loss="mse", metrics=["mae"])
+
+
+CHANGES = (
+    Change(OURS),
+    Change("no random transforms", build=_without_transforms),
+    Change("shades 0 to 1 in place of local contrast", build=_without_contrast),
+    Change("head in years, from nought", build=_raw_head),
+    Change("constant rate, no warm-up", compile=_constant_rate),
+    Change("batches of 32", {"batch_size": 32}),
+    Change("a third of the rate", {"learning_rate": Settings.learning_rate / 3}),
+    Change("three times the rate", {"learning_rate": Settings.learning_rate * 3}),
+    Change("gradients clipped to a norm of 10", compile=_clipped),
+    Change("weights averaged", compile=_averaged),
+    Change("set grown and balanced", grown=True),
+)
+
+
+def train_changed(change: Change, labels: pd.DataFrame, store: Store, seed: int) -> dict[str, object]:
+    """Trains the CNN with one change.
+
+    Args:
+        change: What is changed.
+        labels: The label table.
+        store: Its photos.
+        seed: Seeds everything.
+
+    Returns:
+        A row of the table; MAE and bias in years.
+    """
+    settings = Settings(seed=seed).replace(**(change.settings or {}))
+    table, rows, _ = rows_of(store, labels)
+    years, split = table["Bone Age"].to_numpy(np.float32), table["Split"].to_numpy()
+    of_train, watched = split == "train", split == "validation"
+    seed_everything(seed)
+    mean, std = float(years[of_train].mean()), float(years[of_train].std())
+    model = change.build("cnn", store.size, mean, std, seed)
+    change.compile(model, settings, EPOCHS * -(-int(of_train.sum()) // settings.batch_size))
+    batches = Batches(store, rows[of_train], years[of_train], None, settings.batch_size, seed, 0)
+    photos = store.photos[rows][..., np.newaxis]
+    history = model.fit(
+        batches,
+        shuffle=False,
+        epochs=EPOCHS,
+        validation_data=(photos[watched], years[watched, np.newaxis]),
+        verbose=0,
+        callbacks=[TqdmCallback(desc=change.words, verbose=0)],
+    ).history
+    error = model.predict(photos, batch_size=64, verbose=0)[:, 0] - years
+    row = {"Change": change.words, "Training photos": int(of_train.sum())}
+    for one in SPLITS:
+        row[f"{one} MAE"] = round(float(np.abs(error[split == one]).mean()), 4)
+    row["validation bias"] = round(float(error[watched].mean()), 4)
+    row["best validation MAE"] = round(min(history["val_mae"]), 4)
+    return row | {"Epochs": EPOCHS, "Size": store.size, "Seed": seed, "Device": device()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="work folder with labels and a packed store")
+    parser.add_argument("--grown", type=Path, help="another with the same split, grown by the balanced plan")
+    parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument("--out", type=Path, required=True, help="the table")
+    given = parser.parse_args()
+    done = set(pd.read_csv(given.out)["Change"]) if given.out.is_file() else set()
+    for change in CHANGES:
+        folder = given.grown if change.grown else given.work
+        if change.words in done or folder is None:
+            continue
+        work = WorkFolder(folder)
+        row = train_changed(change, read_labels(work.labels).table, open_store(work.store(SIZE)), given.seed)
+        pd.DataFrame([row]).to_csv(given.out, mode="a", header=not given.out.is_file(), index=False)
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
