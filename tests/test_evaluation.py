@@ -8,14 +8,19 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from boneage.errors import BoneAgeError
 from boneage.evaluation import (
     TABLE_COLUMNS,
     check_comparable,
     constant_predictor,
+    group_of,
+    holm,
     join_truth,
+    mean_differences,
     metrics,
+    plain_runs,
     read_runs,
     results_table,
 )
@@ -181,6 +186,95 @@ def test_runs_are_read_in_table_order_and_what_is_damaged_is_left_out_by_name(tm
     assert "later" in reasons["cnn-10"]
     assert "not finished" in reasons["vgg16-10"]
     assert "validation mae is not a number" in reasons["unet-10"]
+
+
+def test_a_run_of_each_variant_is_kept_and_plain_ones_come_first(tmp_path):
+    write_run(tmp_path / "cnn-10-views", variant="views")
+    write_run(tmp_path / "cnn-10-sex", variant="sex")
+    write_run(tmp_path / "cnn-10-sex-older", variant="sex", finished="2026-10-01T10:00:00+00:00")
+    write_run(tmp_path / "cnn-10")
+    write_run(tmp_path / "vgg16-10", network="vgg16", variant="")
+    write_run(tmp_path / "cnn-10-ears", variant="ears")
+    write_run(tmp_path / "cnn-10-list", variant=["sex"])
+    runs, left_out = read_runs(tmp_path)
+    assert [run.folder.name for run in runs] == ["vgg16-10", "cnn-10", "cnn-10-sex", "cnn-10-views"]
+    assert [run.folder.name for run in plain_runs(runs)] == ["vgg16-10", "cnn-10"]
+    reasons = left_out.set_index("item")["reason"]
+    assert sorted(reasons.index) == ["cnn-10-ears", "cnn-10-list", "cnn-10-sex-older"]
+    assert "'ears' is no variant" in reasons["cnn-10-ears"]
+    assert "cnn-10-sex finished later" in reasons["cnn-10-sex-older"]
+
+
+def test_a_variant_takes_no_place_in_the_two_tables():
+    variant = RECORD | {"variant": "sex", "metrics": {"train": {**VALUES, "mae": 0.1}}}
+    table = results_table([RECORD, variant], 10)
+    assert table.at["CNN", "MAE"] == 1.0
+    assert results_table([variant], 10).isna().all(axis=None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "2.0", None])
+def test_every_metric_of_a_record_must_be_a_number(tmp_path, value):
+    of_test = {**VALUES, "r2": None, "rmse": value}
+    write_run(tmp_path / "cnn-10", metrics={**RECORD["metrics"], "test": of_test})
+    runs, left_out = read_runs(tmp_path)
+    assert runs == []
+    assert "the test rmse is not a number" in left_out.at[0, "reason"]
+
+
+def test_holm_gives_the_published_procedure():
+    # As R's p.adjust(p, "holm") has them.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9, 0.6]) == pytest.approx([1, 1, 1])
+    assert holm([0.2]) == pytest.approx([0.2])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_holm_lies_between_no_correction_and_bonferroni(p):
+    p = np.array(p)
+    corrected = holm(p)
+    assert (corrected >= p).all()
+    assert (corrected <= np.minimum(1, len(p) * p) + 1e-12).all()
+    assert (np.diff(corrected[np.argsort(p)]) >= 0).all()
+
+
+def test_paired_differences_agree_with_the_normal_approximation():
+    rng = np.random.default_rng(7)
+    drawn = rng.normal([[0.0], [0.2], [-0.5]], 1.0, (3, 300))
+    found = mean_differences(drawn)
+    mean, error = drawn.mean(axis=1), drawn.std(axis=1) / 300**0.5
+    assert found["difference"].to_numpy() == pytest.approx(mean)
+    assert found["low"].to_numpy() == pytest.approx(mean - 1.96 * error, abs=0.01)
+    assert found["high"].to_numpy() == pytest.approx(mean + 1.96 * error, abs=0.01)
+    expected = 2 * stats.norm.sf(np.abs(mean) / error)
+    # No smaller than 10,000 draws can show.
+    assert found["p"].to_numpy() == pytest.approx(np.maximum(expected, 2 / 10_001), abs=0.015)
+    pd.testing.assert_frame_equal(found, mean_differences(drawn))
+
+
+def test_p_and_interval_tell_the_same_and_no_difference_is_no_proof():
+    rng = np.random.default_rng(11)
+    found = mean_differences(rng.normal(0.1, 1, (200, 60)))
+    without_zero = (found["low"] > 0) | (found["high"] < 0)
+    assert 0 < without_zero.sum() < 200
+    clear = (found["p"] < 0.045) | (found["p"] > 0.055)
+    assert ((found["p"] < 0.05) == without_zero)[clear].all()
+    same = mean_differences(np.zeros((1, 20))).iloc[0]
+    assert (same["difference"], same["low"], same["high"], same["p"]) == (0, 0, 0, 1)
+    assert mean_differences([[0.5]]).iloc[0, 1:].isna().all()
+
+
+def test_groups_are_by_sex_race_and_age_and_the_unknown_are_in_none():
+    labels = pd.DataFrame(
+        {
+            "Male": [True, False, False, True],
+            "Location": ["Asian", "Unknown", "Caucasian", "Hispanic American"],
+            "Bone Age": [0.0, 4.99, 5.0, 19.5],
+        }
+    )
+    groups = group_of(labels)
+    assert groups["Sex"].tolist() == ["Boys", "Girls", "Girls", "Boys"]
+    assert groups["Race"].isna().tolist() == [False, True, False, False]
+    assert groups["Age"].tolist() == ["0–4 years", "0–4 years", "5–9 years", "15+ years"]
 
 
 def test_no_runs_folder_is_no_runs(tmp_path):

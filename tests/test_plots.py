@@ -92,6 +92,63 @@ def test_figures_leave_no_trace_in_pyplot() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+DIFFERENCES = pd.DataFrame(
+    {
+        "Epochs": 10,
+        "Network": ["VGG19", "VGG19", "CNN"],
+        "Other network": ["CNN", "Yolo", "Yolo"],
+        "Test cases": 1500,
+        "Test MAE (years)": [1.0, 1.0, 2.0],
+        "Other test MAE (years)": [2.0, 1.25, 1.25],
+        "Real": ["yes", "no", "yes"],
+    }
+)
+
+
+def test_the_heat_map_shows_each_pair_once_and_colours_the_real_ones() -> None:
+    chart = plots.difference_heatmap(DIFFERENCES)
+    words = words_of(chart)
+    for expected in ("Months", "10 epochs", "1,500 test cases", "3 pairs", "VGG19 (1.00)", "CNN (2.00)"):
+        assert expected in words
+    (axes,) = chart.axes
+    rows = [label.get_text().split()[0] for label in axes.get_yticklabels()]
+    columns = [label.get_text().split()[0] for label in axes.get_xticklabels()]
+    # The better, the further left and up.
+    assert (rows, columns) == (["Yolo", "CNN"], ["VGG19", "Yolo"])
+    numbers = {
+        (rows[int(text.get_position()[1])], columns[int(text.get_position()[0])]): text.get_text()
+        for text in axes.texts
+    }
+    assert numbers == {("Yolo", "VGG19"): "3.0", ("CNN", "VGG19"): "12.0", ("CNN", "Yolo"): "9.0"}
+    coloured = ~np.ma.getmaskarray(axes.collections[0].get_array()).reshape(2, 2)
+    assert coloured.tolist() == [[False, False], [True, True]]
+
+
+def test_the_heat_map_of_one_pair_that_differs_in_nothing_is_drawn() -> None:
+    alike = DIFFERENCES.iloc[:1].assign(**{"Other test MAE (years)": 1.0, "Real": "no"})
+    chart = plots.difference_heatmap(alike)
+    assert chart.png().startswith(PNG_MARK)
+    assert [text.get_text() for text in chart.axes[0].texts] == ["0.0"]
+
+
+def test_the_heat_map_leaves_no_figure_in_pyplot() -> None:
+    plots.difference_heatmap(DIFFERENCES).png()
+    assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+
+
+def test_published_figures_stand_in_the_bars_as_a_line_and_a_span() -> None:
+    lines = {"perfect (0.25 years)": (0.25, 0.25), "published (0.47–0.58 years)": (0.47, 0.58)}
+    chart = plots.mae_bars(DETAILS, 3.0, lines)
+    words = words_of(chart)
+    assert all(line in words for line in lines)
+    (axes,) = chart.axes
+    vertical = {tuple(line.get_xdata()) for line in axes.get_lines() if len(set(line.get_xdata())) == 1}
+    assert {(0.25, 0.25), (3.0, 3.0)} <= vertical
+    spans = [patch for patch in axes.patches if patch.get_label() == "published (0.47–0.58 years)"]
+    assert [(one.get_x(), one.get_x() + one.get_width()) for one in spans] == [pytest.approx((0.47, 0.58))]
+    assert "published" not in words_of(plots.mae_bars(DETAILS, 3.0))
+
+
 def test_ages_are_counted_by_whole_year_sex_and_split() -> None:
     labels = make_labels(
         [0.0, 0.9, 1.0, 5.5, 20.0],
@@ -188,3 +245,60 @@ def test_years_before_and_after_say_how_even_they_are():
     heights = [[bar.get_height() for bar in axes.patches] for axes in figure.axes]
     assert [heights[0][year] for year in (0, 1, 3, 18)] == [1, 0, 2, 1]
     assert [heights[1][year] for year in (0, 1, 3, 18)] == [2, 0, 2, 2]
+
+
+COVERAGE = pd.DataFrame(
+    {
+        "Estimates": ["below 9", "from 9 on", "all"],
+        "Validation cases": [40, 60, 100],
+        "Test cases": [0, 50, 50],
+        "Covered": [0, 44, 44],
+        "Coverage": [np.nan, 0.88, 0.88],
+        "Coverage low": [np.nan, 0.757, 0.757],
+        "Coverage high": [np.nan, 0.955, 0.955],
+        "Mean width (years)": [np.nan, 5.0, 5.0],
+        "Level": [0.9] * 3,
+    }
+)
+ROBUSTNESS = pd.DataFrame(
+    {
+        "Photos": ["as they are", "turned by 5°", "turned by 180°", "inverted"],
+        "Perturbation": ["", "rotation", "rotation", "inversion"],
+        "Cases": [68] * 4,
+        "MAE (years)": [1.0, 1.1, 4.0, 3.0],
+        "Change in MAE (years)": [0.0, 0.1, 3.0, 2.0],
+        "Change low (years)": [0.0, -0.1, 2.0, np.nan],
+        "Change high (years)": [0.0, 0.3, 4.0, np.nan],
+        "Mean movement (years)": [0.0, 0.4, 3.5, 2.5],
+    }
+)
+
+
+def test_coverage_stands_beside_the_promised_level_with_counts_and_widths() -> None:
+    chart = plots.coverage_by_band(COVERAGE, "CNN")
+    axes = chart.axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == [
+        "below 9\n0 cases",
+        "from 9 on\n50 cases, 5.0 years wide",
+        "all\n50 cases, 5.0 years wide",
+    ]
+    words = words_of(chart)
+    for expected in ("Coverage of the 90% intervals: CNN", "50 test cases", "promised: 90%"):
+        assert expected in words
+    low, high = axes.get_xlim()
+    assert low < 0.757
+    assert high > 0.955
+    assert chart.png().startswith(PNG_MARK)
+
+
+def test_robustness_shows_each_change_against_the_photos_as_they_are() -> None:
+    chart = plots.robustness_dots(ROBUSTNESS, "CNN")
+    axes = chart.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ROBUSTNESS["Photos"].tolist()[1:]
+    lines = {
+        line.get_marker(): line.get_xdata().tolist() for line in axes.lines if line.get_marker() in ("o", "d")
+    }
+    assert lines == {"o": [0.1, 3.0, 2.0], "d": [0.4, 3.5, 2.5]}
+    assert "68 cases, MAE 1.00 years unchanged" in words_of(chart)
+    assert chart.png().startswith(PNG_MARK)

@@ -59,6 +59,14 @@ def test_the_block_says_what_was_run_and_how_it_did():
     assert "constant predictor 2.75 years" in block
 
 
+def test_variants_change_nothing_in_the_block():
+    worse = {**VALUES, "mae": 9.0}
+    variant = run_of(
+        variant="sex", metrics={"train": worse, "validation": worse, "test": worse | {"count": 1}}
+    )
+    assert results_block([run_of(), variant]) == results_block([run_of()])
+
+
 def test_runs_of_different_data_are_refused():
     with pytest.raises(BoneAgeError, match="one table"):
         results_block([run_of(), run_of(network="yolo", fingerprint="0")])

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import CHROMIUM
+from playwright.sync_api import sync_playwright
 
 from boneage import evaluation, plots, report
 from boneage.errors import BoneAgeError
@@ -40,10 +42,16 @@ def make_labels(kind: str = "the radiologists' reading", source: str = "rsna", c
 
 
 def write_run(
-    runs: Path, labels: Labels, network: str = "cnn", epochs: int = 10, off: float = 0.5, **changes: object
+    runs: Path,
+    labels: Labels,
+    network: str = "cnn",
+    epochs: int = 10,
+    off: float | np.ndarray = 0.5,
+    variant: str = "",
+    **changes: object,
 ) -> Path:
     """A run folder as training leaves it, whose estimates are ``off`` years too high, then too low."""
-    folder = runs / f"{network}-{epochs}"
+    folder = runs / "-".join(filter(None, (network, str(epochs), variant)))
     table = labels.table
     predictions = pd.DataFrame(
         {
@@ -68,6 +76,7 @@ def write_run(
         "network": network,
         "title": NETWORKS[network].title,
         "epochs": epochs,
+        "variant": variant,
         "source": labels.source,
         "label_kind": labels.kind,
         "size": 128,
@@ -448,6 +457,10 @@ def test_every_table_is_written_as_csv(tmp_path: Path, labels: Labels) -> None:
         "table-18-epoch.csv",
         "details.csv",
         "baseline.csv",
+        "variants.csv",
+        "differences.csv",
+        "groups.csv",
+        "references.csv",
         "outside.csv",
         "left-out.csv",
     }
@@ -486,3 +499,197 @@ def test_markdown_has_units_and_says_what_was_not_run(tmp_path: Path, labels: La
     assert lines[2].count("not run yet") == 6
     assert {line.count("|") for line in lines} == {8}
     assert report.table_title(10) == "10 Epoch"
+
+
+def noise(labels: Labels, size: float, seed: int) -> np.ndarray:
+    """How far each case is off, at random."""
+    return np.random.default_rng(seed).normal(0, size, len(labels.table))
+
+
+def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, off=0.5)
+    write_run(tmp_path, labels, off=0.3, variant="sex")
+    write_run(tmp_path, labels, "unet", 18, off=0.3, variant="months")
+    comparison = compare(tmp_path, labels)
+    assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
+    assert comparison.details["Run"].tolist() == ["cnn-10"]
+    assert [run.folder.name for run in comparison.variant_runs] == ["cnn-10-sex"]
+    (row,) = comparison.variants.to_dict("records")
+    assert (row["Variant"], row["Network"], row["Epochs"]) == ("sex as a second input", "CNN", 10)
+    assert (row["Plain run"], row["Run"], row["Test cases"]) == ("cnn-10", "cnn-10-sex", 15)
+    assert row["Plain test MAE (years)"] == pytest.approx(0.5)
+    assert row["Variant test MAE (years)"] == pytest.approx(0.3)
+    # Every case is nearer by as much, so other cases would change nothing.
+    ends = [row[f"Difference{end} (years)"] for end in ("", " low", " high")]
+    assert ends == pytest.approx([-0.2] * 3)
+    assert row["Difference (months)"] == pytest.approx(-2.4)
+    left_out = comparison.left_out.set_index("item")["reason"]
+    assert "no plain run of unet with 18 epochs" in left_out["unet-18-months"]
+
+
+def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    write_run(tmp_path, labels, variant="sex", fingerprint="0" * 64)
+    comparison = compare(tmp_path, labels)
+    assert comparison.variants.empty
+    assert "cnn-10 and cnn-10-sex: trained on different data" in comparison.left_out.at[0, "reason"]
+
+
+def test_the_ensemble_is_of_the_best_three_by_validation_never_by_test(
+    tmp_path: Path, labels: Labels
+) -> None:
+    of_test = (labels.table["Split"] == "test").to_numpy()
+    # The network that is worst on validation is by far the best on the test cases, and must not be taken.
+    for network, validation, test in (
+        ("cnn", 0.4, 0.8),
+        ("unet", 0.5, -0.4),
+        ("yolo", 0.6, 0.5),
+        ("vgg16", 2.0, 0.01),
+    ):
+        write_run(tmp_path, labels, network, 18, off=np.where(of_test, test, validation))
+    write_run(tmp_path, labels, "cnn", 10)
+    write_run(tmp_path, labels, "unet", 10)
+    (row,) = compare(tmp_path, labels).variants.to_dict("records")
+    assert row["Variant"] == "the mean of the best 3 networks"
+    assert (row["Network"], row["Plain run"], row["Epochs"]) == ("CNN, U-Net, Yolo", "cnn-18", 18)
+    assert row["Plain test MAE (years)"] == pytest.approx(0.8)
+    assert row["Variant test MAE (years)"] == pytest.approx((0.8 - 0.4 + 0.5) / 3)
+
+
+def test_every_pair_of_an_epoch_count_is_compared_and_corrected(tmp_path: Path) -> None:
+    labels = make_labels(cases=400)
+    for network, size in (("cnn", 1.0), ("unet", 1.0), ("yolo", 3.0)):
+        write_run(tmp_path, labels, network, off=noise(labels, size, len(network)))
+    write_run(tmp_path, labels, "cnn", 18)
+    comparison = compare(tmp_path, labels)
+    table = comparison.differences.set_index(["Network", "Other network"])
+    assert list(table.index) == [("CNN", "U-Net"), ("CNN", "Yolo"), ("U-Net", "Yolo")]
+    assert (table["Epochs"] == 10).all()
+    assert (table["Test cases"] == 100).all()
+    assert table["Real"].tolist() == ["no", "yes", "yes"]
+    assert table["p (Holm)"].tolist() == pytest.approx(evaluation.holm(table["p"].to_numpy()))
+    details = comparison.details.query("Epochs == 10").set_index("Network")["Test MAE (years)"]
+    difference = details["CNN"] - details["Yolo"]
+    assert table.at[("CNN", "Yolo"), "Difference (years)"] == pytest.approx(difference)
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "After 10 epochs 2 of 3 differences are real." in page.text
+    (pairs,) = [shown for shown in page.tables if shown[0][0] == "Better network"]
+    # The better network stands first in each row, so that all differences are below zero.
+    assert {row[0] for row in pairs[1:3]} == {"CNN", "U-Net"}
+    assert [row[1] for row in pairs[1:3]] == ["Yolo", "Yolo"]
+    assert all(row[4].startswith("−") for row in pairs[1:])
+
+
+def test_estimates_of_other_cases_do_not_share_a_table(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, "cnn")
+    write_run(tmp_path, labels, "unet")
+    fewer = dataclasses.replace(labels, table=labels.table.iloc[4:])
+    write_run(tmp_path, fewer, "vgg16")
+    comparison = compare(tmp_path, labels)
+    assert comparison.details["Network"].tolist() == ["CNN", "U-Net"]
+    assert "not of the same cases" in comparison.left_out.set_index("item").at["vgg16-10", "reason"]
+
+
+def test_estimates_that_were_lost_are_noticed(tmp_path: Path, labels: Labels) -> None:
+    folder = write_run(tmp_path, labels)
+    predictions = pd.read_csv(folder / "predictions.csv")
+    # All errors are equally large, so the MAE stays what it was.
+    predictions.iloc[:-1].to_csv(folder / "predictions.csv", index=False)
+    comparison = compare(tmp_path, labels)
+    assert comparison.runs == []
+    assert "recorded error" in comparison.left_out.at[0, "reason"]
+
+
+def test_groups_have_their_own_error_and_small_ones_are_grey(tmp_path: Path) -> None:
+    labels = make_labels(cases=160)
+    table = labels.table.assign(Location=np.where(np.arange(160) % 40 == 3, "Asian", "Caucasian"))
+    labels = dataclasses.replace(labels, table=table)
+    write_run(tmp_path, labels, off=np.where(table["Male"], 1.0, 0.25))
+    comparison = compare(tmp_path, labels)
+    groups = comparison.groups.set_index(["By", "Group"])
+    test = table[table["Split"] == "test"]
+    assert groups.at[("Sex", "Boys"), "Test MAE (years)"] == pytest.approx(1.0)
+    assert groups.at[("Sex", "Girls"), "Test MAE (months)"] == pytest.approx(3.0)
+    assert groups.at[("Race", "Asian"), "Test cases"] == 4
+    assert groups.at[("Race", "Asian"), "Few cases"] == "yes"
+    assert groups.at[("Race", "Caucasian"), "Few cases"] == "no"
+    assert groups.at[("Age", "5–9 years"), "Test cases"] == test["Bone Age"].between(5, 9.99).sum()
+    # Each case is in one group of each kind.
+    assert (comparison.groups.groupby("By")["Test cases"].sum() == len(test)).all()
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    (shown,) = [one for one in page.tables if "Girls" in one[0][1]]
+    grey = [given for tag, given in page.tags if given.get("class") == "few"]
+    assert len(grey) == (comparison.groups["Few cases"] == "yes").sum() > 0
+    assert len(shown[1]) == 1 + len(groups)
+
+
+def test_a_source_that_tells_no_race_says_so(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    comparison = compare(tmp_path, labels)
+    assert set(comparison.groups["By"]) == {"Sex", "Age"}
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "The source does not tell the race." in page.text
+
+
+def test_published_figures_are_cited_and_told_apart(tmp_path: Path, labels: Labels) -> None:
+    table = report.references_table()
+    assert tuple(table.columns) == report.REFERENCE_COLUMNS
+    assert (table["Source"].str.len() > 20).all()
+    assert table[["MAE (years)", "RMS (years)"]].notna().sum(axis=1).eq(1).all()
+    systems = table["MAE (months)"].dropna()
+    assert (table["MAE (years)"].dropna() * 12).to_numpy() == pytest.approx(systems.to_numpy())
+    write_run(tmp_path, labels)
+    page = Page(report.write_report(compare(tmp_path, labels), tmp_path / "report.html"))
+    assert report.CAUTION in page.text
+    for source in table["Source"]:
+        assert source in page.text
+
+
+def test_a_perfect_estimate_errs_by_what_the_readers_differ() -> None:
+    # Two readers whose difference has a root mean square of 0.63 year, drawn.
+    reading = np.random.default_rng(5).normal(0, 0.63 / 2**0.5, (2, 200_000))
+    assert np.sqrt(np.mean((reading[0] - reading[1]) ** 2)) == pytest.approx(0.63, abs=0.005)
+    drawn = np.abs(reading.mean(axis=0)).mean()
+    lines = report.reference_lines("dha")
+    perfect, systems = lines.values()
+    assert perfect == pytest.approx((drawn, drawn), abs=0.002)
+    assert systems == pytest.approx((5.66 / 12, 6.9 / 12))
+    assert all("other conditions" in words or "perfect" in words for words in lines)
+    # Drawn hands compare with no child's.
+    assert report.reference_lines("phantom") == {}
+
+
+# Tables wider than the page, whose box therefore scrolls.
+_WIDE = (
+    "() => [...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
+)
+_PAGE_WIDTH = "() => document.documentElement.scrollWidth"
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.usefixtures("pictures")
+def test_on_a_phone_the_tables_scroll_in_their_box_and_the_page_does_not(tmp_path: Path) -> None:
+    labels = make_labels("a label whose name is as long as a name of a label can sensibly be")
+    table = labels.table.assign(Location=np.where(np.arange(60) % 8 < 4, "African American", "Asian"))
+    labels = dataclasses.replace(labels, table=table)
+    runs = tmp_path / "runs"
+    for place, network in enumerate(("vision_transformer", "attention", "efficientnetv2s")):
+        write_run(runs, labels, network, off=noise(labels, 1, place))
+        write_run(runs, labels, network, off=noise(labels, 1, place), variant="views")
+    (runs / ("a-folder-without-a-record" * 8)).mkdir()
+    path = report.write_report(compare(runs, labels), tmp_path / "report.html")
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for width in (320, 390, 1366):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(path.as_uri())
+            for summary in page.locator("summary").all():
+                if not summary.locator("..").get_attribute("open"):
+                    summary.click()
+            assert page.evaluate(_PAGE_WIDTH) == width
+            assert page.evaluate(_WIDE) > 0 or width > 1000
+        browser.close()
+    assert {url.split(":")[0] for url in asked if not url.startswith("data:")} == {"file"}

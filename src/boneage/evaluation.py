@@ -1,7 +1,7 @@
 """How good the estimates are: metrics, the two tables, and the records they come from."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,19 @@ from scipy import stats
 
 from boneage.errors import BoneAgeError
 from boneage.networks import NETWORKS
-from boneage.tables import PREDICTION_COLUMNS, SPLITS, read_table, skipped_table
+from boneage.settings import VARIANTS
+from boneage.tables import PREDICTION_COLUMNS, RACES, SPLITS, read_table, skipped_table
 
 ACCURATE_YEARS = 0.5
 """An estimate this close rounds to the right whole year: the tables' Accuracy counts those below it."""
 
 BOOTSTRAP_RESAMPLES = 2000
+
+PAIRED_RESAMPLES = 10_000
+"""So many that the smallest p, 2 / 10,001, stays below 0.05 after Holm's correction for 36 pairs."""
+
+AGE_BANDS = {0: "0–4 years", 5: "5–9 years", 10: "10–14 years", 15: "15+ years"}
+"""First year of age of each band: babies and toddlers, childhood, the years of puberty, closing plates."""
 
 RECORD_FORMAT = 1
 
@@ -109,6 +116,90 @@ def mae_interval(error: np.ndarray, seed: int = 0) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def mean_differences(differences: np.ndarray, seed: int = 0) -> pd.DataFrame:
+    """The mean of paired differences, its 95 % interval and its p, by the bootstrap over cases.
+
+    The percentile interval after Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    p is two-sided: the level at which that interval just reaches zero, which is twice the smaller share of
+    resamples at or beyond zero; one is added to both counts, so that it is never zero (Davison and Hinkley,
+    "Bootstrap Methods and their Application", 1997, chapter 4). All rows are drawn with the same cases.
+
+    Args:
+        differences: For each pair and case the absolute error of the one less that of the other, in years,
+            (pairs, cases).
+        seed: The same seed gives the same table.
+
+    Returns:
+        ``difference``, ``low``, ``high`` in years and ``p``, one row a pair; all but the first are NaN for
+        fewer than two cases.
+    """
+    differences = np.asarray(differences, float)
+    mean = differences.mean(axis=1)
+    if differences.shape[1] < 2:
+        return pd.DataFrame({"difference": mean, "low": np.nan, "high": np.nan, "p": np.nan})
+    drawn = stats.bootstrap(
+        (differences,),
+        np.mean,
+        axis=-1,
+        method="percentile",
+        n_resamples=PAIRED_RESAMPLES,
+        batch=100,
+        rng=np.random.default_rng(seed),
+    )
+    means = drawn.bootstrap_distribution
+    beyond = np.minimum((means <= 0).sum(axis=-1), (means >= 0).sum(axis=-1))
+    return pd.DataFrame(
+        {
+            "difference": mean,
+            "low": drawn.confidence_interval.low,
+            "high": drawn.confidence_interval.high,
+            "p": np.minimum(1.0, 2 * (1 + beyond) / (1 + PAIRED_RESAMPLES)),
+        }
+    )
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values corrected for their number, so that all together err at most as often as one alone.
+
+    After Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 1979; 6:65-70.
+
+    Args:
+        p: p-values from 0 to 1, (tests,).
+
+    Returns:
+        The corrected ones, in the same order.
+    """
+    p = np.asarray(p, float)
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(corrected, 1.0)
+
+
+def group_of(labels: pd.DataFrame) -> pd.DataFrame:
+    """The groups that each case belongs to: ``Sex``, ``Race`` and ``Age``, in words.
+
+    Args:
+        labels: ``Male``, ``Location`` (the race) and ``Bone Age`` in years.
+
+    Returns:
+        Ordered categories, in the order to show them in.
+    """
+    sexes, races = ["Girls", "Boys"], [race for race in RACES if race != "Unknown"]
+    sex = np.where(labels["Male"].astype(bool), "Boys", "Girls")
+    edges = [*AGE_BANDS, np.inf]
+    return pd.DataFrame(
+        {
+            "Sex": pd.Categorical(sex, sexes, ordered=True),
+            # A case of unknown race is of no group.
+            "Race": pd.Categorical(labels["Location"], races, ordered=True),
+            "Age": pd.cut(labels["Bone Age"].astype(float), edges, right=False, labels=AGE_BANDS.values()),
+        },
+        index=labels.index,
+    )
+
+
 def metrics_by_split(labels: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, dict]:
     """The metrics of each split that has cases, the truth joined from the labels.
 
@@ -177,14 +268,14 @@ class Run:
 
 
 def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
-    """Reads every finished run below a folder, in the tables' order, the epochs within.
+    """Reads every finished run below a folder, in the tables' order, epochs and variants within.
 
-    Where two records are of one network and one number of epochs, the newest by finish time wins.
+    Where two records are of one network, number of epochs and variant, the newest by finish time wins.
 
     Returns:
         The runs, and what was left out with its reason (``item``, ``reason``).
     """
-    runs: dict[tuple[str, int], Run] = {}
+    runs: dict[tuple[str, int, str], Run] = {}
     reasons: list[tuple[str, str]] = []
     folder = Path(folder)
     for run_folder in sorted(path for path in folder.glob("*") if path.is_dir()):
@@ -194,7 +285,7 @@ def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
             # A report is passed on; where its folder lay on this machine is nobody else's business.
             reasons.append((run_folder.name, str(error).replace(str(run_folder), run_folder.name)))
             continue
-        row = (run.record["network"], run.record["epochs"])
+        row = (run.record["network"], run.record["epochs"], variant_of(run.record))
         rival = runs.get(row)
         if rival is not None:
             newest, older = sorted((run, rival), key=lambda one: one.record["finished"], reverse=True)
@@ -203,9 +294,23 @@ def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
             )
             run = newest
         runs[row] = run
-    order = list(NETWORKS)
-    ordered = sorted(runs.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
-    return [run for _, run in ordered], skipped_table(reasons)
+    networks, variants = list(NETWORKS), list(VARIANTS)
+
+    def place(row: tuple[str, int, str]) -> tuple[int, int, int]:
+        network, epochs, variant = row
+        return networks.index(network), epochs, variants.index(variant)
+
+    return [runs[row] for row in sorted(runs, key=place)], skipped_table(reasons)
+
+
+def variant_of(record: dict) -> str:
+    """Which of ``settings.VARIANTS`` a run is; before there were any, all were plain."""
+    return record.get("variant", "")
+
+
+def plain_runs(runs: Sequence[Run]) -> list[Run]:
+    """The runs that stand in the two tables: those of no variant."""
+    return [run for run in runs if not variant_of(run.record)]
 
 
 def read_run(folder: Path | str) -> Run:
@@ -244,6 +349,8 @@ def _record_fault(record: object) -> str | None:
         return f"{record.get('network')!r} is no network of the tables"
     if type(record.get("epochs")) is not int or record["epochs"] < 1:
         return "the number of epochs is missing"
+    if variant_of(record) not in tuple(VARIANTS):
+        return f"{variant_of(record)!r} is no variant of a network"
     if not isinstance(record.get("finished"), str):
         return "the finish time is missing"
     missing = [key for key in (*_COMPARABLE, *_TOLD) if key not in record]
@@ -253,10 +360,22 @@ def _record_fault(record: object) -> str | None:
     if not isinstance(values, dict) or "train" not in values:
         return "the metrics are missing"
     for split, of_split in values.items():
-        for name in _METRIC_OF_COLUMN.values():
-            value = of_split.get(name) if isinstance(of_split, dict) else None
-            if not isinstance(value, int | float) or not abs(value) < np.inf:
-                return f"the {split} {name} is not a number"
+        fault = _metrics_fault(of_split)
+        if fault:
+            return f"the {split} {fault} is not a number"
+    return None
+
+
+def _metrics_fault(of_split: object) -> str | None:
+    """The name of a metric that is absent or no finite number; R2 may be absent, or unknown."""
+    if not isinstance(of_split, dict):
+        return "error"
+    for name in dict.fromkeys([*_METRIC_OF_COLUMN.values(), *of_split]):
+        value = of_split.get(name)
+        if not isinstance(value, int | float) or not abs(value) < np.inf:
+            if name == "r2" and value is None:
+                continue
+            return name
     return None
 
 
@@ -278,18 +397,22 @@ def check_comparable(records: Iterable[dict]) -> None:
         if width_of(record) != width_of(records[0]):
             differing.append("widths of the network")
         if differing:
-            first, other = (f"{one['network']}-{one['epochs']}" for one in (records[0], record))
+            first, other = (_name(one) for one in (records[0], record))
             raise BoneAgeError(
                 f"{first} and {other}: trained on different {differing[0]}, so they cannot stand in one "
                 "table; train one of them again"
             )
 
 
+def _name(record: dict) -> str:
+    return "-".join(filter(None, (record["network"], str(record["epochs"]), variant_of(record))))
+
+
 def results_table(records: Iterable[dict], epochs: int) -> pd.DataFrame:
     """One of the two tables: all nine networks in their order, those not run yet with empty cells.
 
     Args:
-        records: Run records; only those of ``epochs`` epochs are shown.
+        records: Run records; only plain ones of ``epochs`` epochs are shown.
         epochs: The number of epochs of this table.
 
     Returns:
@@ -299,7 +422,11 @@ def results_table(records: Iterable[dict], epochs: int) -> pd.DataFrame:
     Raises:
         BoneAgeError: The runs are not comparable.
     """
-    shown = {record["network"]: record for record in records if record["epochs"] == epochs}
+    shown = {
+        record["network"]: record
+        for record in records
+        if record["epochs"] == epochs and not variant_of(record)
+    }
     check_comparable(shown.values())
     rows = [_table_row(shown[key]["metrics"]) if key in shown else {} for key in NETWORKS]
     titles = pd.Index([network.title for network in NETWORKS.values()], name="Network")

@@ -718,7 +718,9 @@ def compare(settings: Settings, outside: Path | None = None) -> report.Compariso
     runs, left_out = evaluation.read_runs(work.runs)
     outside_test = None
     if outside is not None:
-        outside_test, untested = _test_outside(settings, runs, labels, WorkFolder(outside))
+        outside_test, untested = _test_outside(
+            settings, evaluation.plain_runs(runs), labels, WorkFolder(outside)
+        )
         left_out = pd.concat([left_out, untested], ignore_index=True)
     comparison = report.compare_runs(runs, labels, settings.epochs, left_out, outside_test)
     report.write_report(comparison, work.report)

@@ -1,11 +1,12 @@
 """Figures of a comparison, drawn from tables only.
 
 Each function returns a :class:`Chart` that stands alone: a title with its counts, axes with their units,
-colours that a colour-blind reader tells apart, letters that a phone still shows. Nothing here touches
-pyplot, so no figure outlives its reader, and nothing here sees a pixel of a radiograph.
+colours that a colour-blind reader tells apart, letters that a phone still shows. No figure is made through
+pyplot, so none outlives its reader, and nothing here sees a pixel of a radiograph.
 """
 
 import io
+import itertools
 import textwrap
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from boneage.tables import OLDEST_YEARS, SPLITS
+from boneage.tables import MONTHS_PER_YEAR, OLDEST_YEARS, SPLITS
 
 WIDTH_INCHES = 4.8
 """So narrow that matplotlib's 10 point letters stay readable on a phone held upright."""
@@ -282,17 +283,24 @@ def error_by_age(joined: pd.DataFrame, title: str) -> Chart:
     return figure
 
 
-def mae_bars(details: pd.DataFrame, constant_mae: float = np.nan) -> Chart:
+def mae_bars(
+    details: pd.DataFrame,
+    constant_mae: float = np.nan,
+    lines: dict[str, tuple[float, float]] | None = None,
+) -> Chart:
     """Test MAE of every run with its 95 % interval, beside the constant predictor's.
 
     Args:
         details: Columns ``Network``, ``Epochs``, ``Test cases``, ``Test MAE (years)``, ``Test MAE low
             (years)`` and ``Test MAE high (years)``.
         constant_mae: The constant predictor's test MAE in years, what a network must beat; NaN for none.
+        lines: What others have measured, to be named as not comparable one to one: words -> the lowest and
+            the highest MAE in years.
     """
+    lines = lines or {}
     names = list(dict.fromkeys(details["Network"]))
     every_epochs = sorted(details["Epochs"].unique())
-    figure = Chart(height=1.7 + 0.28 * max(1, len(details)) + 0.12 * len(names))
+    figure = Chart(height=1.7 + 0.28 * max(1, len(details)) + 0.12 * len(names) + 0.2 * len(lines))
     axes = figure.subplots()
     thickness = 0.8 / max(1, len(every_epochs))
     for number, epochs in enumerate(every_epochs):
@@ -307,7 +315,9 @@ def mae_bars(details: pd.DataFrame, constant_mae: float = np.nan) -> Chart:
         ]
         colour = _SERIES_COLOURS[number % len(_SERIES_COLOURS)]
         axes.barh(places, mae, thickness * 0.92, color=colour, label=f"{epochs} epochs")
-        axes.errorbar(mae, places, xerr=whiskers, fmt="none", ecolor="black", elinewidth=1, capsize=3)
+        axes.errorbar(
+            mae, places, xerr=whiskers, fmt="none", ecolor="black", elinewidth=1, capsize=3, zorder=4
+        )
     if np.isfinite(constant_mae):
         label = f"constant predictor ({constant_mae:.2f} years)"
         axes.axvline(constant_mae, color=_VERMILION, linestyle="--", label=label)
@@ -318,7 +328,74 @@ def mae_bars(details: pd.DataFrame, constant_mae: float = np.nan) -> Chart:
     _dress(axes, grid="x")
     cases = sorted({int(count) for count in details["Test cases"].dropna()})
     _title(axes, "Test error of each run", f"{' or '.join(f'{count:,}' for count in cases) or 0} test cases")
+    for (words, (low, high)), colour in zip(lines.items(), itertools.cycle((_GREEN, _PURPLE, _ORANGE))):
+        if low == high:
+            axes.axvline(low, color=colour, linestyle=":", linewidth=2, zorder=3, label=words)
+        else:
+            axes.axvspan(low, high, color=colour, alpha=0.6, linewidth=0, zorder=3, label=words)
     figure.legend(loc="outside lower left", fontsize=9, frameon=False)
+    return figure
+
+
+def difference_heatmap(differences: pd.DataFrame) -> Chart:
+    """By how much each network is further off than each better one, and which of that is real.
+
+    Rows and columns are sorted by test MAE. A coloured cell is a difference that is real after the correction
+    for the number of pairs; the others are white, their numbers grey.
+
+    Args:
+        differences: One epoch count of ``report.differences_table``: ``Epochs``, ``Network``, ``Other
+            network``, ``Test cases``, ``Test MAE (years)``, ``Other test MAE (years)`` and ``Real``.
+    """
+    # Seaborn loads pyplot, which takes a second that no other figure needs.
+    import seaborn as sns
+
+    ends = (
+        differences[["Network", "Test MAE (years)"]],
+        differences[["Other network", "Other test MAE (years)"]],
+    )
+    mae = pd.concat([end.set_axis(["name", "mae"], axis=1) for end in ends]).groupby("name")["mae"].first()
+    mae = mae.sort_values(kind="stable")
+    apart = pd.DataFrame(
+        np.subtract.outer(mae.to_numpy(), mae.to_numpy()) * MONTHS_PER_YEAR, mae.index, mae.index
+    )
+    real = pd.DataFrame(False, mae.index, mae.index)
+    for one, other, verdict in differences[["Network", "Other network", "Real"]].itertuples(index=False):
+        real.loc[one, other] = real.loc[other, one] = verdict == "yes"
+    # The best network is further off than none, and none is further off than the worst.
+    apart, real = apart.iloc[1:, :-1], real.iloc[1:, :-1]
+    below = np.tri(*apart.shape, dtype=bool)
+    figure = Chart(height=2.2 + 0.34 * len(apart))
+    axes = figure.subplots()
+    sns.heatmap(
+        apart,
+        mask=~(below & real.to_numpy()),
+        annot=True,
+        fmt=".1f",
+        annot_kws={"size": 9},
+        cmap=sns.light_palette(_BLUE, as_cmap=True),
+        vmin=0,
+        vmax=max(apart.to_numpy().max(), 0.1),
+        linewidths=0.8,
+        # The cells hold their numbers.
+        cbar=False,
+        ax=axes,
+    )
+    for row, column in zip(*np.nonzero(below & ~real.to_numpy()), strict=True):
+        words = f"{apart.iat[row, column]:.1f}"
+        axes.text(column + 0.5, row + 0.5, words, size=9, color=_GREY, ha="center", va="center")
+    with_mae = [f"{name} ({years:.2f})" for name, years in mae.items()]
+    axes.set_yticklabels(with_mae[1:], rotation=0)
+    axes.set_xticklabels(with_mae[:-1], rotation=40, ha="right", rotation_mode="anchor")
+    axes.set(xlabel="than this network", ylabel="")
+    axes.tick_params(labelsize=9, length=0)
+    cases, epochs = differences["Test cases"].iloc[0], differences["Epochs"].iloc[0]
+    lines = [
+        f"Months of test MAE that a network is further off, {epochs} epochs",
+        f"{cases:,} test cases, {len(differences):,} pairs; test MAE in years in brackets",
+        "Blue: real (paired bootstrap, p < 0.05 after Holm). White: not",
+    ]
+    figure.suptitle("\n".join(lines), fontsize=10, x=0.02, ha="left", parse_math=False)
     return figure
 
 
@@ -364,3 +441,87 @@ def _title(axes: Axes, title: str, below: str = "") -> None:
     lines = [*textwrap.wrap(title, 50), *textwrap.wrap(below, 50)]
     # A title may hold a folder's or a label's name: a dollar sign there is no formula.
     axes.set_title("\n".join(lines), loc="left", fontsize=10.5, parse_math=False)
+
+
+def coverage_by_band(coverage: pd.DataFrame, title: str) -> Chart:
+    """The share of test cases inside of their interval, by band of estimated ages, beside the promised level.
+
+    Args:
+        coverage: What ``intervals.coverage_table`` returns; bands without a test case are named, not drawn.
+        title: Whose intervals they are.
+    """
+    figure = Chart(height=2.0 + 0.5 * len(coverage))
+    axes = figure.subplots()
+    places = np.arange(len(coverage))
+    share = coverage["Coverage"].to_numpy(float)
+    reach = [share - coverage["Coverage low"], coverage["Coverage high"] - share]
+    axes.errorbar(
+        share, places, xerr=reach, fmt="o", color=_BLUE, capsize=3, label="test cases, 95 % interval"
+    )
+    level = coverage["Level"].iloc[0]
+    axes.axvline(level, color=_VERMILION, linestyle="--", label=f"promised: {level:.0%}")
+    names = []
+    for words, count, width in coverage[["Estimates", "Test cases", "Mean width (years)"]].itertuples(
+        index=False
+    ):
+        wide = f", {width:.1f} years wide" if count else ""
+        names.append(f"{words}\n{count:,} cases{wide}")
+    axes.set_yticks(places, names)
+    axes.set_ylim(len(coverage) - 0.5, -0.5)
+    axes.set_xlim(max(0.0, np.nanmin([0.5, *coverage["Coverage low"]]) - 0.05), 1.02)
+    axes.set_ylabel("Estimate (years)")
+    axes.set_xlabel("Share of cases inside of their interval")
+    _dress(axes, grid="x")
+    count = int(coverage["Test cases"].iloc[-1])
+    _head(figure, f"Coverage of the {level:.0%} intervals: {title}")
+    _title(axes, f"{count:,} test cases")
+    figure.legend(loc="outside lower left", fontsize=9, frameon=False, ncols=2)
+    return figure
+
+
+def robustness_dots(robustness: pd.DataFrame, title: str) -> Chart:
+    """What each change of the photos does: to the MAE, with its 95 % interval, and to the single estimate.
+
+    Args:
+        robustness: What ``robustness.robustness_table`` returns.
+        title: Whose estimates they are.
+    """
+    plain, rows = robustness.iloc[0], robustness.iloc[1:]
+    figure = Chart(height=1.9 + 0.2 * len(rows))
+    axes = figure.subplots()
+    places = np.arange(len(rows))
+    change = rows["Change in MAE (years)"].to_numpy(float)
+    reach = [change - rows["Change low (years)"], rows["Change high (years)"] - change]
+    axes.axvline(0, color=_GREY, linewidth=0.8)
+    axes.errorbar(
+        change, places, xerr=reach, fmt="o", markersize=4, color=_BLUE, label="change in MAE, 95 % interval"
+    )
+    movement = rows["Mean movement (years)"]
+    axes.plot(
+        movement,
+        places,
+        "d",
+        markersize=5,
+        color=_VERMILION,
+        fillstyle="none",
+        label="mean movement of an estimate",
+    )
+    # Kinds apart from one another, so that the eye finds rotation, shades and the others.
+    kinds = rows["Perturbation"].to_numpy()
+    for place in np.flatnonzero(kinds[1:] != kinds[:-1]):
+        axes.axhline(place + 0.5, color="#d9d9d9", linewidth=0.8)
+    axes.set_yticks(places, rows["Photos"])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel("Years")
+    _dress(axes, grid="x")
+    axes.tick_params(axis="y", labelsize=8)
+    _head(figure, f"Changed photos: {title}")
+    _title(axes, f"{plain['Cases']:,} cases, MAE {plain['MAE (years)']:.2f} years unchanged")
+    figure.legend(loc="outside lower left", fontsize=9, frameon=False)
+    return figure
+
+
+def _head(figure: Chart, title: str) -> None:
+    """A title over the whole figure, for axes that long names leave no room for one."""
+    lines = "\n".join(textwrap.wrap(title, 50))
+    figure.suptitle(lines, fontsize=10.5, x=0.02, ha="left", parse_math=False)

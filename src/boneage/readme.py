@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.evaluation import Run, check_comparable, results_table
+from boneage.evaluation import Run, check_comparable, plain_runs, results_table
 from boneage.files import write_text
 from boneage.report import BASELINE, markdown_table, source_words, table_title, words_of_width
 from boneage.tables import MONTHS_PER_YEAR, SPLITS
@@ -20,7 +20,7 @@ def results_block(runs: list[Run]) -> str:
     Raises:
         BoneAgeError: There is no run, or the runs differ in data, split, size or label.
     """
-    records = [run.record for run in runs]
+    records = [run.record for run in plain_runs(runs)]
     if not records:
         raise BoneAgeError("results: no finished run to write into the README; train one first")
     check_comparable(records)

@@ -1,0 +1,44 @@
+"""A comparison of the finished runs: its tables, as Markdown, as CSV, and as one HTML file."""
+
+from boneage.report.comparison import (
+    BASELINE_COLUMNS,
+    DETAIL_COLUMNS,
+    OUTSIDE_COLUMNS,
+    Comparison,
+    Outside,
+    compare_runs,
+)
+from boneage.report.differences import DIFFERENCE_COLUMNS, differences_table
+from boneage.report.groups import GROUP_COLUMNS, groups_table
+from boneage.report.markdown import markdown_table
+from boneage.report.page import write_report
+from boneage.report.references import CAUTION, REFERENCE_COLUMNS, reference_lines, references_table
+from boneage.report.variants import VARIANT_COLUMNS, variants_table
+from boneage.report.words import BASELINE, NOT_RUN, source_words, table_title, title_of, words_of_width
+
+__all__ = [
+    "BASELINE",
+    "BASELINE_COLUMNS",
+    "CAUTION",
+    "DETAIL_COLUMNS",
+    "DIFFERENCE_COLUMNS",
+    "GROUP_COLUMNS",
+    "NOT_RUN",
+    "OUTSIDE_COLUMNS",
+    "REFERENCE_COLUMNS",
+    "VARIANT_COLUMNS",
+    "Comparison",
+    "Outside",
+    "compare_runs",
+    "differences_table",
+    "groups_table",
+    "markdown_table",
+    "reference_lines",
+    "references_table",
+    "source_words",
+    "table_title",
+    "title_of",
+    "variants_table",
+    "words_of_width",
+    "write_report",
+]

@@ -1,0 +1,374 @@
+"""The finished runs side by side: what may stand together, and every table of the comparison."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from boneage.errors import BoneAgeError
+from boneage.evaluation import (
+    Run,
+    check_comparable,
+    constant_predictor,
+    join_truth,
+    mae_interval,
+    metrics,
+    metrics_by_split,
+    plain_runs,
+    results_table,
+    variant_of,
+)
+from boneage.labels import UNKNOWN, Labels
+from boneage.networks import find
+from boneage.report.differences import differences_table
+from boneage.report.groups import groups_table
+from boneage.report.references import references_table
+from boneage.report.variants import variants_table
+from boneage.report.words import known_source, number, printable, source_words, words_of_width
+from boneage.tables import MONTHS_PER_YEAR, SPLITS, skipped_table
+
+DETAIL_COLUMNS = (
+    "Network",
+    "Epochs",
+    "Validation MAE (years)",
+    "Test cases",
+    "Test MAE (years)",
+    "Test MAE low (years)",
+    "Test MAE high (years)",
+    "Test MAE (months)",
+    "Test MAE low (months)",
+    "Test MAE high (months)",
+    "Accuracy",
+    "Within 1 year",
+    "RMSE (years)",
+    "Bias (years)",
+    "R2",
+    "Parameters",
+    "Seconds an epoch",
+    "Photos a second",
+    "Photo size (px)",
+    "Device",
+    "Backend",
+    "Weights",
+    "Finished",
+    "Run",
+)
+OUTSIDE_COLUMNS = (
+    "Network",
+    "Epochs",
+    "Source",
+    "Label",
+    "Cases",
+    "MAE (years)",
+    "MAE low (years)",
+    "MAE high (years)",
+    "MAE (months)",
+    "MAE low (months)",
+    "MAE high (months)",
+    "Within 1 year",
+    "Bias (years)",
+    "Constant predictor MAE (years)",
+    "Run",
+)
+BASELINE_COLUMNS = (
+    "Split",
+    "Photos",
+    "MAE (years)",
+    "MAE (months)",
+    "Loss (years²)",
+    "Accuracy",
+    "Within 1 year",
+    "RMSE (years)",
+    "Bias (years)",
+)
+
+# A record's MAE and the one made anew differ by the rounding of ages and estimates, no more.
+_SAME_MAE_YEARS = 1e-3
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A test of the runs on another source's photos, none of which they were trained on.
+
+    Attributes:
+        source: That source.
+        label_kind: Which age its label is.
+        joined: Run folder name -> what ``evaluation.join_truth`` returns with that source's labels.
+    """
+
+    source: str
+    label_kind: str
+    joined: dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The finished runs side by side.
+
+    Attributes:
+        heading: What every table is headed by: source, label, cases of each split, how they were split,
+            photo size.
+        tables: Epochs -> the nine-row table of ``evaluation.results_table``, in rising order.
+        details: ``DETAIL_COLUMNS``, one row a run that stands in a table.
+        baseline: ``BASELINE_COLUMNS``, one row a split: always saying the training cases' median age.
+        variants: ``variants.VARIANT_COLUMNS``, one row a variant or ensemble, against its plain run.
+        differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
+        groups: ``groups.GROUP_COLUMNS``, one row a run and group of its test cases.
+        references: ``references.REFERENCE_COLUMNS``, one row a figure published by others.
+        outside: ``OUTSIDE_COLUMNS``, one row a run that was tested on another source; else empty.
+        left_out: Runs that stand in no table, and why (``item``, ``reason``).
+        joined: Run folder name -> its estimates beside the truth (``evaluation.join_truth``), variants too.
+        runs: The plain runs, which stand in the two tables.
+        variant_runs: The runs of a variant that stand against their plain run.
+        labels: The labels of all of them.
+        outside_test: The estimates behind ``outside``.
+    """
+
+    heading: str
+    tables: dict[int, pd.DataFrame]
+    details: pd.DataFrame
+    baseline: pd.DataFrame
+    variants: pd.DataFrame
+    differences: pd.DataFrame
+    groups: pd.DataFrame
+    references: pd.DataFrame
+    outside: pd.DataFrame
+    left_out: pd.DataFrame
+    joined: dict[str, pd.DataFrame]
+    runs: list[Run]
+    variant_runs: list[Run]
+    labels: Labels
+    outside_test: Outside | None = None
+
+
+def compare_runs(
+    runs: Sequence[Run],
+    labels: Labels,
+    epochs: Iterable[int],
+    left_out: pd.DataFrame,
+    outside_test: Outside | None = None,
+) -> Comparison:
+    """Puts the finished runs side by side.
+
+    A run whose estimates do not belong to the labels is left out with its reason. So is one that differs
+    from the others of its table in source, label, split, photos or size: the larger group stands, of two
+    equally large ones that with the newest run. So is a variant whose plain run is not there, or is not one
+    of the same data.
+
+    Args:
+        runs: Finished runs in the tables' order, one a network, epoch count and variant
+            (``evaluation.read_runs``).
+        labels: The labels they were trained on.
+        epochs: Epoch counts to show tables of; those of the runs are added.
+        left_out: What was left out already (``item``, ``reason``).
+        outside_test: Estimates for another source's photos, if there are any.
+    """
+    joined: dict[str, pd.DataFrame] = {}
+    reasons: list[tuple[str, str]] = []
+    belonging = []
+    for run in runs:
+        try:
+            joined[run.folder.name] = _joined(run, labels)
+            belonging.append(run)
+        except BoneAgeError as error:
+            reasons.append((run.folder.name, str(error)))
+    standing, unlike = _largest_groups(plain_runs(belonging))
+    variants, alone = _beside_plain([run for run in belonging if variant_of(run.record)], standing)
+    joined = {run.folder.name: joined[run.folder.name] for run in [*standing, *variants]}
+    records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in standing]
+    every_epochs = sorted({*epochs, *(run.record["epochs"] for run in standing)})
+    reasons = skipped_table([*reasons, *unlike, *alone])
+    return Comparison(
+        heading=_heading(labels, standing),
+        tables={count: results_table(records, count) for count in every_epochs},
+        details=_details(standing, joined),
+        baseline=_baseline(labels),
+        variants=variants_table(standing, variants, joined),
+        differences=differences_table(standing, joined),
+        groups=groups_table(standing, joined),
+        references=references_table(),
+        outside=_outside(standing, labels, outside_test),
+        left_out=pd.concat([left_out, reasons], ignore_index=True).map(printable),
+        joined=joined,
+        runs=standing,
+        variant_runs=variants,
+        labels=labels,
+        outside_test=outside_test,
+    )
+
+
+def _joined(run: Run, labels: Labels) -> pd.DataFrame:
+    for key, ours in (("label_kind", labels.kind), ("source", labels.source)):
+        theirs = run.record[key]
+        if theirs != ours and UNKNOWN not in (theirs, ours):
+            name = {"label_kind": "label", "source": "source"}[key]
+            raise BoneAgeError(
+                f"its {name} is {theirs}, but that of the label CSV is {ours}; train it again, or set it back"
+            )
+    joined = join_truth(labels.table, run.predictions)
+    anew, recorded = metrics_by_split(labels.table, run.predictions), run.record["metrics"]
+    if set(anew) != set(recorded) or any(
+        abs(anew[split]["mae"] - recorded[split]["mae"]) > _SAME_MAE_YEARS
+        or anew[split]["count"] != recorded[split].get("count")
+        for split in anew
+    ):
+        raise BoneAgeError(
+            "its recorded error is not that of its estimates under these labels; the labels changed since, "
+            "or the run's files did: train it again"
+        )
+    return joined
+
+
+def _largest_groups(runs: list[Run]) -> tuple[list[Run], list[tuple[str, str]]]:
+    standing, reasons = [], []
+    for epochs in sorted({run.record["epochs"] for run in runs}):
+        groups: list[list[Run]] = []
+        for run in (run for run in runs if run.record["epochs"] == epochs):
+            home = next((group for group in groups if not _difference(group[0], run)), None)
+            if home is None:
+                groups.append([run])
+            else:
+                home.append(run)
+        groups.sort(key=lambda group: (len(group), max(run.record["finished"] for run in group)))
+        *others, kept = groups
+        standing += kept
+        reasons += [
+            (run.folder.name, f"{_difference(kept[0], run)} (the larger or newer group of runs stands)")
+            for run in itertools.chain(*others)
+        ]
+    names = {run.folder.name for run in standing}
+    return [run for run in runs if run.folder.name in names], reasons
+
+
+def _difference(one: Run, other: Run) -> str:
+    try:
+        check_comparable([one.record, other.record])
+    except BoneAgeError as error:
+        return str(error)
+    if set(one.predictions["Case ID"]) != set(other.predictions["Case ID"]):
+        return (
+            f"{one.folder.name} and {other.folder.name}: their estimates are not of the same cases, so they "
+            "cannot stand in one table; train one of them again"
+        )
+    return ""
+
+
+def _beside_plain(variants: list[Run], standing: list[Run]) -> tuple[list[Run], list[tuple[str, str]]]:
+    """The variants whose plain run stands in a table, and why the others are left out."""
+    plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
+    beside, reasons = [], []
+    for run in variants:
+        row = run.record["network"], run.record["epochs"]
+        own = plain.get(row)
+        fault = (
+            _difference(own, run)
+            if own
+            else f"there is no plain run of {row[0]} with {row[1]} epochs to stand against; train that, too"
+        )
+        if fault:
+            reasons.append((run.folder.name, fault))
+        else:
+            beside.append(run)
+    return beside, reasons
+
+
+def _heading(labels: Labels, runs: list[Run]) -> str:
+    table = labels.table
+    cases = table.groupby("Split")["Source ID"].nunique()
+    counts = ", ".join(f"{cases.get(split, 0):,} {split}" for split in SPLITS)
+    grown = f" grown to {len(table):,} photos," if len(table) > table["Source ID"].nunique() else ""
+    sizes = sorted({str(run.record["size"]) for run in runs})
+    pixels = f"; photos of {' or '.join(f'{size} × {size}' for size in sizes)} pixels" if sizes else ""
+    return printable(
+        f"Source: {source_words(known_source(labels, runs))}. Label: {labels.kind}. "
+        f"{table['Source ID'].nunique():,} cases,{grown} {counts}; split by case, stratified by year of age, "
+        f"sex and race, before anything is grown{pixels}.{words_of_width(runs[0].record) if runs else ''}"
+    )
+
+
+def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = []
+    for run in runs:
+        record, estimates = run.record, joined[run.folder.name]
+        of_validation = estimates[estimates["Split"] == "validation"]
+        of_test = estimates[estimates["Split"] == "test"]
+        rows.append(
+            {
+                "Network": find(record["network"]).title,
+                "Epochs": record["epochs"],
+                "Validation MAE (years)": of_validation["Error"].abs().mean(),
+                "Test cases": len(of_test),
+                **_quality(of_test, record.get("seed"), "Test "),
+                "Parameters": number(record.get("parameters")),
+                "Seconds an epoch": number(record.get("seconds_per_epoch")),
+                "Photos a second": number(record.get("photos_per_second")),
+                "Photo size (px)": number(record["size"]),
+                **{
+                    name.capitalize(): printable(record.get(name, UNKNOWN))
+                    for name in ("device", "backend", "weights", "finished")
+                },
+                "Run": printable(run.folder.name),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(DETAIL_COLUMNS))
+
+
+def _quality(joined: pd.DataFrame, seed: object, prefix: str = "") -> dict[str, float]:
+    if joined.empty:
+        return {}
+    values = metrics(joined["Bone Age"].to_numpy(), joined["Estimate"].to_numpy())
+    low, high = mae_interval(joined["Error"].to_numpy(), seed if type(seed) is int and seed >= 0 else 0)
+    of_mae = {"MAE": values["mae"], "MAE low": low, "MAE high": high}
+    return {
+        **{f"{prefix}{name} (years)": years for name, years in of_mae.items()},
+        **{f"{prefix}{name} (months)": years * MONTHS_PER_YEAR for name, years in of_mae.items()},
+        "Accuracy": values["accuracy"],
+        "Within 1 year": values["within_1_year"],
+        "RMSE (years)": values["rmse"],
+        "Bias (years)": values["bias"],
+        "R2": np.nan if values["r2"] is None else values["r2"],
+    }
+
+
+def _baseline(labels: Labels) -> pd.DataFrame:
+    rows = []
+    if (labels.table["Split"] == "train").any():
+        for split, values in constant_predictor(labels.table).items():
+            rows.append(
+                {
+                    "Split": split,
+                    "Photos": values["count"],
+                    "MAE (years)": values["mae"],
+                    "MAE (months)": values["mae"] * MONTHS_PER_YEAR,
+                    "Loss (years²)": values["loss"],
+                    "Accuracy": values["accuracy"],
+                    "Within 1 year": values["within_1_year"],
+                    "RMSE (years)": values["rmse"],
+                    "Bias (years)": values["bias"],
+                }
+            )
+    return pd.DataFrame(rows, columns=list(BASELINE_COLUMNS))
+
+
+def _outside(runs: list[Run], labels: Labels, test: Outside | None) -> pd.DataFrame:
+    rows = []
+    median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
+    for run in runs:
+        joined = test.joined.get(run.folder.name) if test else None
+        if joined is None:
+            continue
+        rows.append(
+            {
+                "Network": find(run.record["network"]).title,
+                "Epochs": run.record["epochs"],
+                "Source": printable(source_words(test.source)),
+                "Label": printable(test.label_kind),
+                "Cases": len(joined),
+                **_quality(joined, run.record.get("seed")),
+                "Constant predictor MAE (years)": (joined["Bone Age"] - median).abs().mean(),
+                "Run": printable(run.folder.name),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(OUTSIDE_COLUMNS))

@@ -1,0 +1,155 @@
+"""What others have measured, each with its source: how far readers differ, how well published systems do.
+
+Other photos, other labels and other information given to the system make other figures: none compares one to
+one with a run of this project, and whatever shows these says so.
+"""
+
+import numpy as np
+import pandas as pd
+
+from boneage.tables import MONTHS_PER_YEAR
+
+READERS_RMS_YEARS = 0.63
+"""Two readers of the Digital Hand Atlas, one against the other (Thodberg and Sävendahl, 2010)."""
+
+REFERENCE_COLUMNS = (
+    "What",
+    "MAE (months)",
+    "MAE (years)",
+    "RMS (years)",
+    "Photos",
+    "Cases",
+    "Told besides",
+    "Trained on",
+    "Source",
+)
+
+CAUTION = (
+    "None of these compares one to one with a run of this project: the photos, the readings that count as "
+    "the truth, the number of training photos and what a system is told besides the photo all differ."
+)
+
+_THODBERG = (
+    "H. H. Thodberg, L. Sävendahl: Validation and reference values of automated bone age determination for "
+    "four ethnicities. Academic Radiology 2010; 17:1425–1432. doi:10.1016/j.acra.2010.06.007"
+)
+_CONVNEXT = (
+    "American Journal of Sports Medicine 2025, on a ConvNeXt trained and tested on three public sets of hand "
+    "radiographs. doi:10.1177/03635465251359618"
+)
+_DEEPLASIA = (
+    "S. Rassmann et al.: Deeplasia: deep learning for bone age assessment validated on skeletal dysplasias. "
+    "Pediatric Radiology 2024; 54:82–95. doi:10.1007/s00247-023-05789-1"
+)
+_STRESS = (
+    "S. M. Santomartino, K. Putman, E. Beheshtian, V. S. Parekh, P. H. Yi: Evaluating the robustness of a "
+    "deep learning bone age algorithm to clinical image variation using computational stress testing. "
+    "Radiology: Artificial Intelligence 2024"
+)
+_CHALLENGE = (
+    "S. S. Halabi et al.: The RSNA Pediatric Bone Age Machine Learning Challenge. Radiology 2019; "
+    "290:498–503. doi:10.1148/radiol.2018180736"
+)
+_BONEXPERT = (
+    "D. D. Martin, A. D. Calder, M. B. Ranke, G. Binder, H. H. Thodberg: Accuracy and self-validation of "
+    "automated bone age determination. Scientific Reports 2022; 12:6388. doi:10.1038/s41598-022-10292-y"
+)
+_PERFECT = "A perfect estimate, against the mean of both readers"
+_COMPUTED = f"Computed from the readers' {READERS_RMS_YEARS} year, errors taken as normal and independent"
+
+_PHOTOS = {"dha": "the Digital Hand Atlas", "rsna": "the RSNA test set"}
+_RSNA, _RSNA_RHPE = "RSNA 2017", "RSNA 2017, RHPE"
+_SEX, _SEX_AND_AGE = "sex", "sex and the child's age"
+
+# What, MAE in months, RMS in years, the source of its photos, cases, told besides, trained on, source.
+_REFERENCES = (
+    ("Two readers, one against the other", None, READERS_RMS_YEARS, "dha", 1100, "", "", _THODBERG),
+    (
+        "BoneXpert 2010, against the mean of both readers",
+        None,
+        0.61,
+        "dha",
+        None,
+        _SEX,
+        "own radiographs",
+        _THODBERG,
+    ),
+    ("ConvNeXt, told the child's age", 4.65, None, "dha", None, _SEX_AND_AGE, _RSNA_RHPE, _CONVNEXT),
+    ("ConvNeXt", 5.66, None, "dha", None, _SEX, _RSNA, _CONVNEXT),
+    ("Deeplasia", 5.8, None, "dha", None, _SEX, _RSNA, _DEEPLASIA),
+    ("Winner of the RSNA challenge 2017", 6.9, None, "dha", 1202, _SEX, _RSNA, _STRESS),
+    ("ConvNeXt", 3.68, None, "rsna", None, _SEX, _RSNA, _CONVNEXT),
+    ("Deeplasia", 3.9, None, "rsna", None, _SEX, _RSNA, _CONVNEXT),
+    ("Winner of the RSNA challenge 2017", 4.2, None, "rsna", 200, _SEX, _RSNA, _CHALLENGE),
+    (
+        "BoneXpert 3, against the mean of six readings",
+        None,
+        0.45,
+        "rsna",
+        200,
+        _SEX,
+        "RSNA 2017, own radiographs",
+        _BONEXPERT,
+    ),
+)
+
+
+def perfect_mae(readers_rms: float) -> float:
+    """The MAE in years that a perfect estimate would show against the mean of two readings.
+
+    Where the two readings of a case differ by ``readers_rms`` (root mean square), one of them errs by that
+    over √2, their mean by half of it; the mean of a normal error's size is √(2/π) of its standard deviation.
+
+    Args:
+        readers_rms: In years.
+    """
+    return readers_rms / 2 * np.sqrt(2 / np.pi)
+
+
+def references_table() -> pd.DataFrame:
+    """``REFERENCE_COLUMNS``: one row a published figure, and the MAE of a perfect estimate."""
+    rows = [
+        (
+            what,
+            months,
+            months and months / MONTHS_PER_YEAR,
+            rms,
+            _PHOTOS[photos],
+            cases,
+            told,
+            trained,
+            source,
+        )
+        for what, months, rms, photos, cases, told, trained, source in _REFERENCES
+    ]
+    perfect = perfect_mae(READERS_RMS_YEARS)
+    rows.insert(
+        1,
+        (_PERFECT, perfect * MONTHS_PER_YEAR, perfect, None, _PHOTOS["dha"], None, "", "", _COMPUTED),
+    )
+    table = pd.DataFrame(rows, columns=list(REFERENCE_COLUMNS))
+    numbers = ["MAE (months)", "MAE (years)", "RMS (years)", "Cases"]
+    return table.astype(dict.fromkeys(numbers, float)).astype({"Cases": "Int64"})
+
+
+def reference_lines(source: str) -> dict[str, tuple[float, float]]:
+    """What a figure of MAE shows beside runs on a source's photos: words and the span in years.
+
+    Systems that are told the child's age are left out: on healthy children it tells most of the bone age.
+
+    Args:
+        source: A source, or several joined by " and "; drawn hands compare with no child's.
+    """
+    if source not in _PHOTOS:
+        return {}
+    table = references_table()
+    perfect = perfect_mae(READERS_RMS_YEARS)
+    systems = table[(table["Photos"] == _PHOTOS[source]) & (table["Told besides"] == _SEX)]
+    mae = systems["MAE (years)"].dropna()
+    return {
+        f"a perfect estimate, against two readers ({perfect:.2f} years)": (perfect, perfect),
+        f"published on {_PHOTOS[source]}, under other conditions\n({mae.min():.2f}–{mae.max():.2f} years)": (
+            mae.min(),
+            mae.max(),
+        ),
+    }
