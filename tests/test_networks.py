@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -177,6 +176,19 @@ def test_photos_are_scaled_as_the_weights_expect(key, without_download):
     scaled = keras.Model(photos, model.get_layer("scaled").output)(pictures())
     colour = np.repeat(pictures(), 3, axis=-1)
     np.testing.assert_allclose(np.asarray(scaled), prepare(colour), atol=1e-3)
+
+
+@pytest.mark.parametrize("key", IMAGENET)
+@pytest.mark.slow
+def test_begun_at_random_a_network_sees_contrast_whatever_the_exposure(key):
+    import keras
+
+    photos = keras.Input((SIZE, SIZE, 1))
+    model = keras.Model(photos, build_features(key, photos, "tiny"))
+    scaled = keras.Model(photos, model.get_layer("scaled").output)
+    seen = [np.asarray(scaled(one)) for one in (pictures(), 0.5 * pictures() + 60)]
+    assert seen[0].std() > 0.3
+    assert np.abs(seen[0] - seen[1]).mean() < 0.15 * np.abs(seen[0]).mean()
 
 
 def test_efficientnet_brings_its_own_scaling():

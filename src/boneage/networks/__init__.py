@@ -28,7 +28,7 @@ class Network:
         notebook: The notebook that teaches and trains it.
         imagenet: Whether weights learnt on ImageNet are published for it.
         multiple: The side of its photos must be a multiple of this many pixels.
-        rate: The share of the settings' learning rate that it is trained with at full width.
+        rate: The share of the settings' learning rate that it is trained with.
     """
 
     key: str
@@ -39,11 +39,10 @@ class Network:
     rate: float = 1.0
 
 
-# Without batch normalisation a deep network bears smaller steps only: Simonyan and Zisserman (2015) and
-# Dosovitskiy et al. (2021) train or fine-tune at a tenth or less of what the others take.
+# Without batch normalisation a deep network bears smaller steps only.
 _IN_TABLE_ORDER = (
-    Network("vgg19", "VGG19", "04_vgg19", imagenet=True, rate=0.1),
-    Network("vgg16", "VGG16", "05_vgg16", imagenet=True, rate=0.1),
+    Network("vgg19", "VGG19", "04_vgg19", imagenet=True, rate=0.3),
+    Network("vgg16", "VGG16", "05_vgg16", imagenet=True, rate=0.3),
     Network("cnn", "CNN", "06_cnn"),
     Network("unet", "U-Net", "07_unet"),
     Network("attention", "Attention Mechanism", "08_attention"),
@@ -55,7 +54,7 @@ _IN_TABLE_ORDER = (
         "11_vision_transformer",
         imagenet=True,
         multiple=16,
-        rate=0.1,
+        rate=0.3,
     ),
     Network("yolo", "Yolo", "12_yolo", imagenet=True),
 )

@@ -4,7 +4,7 @@ import re
 
 import keras
 
-from boneage.networks.parts import application, pooled, scaled_channels, settled, thinned
+from boneage.networks.parts import application, contrast_channels, pooled, scaled_channels, settled, thinned
 
 TINY_DIVISOR = 8
 # All blocks of a stage but the first, which may halve the map; of each of the two kinds of block, fused and
@@ -17,7 +17,11 @@ def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.Keras
 
     Keras's model takes 0 to 255 and scales inside.
     """
-    model = application(keras.applications.EfficientNetV2S, photos.shape[1], weights)
+    if weights == "imagenet":
+        model = application(keras.applications.EfficientNetV2S, photos.shape[1], weights)
+        return pooled(settled(model)(scaled_channels(photos, 1.0, 0.0)))
+    build, size = keras.applications.EfficientNetV2S, photos.shape[1]
+    model = application(build, size, weights, include_preprocessing=False)
     if width == "tiny":
         model = thinned(model, TINY_DIVISOR, lambda name: bool(_LATER_BLOCK.match(name)))
-    return pooled(settled(model)(scaled_channels(photos, 1.0, 0.0)))
+    return pooled(settled(model)(contrast_channels(photos)))

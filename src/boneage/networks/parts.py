@@ -67,7 +67,8 @@ def local_contrast(photos: keras.KerasTensor) -> keras.KerasTensor:
         The same shape, about -3 to 3; zero where a neighbourhood is flat.
     """
     side = max(3, round(NEIGHBOURHOOD * photos.shape[1]))
-    shades = keras.layers.Rescaling(1 / 255)(photos)
+    # In half precision the squares of small differences would vanish.
+    shades = keras.layers.Rescaling(1 / 255, dtype="float32")(photos)
     difference = shades - _neighbourhood_mean(shades, side)
     variance = _neighbourhood_mean(keras.ops.square(difference), side)
     return difference / keras.ops.sqrt(variance + FLAT)
@@ -75,8 +76,8 @@ def local_contrast(photos: keras.KerasTensor) -> keras.KerasTensor:
 
 def _neighbourhood_mean(x: keras.KerasTensor, side: int) -> keras.KerasTensor:
     # Rows, then columns: the same mean as over the square, for 2 x side additions in place of side squared.
-    x = keras.layers.AveragePooling2D((side, 1), strides=1, padding="same")(x)
-    return keras.layers.AveragePooling2D((1, side), strides=1, padding="same")(x)
+    x = keras.layers.AveragePooling2D((side, 1), strides=1, padding="same", dtype="float32")(x)
+    return keras.layers.AveragePooling2D((1, side), strides=1, padding="same", dtype="float32")(x)
 
 
 def scaled_channels(
@@ -102,13 +103,30 @@ def scaled_channels(
     return keras.layers.Rescaling(scale, offset=offset, name="scaled")(colour)
 
 
-def application(build: Callable[..., keras.Model], size: int, weights: str) -> keras.Model:
+def contrast_channels(photos: keras.KerasTensor) -> keras.KerasTensor:
+    """Local contrast as three colour channels: what a published network sees that begins at random weights.
+
+    Nothing ties it to the range of ImageNet's photos then, and radiographs, most of them dark, fill that
+    range badly.
+
+    Args:
+        photos: (batch, size, size, 1), 0 to 255.
+
+    Returns:
+        (batch, size, size, 3), see :func:`local_contrast`.
+    """
+    contrast = local_contrast(photos)
+    return keras.layers.Concatenate(name="scaled")([contrast, contrast, contrast])
+
+
+def application(build: Callable[..., keras.Model], size: int, weights: str, **options: object) -> keras.Model:
     """The convolutional part of a network of ``keras.applications``.
 
     Args:
         build: The function of ``keras.applications`` that builds it.
         size: Side of the photos in pixels.
         weights: ``"imagenet"`` or ``"scratch"``.
+        options: Further arguments of that function.
 
     Returns:
         A model from (batch, size, size, 3) to maps.
@@ -116,10 +134,10 @@ def application(build: Callable[..., keras.Model], size: int, weights: str) -> k
     Raises:
         WeightsError: The weights cannot be had.
     """
-    shape = {"include_top": False, "input_shape": (size, size, 3)}
+    options = {"include_top": False, "input_shape": (size, size, 3), **options}
     if weights == "imagenet":
-        return fetched(lambda: build(weights="imagenet", **shape))
-    return build(weights=None, **shape)
+        return fetched(lambda: build(weights="imagenet", **options))
+    return build(weights=None, **options)
 
 
 def fetched(load: Callable[[], keras.Model]) -> keras.Model:

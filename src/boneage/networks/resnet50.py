@@ -4,7 +4,7 @@ import re
 
 import keras
 
-from boneage.networks.parts import application, pooled, scaled_channels, settled, thinned
+from boneage.networks.parts import application, contrast_channels, pooled, scaled_channels, settled, thinned
 from boneage.networks.vgg16 import CAFFE_OFFSET
 
 TINY_DIVISOR = 8
@@ -17,4 +17,6 @@ def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     model = application(keras.applications.ResNet50, photos.shape[1], weights)
     if width == "tiny":
         model = thinned(model, TINY_DIVISOR, lambda name: bool(_LATER_BLOCK.match(name)))
-    return pooled(settled(model)(scaled_channels(photos, 1.0, CAFFE_OFFSET)))
+    if weights == "imagenet":
+        return pooled(settled(model)(scaled_channels(photos, 1.0, CAFFE_OFFSET)))
+    return pooled(settled(model)(contrast_channels(photos)))

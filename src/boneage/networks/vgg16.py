@@ -2,7 +2,14 @@
 
 import keras
 
-from boneage.networks.parts import application, pooled, scaled_channels, standardised, thinned
+from boneage.networks.parts import (
+    application,
+    contrast_channels,
+    pooled,
+    scaled_channels,
+    standardised,
+    thinned,
+)
 
 # Blue, green and red of the mean ImageNet photo, 0 to 255: what the published weights have subtracted.
 CAFFE_OFFSET = (-103.939, -116.779, -123.68)
@@ -10,8 +17,6 @@ CAFFE_OFFSET = (-103.939, -116.779, -123.68)
 # Without batch normalisation a signal fades through so many layers unless the first weights are scaled for
 # ReLU (He et al., "Delving deep into rectifiers", ICCV 2015).
 INITIALIZER = "he_normal"
-# And they expect pixels that spread by about one; those of a radiograph, 0 to 255, spread by about this.
-SPREAD = 60.0
 
 TINY_DIVISOR = 8
 
@@ -27,5 +32,4 @@ def vgg(build, photos: keras.KerasTensor, width: str, weights: str) -> keras.Ker
     if weights == "imagenet":
         return standardised(pooled(model(scaled_channels(photos, 1.0, CAFFE_OFFSET))))
     model = thinned(model, TINY_DIVISOR if width == "tiny" else 1, kernel_initializer=INITIALIZER)
-    offset = tuple(one / SPREAD for one in CAFFE_OFFSET)
-    return standardised(pooled(model(scaled_channels(photos, 1 / SPREAD, offset))))
+    return standardised(pooled(model(contrast_channels(photos))))

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from boneage.networks.hub import keras_hub
-from boneage.networks.parts import fetched, pooled, scaled_channels, standardised
+from boneage.networks.parts import contrast_channels, fetched, pooled, scaled_channels, standardised
 
 PRESET = "vit_base_patch16_224_imagenet"
 PATCH = 16
@@ -26,10 +26,9 @@ def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     if weights == "imagenet":
         hub = keras_hub()
         published = fetched(lambda: hub.models.ViTBackbone.from_preset(PRESET))
-        model = resized(published, size)
+        tokens = resized(published, size)(scaled_channels(photos, 1 / 127.5, -1.0))
     else:
-        model = backbone(size, width)
-    tokens = model(scaled_channels(photos, 1 / 127.5, -1.0))
+        tokens = backbone(size, width)(contrast_channels(photos))
     side = size // PATCH
     patches = keras.layers.Cropping1D((1, 0))(tokens)
     return standardised(pooled(keras.layers.Reshape((side, side, tokens.shape[-1]))(patches)))

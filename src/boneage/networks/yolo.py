@@ -7,7 +7,7 @@ nothing to find. Its blocks follow the Cross Stage Partial Network (Wang et al.,
 import keras
 
 from boneage.networks.hub import keras_hub
-from boneage.networks.parts import fetched, pooled, scaled_channels, settled
+from boneage.networks.parts import contrast_channels, fetched, pooled, scaled_channels, settled
 
 PRESET = "csp_darknet_53_ra_imagenet"
 
@@ -36,9 +36,8 @@ def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     if weights == "imagenet":
         hub = keras_hub()
         model = fetched(lambda: hub.models.CSPNetBackbone.from_preset(PRESET, image_shape=(size, size, 3)))
-    else:
-        model = backbone(size, width)
-    return pooled(settled(model)(scaled_channels(photos, SCALE, OFFSET)))
+        return pooled(settled(model)(scaled_channels(photos, SCALE, OFFSET)))
+    return pooled(settled(backbone(size, width))(contrast_channels(photos)))
 
 
 def backbone(size: int, width: str) -> keras.Model:

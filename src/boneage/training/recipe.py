@@ -18,11 +18,11 @@ def compile_model(model: keras.Model, settings: Settings, steps: int) -> None:
 
     Args:
         model: As ``build_model`` makes it, named by its network.
-        settings: Learning rate, weight decay and width are used.
+        settings: Learning rate and weight decay are used.
         steps: Steps of the whole run.
     """
     warm_up = max(1, round(WARM_UP * steps))
-    highest = settings.learning_rate * (find(model.name).rate if settings.width == "full" else 1.0)
+    highest = settings.learning_rate * find(model.name).rate
     schedule = keras.optimizers.schedules.CosineDecay(
         highest / 100,
         max(1, steps - warm_up),
