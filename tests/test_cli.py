@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from boneage.__main__ import main
+from boneage.evaluation import metrics_by_split, read_runs
 from boneage.labels import read_labels
+from boneage.notebooks import checkout
 from boneage.settings import Settings
 
 
@@ -96,6 +98,7 @@ def test_label_without_photo_and_photo_without_label_are_reported_and_the_rest_g
         (["train", "--epochs", "ten"], "invalid int"),
         (["train", "--store", "absent.npy", "--photos", "x"], "not allowed with"),
         (["compare"], "labels.csv"),
+        (["compare", "--examine", "three"], "invalid int"),
         (["run", "--preset", "laptop"], "invalid choice"),
     ],
 )
@@ -203,6 +206,25 @@ def test_every_real_radiograph_goes_through_to_its_label(work, real_data, source
     assert len(labels.table) == cases
     assert labels.kind == "the radiologists' reading"
     assert labels.table["Bone Age"].between(0, 19).all()
+    if source == "rsna":
+        _results_are_those_of_these_labels(work)
+
+
+def _results_are_those_of_these_labels(work):
+    """The committed estimates, joined with the truth that is not committed, give the committed metrics."""
+    results = checkout() / "results"
+    assert main(["review", "--work", str(work), "--apply", str(results / "rsna_review.csv")]) == 0
+    assert main(["labels", "--work", str(work)]) == 0
+    labels = read_labels(work / "labels.csv").table
+    runs, left_out = read_runs(results)
+    assert runs
+    assert left_out.empty
+    for run in runs:
+        assert len(run.predictions) == len(labels), run.folder.name
+        anew = metrics_by_split(labels, run.predictions)
+        for split, values in run.record["metrics"].items():
+            # Labels are written in tenths of a thousandth of a year, estimates in hundredths of that.
+            assert anew[split] == pytest.approx(values, abs=1e-3), f"{run.folder.name}, {split}"
 
 
 def test_a_message_is_one_line_whatever_the_name(tmp_path, capsys):

@@ -58,6 +58,60 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
     assert "cnn-1 on dha" in comparison.left_out["item"].tolist()
 
 
+@pytest.mark.slow
+def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(prepared, monkeypatch):
+    ours = prepared("rsna", count=30)
+    pipeline.train_network(ours, "cnn", 1)
+    comparison = pipeline.compare(ours)
+    work = pipeline.work_folder(ours)
+    model = work.runs / "cnn-1" / "model.keras"
+    from boneage.report import examine as examining
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(examining, "heat_map", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.examine(ours, comparison, 1)
+    monkeypatch.undo()
+    changed = work.root / "comparison" / "robustness-cnn-1.csv"
+    before = changed.stat().st_mtime_ns
+    (found,) = pipeline.examine(ours, comparison, 1).examinations
+    assert changed.stat().st_mtime_ns == before
+    recorded = comparison.details.at[0, "Test MAE (years)"]
+    assert found.robustness.at[0, "MAE (years)"] == pytest.approx(recorded, abs=1e-3)
+    assert found.robustness.at[0, "Cases"] == comparison.details.at[0, "Test cases"]
+    assert found.heat.startswith(b"\x89PNG")
+    assert found.centres is None
+
+    # Neither network nor photos are needed for what was found, and the next comparison shows it.
+    model.rename(model.with_suffix(".away"))
+    work.store(32).rename(work.store(32).with_suffix(".away"))
+    assert len(pipeline.compare(ours, examined=1).examinations) == 1
+    assert "Heat maps of CNN, 1 epochs" in work.report.read_text()
+    changed.unlink()
+    comparison = pipeline.compare(ours, examined=1)
+    assert comparison.examinations == ()
+    (said,) = comparison.left_out.to_dict("records")
+    assert said["item"] == "cnn-1, examination"
+    assert "model.keras is not there" in said["reason"]
+
+
+@pytest.mark.slow
+def test_photos_that_a_network_was_not_trained_on_are_not_taken_for_its_own(prepared):
+    ours = prepared("rsna", count=30)
+    pipeline.train_network(ours, "cnn", 1)
+    work = pipeline.work_folder(ours)
+    photo = work.photos / "rsna-0.png"
+    cv2.imwrite(str(photo), 255 - cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE))
+    pipeline.make_store(ours)
+    comparison = pipeline.compare(ours, examined=1)
+    assert comparison.examinations == ()
+    assert "store-32.npy holds other photos" in comparison.left_out["reason"].iloc[0]
+    with pytest.raises(BoneAgeError, match="at least 1"):
+        pipeline.examine(ours, comparison, 0)
+
+
 def test_an_atlas_without_readings_falls_back_on_the_year_of_age_and_says_so(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "atlas" / "JPEGimages" / "ASIF" / "ASIF07"
     folder.mkdir(parents=True)

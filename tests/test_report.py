@@ -16,7 +16,8 @@ from boneage import evaluation, plots, report
 from boneage.errors import BoneAgeError
 from boneage.labels import UNKNOWN, Labels
 from boneage.networks import NETWORKS
-from boneage.tables import LABEL_COLUMNS, SPLITS, skipped_table, write_table
+from boneage.robustness import robustness_table
+from boneage.tables import LABEL_COLUMNS, OLDEST_YEARS, SPLITS, skipped_table, write_table
 
 TITLES = [network.title for network in NETWORKS.values()]
 FINGERPRINT = "f" * 64
@@ -461,7 +462,10 @@ def test_every_table_is_written_as_csv(tmp_path: Path, labels: Labels) -> None:
         "differences.csv",
         "groups.csv",
         "references.csv",
+        "coverage.csv",
+        "interval-notices.csv",
         "outside.csv",
+        "coverage-outside.csv",
         "left-out.csv",
     }
     table = pd.read_csv(tmp_path / "comparison" / "table-10-epoch.csv")
@@ -659,6 +663,121 @@ def test_a_perfect_estimate_errs_by_what_the_readers_differ() -> None:
     assert report.reference_lines("phantom") == {}
 
 
+def test_the_intervals_come_from_validation_and_are_judged_on_the_test_cases(tmp_path: Path) -> None:
+    labels = make_labels(cases=160)
+    split = labels.table["Split"].to_numpy()
+    # Of 40 validation cases each is off by another amount; of the test cases all but two lie inside.
+    off = np.zeros(160)
+    off[split == "validation"] = np.arange(1, 41) / 10
+    off[np.flatnonzero(split == "test")[:2]] = 5
+    write_run(tmp_path, labels, off=off)
+    comparison = compare(tmp_path, labels)
+    rows = comparison.coverage.set_index("Estimates")
+    # The error of rank ceil(41 x 0.9) = 37; ends beyond the ages that there are are cut off.
+    half_width = 3.7
+    test = labels.table[split == "test"]
+    estimate = comparison.joined["cnn-10"].set_index("Case ID")["Estimate"][test["Case ID"]].to_numpy()
+    low, high = np.clip([estimate - half_width, estimate + half_width], 0, OLDEST_YEARS)
+    assert rows.loc["all", "Test cases"] == 40
+    assert rows.loc["all", "Coverage"] == pytest.approx(38 / 40)
+    assert rows.loc["all", "Mean width (years)"] == pytest.approx((high - low).mean())
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    (table,) = [one for one in page.tables if one[0][1] == "Epochs" and one[0][2].startswith("Covered")]
+    assert table[1][:2] + table[1][3:] == ["CNN", "10", "0.90", f"{(high - low).mean():.1f}", "40", "40"]
+    assert table[1][2].startswith("0.95")
+    assert "Another scanner" in page.text
+
+
+def test_too_few_validation_cases_are_a_sentence(tmp_path: Path) -> None:
+    labels = make_labels(cases=32)
+    write_run(tmp_path, labels)
+    comparison = compare(tmp_path, labels)
+    assert comparison.coverage.empty
+    (notice,) = comparison.interval_notices.to_dict("records")
+    assert notice["item"] == "CNN, 10 epochs"
+    assert "8 validation cases allow no 0.9 interval, 9 are needed" in notice["reason"]
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "8 validation cases allow no 0.9 interval" in page.text
+    assert report.coverage_chart(comparison) is None
+
+
+def test_on_another_source_the_same_intervals_promise_nothing(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, off=0.5)
+    other = make_labels("the atlas folder's year of age", "dha", cases=40)
+    estimates = other.table[["Case ID", "Split"]].assign(Estimate=other.table["Bone Age"] + 1.5)
+    test = report.Outside(other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, estimates)})
+    comparison = compare(tmp_path, labels, outside=test)
+    everyone = comparison.coverage_outside.set_index("Estimates").loc["all"]
+    # Off by half a year there, by one and a half here.
+    assert (everyone["Test cases"], everyone["Coverage"]) == (40, 0.0)
+    assert comparison.coverage.set_index("Estimates").at["all", "Coverage"] == 1.0
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "Nothing is promised here" in page.text
+
+
+def examined_files(runs: Path, labels: Labels, tables: Path) -> report.ExaminedFiles:
+    """The files of an examination of a run, with what an examination would have found."""
+    files = report.ExaminedFiles(evaluation.read_run(write_run(runs, labels)), tables)
+    photos, truth = np.zeros((5, 8, 8), np.uint8), np.array([1.0, 3.0, 5.0, 7.0, 9.0])
+    found = robustness_table(lambda changed: truth + changed.mean() / 100, photos, truth)
+    files.keep(files.robustness, found)
+    files.keep(files.heat, DRAWN_PNG(plots.Chart(height=2)))
+    if files.centres:
+        shares = {"On the hand": 0.9, "On centres": 0.4, "Even over the hand": 0.25, "At best": 0.8}
+        ages = pd.DataFrame({"Bone Age": [2.0, 9.0, 17.0], "Male": [False, True, False]})
+        files.keep(files.centres, ages.assign(**shares))
+    return files
+
+
+def test_an_examination_is_kept_as_long_as_its_run_is_the_same(tmp_path: Path) -> None:
+    labels = make_labels("simulated readings", "phantom")
+    files = examined_files(tmp_path, labels, tmp_path / "comparison")
+    (kept,) = report.kept_examinations([files.run], files.folder)
+    assert (kept.run, kept.title) == ("cnn-10", "CNN, 10 epochs")
+    assert kept.robustness["Photos"].iloc[0] == "as they are"
+    assert kept.robustness["MAE (years)"].iloc[0] == 0
+    inverted = kept.robustness.set_index("Perturbation").loc["inversion"]
+    assert inverted["Change in MAE (years)"] == pytest.approx(2.55)
+    assert kept.centres["Male"].tolist() == [False, True, False]
+    assert kept.centres["On centres"].tolist() == [0.4] * 3
+    later = dataclasses.replace(files.run, record={**files.run.record, "finished": "2026-12-01"})
+    other = dataclasses.replace(files.run, record={**files.run.record, "fingerprint": "0" * 64})
+    assert report.kept_examinations([later, other], files.folder) == []
+    files.robustness.write_text(files.robustness.read_text() + "mended by hand\n")
+    assert report.kept_examinations([files.run], files.folder) == []
+
+
+@pytest.mark.parametrize("source", ["phantom", "rsna"])
+def test_an_examination_is_shown_and_children_are_named_as_such(tmp_path: Path, source: str) -> None:
+    labels = make_labels("a reading", source)
+    files = examined_files(tmp_path, labels, tmp_path / "comparison")
+    comparison = compare(tmp_path, labels)
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "No network has been examined" in page.text
+    kept = tuple(report.kept_examinations([files.run], files.folder))
+    comparison = dataclasses.replace(comparison, examinations=kept)
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "No network has been examined" not in page.text
+    (table,) = [one for one in page.tables if one[0][0] == "Photos"]
+    assert table[1][:2] == ["as they are", "0.00"]
+    assert [row[0] for row in table[1:]] == kept[0].robustness["Photos"].tolist()
+    drawn = source == "phantom"
+    assert ("These are radiographs of children" in page.text) != drawn
+    shares = [one for one in page.tables if any("growth centres" in head for head in one[0])]
+    assert len(shares) == drawn
+    if drawn:
+        assert shares[0][1][:4] == ["CNN, 10 epochs", "0.90", "0.40", "0.25"]
+        assert shares[0][1][4].startswith("+0.15")
+
+
+def test_of_each_network_its_best_run_by_validation_is_examined(tmp_path: Path, labels: Labels) -> None:
+    for network, epochs, off in (("cnn", 10, 0.3), ("cnn", 18, 0.2), ("unet", 10, 0.4), ("yolo", 10, 0.9)):
+        write_run(tmp_path, labels, network, epochs, off)
+    comparison = compare(tmp_path, labels)
+    best = report.best_networks(comparison.runs, comparison.joined, 2)
+    assert [run.folder.name for run in best] == ["cnn-18", "unet-10"]
+
+
 # Tables wider than the page, whose box therefore scrolls.
 _WIDE = (
     "() => [...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
@@ -678,7 +797,10 @@ def test_on_a_phone_the_tables_scroll_in_their_box_and_the_page_does_not(tmp_pat
         write_run(runs, labels, network, off=noise(labels, 1, place))
         write_run(runs, labels, network, off=noise(labels, 1, place), variant="views")
     (runs / ("a-folder-without-a-record" * 8)).mkdir()
-    path = report.write_report(compare(runs, labels), tmp_path / "report.html")
+    files = examined_files(runs, labels, tmp_path / "comparison")
+    kept = tuple(report.kept_examinations([files.run], files.folder))
+    comparison = dataclasses.replace(compare(runs, labels), examinations=kept)
+    path = report.write_report(comparison, tmp_path / "report.html")
     asked: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
@@ -687,7 +809,7 @@ def test_on_a_phone_the_tables_scroll_in_their_box_and_the_page_does_not(tmp_pat
             page.on("request", lambda request: asked.append(request.url))
             page.goto(path.as_uri())
             for summary in page.locator("summary").all():
-                if not summary.locator("..").get_attribute("open"):
+                if summary.locator("..").get_attribute("open") is None:
                     summary.click()
             assert page.evaluate(_PAGE_WIDTH) == width
             assert page.evaluate(_WIDE) > 0 or width > 1000

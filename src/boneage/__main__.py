@@ -147,6 +147,15 @@ def _parser() -> argparse.ArgumentParser:
     compare = _verb(verbs, "compare", _compare, "compare the finished runs: report.html, comparison/")
     compare.add_argument("--epochs", type=int, nargs="+", help="the epoch counts to show tables of")
     compare.add_argument("--outside", type=Path, help="work folder of another source to test the runs on")
+    compare.add_argument(
+        "--examine",
+        type=int,
+        nargs="?",
+        const=report.EXAMINED,
+        metavar="N",
+        help="also examine the best N networks: changed photos, heat maps (default: the best "
+        f"{report.EXAMINED})",
+    )
     compare.add_argument("--readme", type=Path, help="write the tables of --results into this file instead")
     compare.add_argument("--results", type=Path, default=Path("results"), help="folder of committed runs")
     compare.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
@@ -372,7 +381,7 @@ def _compare(given: argparse.Namespace) -> None:
         _wrote(write_results(given.readme, runs), f"{len(runs)} runs of {given.results}")
         return
     settings = _settings(given)
-    comparison = pipeline.compare(settings, given.outside)
+    comparison = pipeline.compare(settings, given.outside, given.examine)
     _print_left_out(comparison.left_out)
     for epochs, table in comparison.tables.items():
         print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")

@@ -303,6 +303,11 @@ def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
     return [runs[row] for row in sorted(runs, key=place)], skipped_table(reasons)
 
 
+def run_name(network: str, epochs: int, variant: str = "") -> str:
+    """The name of a run's folder: ``resnet50-18``, or ``resnet50-18-sex`` for a variant."""
+    return "-".join(filter(None, (network, str(epochs), variant)))
+
+
 def variant_of(record: dict) -> str:
     """Which of ``settings.VARIANTS`` a run is; before there were any, all were plain."""
     return record.get("variant", "")
@@ -397,15 +402,13 @@ def check_comparable(records: Iterable[dict]) -> None:
         if width_of(record) != width_of(records[0]):
             differing.append("widths of the network")
         if differing:
-            first, other = (_name(one) for one in (records[0], record))
+            first, other = (
+                run_name(one["network"], one["epochs"], variant_of(one)) for one in (records[0], record)
+            )
             raise BoneAgeError(
                 f"{first} and {other}: trained on different {differing[0]}, so they cannot stand in one "
                 "table; train one of them again"
             )
-
-
-def _name(record: dict) -> str:
-    return "-".join(filter(None, (record["network"], str(record["epochs"]), variant_of(record))))
 
 
 def results_table(records: Iterable[dict], epochs: int) -> pd.DataFrame:

@@ -7,13 +7,14 @@ again at any time: what is done is not done again.
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from boneage import (
     anomalies,
@@ -703,12 +704,15 @@ def _training(settings: Settings) -> ModuleType:
     return training
 
 
-def compare(settings: Settings, outside: Path | None = None) -> report.Comparison:
+def compare(
+    settings: Settings, outside: Path | None = None, examined: int | None = None
+) -> report.Comparison:
     """Compares the finished runs and writes the report.
 
     Args:
         settings: Work folder and epoch counts.
         outside: The work folder of another source, for a test on its photos; needs its labels and store.
+        examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
 
     Raises:
         BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
@@ -723,8 +727,63 @@ def compare(settings: Settings, outside: Path | None = None) -> report.Compariso
         )
         left_out = pd.concat([left_out, untested], ignore_index=True)
     comparison = report.compare_runs(runs, labels, settings.epochs, left_out, outside_test)
+    if examined is not None:
+        return examine(settings, comparison, examined)
+    comparison = _with_examinations(comparison, work)
     report.write_report(comparison, work.report)
     return comparison
+
+
+def examine(
+    settings: Settings, comparison: report.Comparison, count: int = report.EXAMINED
+) -> report.Comparison:
+    """Examines the best networks on the photos of the test cases, and writes the report anew.
+
+    How far changed photos move the estimates, where the network looks, and on drawn hands, if it was
+    trained on such, how much of that lies on growth centres. What was found is kept in ``comparison/``, so
+    that it is found once, and an examination that was stopped goes on.
+
+    Args:
+        settings: Work folder and backend.
+        comparison: From :func:`compare`.
+        count: How many networks: those with the lowest validation MAE, each with its best number of epochs.
+
+    Returns:
+        The comparison with its ``examinations``; networks that could not be examined stand in ``left_out``.
+
+    Raises:
+        BoneAgeError: The count is below one, or the disk is full.
+    """
+    if count < 1:
+        raise BoneAgeError(f"examine {count}: the number of networks must be at least 1")
+    work = work_folder(settings)
+    _training(settings)
+    # It needs Keras, as the training does.
+    from boneage.report.examine import examine_run
+
+    folder, reasons = report.tables_folder(work.report), []
+    runs = report.best_networks(comparison.runs, comparison.joined, count)
+    if comparison.runs and not runs:
+        reasons.append(("examination", "no run has validation cases, by which the best is chosen"))
+    # No bar over a single network: it has one of its own.
+    for run in tqdm(runs, "examination", unit="network", disable=len(runs) == 1):
+        name, files = run.folder.name, report.ExaminedFiles(run, folder)
+        try:
+            store = work.store(run.record["size"])
+            examine_run(files, store, comparison.labels, comparison.joined[name])
+        except BoneAgeError as error:
+            reasons.append((f"{name}, examination", str(error)))
+    comparison = _with_examinations(comparison, work, reasons)
+    report.write_report(comparison, work.report)
+    return comparison
+
+
+def _with_examinations(
+    comparison: report.Comparison, work: WorkFolder, reasons: Sequence[tuple[str, str]] = ()
+) -> report.Comparison:
+    kept = report.kept_examinations(comparison.runs, report.tables_folder(work.report))
+    left_out = pd.concat([comparison.left_out, skipped_table(reasons)], ignore_index=True)
+    return replace(comparison, examinations=tuple(kept), left_out=left_out)
 
 
 def _test_outside(

@@ -454,7 +454,8 @@ def coverage_by_band(coverage: pd.DataFrame, title: str) -> Chart:
     axes = figure.subplots()
     places = np.arange(len(coverage))
     share = coverage["Coverage"].to_numpy(float)
-    reach = [share - coverage["Coverage low"], coverage["Coverage high"] - share]
+    low, high = (coverage[f"Coverage {end}"].to_numpy(float) for end in ("low", "high"))
+    reach = [share - low, high - share]
     axes.errorbar(
         share, places, xerr=reach, fmt="o", color=_BLUE, capsize=3, label="test cases, 95 % interval"
     )

@@ -5,6 +5,7 @@ The only module that may name TensorFlow. Keras reads its backend once, when it 
 """
 
 import contextlib
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -158,6 +159,69 @@ def device() -> str:
 def has_gpu() -> bool:
     """Whether Keras sees a GPU or a TPU."""
     return bool(_accelerators())
+
+
+def let_compile(model: "keras.Model") -> None:  # noqa: F821
+    """Has JAX compile a model's steps as a whole, which Keras leaves undone where a model turns photos.
+
+    Keras marks its random layers as unfit for compilation because TensorFlow cannot compile them; for their
+    sake it would run every operation of every layer by itself on JAX, too, which compiles them well.
+
+    Args:
+        model: Any; on TensorFlow nothing is done.
+    """
+    import keras
+
+    if keras.backend.backend() == "jax":
+        for layer in layers_of(model):
+            layer.supports_jit = True
+        model.jit_compile = True
+
+
+def layers_of(model: "keras.Model") -> Iterator["keras.Layer"]:  # noqa: F821
+    """All layers of a model, those of the models in it among them."""
+    import keras
+
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from layers_of(layer)
+
+
+@functools.cache
+def mirrored() -> "tensorflow.distribute.Strategy | None":  # noqa: F821
+    """The strategy that has all of TensorFlow's GPUs train one model; None where there is one, or JAX.
+
+    A CPU that was divided into several logical devices counts as several.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow
+
+    names = [
+        one.name
+        for one in tensorflow.config.list_logical_devices("GPU")
+        or tensorflow.config.list_logical_devices("CPU")
+    ]
+    return tensorflow.distribute.MirroredStrategy(names) if len(names) > 1 else None
+
+
+def replica_share(rows: "tensorflow.Tensor") -> "tensorflow.Tensor | float":  # noqa: F821
+    """A replica's rows of a batch in shares of what each replica would have of an even one.
+
+    Args:
+        rows: The replica's number of rows.
+    """
+    import tensorflow
+
+    replica = tensorflow.distribute.get_replica_context()
+    # None while Keras builds a model, outside any replica.
+    if replica is None:
+        return 1.0
+    rows = tensorflow.cast(rows, "float32")
+    return rows * replica.num_replicas_in_sync / replica.all_reduce(tensorflow.distribute.ReduceOp.SUM, rows)
 
 
 def _accelerators() -> list[str]:

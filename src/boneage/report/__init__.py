@@ -8,12 +8,14 @@ from boneage.report.comparison import (
     Outside,
     compare_runs,
 )
+from boneage.report.coverage import RUN_COVERAGE_COLUMNS
 from boneage.report.differences import DIFFERENCE_COLUMNS, differences_table
+from boneage.report.examination import EXAMINED, Examination, ExaminedFiles, kept_examinations
 from boneage.report.groups import GROUP_COLUMNS, groups_table
 from boneage.report.markdown import markdown_table
-from boneage.report.page import write_report
+from boneage.report.page import coverage_chart, tables_folder, write_report
 from boneage.report.references import CAUTION, REFERENCE_COLUMNS, reference_lines, references_table
-from boneage.report.variants import VARIANT_COLUMNS, variants_table
+from boneage.report.variants import VARIANT_COLUMNS, best_networks, variants_table
 from boneage.report.words import BASELINE, NOT_RUN, source_words, table_title, title_of, words_of_width
 
 __all__ = [
@@ -22,21 +24,29 @@ __all__ = [
     "CAUTION",
     "DETAIL_COLUMNS",
     "DIFFERENCE_COLUMNS",
+    "EXAMINED",
     "GROUP_COLUMNS",
     "NOT_RUN",
     "OUTSIDE_COLUMNS",
     "REFERENCE_COLUMNS",
+    "RUN_COVERAGE_COLUMNS",
     "VARIANT_COLUMNS",
     "Comparison",
+    "Examination",
+    "ExaminedFiles",
     "Outside",
+    "best_networks",
     "compare_runs",
+    "coverage_chart",
     "differences_table",
     "groups_table",
+    "kept_examinations",
     "markdown_table",
     "reference_lines",
     "references_table",
     "source_words",
     "table_title",
+    "tables_folder",
     "title_of",
     "variants_table",
     "words_of_width",

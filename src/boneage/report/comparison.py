@@ -22,7 +22,9 @@ from boneage.evaluation import (
 )
 from boneage.labels import UNKNOWN, Labels
 from boneage.networks import find
+from boneage.report.coverage import coverage_of_runs
 from boneage.report.differences import differences_table
+from boneage.report.examination import Examination
 from boneage.report.groups import groups_table
 from boneage.report.references import references_table
 from boneage.report.variants import variants_table
@@ -117,13 +119,18 @@ class Comparison:
         differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
         groups: ``groups.GROUP_COLUMNS``, one row a run and group of its test cases.
         references: ``references.REFERENCE_COLUMNS``, one row a figure published by others.
+        coverage: ``coverage.RUN_COVERAGE_COLUMNS``, how many test cases the intervals of each run hold, by
+            band of estimated ages and in all.
         outside: ``OUTSIDE_COLUMNS``, one row a run that was tested on another source; else empty.
+        coverage_outside: As ``coverage``, of that source's cases.
+        interval_notices: Which run has no interval, or bands that share one, and why (``item``, ``reason``).
         left_out: Runs that stand in no table, and why (``item``, ``reason``).
         joined: Run folder name -> its estimates beside the truth (``evaluation.join_truth``), variants too.
         runs: The plain runs, which stand in the two tables.
         variant_runs: The runs of a variant that stand against their plain run.
         labels: The labels of all of them.
         outside_test: The estimates behind ``outside``.
+        examinations: What was found out about networks from photos; kept from earlier, or made for this one.
     """
 
     heading: str
@@ -134,13 +141,17 @@ class Comparison:
     differences: pd.DataFrame
     groups: pd.DataFrame
     references: pd.DataFrame
+    coverage: pd.DataFrame
     outside: pd.DataFrame
+    coverage_outside: pd.DataFrame
+    interval_notices: pd.DataFrame
     left_out: pd.DataFrame
     joined: dict[str, pd.DataFrame]
     runs: list[Run]
     variant_runs: list[Run]
     labels: Labels
     outside_test: Outside | None = None
+    examinations: tuple[Examination, ...] = ()
 
 
 def compare_runs(
@@ -178,6 +189,8 @@ def compare_runs(
     variants, alone = _beside_plain([run for run in belonging if variant_of(run.record)], standing)
     joined = {run.folder.name: joined[run.folder.name] for run in [*standing, *variants]}
     records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in standing]
+    coverage, notices = coverage_of_runs(standing, joined)
+    coverage_outside, _ = coverage_of_runs(standing, joined, outside_test.joined if outside_test else {})
     every_epochs = sorted({*epochs, *(run.record["epochs"] for run in standing)})
     reasons = skipped_table([*reasons, *unlike, *alone])
     return Comparison(
@@ -189,7 +202,10 @@ def compare_runs(
         differences=differences_table(standing, joined),
         groups=groups_table(standing, joined),
         references=references_table(),
+        coverage=coverage,
         outside=_outside(standing, labels, outside_test),
+        coverage_outside=coverage_outside,
+        interval_notices=notices.map(printable),
         left_out=pd.concat([left_out, reasons], ignore_index=True).map(printable),
         joined=joined,
         runs=standing,

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from boneage.evaluation import mean_differences
+from boneage.intervals import ALL_ESTIMATES
 from boneage.report.comparison import Comparison
 from boneage.report.differences import LEVEL
+from boneage.report.examination import Examination
 from boneage.report.groups import FEW_CASES
 from boneage.report.references import CAUTION
 from boneage.report.words import (
@@ -340,6 +343,148 @@ def _decimals_of(row: dict) -> int:
     """As many as were published; one where none were."""
     exact = round(row["MAE (months)"] * 100, 6)
     return 2 if exact % 1 == 0 and exact % 10 else 1
+
+
+def coverage_grid(comparison: Comparison) -> Grid:
+    """For each run how many test cases its intervals hold, and how wide they are."""
+    table = comparison.coverage[comparison.coverage["Estimates"] == ALL_ESTIMATES]
+    note = (
+        "Covered: share of the test cases inside of their interval, beneath it the exact 95 % interval of "
+        "that share (Clopper and Pearson, 1934). Width: from the lower to the upper end, mean of the test "
+        "cases; the narrower, the more an estimate is worth."
+    )
+    return Grid("Intervals on the test cases", _COVERAGE_HEADS, _coverage_rows(table), note)
+
+
+def coverage_bands_grids(comparison: Comparison) -> list[Grid]:
+    """For each run the same by band of estimated ages; bands of too few validation cases are joined."""
+    parts = comparison.coverage[comparison.coverage["Estimates"] != ALL_ESTIMATES]
+    heads = [_COVERAGE_HEADS[0], ("Estimates", "years"), *_COVERAGE_HEADS[2:]]
+    return [
+        Grid(f"Intervals by estimated age, {epochs} epochs", heads, _coverage_rows(table, by_band=True))
+        for epochs, table in parts.groupby("Epochs")
+    ]
+
+
+def coverage_outside_grid(comparison: Comparison) -> Grid:
+    """For each run how many of another source's cases the same intervals hold."""
+    table = comparison.coverage_outside
+    table = table[table["Estimates"] == ALL_ESTIMATES]
+    heads = [*_COVERAGE_HEADS[:5], ("Cases", "of the other source"), _COVERAGE_HEADS[6]]
+    note = "Nothing is promised here: these cases are not drawn from the lot of the validation cases."
+    return Grid("The same intervals on another source", heads, _coverage_rows(table), note)
+
+
+_COVERAGE_HEADS = (
+    ("Network", ""),
+    ("Epochs", ""),
+    ("Covered", "share, 95 % interval"),
+    ("Promised", "share"),
+    ("Width", "years"),
+    ("Test", "cases"),
+    ("Validation", "cases"),
+)
+
+
+def _coverage_rows(table: pd.DataFrame, by_band: bool = False) -> list[Row]:
+    return [
+        _row(
+            row["Network"],
+            row["Estimates"] if by_band else str(row["Epochs"]),
+            Cell(shown(row["Coverage"]), shown_range(row["Coverage low"], row["Coverage high"])),
+            shown(row["Level"]),
+            shown(row["Mean width (years)"], 1),
+            shown(row["Test cases"], 0),
+            shown(row["Validation cases"], 0),
+        )
+        for row in table.to_dict("records")
+    ]
+
+
+def interval_notices_grid(comparison: Comparison) -> Grid:
+    """Which run has no interval, or bands that share one."""
+    rows = [
+        _row(item, Cell(reason, kind="words"))
+        for item, reason in comparison.interval_notices.itertuples(index=False)
+    ]
+    label = "Where validation cases were few"
+    return Grid(label, [("Run", ""), ("What that means", "")], rows, kind="left")
+
+
+def robustness_grid(examination: Examination) -> Grid:
+    """What each change of the photos does to a network's error and to its single estimates."""
+    heads = [
+        ("Photos", ""),
+        ("MAE", "years"),
+        ("Change in MAE", "years, 95 % interval"),
+        ("Estimate moved", "years, mean"),
+        ("Estimate moved", "years, 95 of 100 less"),
+        ("Moved over 1 year", "share"),
+        ("Shift", "years"),
+    ]
+    unchanged, *changed = examination.robustness.to_dict("records")
+    rows = [_row(unchanged["Photos"], shown(unchanged["MAE (years)"]), *[""] * 5, kind="constant")]
+    for row in changed:
+        low, high = row["Change low (years)"], row["Change high (years)"]
+        kind = "real" if low > 0 or high < 0 else ""
+        rows.append(
+            _row(
+                row["Photos"],
+                shown(row["MAE (years)"]),
+                Cell(shown(row["Change in MAE (years)"], sign=True), shown_range(low, high, sign=True), kind),
+                shown(row["Mean movement (years)"]),
+                shown(row["95 % of movements within (years)"]),
+                shown(row["Moved over 1 year"]),
+                shown(row["Mean shift (years)"], sign=True),
+            )
+        )
+    note = (
+        "Change in MAE: against the photos as they are; bold where its interval leaves out zero, each "
+        "interval for itself: of forty changes that did nothing, two would be bold. Moved: by how much an "
+        "estimate differs from that of the photo as it is, signs left away; shift: signs kept, above zero "
+        "the change makes older."
+    )
+    return Grid(f"Every change of the photos, {examination.title}", heads, rows, note, "named")
+
+
+def centres_grid(examinations: Sequence[Examination]) -> Grid:
+    """How much of each network's heat maps lies on the growth centres of drawn hands."""
+    heads = [
+        ("Network", ""),
+        ("On the hand", "share"),
+        ("On growth centres", "share"),
+        ("Even over the hand", "share"),
+        ("More than even", "share, 95 % interval"),
+        ("At best", "share"),
+        ("Drawn hands", ""),
+    ]
+    rows = []
+    for one in examinations:
+        if one.centres is None:
+            continue
+        more = one.centres["On centres"] - one.centres["Even over the hand"]
+        change = mean_differences([more.to_numpy()]).iloc[0]
+        kind = "real" if change["low"] > 0 or change["high"] < 0 else ""
+        rows.append(
+            _row(
+                one.title,
+                shown(one.centres["On the hand"].mean()),
+                shown(one.centres["On centres"].mean()),
+                shown(one.centres["Even over the hand"].mean()),
+                Cell(
+                    shown(change["difference"], sign=True),
+                    shown_range(change["low"], change["high"], sign=True),
+                    kind,
+                ),
+                shown(one.centres["At best"].mean()),
+                shown(len(one.centres), 0),
+            )
+        )
+    note = (
+        "Means over the hands. Even: what a map of the same coarseness would put on growth centres if it "
+        "were even over the hand. At best: if it lay on the one place that covers most of a centre."
+    )
+    return Grid("Heat maps and growth centres", heads, rows, note, "named")
 
 
 def outside_grid(comparison: Comparison) -> Grid:

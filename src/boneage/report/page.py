@@ -5,11 +5,13 @@ that came from a file is escaped.
 """
 
 import base64
+import io
 import shlex
 from pathlib import Path
 
 import jinja2
 import pandas as pd
+from PIL import Image
 
 from boneage import plots
 from boneage.files import write_text
@@ -17,15 +19,21 @@ from boneage.networks import NETWORKS
 from boneage.report.comparison import Comparison
 from boneage.report.grids import (
     Grid,
+    centres_grid,
     constant_of,
+    coverage_bands_grids,
+    coverage_grid,
+    coverage_outside_grid,
     differences_grid,
     groups_grid,
     groups_note,
+    interval_notices_grid,
     left_out_grid,
     outside_grid,
     quality_grid,
     references_grid,
     results_grid,
+    robustness_grid,
     sources_of,
     took_grid,
     variants_grid,
@@ -35,7 +43,24 @@ from boneage.report.template import PAGE
 from boneage.report.words import known_source, printable, shown, source_words, title_of
 from boneage.tables import write_table
 
-_CSV = ("details", "baseline", "variants", "differences", "groups", "references", "outside", "left_out")
+_CSV = (
+    "details",
+    "baseline",
+    "variants",
+    "differences",
+    "groups",
+    "references",
+    "coverage",
+    "interval_notices",
+    "outside",
+    "coverage_outside",
+    "left_out",
+)
+
+
+def tables_folder(path: Path | str) -> Path:
+    """Where the tables of a report lie: in ``comparison/`` beside it."""
+    return Path(path).parent / "comparison"
 
 
 def write_report(comparison: Comparison, path: Path | str) -> Path:
@@ -45,7 +70,7 @@ def write_report(comparison: Comparison, path: Path | str) -> Path:
         BoneAgeError: The folder is read-only, or the disk is full.
     """
     path = Path(path)
-    tables = path.parent / "comparison"
+    tables = tables_folder(path)
     for epochs, table in comparison.tables.items():
         write_table(tables / f"table-{epochs}-epoch.csv", table.reset_index())
     for name in _CSV:
@@ -72,11 +97,18 @@ def _html(comparison: Comparison, work: Path) -> str:
         variants=variants_grid(comparison),
         groups=_groups(comparison),
         groups_note=groups_note(comparison),
+        coverage=coverage_grid(comparison),
+        coverage_bands=coverage_bands_grids(comparison),
+        coverage_outside=coverage_outside_grid(comparison),
+        coverage_picture=_coverage_picture(comparison),
+        interval_notices=interval_notices_grid(comparison),
         outside=outside_grid(comparison),
         outside_pictures=_outside_pictures(comparison),
         runs=[
             (title, [_picture(chart, words) for words, chart in charts[title].items()]) for title in charts
         ],
+        examinations=_examinations(comparison),
+        centres=centres_grid(comparison.examinations),
         ages=_picture(
             plots.age_histogram(comparison.labels.table), "How many cases there are of each year of age"
         ),
@@ -93,10 +125,9 @@ def _headline(comparison: Comparison) -> dict[str, str] | None:
 
     To choose by the test cases would make them part of the training.
     """
-    tested = comparison.details.dropna(subset=["Validation MAE (years)", "Test MAE (years)"])
-    if tested.empty:
+    chosen = _chosen(comparison)
+    if chosen is None:
         return None
-    chosen = tested.loc[tested["Validation MAE (years)"].idxmin()]
     constant = constant_of(comparison, "test", "MAE (years)")
     low, high = chosen["Test MAE low (years)"], chosen["Test MAE high (years)"]
     return {
@@ -109,6 +140,11 @@ def _headline(comparison: Comparison) -> dict[str, str] | None:
         "constant": shown(constant),
         "verdict": f"the network {'has learnt something' if high < constant else 'is not clearly better'}.",
     }
+
+
+def _chosen(comparison: Comparison) -> pd.Series | None:
+    tested = comparison.details.dropna(subset=["Validation MAE (years)", "Test MAE (years)"])
+    return None if tested.empty else tested.loc[tested["Validation MAE (years)"].idxmin()]
 
 
 def _bars(comparison: Comparison) -> dict[str, object] | None:
@@ -141,6 +177,39 @@ def _groups(comparison: Comparison) -> list[Grid]:
     return [groups_grid(epochs, comparison) for epochs in sorted(comparison.groups["Epochs"].unique())]
 
 
+def coverage_chart(comparison: Comparison) -> plots.Chart | None:
+    """The coverage of the run that the validation cases would choose; None where it has no interval."""
+    chosen = _chosen(comparison)
+    if chosen is None:
+        return None
+    table = comparison.coverage[comparison.coverage["Run"] == chosen["Run"]]
+    if table.empty:
+        return None
+    # One band for all ages and the row of all are the same.
+    one_band = len(table) == 2
+    title = f"{chosen['Network']}, {chosen['Epochs']} epochs"
+    return plots.coverage_by_band(table.iloc[1:] if one_band else table, title)
+
+
+def _coverage_picture(comparison: Comparison) -> dict[str, object] | None:
+    chart = coverage_chart(comparison)
+    words = "How many test cases lie inside of their interval, by estimated age"
+    return None if chart is None else _picture(chart, words)
+
+
+def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, object]], Grid]]:
+    """For each network that was examined its title, its pictures and its table of changed photos."""
+    parts = []
+    for one in comparison.examinations:
+        changed = plots.robustness_dots(one.robustness, one.title)
+        pictures = [
+            _picture(changed, f"What changed photos do to {one.title}"),
+            _sheet(one.heat, f"Heat maps of {one.title}: median, best and worst test case"),
+        ]
+        parts.append((one.title, pictures, robustness_grid(one)))
+    return parts
+
+
 def _run_charts(comparison: Comparison) -> dict[str, dict[str, plots.Chart]]:
     charts = {}
     for run in comparison.runs:
@@ -164,6 +233,19 @@ def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
             joined = test.joined[run.folder.name].assign(Split="outside")
             pictures.append(_picture(plots.predicted_against_true(joined, title), title))
     return pictures
+
+
+def _sheet(png: bytes, words: str) -> dict[str, object]:
+    """A chart that was kept as a file: as wide as the others."""
+    with Image.open(io.BytesIO(png)) as picture:
+        width, height = picture.size
+    shown_width = round(plots.WIDTH_INCHES * plots.CSS_PIXELS_PER_INCH)
+    return {
+        "data": base64.b64encode(png).decode("ascii"),
+        "words": printable(words),
+        "width": shown_width,
+        "height": round(height * shown_width / width),
+    }
 
 
 def _picture(chart: plots.Chart, words: str) -> dict[str, object]:

@@ -204,6 +204,43 @@ against the best of them.</p>
 {% endfor %}
 {% endif %}
 
+{% if coverage.rows or interval_notices.rows %}
+<h2>How far a single estimate may be off</h2>
+<p>A mean error says little about one child. So each estimate gets an interval, the estimate plus and minus
+a half-width, that is to hold the true bone age of nine in ten cases like these. The half-width is taken
+from the errors on the validation cases, counted with the correction for their number, and for each band of
+estimated ages where there are enough of them (split-conformal prediction: Vovk, Gammerman and Shafer, 2005;
+Lei et al., 2018; by band: Romano et al., 2020). The test cases show whether the intervals keep their
+word.</p>
+<p class="note"><strong>What the promise rests on.</strong> New cases must be drawn from the same lot as the
+validation cases, as the test cases were. Another scanner, another hospital or population, a hand that lies as
+none of theirs did: each breaks it. It is a promise over many cases and many draws of the validation cases:
+not for one child, and not for every group of children. For a network that was picked because it did best on
+these same validation cases, such as that of the figure, the intervals are a little too narrow.</p>
+{% if coverage_picture %}
+<div class="figures">{{ show(coverage_picture) }}</div>
+{% endif %}
+{% if coverage.rows %}
+{{ table(coverage) }}
+{% for grid in coverage_bands %}
+<details><summary>{{ grid.label }}</summary>
+{{ table(grid) }}
+</details>
+{% endfor %}
+{% endif %}
+{% if coverage_outside.rows %}
+<h3>{{ coverage_outside.label }}</h3>
+<p>Where less is covered than promised, that is what another source does to an interval; where the promise
+seems kept, it is by chance or by wide intervals.</p>
+{{ table(coverage_outside) }}
+{% endif %}
+{% if interval_notices.rows %}
+<details{% if not coverage.rows %} open{% endif %}><summary>{{ interval_notices.label }}</summary>
+{{ table(interval_notices) }}
+</details>
+{% endif %}
+{% endif %}
+
 {% if outside.rows %}
 <h2>On another source</h2>
 <p>The same networks on radiographs of another source, none of which they were trained on: other scanners,
@@ -211,6 +248,43 @@ other children, other readers. Where the label is another kind of age than that 
 error is the labels' own difference.</p>
 {{ table(outside) }}
 <div class="figures">{% for picture in outside_pictures %}{{ show(picture) }}{% endfor %}</div>
+{% endif %}
+
+{% if examinations %}
+<h2>Changed photos, and where networks look</h2>
+<p><strong>Changed photos.</strong> The photos of the test cases, changed in ways that change nothing about
+the hand: turned, mirrored, darker, blurred, with a marker. What does an estimate do that should stay where
+it is? The winner of the RSNA challenge of 2017 had a mean difference of 6.9 months on the Digital Hand
+Atlas, and of 45.2 months on the same photos turned by 180° (Santomartino et al., 2022). Training turned and
+shifted photos a little; what lies far beyond that, no network here has been taught to bear.</p>
+<p><strong>Where networks look.</strong> The median, the best and the worst test case, above as the network
+saw them, below coloured where a place counts for the estimate: Grad-CAM (Selvaraju et al., 2017); the
+roll-out of attention for the vision transformer (Abnar and Zuidema, 2020); the attention network's own map.
+A place has seen more of the photo than it is drawn at, and a map on the wrist is no proof that the wrist is
+read as a radiologist reads it. Colour off the hand, on a letter or a rim, is a warning.</p>
+{% if not phantom %}
+<p class="warn"><strong>These are radiographs of children.</strong> Their source may not allow them to be
+passed on, and so neither this page.</p>
+{% endif %}
+{% for title, pictures, grid in examinations %}
+<details{% if loop.first %} open{% endif %}><summary>{{ title }}</summary>
+<div class="figures">{% for picture in pictures %}{{ show(picture) }}{% endfor %}</div>
+<details><summary>{{ grid.label }}</summary>
+{{ table(grid) }}
+</details>
+</details>
+{% endfor %}
+{% if centres.rows %}
+<h3>{{ centres.label }}</h3>
+<p>Of drawn hands it is known where bones grow. How much of a network's heat maps lies there? The number means
+something only for networks that were trained on drawn hands, as these were.</p>
+{{ table(centres) }}
+{% endif %}
+{% elif runs %}
+<h2>Changed photos, and where networks look</h2>
+<p>No network has been examined for this page. On the machine that holds the trained networks and the packed
+photos:</p>
+<pre>python -m boneage compare --examine --work {{ work }}</pre>
 {% endif %}
 
 {% if runs %}

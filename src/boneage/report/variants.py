@@ -63,7 +63,9 @@ def variants_table(
         errors = (errors_on_test(joined[one.folder.name]) for one in (own, run))
         rows.append({**names, **_against(*errors)})
     for epochs in sorted({run.record["epochs"] for run in plain}):
-        best = best_by_validation([run for run in plain if run.record["epochs"] == epochs], joined)
+        best = best_by_validation([run for run in plain if run.record["epochs"] == epochs], joined)[
+            :ENSEMBLE_OF
+        ]
         if len(best) == ENSEMBLE_OF:
             names = {
                 "Variant": ENSEMBLE,
@@ -79,13 +81,21 @@ def variants_table(
 
 
 def best_by_validation(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> list[Run]:
-    """The runs for an ensemble: up to three with the lowest validation MAE, the best first."""
+    """The runs by their validation MAE, the best first; those without validation cases are left out."""
     errors = {}
     for run in runs:
         table = joined[run.folder.name]
         errors[run.folder.name] = table.loc[table["Split"] == "validation", "Error"].abs().mean()
     judged = [run for run in runs if np.isfinite(errors[run.folder.name])]
-    return sorted(judged, key=lambda run: errors[run.folder.name])[:ENSEMBLE_OF]
+    return sorted(judged, key=lambda run: errors[run.folder.name])
+
+
+def best_networks(runs: Sequence[Run], joined: dict[str, pd.DataFrame], count: int) -> list[Run]:
+    """The runs of the networks with the lowest validation MAE, the best first, of each its best run."""
+    of_network: dict[str, Run] = {}
+    for run in best_by_validation(runs, joined):
+        of_network.setdefault(run.record["network"], run)
+    return list(of_network.values())[:count]
 
 
 def errors_on_test(joined: pd.DataFrame) -> pd.Series:

@@ -33,6 +33,10 @@ class Batches(keras.utils.PyDataset):
         batch_size: Photos a batch; the last one of an epoch may hold fewer.
         seed: Seeds the order.
         epoch: The epoch that comes next, from 0.
+
+    Attributes:
+        epoch: The same. It counts on by itself, but Keras begins an epoch more than it trains where it first
+            looks at a batch of a model on several devices; who must be sure sets it before each epoch.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class Batches(keras.utils.PyDataset):
     ):
         super().__init__()
         self._store, self._rows, self._years, self._male = store, rows, years, male
-        self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
+        self._batch_size, self._seed, self.epoch = batch_size, seed, epoch
         self._order = self._drawn()
 
     def __len__(self) -> int:
@@ -61,7 +65,7 @@ class Batches(keras.utils.PyDataset):
 
     def on_epoch_begin(self) -> None:
         self._order = self._drawn()
-        self._epoch += 1
+        self.epoch += 1
 
     def _drawn(self) -> list[np.ndarray]:
-        return batches_of(np.arange(len(self._rows)), self._batch_size, self._seed, self._epoch)
+        return batches_of(np.arange(len(self._rows)), self._batch_size, self._seed, self.epoch)

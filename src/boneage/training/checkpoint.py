@@ -5,6 +5,7 @@ generators, the history. The record is written last, so where there is one, the 
 """
 
 import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -17,8 +18,11 @@ from boneage.settings import Settings
 # The settings that a checkpoint must share with the run that takes it up.
 RUN_SETTINGS = ("seed", "batch_size", "learning_rate", "weight_decay", "precision", "width", "weights")
 
-# What the reading of a record, a state or a model that was edited or cut short may raise.
+# What the reading of a record or a state that was edited or cut short may raise.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+UNREADABLE_MODEL = (*_UNREADABLE, ImportError, NotImplementedError, zipfile.BadZipFile)
+"""What Keras may raise over a model file that is no model, or whose bytes are not those that were written."""
 
 
 def save_checkpoint(model: keras.Model, state: dict, run: Path) -> None:
@@ -61,7 +65,7 @@ def load_checkpoint(run: Path, identity: dict) -> tuple[keras.Model | None, dict
         for variable, value in zip(_random_states(model), generators, strict=True):
             variable.assign(value)
         return model, state
-    except _UNREADABLE as error:
+    except UNREADABLE_MODEL as error:
         raise BoneAgeError(
             f"{path}: the checkpoint is damaged ({type(error).__name__}); delete {path.parent} to begin again"
         ) from None
@@ -86,6 +90,8 @@ def finished_record(run: Path, identity: dict) -> dict | None:
             else record.get(name, "" if name == "variant" else None)
             for name in identity
         }
+        if not {"started", "finished", "weights"} <= set(record):
+            raise KeyError
     except _UNREADABLE:
         raise BoneAgeError(f"{path}: not a readable record; delete {run} to train again") from None
     _refuse_other(run, theirs, identity)

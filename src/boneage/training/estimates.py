@@ -9,9 +9,11 @@ import pandas as pd
 
 from boneage.dataset import Store, rows_of
 from boneage.errors import BoneAgeError
+from boneage.evaluation import read_run
 from boneage.labels import Labels
 from boneage.tables import PREDICTION_COLUMNS
 from boneage.training.batches import model_input
+from boneage.training.checkpoint import UNREADABLE_MODEL
 
 TURNS = (-8.0, 0.0, 8.0)
 """Degrees by which a photo is turned where the estimates of several views are averaged."""
@@ -21,7 +23,7 @@ _LOT = 128
 
 
 def load_model(run: Path | str) -> keras.Model:
-    """The trained network of a finished run, from photos (batch, size, size, 1), 0 to 255, to years.
+    """The trained network of a finished run; what it takes is what :func:`build_model` says of its variant.
 
     Raises:
         BoneAgeError: The run has no readable model.
@@ -29,7 +31,7 @@ def load_model(run: Path | str) -> keras.Model:
     path = Path(run) / "model.keras"
     try:
         return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except UNREADABLE_MODEL as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BoneAgeError(f"{path}: not a readable model ({reason}); train that run again") from None
 
@@ -48,11 +50,15 @@ def views(photos: np.ndarray) -> np.ndarray:
     turned = []
     for degrees in TURNS:
         matrix = cv2.getRotationMatrix2D(center, degrees, 1.0)
-        of_turn = [
-            cv2.warpAffine(photo, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE) if degrees else photo
-            for photo in photos
-        ]
-        turned += [np.stack(of_turn), np.stack(of_turn)[:, :, ::-1]]
+        of_turn = np.stack(
+            [
+                cv2.warpAffine(photo, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+                if degrees
+                else photo
+                for photo in photos
+            ]
+        )
+        turned += [of_turn, of_turn[:, :, ::-1]]
     return np.stack(turned)
 
 
@@ -131,7 +137,7 @@ class _Rows:
 
 
 def estimate_store(run: Path | str, store: Store, labels: Labels) -> pd.DataFrame:
-    """The estimates of a finished run for photos that it was not trained on.
+    """The estimates of a finished run for photos, as the run made its own: over several views, if it did.
 
     Args:
         run: The run folder.
@@ -142,7 +148,7 @@ def estimate_store(run: Path | str, store: Store, labels: Labels) -> pd.DataFram
         ``tables.PREDICTION_COLUMNS``; estimates in years.
 
     Raises:
-        BoneAgeError: The run has no readable model, or the photos are of another size.
+        BoneAgeError: The run is not finished or damaged, or the photos are of another size.
     """
     model = load_model(run)
     size = model.inputs[0].shape[1]
@@ -152,4 +158,5 @@ def estimate_store(run: Path | str, store: Store, labels: Labels) -> pd.DataFram
             f"{size} px; run `python -m boneage store --size {size}`"
         )
     table, rows, _ = rows_of(store, labels.table)
-    return prediction_table(model, store, table, rows)
+    several_views = read_run(run).record.get("variant") == "views"
+    return prediction_table(model, store, table, rows, several_views=several_views)

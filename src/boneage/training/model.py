@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 from keras import ops
+from scipy.optimize import brentq
+from scipy.special import softmax
 
 from boneage.evaluation import ACCURATE_YEARS
 from boneage.networks import build_features
@@ -62,8 +64,10 @@ def build_model(
         BoneAgeError: The network takes no photos of that size.
     """
     photos = keras.Input((size, size, 1), name="photo")
-    # Not in half precision, where shades above 128 are told apart by eighths at best.
-    exact = {"fill_mode": "nearest", "dtype": "float32"}
+    # To the nearest pixel: between pixels a photo is smoother than the untouched ones that are estimated, and
+    # the batch normalisation learns other averages. Not in half precision, where shades above 128 are told
+    # apart by eighths at best.
+    exact = {"fill_mode": "nearest", "interpolation": "nearest", "dtype": "float32"}
     x = keras.layers.RandomRotation(ROTATION, seed=seed, **exact)(photos)
     x = keras.layers.RandomTranslation(SHIFT, SHIFT, seed=seed + 1, **exact)(x)
     x = keras.layers.RandomZoom(ZOOM, seed=seed + 2, **exact)(x)
@@ -93,6 +97,32 @@ def _over_months(
     expected = keras.layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="years")
     model = keras.Model(photos, expected(head(x)), name=network)
     expected.set_weights([ages[:, np.newaxis]])
-    # Whatever the features, the first answer is the normal distribution of the training cases' ages.
-    head.bias.assign(-0.5 * ((ages - mean_years) / std_years) ** 2)
+    # So that this is the first answer, whatever the features.
+    head.bias.assign(_normal_logits(ages, mean_years, std_years))
     return model
+
+
+def _normal_logits(ages: np.ndarray, mean_years: float, std_years: float) -> np.ndarray:
+    """Logarithms, but for a constant, of a normal distribution over bins that estimates a given mean.
+
+    Birth cuts a wide distribution off, and what is left of it has a higher mean. A term that is linear in the
+    age moves its centre and keeps it normal, so one is found that sets the mean right.
+
+    Args:
+        ages: Middles of the bins in years, (bins,).
+        mean_years: The mean; the second bin's middle, or the last but one's, where it lies beyond.
+        std_years: The standard deviation of the whole distribution; at least a bin.
+
+    Returns:
+        (bins,).
+    """
+    bin_years = ages[1] - ages[0]
+    mean = np.clip(mean_years, ages[1], ages[-2])
+    normal = -0.5 * ((ages - mean) / max(std_years, bin_years)) ** 2
+
+    def excess(slope: float) -> float:
+        return float(softmax(normal + slope * ages) @ ages) - mean
+
+    # At such a slope each bin has some 4000 times the share of the one before, so the mean is at an end.
+    steepest = 100.0
+    return normal + brentq(excess, -steepest, steepest) * ages

@@ -4,6 +4,7 @@ A run folder holds, once finished, ``record.json``, ``history.csv``, ``predictio
 until then see :mod:`boneage.training.checkpoint`.
 """
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -18,11 +19,11 @@ import pandas as pd
 
 from boneage.dataset import Store, fingerprint, rows_of
 from boneage.errors import BoneAgeError
-from boneage.evaluation import RECORD_FORMAT, constant_predictor, metrics_by_split, read_run
+from boneage.evaluation import RECORD_FORMAT, constant_predictor, metrics_by_split, read_run, run_name
 from boneage.files import make_folder, write_text
 from boneage.labels import Labels, check_splits
 from boneage.networks import WeightsError, check_size, find
-from boneage.runtime import device, is_out_of_memory, precision, seed_everything, versions
+from boneage.runtime import device, is_out_of_memory, let_compile, precision, seed_everything, versions
 from boneage.settings import VARIANTS, Settings
 from boneage.tables import SPLITS, write_table
 from boneage.training.batches import Batches, model_input
@@ -33,19 +34,28 @@ from boneage.training.checkpoint import (
     save_checkpoint,
     save_model,
 )
+from boneage.training.devices import (
+    all_devices,
+    alone,
+    check_agreed,
+    check_shares,
+    devices_in_words,
+    is_first,
+    on_one_device,
+    share_out,
+    wait_for_all,
+)
 from boneage.training.epochs import KeepEpochs, Progress
 from boneage.training.estimates import load_model, prediction_table
 from boneage.training.model import build_model
 from boneage.training.recipe import compile_model
 
+FROM_IMAGENET = "from ImageNet"
+"""What a record says of a network that began with published weights."""
+
 # Settings that say nothing about a record's numbers: where the files lie and who reviewed them is nobody
 # else's business, and the same run elsewhere is the same run.
 _NOT_RECORDED = ("source", "data", "work", "cache", "reviewer", "recorded_review", "epochs", "backend")
-
-
-def run_name(network: str, epochs: int, variant: str = "") -> str:
-    """The name of a run's folder: ``resnet50-18``, or ``resnet50-18-sex`` for a variant."""
-    return "-".join(filter(None, (network, str(epochs), variant)))
 
 
 def train(
@@ -69,7 +79,7 @@ def train(
         labels: Labels, in any order.
         store: The packed photos.
         settings: Batch size, learning rate, weight decay, precision, width, weights and seed are used.
-        runs: Folder of all runs; this one's is :func:`run_name` in it.
+        runs: Folder of all runs; this one's is ``evaluation.run_name`` in it.
         variant: One of ``settings.VARIANTS``. ``"views"`` trains nothing: it takes the finished plain run.
 
     Returns:
@@ -86,7 +96,8 @@ def train(
         raise BoneAgeError(f"variant {variant!r}: must be one of {', '.join(filter(None, VARIANTS))}")
     run = make_folder(Path(runs) / run_name(network, epochs, variant))
     try:
-        with filelock.FileLock(run / ".lock", timeout=0):
+        # The other processes of a run on several hosts only read the folder.
+        with filelock.FileLock(run / ".lock", timeout=0) if is_first() else contextlib.nullcontext():
             return _run(network, epochs, labels, store, settings, run, variant)
     except filelock.Timeout:
         raise BoneAgeError(f"{run}: another process trains this run; wait for it or stop it") from None
@@ -121,8 +132,12 @@ def _run(
         **{name: getattr(settings, name) for name in RUN_SETTINGS},
     }
     finished = finished_record(run, identity)
+    check_agreed(finished is not None, run)
     if finished is not None:
         print(f"{run.name}: finished on {finished['finished']}, not trained again")
+        if is_first():
+            # It may have been killed while it cleared up.
+            shutil.rmtree(run / "checkpoint", ignore_errors=True)
         return finished
     parts = {split: _part(table, rows, split, variant == "sex") for split in SPLITS}
     with precision(settings.precision):
@@ -130,8 +145,12 @@ def _run(
             model, state = _plain_run(run.with_name(run_name(network, epochs)), identity)
         else:
             model, state = _trained(run, identity, store, parts, settings)
+        if not is_first():
+            # It returns what the first process has written.
+            wait_for_all()
+            return finished_record(run, identity)
         predictions = prediction_table(
-            model, store, table, rows, state["batch_size"], several_views=variant == "views"
+            on_one_device(model), store, table, rows, state["batch_size"], several_views=variant == "views"
         )
     record = _record(model, state, table, predictions, settings, labels)
     write_table(run / "history.csv", pd.DataFrame(state["history"]))
@@ -139,6 +158,7 @@ def _run(
     save_model(model, run / "model.keras")
     write_text(run / "record.json", json.dumps(record, indent=1) + "\n")
     shutil.rmtree(run / "checkpoint", ignore_errors=True)
+    wait_for_all()
     return record
 
 
@@ -164,15 +184,21 @@ def _trained(
 ) -> tuple[keras.Model, dict]:
     """The trained model and the state at the end of its run, taken up where it stopped."""
     seed_everything(settings.seed)
-    model, state = load_checkpoint(run, identity)
+    with all_devices():
+        model, state = load_checkpoint(run, identity)
+    check_agreed(state.get("epoch", 0), run)
     if model is not None:
         print(f"{run.name}: goes on after epoch {state['epoch']} of {identity['epochs']}")
     batch_size = state.get("batch_size", settings.batch_size)
     while True:
         try:
-            if model is None:
-                model, state = _begun(identity, parts["train"], batch_size, settings)
-            _fit(model, state, run, store, parts, settings)
+            # Here, because clearing the session below forgets both.
+            with precision(settings.precision), all_devices():
+                if model is None:
+                    model, state = _begun(identity, parts["train"], batch_size, settings)
+                let_compile(model)
+                share_out(model)
+                _fit(model, state, run, store, parts, settings)
             return model, state
         except Exception as error:
             if not is_out_of_memory(error):
@@ -188,7 +214,8 @@ def _trained(
         print(
             f"{run.name}: batches of {tried} are too large for {device()}; it begins anew, {batch_size} each"
         )
-        shutil.rmtree(run / "checkpoint", ignore_errors=True)
+        if is_first():
+            shutil.rmtree(run / "checkpoint", ignore_errors=True)
         keras.backend.clear_session()
         seed_everything(settings.seed)
 
@@ -197,7 +224,8 @@ def _begun(
     identity: dict, part: _Part, batch_size: int, settings: Settings
 ) -> tuple[keras.Model, dict[str, object]]:
     model, weights = _new_model(identity, part.years, settings)
-    compile_model(model, settings, identity["epochs"] * -(-len(part.rows) // batch_size))
+    steps = identity["epochs"] * -(-len(part.rows) // batch_size)
+    compile_model(model, settings, steps, fine_tuned=weights == FROM_IMAGENET)
     state = {"identity": identity, "epoch": 0, "started": _now(), "weights": weights, "history": []}
     return model, {**state, "batch_size": batch_size}
 
@@ -209,7 +237,7 @@ def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[k
     choice = (network, identity["size"], *moments, settings.seed, settings.width)
     if settings.weights != "scratch" and settings.width == "full" and find(network).imagenet:
         try:
-            return build_model(*choice, "imagenet", variant), "from ImageNet"
+            return build_model(*choice, "imagenet", variant), FROM_IMAGENET
         except WeightsError as error:
             if settings.weights == "imagenet":
                 raise
@@ -231,12 +259,23 @@ def _fit(
     if state["epoch"] >= epochs:
         return
     of_train, watched = parts["train"], parts["validation"]
+    for part in (of_train, watched):
+        check_shares(len(part.rows), batch_size)
     validation = None
     if len(watched.rows):
         validation = (model_input(store.photos[watched.rows], watched.male), watched.years[:, np.newaxis])
     batches = Batches(
         store, of_train.rows, of_train.years, of_train.male, batch_size, settings.seed, state["epoch"]
     )
+
+    def begin(epoch: int, logs: dict) -> None:
+        batches.epoch = epoch
+
+    def save() -> None:
+        if is_first():
+            with alone():
+                save_checkpoint(model, state, run)
+
     model.fit(
         batches,
         # The batches have their own order; Keras would draw one that no checkpoint keeps.
@@ -248,8 +287,9 @@ def _fit(
         verbose=0,
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
-            KeepEpochs(state, lambda: save_checkpoint(model, state, run)),
-            Progress(run.name, len(batches), epochs, state["epoch"]),
+            keras.callbacks.LambdaCallback(on_epoch_begin=begin),
+            KeepEpochs(state, save),
+            *([Progress(run.name, len(batches), epochs, state["epoch"])] if is_first() else []),
         ],
     )
     if state["epoch"] < epochs:
@@ -295,7 +335,7 @@ def _record(
         "parameters": model.count_params(),
         "seconds_per_epoch": round(float(timed["seconds"].mean()), 3),
         "photos_per_second": round(float(counts["train"] / timed["training_seconds"].mean()), 1),
-        "device": device(),
+        "device": devices_in_words(),
         "backend": identity["backend"],
         "seed": settings.seed,
         "settings": chosen,

@@ -1,0 +1,54 @@
+"""How far a single estimate of each network may be off: its intervals, and how many cases they hold."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from boneage import intervals
+from boneage.errors import BoneAgeError
+from boneage.evaluation import Run
+from boneage.networks import find
+from boneage.report.words import printable, title_of
+from boneage.tables import skipped_table
+
+RUN_COVERAGE_COLUMNS = ("Network", "Epochs", *intervals.COVERAGE_COLUMNS, "Run")
+
+
+def coverage_of_runs(
+    runs: Sequence[Run], joined: Mapping[str, pd.DataFrame], outside: Mapping[str, pd.DataFrame] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The intervals of each plain run, made from its validation cases, and what they hold of other cases.
+
+    Args:
+        runs: The plain runs, in the tables' order.
+        joined: Run folder name -> what ``evaluation.join_truth`` returns.
+        outside: The same with another source's labels, all of whose cases are counted in place of the test
+            cases; runs that were not tested there are left out.
+
+    Returns:
+        ``RUN_COVERAGE_COLUMNS``, for each run the rows of ``intervals.coverage_table``; and in words which
+        run has no interval and why, or bands that share one (``item``, ``reason``).
+    """
+    tables, said = [], []
+    for run in runs:
+        name = run.folder.name
+        if outside is not None and name not in outside:
+            continue
+        of_split = dict(list(joined[name].groupby("Split")))
+        none = joined[name].iloc[:0]
+        test = of_split.get("test", none) if outside is None else outside[name]
+        try:
+            bands = intervals.calibrate(*_years(of_split.get("validation", none)))
+            table = intervals.coverage_table(bands, *_years(test))
+        except BoneAgeError as error:
+            said.append((title_of(run), str(error)))
+            continue
+        said += [(title_of(run), notice) for notice in intervals.notices(bands)]
+        first = {"Network": find(run.record["network"]).title, "Epochs": run.record["epochs"]}
+        tables.append(table.assign(**first, Run=printable(name))[list(RUN_COVERAGE_COLUMNS)])
+    empty = pd.DataFrame(columns=list(RUN_COVERAGE_COLUMNS))
+    return pd.concat(tables, ignore_index=True) if tables else empty, skipped_table(said)
+
+
+def _years(joined: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    return joined["Bone Age"], joined["Estimate"]
