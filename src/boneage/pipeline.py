@@ -701,6 +701,7 @@ def _training(settings: Settings) -> ModuleType:
             f"backend {backend}: installed, but it cannot be imported ({' '.join(str(error).split())}); "
             "install it anew or choose the other backend"
         ) from None
+    training.join_hosts(settings.seed)
     return training
 
 
