@@ -5,7 +5,7 @@ Atlas, and of 45.2 months on the same photos turned by 180 degrees: Santomartino
 stress? A robustness evaluation of a state-of-the-art deep learning bone age algorithm", RSNA 108th Scientific
 Assembly 2022; in full: Santomartino, Putman, Beheshtian, Parekh and Yi, "Evaluating the robustness of a deep
 learning bone age algorithm to clinical image variation using computational stress testing", Radiology:
-Artificial Intelligence 2024; 6(3):e230240. The kinds of change are theirs (rotation, flips, brightness,
+Artificial Intelligence 2024. The kinds of change are theirs (rotation, flips, brightness,
 contrast, inversion, marker, resolution), and blur, noise and JPEG besides; the amounts are ours.
 
 Photos are changed at the size at which the network sees them. Lengths are shares of the photo's side, so that
