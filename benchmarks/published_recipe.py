@@ -5,7 +5,7 @@ divided by 255, Adam at Keras's own rate, mean squared error in years, batches o
 the photos. The networks, cases and epochs are ours, and validation is by case, as the published notebooks
 did not do it. Adds its figures to a table, one row a network, after every run.
 
-    python benchmarks/published_recipe.py --work WORK --out results/recipe.csv
+    python benchmarks/published_recipe.py --work WORK --out results/published_recipe.csv
 """
 
 import argparse
