@@ -110,7 +110,7 @@ def _years(store: Store) -> np.ndarray:
 
 def _fit_seconds(model: keras.Model, store: Store) -> float:
     rows = np.arange(len(store.photos))
-    batches = Batches(store, rows, _years(store), None, BATCH, seed=1, epoch=0)
+    batches = Batches(store, rows, _years(store), None, BATCH, seed=1)
     state = {"epoch": 0, "history": []}
     keeping = [KeepEpochs(state, lambda: None), Progress("engine", len(batches), 1, 0)]
     return _seconds_of_fit(model, batches, keeping)

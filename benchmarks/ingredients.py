@@ -122,7 +122,7 @@ def train_changed(change: Change, labels: pd.DataFrame, store: Store, seed: int)
     model = change.build("cnn", store.size, mean, std, seed)
     change.compile(model, settings, EPOCHS * -(-int(of_train.sum()) // settings.batch_size))
     let_compile(model)
-    batches = Batches(store, rows[of_train], years[of_train], None, settings.batch_size, seed, 0)
+    batches = Batches(store, rows[of_train], years[of_train], None, settings.batch_size, seed)
     photos = store.photos[rows][..., np.newaxis]
     history = model.fit(
         batches,
@@ -130,7 +130,10 @@ def train_changed(change: Change, labels: pd.DataFrame, store: Store, seed: int)
         epochs=EPOCHS,
         validation_data=(photos[watched], years[watched, np.newaxis]),
         verbose=0,
-        callbacks=[TqdmCallback(desc=change.words, verbose=0)],
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),
+            TqdmCallback(desc=change.words, verbose=0),
+        ],
     ).history
     error = model.predict(photos, batch_size=64, verbose=0)[:, 0] - years
     row = {"Change": change.words, "Training photos": int(of_train.sum())}

@@ -12,13 +12,15 @@ import argparse
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pandas as pd
 
 from boneage.labels import read_labels
+from boneage.networks import cnn
 from boneage.pipeline import WorkFolder
 from boneage.preprocess import read_file
-from boneage.runtime import choose_backend, device, on_all_cores, seed_everything
+from boneage.runtime import device, on_all_cores, seed_everything
 from boneage.settings import Settings
 from boneage.tables import read_cases
 
@@ -63,12 +65,8 @@ def read_canvases(paths: list[Path]) -> np.ndarray:
     return canvases
 
 
-def published_model(network: str, size: int = SIZE):
+def published_model(network: str, size: int = SIZE) -> keras.Model:
     """The network on photos from 0 to 1, with its mean over the picture and one number, compiled."""
-    import keras
-
-    from boneage.networks import cnn
-
     photos = keras.Input((size, size, 1))
     colour = keras.layers.Concatenate()([photos] * 3)
     shape = {"include_top": False, "weights": None, "input_shape": (size, size, 3)}
@@ -108,12 +106,13 @@ def train_published(
     Returns:
         History, a row an epoch.
     """
-    import keras
-
     seed_everything(seed)
     model = published_model(network, photos.shape[1])
     shades = {one: photos[split == one][..., np.newaxis].astype(np.float32) / 255 for one in np.unique(split)}
-    log = scratch / f"{network}.csv"
+    log, state = scratch / f"{network}.csv", scratch / network
+    if not state.is_dir():
+        # Of a training that ended: Keras takes its state away and leaves the log.
+        log.unlink(missing_ok=True)
     model.fit(
         shades["train"],
         years[split == "train"],
@@ -122,7 +121,7 @@ def train_published(
         validation_data=(shades["validation"], years[split == "validation"]),
         verbose=2,
         callbacks=[
-            keras.callbacks.BackupAndRestore(scratch / network),
+            keras.callbacks.BackupAndRestore(state),
             keras.callbacks.CSVLogger(log, append=log.is_file()),
         ],
     )
@@ -137,7 +136,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Settings.seed)
     parser.add_argument("--out", type=Path, required=True, help="CSV to which a row a network is added")
     given = parser.parse_args()
-    choose_backend()
     work = WorkFolder(given.work)
     labels = read_labels(work.labels).table
     # Each case once: the published way of growing is a matter of its own.

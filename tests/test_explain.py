@@ -1,17 +1,11 @@
 """Heat maps say what the network does, and what of them lies on growth centres is counted right."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from on_jax import said_on_jax
 
-from boneage import notebooks
 from boneage.errors import BoneAgeError
 from boneage.explain import (
     CENTRE_COLUMNS,
@@ -168,21 +162,7 @@ def test_on_jax_the_maps_are_the_same(tmp_path):
         model.save(tmp_path / f"{name}.keras")
     heat = {name: heat_map(model, photos, MALE) for name, model in models.items()}
     np.savez(tmp_path / "given.npz", photos=photos, male=MALE, **heat)
-    source = str(Path(notebooks.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        [sys.executable, "-c", ON_JAX, str(tmp_path), *models],
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-            "PYTHONPATH": path,
-        },
-    )
-    assert done.returncode == 0, done.stderr
-    worst = json.loads(done.stdout.splitlines()[-1])
+    worst = said_on_jax(ON_JAX, str(tmp_path), *models)
     assert list(worst) == ["gradient", *models]
     assert max(worst.values()) < 0.02, worst
 

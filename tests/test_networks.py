@@ -1,14 +1,9 @@
 """Every network of the tables builds, learns, keeps, and sees what its weights expect to see."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from on_jax import said_on_jax
 
 from boneage import notebooks
 from boneage.errors import BoneAgeError
@@ -123,22 +118,7 @@ def test_on_jax_a_network_says_the_same_and_takes_a_step(tmp_path):
         model.save(tmp_path / f"{key}.keras")
         photos = pictures()
         np.savez(tmp_path / f"{key}.npz", photos=photos, said=np.array(model(photos, training=False)))
-    source = str(Path(notebooks.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        [sys.executable, "-c", ON_JAX, str(tmp_path), *NETWORKS],
-        capture_output=True,
-        text=True,
-        # Compiling takes far longer than the one step, so it may be a careless one.
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-            "PYTHONPATH": path,
-        },
-    )
-    assert done.returncode == 0, done.stderr
-    worst = json.loads(done.stdout.splitlines()[-1])
+    worst = said_on_jax(ON_JAX, str(tmp_path), *NETWORKS)
     assert list(worst) == list(NETWORKS)
     assert max(difference for difference, _ in worst.values()) < 1e-3, worst
     assert all(np.isfinite(loss) for _, loss in worst.values())

@@ -387,8 +387,9 @@ def fill_review(settings: Settings, recorded: Path | None = None) -> str:
 def reject_likely(settings: Settings) -> str:
     """Rejects what the detectors find likely spoilt, where no person is at hand and nobody has decided yet.
 
-    A person who looks decides better: about one in five of such photos is sound. The decisions go into the
-    log in the detectors' own name, so they can be told from a person's, and each can be undone.
+    A person who looks decides better: about one in three of the photos rejected so is sound, and half of the
+    spoilt ones stay. The decisions go into the log in the detectors' own name, so they can be told from a
+    person's, and each can be undone.
 
     Returns:
         What was done, in words.

@@ -16,12 +16,16 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from boneage.errors import BoneAgeError
 from boneage.settings import BACKENDS
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow
 
 REPORTED_PACKAGES = (
     "boneage",
@@ -161,7 +165,7 @@ def has_gpu() -> bool:
     return bool(_accelerators())
 
 
-def let_compile(model: "keras.Model") -> None:  # noqa: F821
+def let_compile(model: "keras.Model") -> None:
     """Has JAX compile a model's steps as a whole, which Keras leaves undone where a model turns photos.
 
     Keras marks its random layers as unfit for compilation because TensorFlow cannot compile them; for their
@@ -178,7 +182,7 @@ def let_compile(model: "keras.Model") -> None:  # noqa: F821
         model.jit_compile = True
 
 
-def layers_of(model: "keras.Model") -> Iterator["keras.Layer"]:  # noqa: F821
+def layers_of(model: "keras.Model") -> Iterator["keras.Layer"]:
     """All layers of a model, those of the models in it among them."""
     import keras
 
@@ -189,7 +193,7 @@ def layers_of(model: "keras.Model") -> Iterator["keras.Layer"]:  # noqa: F821
 
 
 @functools.cache
-def mirrored() -> "tensorflow.distribute.Strategy | None":  # noqa: F821
+def mirrored() -> "tensorflow.distribute.Strategy | None":
     """The strategy that has all of TensorFlow's GPUs train one model; None where there is one, or JAX.
 
     A CPU that was divided into several logical devices counts as several.
@@ -208,7 +212,7 @@ def mirrored() -> "tensorflow.distribute.Strategy | None":  # noqa: F821
     return tensorflow.distribute.MirroredStrategy(names) if len(names) > 1 else None
 
 
-def replica_share(rows: "tensorflow.Tensor") -> "tensorflow.Tensor | float":  # noqa: F821
+def replica_share(rows: "tensorflow.Tensor") -> "tensorflow.Tensor | float":
     """A replica's rows of a batch in shares of what each replica would have of an even one.
 
     Args:

@@ -195,7 +195,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "work": "work/demo",
         "phantoms_per_group": 3,
         "phantom_anomalies": 0.06,
-        "total": 570,
+        "total": 500,
         "train_size": 96,
         "width": "tiny",
         "epochs": (5, 10),

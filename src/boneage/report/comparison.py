@@ -28,7 +28,14 @@ from boneage.report.examination import Examination
 from boneage.report.groups import groups_table
 from boneage.report.references import references_table
 from boneage.report.variants import variants_table
-from boneage.report.words import known_source, number, printable, source_words, words_of_width
+from boneage.report.words import (
+    known_source,
+    number,
+    printable,
+    source_words,
+    words_of_width,
+    years_and_months,
+)
 from boneage.tables import MONTHS_PER_YEAR, SPLITS, skipped_table
 
 DETAIL_COLUMNS = (
@@ -336,10 +343,9 @@ def _quality(joined: pd.DataFrame, seed: object, prefix: str = "") -> dict[str, 
         return {}
     values = metrics(joined["Bone Age"].to_numpy(), joined["Estimate"].to_numpy())
     low, high = mae_interval(joined["Error"].to_numpy(), seed if type(seed) is int and seed >= 0 else 0)
-    of_mae = {"MAE": values["mae"], "MAE low": low, "MAE high": high}
+    of_mae = {f"{prefix}MAE": values["mae"], f"{prefix}MAE low": low, f"{prefix}MAE high": high}
     return {
-        **{f"{prefix}{name} (years)": years for name, years in of_mae.items()},
-        **{f"{prefix}{name} (months)": years * MONTHS_PER_YEAR for name, years in of_mae.items()},
+        **years_and_months(of_mae),
         "Accuracy": values["accuracy"],
         "Within 1 year": values["within_1_year"],
         "RMSE (years)": values["rmse"],

@@ -6,8 +6,7 @@ import pandas as pd
 
 from boneage.evaluation import Run, group_of, mae_interval
 from boneage.networks import find
-from boneage.report.words import printable
-from boneage.tables import MONTHS_PER_YEAR
+from boneage.report.words import printable, years_and_months
 
 GROUP_COLUMNS = (
     "Network",
@@ -56,8 +55,7 @@ def groups_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.Dat
                         "Group": group,
                         "Test cases": len(errors),
                         "Few cases": "yes" if len(errors) < FEW_CASES else "no",
-                        **{f"{name} (years)": years for name, years in ends.items()},
-                        **{f"{name} (months)": years * MONTHS_PER_YEAR for name, years in ends.items()},
+                        **years_and_months(ends),
                         "Bias (years)": errors.mean(),
                         "Run": printable(run.folder.name),
                     }

@@ -7,9 +7,8 @@ import pandas as pd
 
 from boneage.evaluation import Run, mean_differences, variant_of
 from boneage.networks import find
-from boneage.report.words import printable
+from boneage.report.words import printable, years_and_months
 from boneage.settings import VARIANTS
-from boneage.tables import MONTHS_PER_YEAR
 
 VARIANT_COLUMNS = (
     "Variant",
@@ -116,6 +115,5 @@ def _against(plain: pd.Series, variant: pd.Series) -> dict[str, float]:
         "Test cases": len(plain),
         "Plain test MAE (years)": plain.abs().mean(),
         "Variant test MAE (years)": variant.abs().mean(),
-        **{f"{name} (years)": years for name, years in ends.items()},
-        **{f"{name} (months)": years * MONTHS_PER_YEAR for name, years in ends.items()},
+        **years_and_months(ends),
     }

@@ -1,6 +1,6 @@
 """Words and numbers as a report shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from boneage.evaluation import Run, width_of
 from boneage.labels import UNKNOWN, Labels
 from boneage.networks import find
+from boneage.tables import MONTHS_PER_YEAR
 
 NOT_RUN = "not run yet"
 BASELINE = "Constant predictor"
@@ -70,6 +71,14 @@ def shown_range(low: float, high: float, decimals: int = 2, sign: bool = False) 
         return ""
     between = " to " if sign else "–"
     return f"{shown(low, decimals, sign)}{between}{shown(high, decimals, sign)}"
+
+
+def years_and_months(years: Mapping[str, float]) -> dict[str, float]:
+    """Each value twice, with its unit in its name: ``MAE (years)``, then all again as ``MAE (months)``."""
+    return {
+        **{f"{name} (years)": value for name, value in years.items()},
+        **{f"{name} (months)": value * MONTHS_PER_YEAR for name, value in years.items()},
+    }
 
 
 def number(value: object) -> float:

@@ -25,6 +25,9 @@ def model_input(photos: np.ndarray, male: np.ndarray | None) -> ModelInput:
 class Batches(keras.utils.PyDataset):
     """Training batches in an order that depends on the seed and the epoch alone.
 
+    Who trains tells it each epoch (:meth:`begin`). It does not count by itself: Keras begins an epoch more
+    than it trains where it first looks at a batch of a model on several devices.
+
     Args:
         store: The packed photos.
         rows: Rows of the store to train on.
@@ -32,11 +35,6 @@ class Batches(keras.utils.PyDataset):
         male: 1 for male and 0 for female, (rows,), where the model asks for it; else None.
         batch_size: Photos a batch; the last one of an epoch may hold fewer.
         seed: Seeds the order.
-        epoch: The epoch that comes next, from 0.
-
-    Attributes:
-        epoch: The same. It counts on by itself, but Keras begins an epoch more than it trains where it first
-            looks at a batch of a model on several devices; who must be sure sets it before each epoch.
     """
 
     def __init__(
@@ -47,12 +45,11 @@ class Batches(keras.utils.PyDataset):
         male: np.ndarray | None,
         batch_size: int,
         seed: int,
-        epoch: int,
     ):
         super().__init__()
         self._store, self._rows, self._years, self._male = store, rows, years, male
-        self._batch_size, self._seed, self.epoch = batch_size, seed, epoch
-        self._order = self._drawn()
+        self._batch_size, self._seed = batch_size, seed
+        self.begin(0)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -63,9 +60,6 @@ class Batches(keras.utils.PyDataset):
         photos = self._store.photos[self._rows[of_batch]]
         return model_input(photos, male), self._years[of_batch][:, np.newaxis]
 
-    def on_epoch_begin(self) -> None:
-        self._order = self._drawn()
-        self.epoch += 1
-
-    def _drawn(self) -> list[np.ndarray]:
-        return batches_of(np.arange(len(self._rows)), self._batch_size, self._seed, self.epoch)
+    def begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Puts the batches in the order of an epoch, from 0; as a callback at its beginning takes it."""
+        self._order = batches_of(np.arange(len(self._rows)), self._batch_size, self._seed, epoch)

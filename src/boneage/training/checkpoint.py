@@ -113,5 +113,10 @@ def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
 
 
 def save_model(model: keras.Model, path: Path) -> None:
+    """Writes a model whole or not at all.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
     with atomic_write(path) as file:
         model.save(file.name)

@@ -140,18 +140,17 @@ def _run(
             shutil.rmtree(run / "checkpoint", ignore_errors=True)
         return finished
     parts = {split: _part(table, rows, split, variant == "sex") for split in SPLITS}
-    with precision(settings.precision):
-        if variant == "views":
-            model, state = _plain_run(run.with_name(run_name(network, epochs)), identity)
-        else:
-            model, state = _trained(run, identity, store, parts, settings)
-        if not is_first():
-            # It returns what the first process has written.
-            wait_for_all()
-            return finished_record(run, identity)
-        predictions = prediction_table(
-            on_one_device(model), store, table, rows, state["batch_size"], several_views=variant == "views"
-        )
+    if variant == "views":
+        model, state = _plain_run(run.with_name(run_name(network, epochs)), identity)
+    else:
+        model, state = _trained(run, identity, store, parts, settings)
+    if not is_first():
+        # It returns what the first process has written.
+        wait_for_all()
+        return finished_record(run, identity)
+    predictions = prediction_table(
+        on_one_device(model), store, table, rows, state["batch_size"], several_views=variant == "views"
+    )
     record = _record(model, state, table, predictions, settings, labels)
     write_table(run / "history.csv", pd.DataFrame(state["history"]))
     write_table(run / "predictions.csv", predictions)
@@ -192,7 +191,7 @@ def _trained(
     batch_size = state.get("batch_size", settings.batch_size)
     while True:
         try:
-            # Here, because clearing the session below forgets both.
+            # Within the loop, because clearing the session below forgets both.
             with precision(settings.precision), all_devices():
                 if model is None:
                     model, state = _begun(identity, parts["train"], batch_size, settings)
@@ -264,12 +263,7 @@ def _fit(
     validation = None
     if len(watched.rows):
         validation = (model_input(store.photos[watched.rows], watched.male), watched.years[:, np.newaxis])
-    batches = Batches(
-        store, of_train.rows, of_train.years, of_train.male, batch_size, settings.seed, state["epoch"]
-    )
-
-    def begin(epoch: int, logs: dict) -> None:
-        batches.epoch = epoch
+    batches = Batches(store, of_train.rows, of_train.years, of_train.male, batch_size, settings.seed)
 
     def save() -> None:
         if is_first():
@@ -287,7 +281,7 @@ def _fit(
         verbose=0,
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.LambdaCallback(on_epoch_begin=begin),
+            keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),
             KeepEpochs(state, save),
             *([Progress(run.name, len(batches), epochs, state["epoch"])] if is_first() else []),
         ],

@@ -1,0 +1,33 @@
+"""A script in a process of its own, with Keras on JAX, whatever backend the tests use."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from boneage import notebooks
+
+
+def said_on_jax(script: str, *arguments: str) -> dict:
+    """What a script prints last, as JSON.
+
+    Args:
+        script: Python.
+        arguments: Its ``sys.argv[1:]``.
+    """
+    source = str(Path(notebooks.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            # Compiling takes far longer than what is computed, so it may be a careless one.
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")])),
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
