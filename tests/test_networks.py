@@ -182,6 +182,20 @@ def test_efficientnet_brings_its_own_scaling():
     assert (first.scale, first.offset) == (pytest.approx(1 / 128), -1)
 
 
+def test_begun_at_random_the_blocks_of_efficientnet_add_nothing_yet():
+    import keras
+
+    *_, network = (layer for layer in tiny_model("efficientnetv2s").layers if isinstance(layer, keras.Model))
+    sums = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
+    assert len(sums) == 3
+    seen = keras.Model(network.input, [tensor for layer in sums for tensor in (layer.input[1], layer.output)])
+    colour = np.random.default_rng(1).normal(size=(2, SIZE, SIZE, 3)).astype(np.float32)
+    tensors = [keras.ops.convert_to_numpy(tensor) for tensor in seen(colour, training=True)]
+    for before, after in zip(tensors[::2], tensors[1::2], strict=True):
+        assert np.ptp(before) > 0
+        np.testing.assert_array_equal(after, before)
+
+
 def test_a_size_that_a_network_does_not_take_is_refused_with_the_nearest_that_it_does():
     with pytest.raises(BoneAgeError, match="at least 32, so set train_size to 32"):
         check_size("vgg16", 31)

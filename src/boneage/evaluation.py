@@ -386,8 +386,17 @@ def _metrics_fault(of_split: object) -> str | None:
 
 def width_of(record: dict) -> str:
     """The width of a run's network, one of ``settings.WIDTHS``; before there was a choice it was full."""
+    return _setting(record, "width", "full")
+
+
+def precision_of(record: dict) -> str:
+    """The numbers of a run, one of ``settings.PRECISIONS``; before there was a choice they were single."""
+    return _setting(record, "precision", "float32")
+
+
+def _setting(record: dict, name: str, before_it_was: str) -> str:
     settings = record.get("settings")
-    return settings.get("width", "full") if isinstance(settings, dict) else "full"
+    return settings.get(name, before_it_was) if isinstance(settings, dict) else before_it_was
 
 
 def check_comparable(records: Iterable[dict]) -> None:

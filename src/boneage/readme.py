@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.evaluation import Run, check_comparable, plain_runs, results_table
+from boneage.evaluation import Run, check_comparable, plain_runs, precision_of, results_table
 from boneage.files import write_text
 from boneage.report import BASELINE, markdown_table, source_words, table_title, words_of_width
 from boneage.tables import MONTHS_PER_YEAR, SPLITS
@@ -101,5 +101,6 @@ def _tested(record: dict) -> str:
         f"- {record['title']} on the {test['count']} test cases: MAE {test['mae']:.2f} years "
         f"({test['mae'] * MONTHS_PER_YEAR:.1f} months), within 1 year {test['within_1_year']:.0%}; "
         f"{BASELINE.lower()} {constant['mae']:.2f} years. {record['parameters']:,} parameters, trained "
-        f"{record['weights']}, {record['seconds_per_epoch']:.0f} seconds an epoch.\n"
+        f"{record['weights']} in {precision_of(record)}, {record['seconds_per_epoch']:.0f} seconds "
+        "an epoch.\n"
     )

@@ -167,6 +167,27 @@ def settled(model: keras.Model) -> keras.Model:
     return model
 
 
+def shallow_at_first(model: keras.Model, last: str, sums: str) -> keras.Model:
+    """The same model, whose residual branches add nothing until they have learnt to.
+
+    The last scale of each branch begins at zero (Goyal et al., "Accurate, large minibatch SGD: training
+    ImageNet in 1 hour", arXiv 1706.02677, 2017), so a short training begins with the few layers that no
+    branch holds. And no branch is left out at random (stochastic depth).
+
+    Args:
+        model: A network that is not trained yet.
+        last: How the name of a branch's last batch normalisation ends.
+        sums: How the name of the layer ends that adds the branch, where there is one, in place of ``last``.
+    """
+    names = {layer.name for layer in model.layers}
+    for layer in model.layers:
+        if layer.name.endswith(last) and layer.name.removesuffix(last) + sums in names:
+            layer.gamma.assign(keras.ops.zeros_like(layer.gamma))
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    return model
+
+
 def thinned(
     model: keras.Model,
     divisor: int = 1,

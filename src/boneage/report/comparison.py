@@ -17,6 +17,7 @@ from boneage.evaluation import (
     metrics,
     metrics_by_split,
     plain_runs,
+    precision_of,
     results_table,
     variant_of,
 )
@@ -61,6 +62,7 @@ DETAIL_COLUMNS = (
     "Device",
     "Backend",
     "Weights",
+    "Precision",
     "Finished",
     "Run",
 )
@@ -332,6 +334,7 @@ def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
                     name.capitalize(): printable(record.get(name, UNKNOWN))
                     for name in ("device", "backend", "weights", "finished")
                 },
+                "Precision": printable(precision_of(record)),
                 "Run": printable(run.folder.name),
             }
         )

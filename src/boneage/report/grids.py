@@ -531,6 +531,7 @@ def took_grid(comparison: Comparison) -> Grid:
         ("Device", ""),
         ("Backend", ""),
         ("Weights", ""),
+        ("Precision", ""),
         ("Finished", ""),
     ]
     rows = [
@@ -541,7 +542,7 @@ def took_grid(comparison: Comparison) -> Grid:
             shown(run["Seconds an epoch"], 1),
             shown(run["Photos a second"], 0),
             shown(run["Photo size (px)"], 0),
-            *(run[name] for name in ("Device", "Backend", "Weights", "Finished")),
+            *(run[name] for name in ("Device", "Backend", "Weights", "Precision", "Finished")),
         )
         for run in comparison.details.to_dict("records")
     ]
