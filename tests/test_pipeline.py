@@ -1,7 +1,10 @@
 """Stages that only meet here: the test on another source, and what stands between two stages."""
 
+import json
+
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from labelling import untouched_labels
 
@@ -15,7 +18,6 @@ from boneage.tables import CASE_COLUMNS
 @pytest.fixture
 def prepared(tmp_path):
     """Makes a work folder with labels and photos of a source."""
-    import pandas as pd
 
     def prepare(source, count=24):
         settings = Settings(
@@ -49,8 +51,25 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
     expected = np.abs(joined["Estimate"] - joined["Bone Age"]).mean()
     assert comparison.outside["MAE (years)"].iloc[0] == pytest.approx(expected)
     assert set(joined["Case ID"]) == {f"dha-{number}" for number in range(15)}
+    # The estimates outlast the model, but neither another training nor other photos.
+    run = pipeline.work_folder(ours).runs / "cnn-1"
+    (run / "model.keras").rename(run / "away.keras")
+    pd.testing.assert_frame_equal(pipeline.compare(ours, tmp_path / "dha").outside, comparison.outside)
+    record = (run / "record.json").read_text()
+    finished = json.loads(record)["finished"]
+    (run / "record.json").write_text(record.replace(finished, "2030-01-01T00:00:00+00:00"))
+    assert pipeline.compare(ours, tmp_path / "dha").outside.empty
+    (run / "record.json").write_text(record)
+    kept = (run / "outside.csv").read_text()
+    (run / "outside.csv").write_text(kept.replace(",test,", ",test,n/a"))
+    reasons = pipeline.compare(ours, tmp_path / "dha").left_out.set_index("item")["reason"]
+    assert "outside.csv: an estimate is not a number; delete the file" in reasons["cnn-1 on dha"]
+    (run / "outside.csv").write_text(kept)
     with pytest.raises(BoneAgeError, match="no test from outside"):
         pipeline.compare(ours, tmp_path / "rsna")
+    labels = pipeline.work_folder(other).labels
+    labels.write_text(labels.read_text().replace("FALSE", "TRUE"))
+    assert pipeline.compare(ours, tmp_path / "dha").outside.empty
     # A source whose photos are of another size is said, and the report is written all the same.
     pipeline.work_folder(other).store(32).unlink()
     comparison = pipeline.compare(ours, tmp_path / "dha")

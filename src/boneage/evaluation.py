@@ -12,7 +12,7 @@ from scipy import stats
 from boneage.errors import BoneAgeError
 from boneage.networks import NETWORKS
 from boneage.settings import VARIANTS
-from boneage.tables import PREDICTION_COLUMNS, RACES, SPLITS, read_table, skipped_table
+from boneage.tables import PREDICTION_COLUMNS, RACES, SPLITS, read_table, skipped_table, write_table
 
 ACCURATE_YEARS = 0.5
 """An estimate this close rounds to the right whole year: the tables' Accuracy counts those below it."""
@@ -26,6 +26,9 @@ AGE_BANDS = {0: "0–4 years", 5: "5–9 years", 10: "10–14 years", 15: "15+ y
 """First year of age of each band: babies and toddlers, childhood, the years of puberty, closing plates."""
 
 RECORD_FORMAT = 1
+
+OUTSIDE_NAME = "outside.csv"
+"""A run's estimates for another source's photos, in its folder."""
 
 TABLE_COLUMNS = ("MAE", "Validation MAE", "Loss", "Validation Loss", "Accuracy", "Validation Accuracy")
 _METRIC_OF_COLUMN = {"MAE": "mae", "Loss": "loss", "Accuracy": "accuracy"}
@@ -337,14 +340,47 @@ def read_run(folder: Path | str) -> Run:
     fault = _record_fault(record)
     if fault:
         raise BoneAgeError(f"{path}: {fault}; delete that run's folder and train again")
-    predictions = read_table(folder / "predictions.csv", PREDICTION_COLUMNS)
-    predictions["Estimate"] = pd.to_numeric(predictions["Estimate"], errors="coerce")
-    if not np.isfinite(predictions["Estimate"]).all():
-        raise BoneAgeError(f"{folder / 'predictions.csv'}: an estimate is not a number; train that run again")
+    predictions = _read_estimates(folder / "predictions.csv", PREDICTION_COLUMNS, "train that run again")
     history = read_table(folder / "history.csv", ("epoch", "loss", "mae")).apply(
         pd.to_numeric, errors="coerce"
     )
     return Run(record, history, predictions, folder)
+
+
+def keep_outside(run: Run, estimates: pd.DataFrame, photos: str) -> None:
+    """Keeps a run's estimates for another source's photos in its folder, so that they outlast the model.
+
+    Args:
+        run: The run.
+        estimates: ``tables.PREDICTION_COLUMNS``; years.
+        photos: ``dataset.fingerprint`` of those photos and labels.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    write_table(run.folder / OUTSIDE_NAME, estimates.assign(Photos=photos, Finished=run.record["finished"]))
+
+
+def kept_outside(run: Run, photos: str) -> pd.DataFrame | None:
+    """What :func:`keep_outside` kept of this very run for these very photos, or None.
+
+    Raises:
+        BoneAgeError: The kept table is damaged.
+    """
+    path = run.folder / OUTSIDE_NAME
+    if not path.is_file():
+        return None
+    table = _read_estimates(path, (*PREDICTION_COLUMNS, "Photos", "Finished"), "delete the file")
+    same = (table["Photos"] == photos) & (table["Finished"] == run.record["finished"])
+    return table[list(PREDICTION_COLUMNS)] if len(table) and same.all() else None
+
+
+def _read_estimates(path: Path, columns: Sequence[str], advice: str) -> pd.DataFrame:
+    table = read_table(path, columns)
+    table["Estimate"] = pd.to_numeric(table["Estimate"], errors="coerce")
+    if not np.isfinite(table["Estimate"]).all():
+        raise BoneAgeError(f"{path}: an estimate is not a number; {advice}")
+    return table
 
 
 def _record_fault(record: object) -> str | None:

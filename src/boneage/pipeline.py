@@ -31,7 +31,7 @@ from boneage import (
 from boneage.anomalies import LIKELY
 from boneage.augment import RECORD_NAME, balanced_plan, materialise, suggest_for, suggest_operators
 from boneage.board import ReviewBoard
-from boneage.dataset import Store, build_store, open_store, read_photo
+from boneage.dataset import Store, build_store, fingerprint, open_store, read_photo, rows_of
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, sha256_of, write_text
 from boneage.labels import Labels, UsableCases, build_labels, read_labels, usable_cases, write_labels
@@ -791,20 +791,23 @@ def _with_examinations(
 def _test_outside(
     settings: Settings, runs: list[evaluation.Run], labels: Labels, other: WorkFolder
 ) -> tuple[report.Outside, pd.DataFrame]:
-    """Estimates another source's photos with every run; also what could not be, and why."""
+    """Every run's estimates for another source's photos, kept ones first; also what could not be, and why."""
     others = read_labels(other.labels)
     if others.source == labels.source:
         raise BoneAgeError(
             f"{other.labels}: also of the source {others.source}, so it is no test from outside; name the "
             "work folder of another source"
         )
-    training = _training(settings)
     joined, reasons = {}, []
     for run in runs:
         name = run.folder.name
         try:
             store = open_store(other.store(run.record["size"]))
-            estimates = training.estimate_store(run.folder, store, others)
+            photos = fingerprint(store, rows_of(store, others.table)[0])
+            estimates = evaluation.kept_outside(run, photos)
+            if estimates is None:
+                estimates = _training(settings).estimate_store(run.folder, store, others)
+                evaluation.keep_outside(run, estimates, photos)
             joined[name] = evaluation.join_truth(others.table, estimates)
         except BoneAgeError as error:
             reasons.append((f"{name} on {others.source}", str(error)))
