@@ -22,7 +22,6 @@ from boneage.anomalies.hand import find_hand
 from boneage.atlas import read_atlas
 from boneage.phantom import write_phantom_atlas
 from boneage.preprocess import PHOTO_FOLDER, preprocess
-from boneage.readme import suspicions_block, write_block
 from boneage.rsna import read_rsna
 from boneage.tables import write_table
 
@@ -192,7 +191,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_REAL_DATA"))
     parser.add_argument("--work", type=Path, required=True, help="folder for the preprocessed photos")
     parser.add_argument("--table", type=Path, help="where the suspicions go, as CSV")
-    parser.add_argument("--record", type=Path, help="results folder: write the table there and into README")
+    parser.add_argument("--record", type=Path, help="results folder: write the table there")
     arguments = parser.parse_args()
     if not arguments.data:
         parser.error("name the real radiographs with --data or BONEAGE_REAL_DATA")
@@ -213,7 +212,6 @@ def main() -> None:
     print(f"must be rejected, in the first fifth: {share:.3f}, aim {LEAST_IN_FIRST_FIFTH:.3f}")
     if arguments.record:
         write_table(arguments.record / RECORD_NAME, table)
-        write_block(arguments.record.parent / "README.md", "suspicions", suspicions_block(table))
     print(f"photos a second on {os.cpu_count()} cores: {rate:.1f}, aim {LEAST_PHOTOS_PER_SECOND:g}")
 
 

@@ -29,7 +29,7 @@ from boneage.training.batches import Batches
 from boneage.training.recipe import compile_model
 
 SIZE, EPOCHS = 128, 18
-OURS = "ours"
+OURS = "nothing: the recipe as it is"
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,14 @@ def _without_transforms(*choice, **more) -> keras.Model:
     model = build_model(*choice, **more)
     *_, last = (layer for layer in model.layers if layer.name.startswith("random_"))
     return keras.Model(last.output, model.output, name=model.name)
+
+
+def _between_pixels(*choice, **more) -> keras.Model:
+    model = build_model(*choice, **more)
+    for layer in model.layers:
+        if layer.name.startswith("random_"):
+            layer.interpolation = "bilinear"
+    return model
 
 
 def _without_contrast(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
@@ -89,6 +97,7 @@ def _averaged(model: keras.Model, settings: Settings, steps: int) -> None:
 CHANGES = (
     Change(OURS),
     Change("no random transforms", build=_without_transforms),
+    Change("random transforms interpolate", build=_between_pixels),
     Change("shades 0 to 1 in place of local contrast", build=_without_contrast),
     Change("head in years, from nought", build=_raw_head),
     Change("constant rate, no warm-up", compile=_constant_rate),

@@ -11,7 +11,15 @@ from test_evaluation import RECORD, VALUES
 from boneage.errors import BoneAgeError
 from boneage.evaluation import Run, read_runs
 from boneage.notebooks import checkout, find_notebooks, slug
-from boneage.readme import RESULTS, SUSPICIONS, markers, results_block, suspicions_block, write_results
+from boneage.readme import (
+    RESULTS,
+    blocks,
+    ingredients_block,
+    markers,
+    published_block,
+    results_block,
+    write_results,
+)
 
 README = checkout() / "README.md"
 BEGIN, END = markers(RESULTS)
@@ -29,16 +37,34 @@ def run_of(**changes):
     return Run(record, None, None, None)
 
 
-def test_the_results_in_the_readme_are_those_of_the_records():
+def test_the_figures_in_the_readme_are_those_of_the_records():
     runs, left_out = read_runs(checkout() / "results")
     assert left_out.empty
-    assert shown_in_readme(RESULTS) == results_block(runs).strip()
+    made = blocks(runs, checkout() / "results")
+    assert set(made) == set(re.findall(r"<!-- (\w+):begin -->", README.read_text(encoding="utf-8")))
+    for name, block in made.items():
+        assert shown_in_readme(name) == block.strip()
 
 
-def test_the_suspicions_in_the_readme_are_those_of_the_record():
-    table = pd.read_csv(checkout() / "results" / "suspicions.csv")
-    assert shown_in_readme(SUSPICIONS) == suspicions_block(table).strip()
-    assert len(table) > 15
+def test_ours_stands_beside_the_published_recipe_where_it_was_run():
+    row = {"Epochs": 18, "Size": 256, "Validation MAE": 3.0, "Best validation MAE": 2.5}
+    table = pd.DataFrame([{"Network": name, **row} for name in ("cnn", "yolo")])
+    block = published_block(table, [run_of(epochs=18)])
+    assert "| CNN | 18 | 3.00 (256 px) | 2.50 | 1.50 (64 px) | 0.50 |" in block
+    assert "| Yolo | 18 | 3.00 (256 px) | 2.50 |  |  |" in block
+
+
+def test_each_ingredient_stands_against_the_recipe_as_it_is():
+    row = {"Training photos": 1633, "train MAE": 1.0, "test MAE": 1.3, "Size": 128, "Epochs": 18, "Seed": 1}
+    table = pd.DataFrame(
+        [
+            {"Change": "nothing", "validation MAE": 1.5, "Device": "CPU", **row},
+            {"Change": "batches of 32", "validation MAE": 1.25, "Device": "CPU", **row},
+        ]
+    )
+    block = ingredients_block(table)
+    assert "128 × 128 pixels, 18 epochs, seed 1, CPU" in block
+    assert "| batches of 32 | 1,633 | 1.00 | 1.25 | -0.25 | 1.30 |" in block
 
 
 def test_the_committed_records_tell_nothing_of_a_machine():

@@ -378,7 +378,7 @@ def _compare(given: argparse.Namespace) -> None:
     if given.readme:
         runs, left_out = read_runs(given.results)
         _print_left_out(left_out)
-        _wrote(write_results(given.readme, runs), f"{len(runs)} runs of {given.results}")
+        _wrote(write_results(given.readme, runs, given.results), f"{len(runs)} runs of {given.results}")
         return
     settings = _settings(given)
     comparison = pipeline.compare(settings, given.outside, given.examine)

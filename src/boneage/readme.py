@@ -7,11 +7,39 @@ import pandas as pd
 from boneage.errors import BoneAgeError
 from boneage.evaluation import Run, check_comparable, plain_runs, precision_of, results_table
 from boneage.files import write_text
-from boneage.report import BASELINE, markdown_table, source_words, table_title, words_of_width
+from boneage.networks import find
+from boneage.report import BASELINE, markdown_rows, markdown_table, source_words, table_title, words_of_width
 from boneage.tables import MONTHS_PER_YEAR, SPLITS
 
-RESULTS, SUSPICIONS = "results", "suspicions"
+RESULTS = "results"
 COMMAND = "python -m boneage compare --readme README.md"
+
+
+def blocks(runs: list[Run], results: Path | str | None = None) -> dict[str, str]:
+    """Every part of README that holds figures.
+
+    Args:
+        runs: The runs whose tables it shows.
+        results: The folder with the other records; a part whose record is not there is left out.
+
+    Returns:
+        Name of the part -> Markdown.
+
+    Raises:
+        BoneAgeError: As :func:`results_block`.
+    """
+    made = {RESULTS: results_block(runs)}
+    shown_by = {
+        "published": ("published_recipe.csv", lambda table: published_block(table, runs)),
+        "variants": ("variants.csv", variants_block),
+        "outside": ("outside.csv", outside_block),
+        "ingredients": ("ingredients.csv", ingredients_block),
+        "suspicions": ("suspicions.csv", suspicions_block),
+    }
+    for name, (file, block) in shown_by.items():
+        if results is not None and (Path(results) / file).is_file():
+            made[name] = block(pd.read_csv(Path(results) / file))
+    return made
 
 
 def results_block(runs: list[Run]) -> str:
@@ -33,13 +61,15 @@ def results_block(runs: list[Run]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def write_results(readme: Path | str, runs: list[Run]) -> Path:
-    """Writes the results of the runs into README.
+def write_results(readme: Path | str, runs: list[Run], results: Path | str | None = None) -> Path:
+    """Writes every part that holds figures into README; see :func:`blocks`.
 
     Raises:
-        BoneAgeError: As :func:`results_block` and :func:`write_block`.
+        BoneAgeError: As :func:`blocks` and :func:`write_block`.
     """
-    return write_block(readme, RESULTS, results_block(runs))
+    for name, block in blocks(runs, results).items():
+        write_block(readme, name, block)
+    return Path(readme)
 
 
 def markers(name: str) -> tuple[str, str]:
@@ -73,16 +103,112 @@ def suspicions_block(table: pd.DataFrame) -> str:
         table: ``finding, kind, photos, area, first_10, first_20``: ROC area of the kind's score, and the
             shares of the findings in the first tenth and fifth of the queue.
     """
-    lines = [
-        "| seen or drawn | suspicion | photos | ROC area | in the first tenth | in the first fifth |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
+    heads = ("seen or drawn", "suspicion", "photos", "ROC area", "in the first tenth", "in the first fifth")
+    rows = []
     for row in table.itertuples():
         area = "" if pd.isna(row.area) else f"{row.area:.3f}"
         first, second = ("" if pd.isna(one) else f"{one:.0%}" for one in (row.first_10, row.first_20))
-        words = row.finding.replace("_", " ")
-        lines.append(f"| {words} | {row.kind} | {row.photos} | {area} | {first} | {second} |")
-    return "\n".join(lines) + "\n"
+        rows.append((row.finding.replace("_", " "), row.kind, str(row.photos), area, first, second))
+    return markdown_rows(heads, rows, words=2)
+
+
+def variants_block(table: pd.DataFrame) -> str:
+    """What a variant or the mean of the best three gains over a plain run, as Markdown.
+
+    Args:
+        table: ``report.VARIANT_COLUMNS``.
+    """
+    heads = ("Variant", "Networks", "epochs", "plain: test MAE", "variant: test MAE", "difference (95 %)")
+    rows = [
+        (
+            row["Variant"],
+            row["Network"],
+            str(row["Epochs"]),
+            f"{row['Plain test MAE (years)']:.2f}",
+            f"{row['Variant test MAE (years)']:.2f}",
+            _with_interval(row, "Difference", "+.2f"),
+        )
+        for row in table.to_dict("records")
+    ]
+    return markdown_rows(heads, rows, words=2)
+
+
+def outside_block(table: pd.DataFrame) -> str:
+    """How the runs do on another source, as Markdown.
+
+    Args:
+        table: ``report.OUTSIDE_COLUMNS``.
+    """
+    first = table.iloc[0]
+    heads = ("Networks", "epochs", "MAE in years (95 %)", "within 1 year", "bias in years")
+    rows = [
+        (
+            row["Network"],
+            str(row["Epochs"]),
+            _with_interval(row, "MAE", ".2f"),
+            f"{row['Within 1 year']:.0%}",
+            f"{row['Bias (years)']:+.2f}",
+        )
+        for row in table.to_dict("records")
+    ]
+    constant = first["Constant predictor MAE (years)"]
+    return (
+        f"Source: {first['Source']}. Label: {first['Label']}. {first['Cases']} cases; MAE of the constant "
+        f"predictor {constant:.2f} years.\n\n{markdown_rows(heads, rows)}"
+    )
+
+
+def ingredients_block(table: pd.DataFrame) -> str:
+    """What each ingredient of the recipe gives, as Markdown.
+
+    Args:
+        table: One row a training: ``Change`` (first the recipe as it is), ``Training photos``, ``train MAE``,
+            ``validation MAE`` and ``test MAE`` in years, ``Epochs``, ``Size``, ``Seed``, ``Device``.
+    """
+    first = table.iloc[0]
+    heads = ("what is changed", "training photos", "MAE", "validation MAE", "against the first", "test MAE")
+    rows = [
+        (
+            row["Change"],
+            f"{row['Training photos']:,}",
+            f"{row['train MAE']:.2f}",
+            f"{row['validation MAE']:.2f}",
+            f"{row['validation MAE'] - first['validation MAE']:+.2f}",
+            f"{row['test MAE']:.2f}",
+        )
+        for row in table.to_dict("records")
+    ]
+    return (
+        f"The CNN, photos of {first['Size']} × {first['Size']} pixels, {first['Epochs']} epochs, seed "
+        f"{first['Seed']}, {first['Device']}; one training a row, MAE in years.\n\n"
+        f"{markdown_rows(heads, rows)}"
+    )
+
+
+def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
+    """The published recipe against ours, as Markdown.
+
+    Args:
+        table: One row a network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Validation MAE`` after the
+            last epoch and ``Best validation MAE`` of all, in years.
+        runs: Our runs; those of the same network and epochs stand beside it.
+    """
+    heads = ("Networks", "epochs", "published recipe", "at its best", "ours", "share of the published")
+    ours = {(run.record["network"], run.record["epochs"]): run.record for run in plain_runs(runs)}
+    rows = []
+    for row in table.to_dict("records"):
+        beside = ("", "")
+        if record := ours.get((row["Network"], row["Epochs"])):
+            mae = record["metrics"]["validation"]["mae"]
+            beside = (f"{mae:.2f} ({record['size']} px)", f"{mae / row['Validation MAE']:.2f}")
+        theirs = (f"{row['Validation MAE']:.2f} ({row['Size']} px)", f"{row['Best validation MAE']:.2f}")
+        rows.append((find(row["Network"]).title, str(row["Epochs"]), *theirs, *beside))
+    return f"Validation MAE in years, after the last epoch and at the best.\n\n{markdown_rows(heads, rows)}"
+
+
+def _with_interval(row: dict, name: str, digits: str) -> str:
+    value, low, high = (row[f"{name}{part} (years)"] for part in ("", " low", " high"))
+    return f"{value:{digits}} ({low:{digits}} to {high:{digits}})"
 
 
 def _heading(record: dict) -> str:

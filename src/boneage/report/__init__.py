@@ -12,7 +12,7 @@ from boneage.report.coverage import RUN_COVERAGE_COLUMNS
 from boneage.report.differences import DIFFERENCE_COLUMNS, differences_table
 from boneage.report.examination import EXAMINED, Examination, ExaminedFiles, kept_examinations
 from boneage.report.groups import GROUP_COLUMNS, groups_table
-from boneage.report.markdown import markdown_table
+from boneage.report.markdown import markdown_rows, markdown_table
 from boneage.report.page import coverage_chart, tables_folder, write_report
 from boneage.report.references import CAUTION, REFERENCE_COLUMNS, reference_lines, references_table
 from boneage.report.variants import VARIANT_COLUMNS, best_networks, variants_table
@@ -41,6 +41,7 @@ __all__ = [
     "differences_table",
     "groups_table",
     "kept_examinations",
+    "markdown_rows",
     "markdown_table",
     "reference_lines",
     "references_table",

@@ -1,4 +1,6 @@
-"""The two tables as Markdown."""
+"""Tables as Markdown."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -7,10 +9,20 @@ from boneage.report.words import NOT_RUN, cell_of, unit_of
 
 def markdown_table(table: pd.DataFrame) -> str:
     """A table of ``evaluation.results_table`` as Markdown, nine rows, units in the header line."""
-    lines = [
-        ["Networks", *(f"{column} ({unit_of(column)})" for column in table.columns)],
-        ["---", *("---:" for _ in table.columns)],
+    rows = [
+        [name, *(cell_of(column, value, NOT_RUN) for column, value in values.items())]
+        for name, values in table.iterrows()
     ]
-    for name, values in table.iterrows():
-        lines.append([name, *(cell_of(column, value, NOT_RUN) for column, value in values.items())])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_rows(["Networks", *(f"{column} ({unit_of(column)})" for column in table.columns)], rows)
+
+
+def markdown_rows(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A table as Markdown.
+
+    Args:
+        heads: The header line.
+        rows: The lines below it, cells as text.
+        words: How many columns hold words, from the left; the others hold numbers and stand flush right.
+    """
+    rule = ["---"] * words + ["---:"] * (len(heads) - words)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (heads, rule, *rows))
