@@ -2,18 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from boneage.__main__ import main
 from boneage.evaluation import metrics_by_split, read_runs
 from boneage.labels import read_labels
 from boneage.notebooks import checkout
+from boneage.pipeline import RECORDED_TABLES
 from boneage.settings import Settings
 
 
@@ -208,6 +211,7 @@ def test_every_real_radiograph_goes_through_to_its_label(work, real_data, source
     assert labels.table["Bone Age"].between(0, 19).all()
     if source == "rsna":
         _results_are_those_of_these_labels(work)
+        _tables_are_those_of_these_photos(work, real_data / "dha")
 
 
 def _results_are_those_of_these_labels(work):
@@ -225,6 +229,22 @@ def _results_are_those_of_these_labels(work):
         for split, values in run.record["metrics"].items():
             # Labels are written in tenths of a thousandth of a year, estimates in hundredths of that.
             assert anew[split] == pytest.approx(values, abs=1e-3), f"{run.folder.name}, {split}"
+
+
+def _tables_are_those_of_these_photos(work, atlas):
+    """The committed estimates for both sources give the committed tables."""
+    results, outside = work / "results", work / "outside"
+    shutil.copytree(checkout() / "results", results)
+    for name in RECORDED_TABLES:
+        (results / f"{name}.csv").unlink()
+    assert main(["cases", "--work", str(outside), "--source", "dha", "--data", str(atlas)]) == 0
+    for line in (["preprocess"], ["labels"], ["store", "--size", "128"]):
+        assert main([*line, "--work", str(outside)]) == 0
+    line = ["compare", "--work", str(work), "--outside", str(outside), "--record", "--results", str(results)]
+    assert main(line) == 0
+    for name in RECORDED_TABLES:
+        committed, anew = (pd.read_csv(one / f"{name}.csv") for one in (checkout() / "results", results))
+        pd.testing.assert_frame_equal(anew, committed, check_exact=False, atol=1e-6, obj=name)
 
 
 def test_a_message_is_one_line_whatever_the_name(tmp_path, capsys):

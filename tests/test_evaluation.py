@@ -22,6 +22,7 @@ from boneage.evaluation import (
     metrics,
     plain_runs,
     read_runs,
+    record_run,
     results_table,
 )
 
@@ -186,6 +187,31 @@ def test_runs_are_read_in_table_order_and_what_is_damaged_is_left_out_by_name(tm
     assert "later" in reasons["cnn-10"]
     assert "not finished" in reasons["vgg16-10"]
     assert "validation mae is not a number" in reasons["unet-10"]
+
+
+def test_runs_of_two_folders_stand_side_by_side(tmp_path):
+    ours, recorded = tmp_path / "runs", tmp_path / "results"
+    for folder in (ours, recorded):
+        folder.mkdir()
+        write_run(folder / "cnn-10")
+    write_run(ours / "yolo-10", network="yolo", finished="2026-11-02T10:00:00+00:00")
+    write_run(recorded / "yolo-10", network="yolo")
+    write_run(recorded / "cnn-18", epochs=18)
+    write_run(recorded / "unet-10", network="unet")
+    write_run(ours / "unet-10", network="unet", epochs=18)
+    runs, left_out = read_runs(ours, recorded)
+    assert [run.folder for run in runs] == [
+        ours / "cnn-10", recorded / "cnn-18", recorded / "unet-10", ours / "yolo-10"
+    ]  # fmt: skip
+    assert left_out.to_records(index=False).tolist() == [
+        ("yolo-10", "another run of that name finished later and stands in its place"),
+        ("unet-18", "another run's folder is also called unet-10"),
+    ]
+    for run in runs:
+        record_run(run, recorded)
+    again, left_out = read_runs(recorded)
+    assert left_out.empty
+    assert [run.record for run in again] == [run.record for run in runs]
 
 
 def test_a_run_of_each_variant_is_kept_and_plain_ones_come_first(tmp_path):

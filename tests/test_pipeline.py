@@ -67,6 +67,23 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
     (run / "outside.csv").write_text(kept)
     with pytest.raises(BoneAgeError, match="no test from outside"):
         pipeline.compare(ours, tmp_path / "rsna")
+    # What is recorded needs neither the models nor this work folder's runs to be compared again.
+    results = tmp_path / "results"
+    pipeline.record(comparison, results)
+    assert {path.name for path in (results / "cnn-1").iterdir()} == {
+        "record.json",
+        "history.csv",
+        "predictions.csv",
+        "outside.csv",
+    }
+    assert pd.read_csv(results / "details.csv")["Run"].tolist() == ["cnn-1"]
+    again = pipeline.compare(ours, tmp_path / "dha", recorded=results)
+    assert again.left_out.empty
+    run.rename(tmp_path / "away")
+    elsewhere = pipeline.compare(ours, tmp_path / "dha", recorded=results)
+    pd.testing.assert_frame_equal(elsewhere.details, comparison.details)
+    pd.testing.assert_frame_equal(elsewhere.outside, comparison.outside)
+    (tmp_path / "away").rename(run)
     labels = pipeline.work_folder(other).labels
     labels.write_text(labels.read_text().replace("FALSE", "TRUE"))
     assert pipeline.compare(ours, tmp_path / "dha").outside.empty

@@ -156,8 +156,15 @@ def _parser() -> argparse.ArgumentParser:
         help="also examine the best N networks: changed photos, heat maps (default: the best "
         f"{report.EXAMINED})",
     )
-    compare.add_argument("--readme", type=Path, help="write the tables of --results into this file instead")
-    compare.add_argument("--results", type=Path, default=Path("results"), help="folder of committed runs")
+    compare.add_argument(
+        "--record",
+        action="store_true",
+        help="compare the runs of --results too, and put all runs, without weights, and the tables there",
+    )
+    compare.add_argument(
+        "--readme", type=Path, help="write the tables of --results into this file; without --record only that"
+    )
+    compare.add_argument("--results", type=Path, default=Path("results"), help="folder of recorded runs")
     compare.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
     return parser
 
@@ -375,17 +382,25 @@ def _result_row(record: dict) -> dict[str, object]:
 
 
 def _compare(given: argparse.Namespace) -> None:
+    if given.record or not given.readme:
+        _compare_work(given)
     if given.readme:
         runs, left_out = read_runs(given.results)
         _print_left_out(left_out)
         _wrote(write_results(given.readme, runs, given.results), f"{len(runs)} runs of {given.results}")
-        return
+
+
+def _compare_work(given: argparse.Namespace) -> None:
     settings = _settings(given)
-    comparison = pipeline.compare(settings, given.outside, given.examine)
+    recorded = given.results if given.record else None
+    comparison = pipeline.compare(settings, given.outside, given.examine, recorded)
     _print_left_out(comparison.left_out)
     for epochs, table in comparison.tables.items():
         print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")
     _wrote(pipeline.work_folder(settings).report, f"{len(comparison.runs)} runs compared")
+    if recorded:
+        pipeline.record(comparison, recorded)
+        _wrote(recorded, f"{len(comparison.runs) + len(comparison.variant_runs)} runs, without weights")
 
 
 def _print_left_out(left_out: pd.DataFrame) -> None:

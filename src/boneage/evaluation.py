@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from boneage.errors import BoneAgeError
+from boneage.files import make_folder, write_bytes
 from boneage.networks import NETWORKS
 from boneage.settings import VARIANTS
 from boneage.tables import PREDICTION_COLUMNS, RACES, SPLITS, read_table, skipped_table, write_table
@@ -270,18 +271,20 @@ class Run:
     folder: Path
 
 
-def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
-    """Reads every finished run below a folder, in the tables' order, epochs and variants within.
+def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
+    """Reads every finished run below some folders, in the tables' order, epochs and variants within.
 
-    Where two records are of one network, number of epochs and variant, the newest by finish time wins.
+    Where two records are of one network, number of epochs and variant, the newest by finish time wins. A
+    run that lies in two of the folders is taken from the first.
 
     Returns:
-        The runs, and what was left out with its reason (``item``, ``reason``).
+        The runs, no two of one folder name, and what was left out with its reason (``item``, ``reason``).
     """
     runs: dict[tuple[str, int, str], Run] = {}
     reasons: list[tuple[str, str]] = []
-    folder = Path(folder)
-    for run_folder in sorted(path for path in folder.glob("*") if path.is_dir()):
+    for run_folder in (path for folder in folders for path in sorted(Path(folder).glob("*"))):
+        if not run_folder.is_dir():
+            continue
         try:
             run = read_run(run_folder)
         except BoneAgeError as error:
@@ -290,11 +293,13 @@ def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
             continue
         row = (run.record["network"], run.record["epochs"], variant_of(run.record))
         rival = runs.get(row)
+        if rival is not None and rival.record == run.record:
+            continue
         if rival is not None:
             newest, older = sorted((run, rival), key=lambda one: one.record["finished"], reverse=True)
-            reasons.append(
-                (older.folder.name, f"{newest.folder.name} finished later and stands in its place")
-            )
+            same = newest.folder.name == older.folder.name
+            rival_name = "another run of that name" if same else newest.folder.name
+            reasons.append((older.folder.name, f"{rival_name} finished later and stands in its place"))
             run = newest
         runs[row] = run
     networks, variants = list(NETWORKS), list(VARIANTS)
@@ -303,7 +308,30 @@ def read_runs(folder: Path | str) -> tuple[list[Run], pd.DataFrame]:
         network, epochs, variant = row
         return networks.index(network), epochs, variants.index(variant)
 
-    return [runs[row] for row in sorted(runs, key=place)], skipped_table(reasons)
+    standing: dict[str, Run] = {}
+    for row in sorted(runs, key=place):
+        run = runs[row]
+        if standing.setdefault(run.folder.name, run) is not run:
+            reasons.append((run_name(*row), f"another run's folder is also called {run.folder.name}"))
+    return list(standing.values()), skipped_table(reasons)
+
+
+def record_run(run: Run, folder: Path | str) -> None:
+    """Puts a run's record, history and estimates into its folder below another, its weights not.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    own = (run.record["network"], run.record["epochs"], variant_of(run.record))
+    there = make_folder(Path(folder) / run_name(*own))
+    if there.resolve() == run.folder.resolve():
+        return
+    # The record last: without it the folder holds no run.
+    for name in ("history.csv", "predictions.csv", OUTSIDE_NAME, "record.json"):
+        if (run.folder / name).is_file():
+            write_bytes(there / name, (run.folder / name).read_bytes())
+        else:
+            (there / name).unlink(missing_ok=True)
 
 
 def run_name(network: str, epochs: int, variant: str = "") -> str:

@@ -49,6 +49,9 @@ from boneage.tables import (
 )
 from boneage.web import Web
 
+RECORDED_TABLES = ("details", "differences", "variants", "outside")
+"""The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
+
 # Whose decisions the log shows where a detector's suspicion was taken for one.
 _DETECTORS = "detectors"
 
@@ -707,7 +710,10 @@ def _training(settings: Settings) -> ModuleType:
 
 
 def compare(
-    settings: Settings, outside: Path | None = None, examined: int | None = None
+    settings: Settings,
+    outside: Path | None = None,
+    examined: int | None = None,
+    recorded: Path | None = None,
 ) -> report.Comparison:
     """Compares the finished runs and writes the report.
 
@@ -715,13 +721,14 @@ def compare(
         settings: Work folder and epoch counts.
         outside: The work folder of another source, for a test on its photos; needs its labels and store.
         examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
+        recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
 
     Raises:
         BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
     """
     work = work_folder(settings)
     labels = load_labels(settings)
-    runs, left_out = evaluation.read_runs(work.runs)
+    runs, left_out = evaluation.read_runs(*filter(None, (work.runs, recorded)))
     outside_test = None
     if outside is not None:
         outside_test, untested = _test_outside(
@@ -734,6 +741,25 @@ def compare(
     comparison = _with_examinations(comparison, work)
     report.write_report(comparison, work.report)
     return comparison
+
+
+def record(comparison: report.Comparison, folder: Path) -> None:
+    """Puts the runs, without their weights, and the tables that README shows into a folder to be kept.
+
+    Args:
+        comparison: From :func:`compare`.
+        folder: The folder.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    for run in [*comparison.runs, *comparison.variant_runs]:
+        evaluation.record_run(run, folder)
+    for name in RECORDED_TABLES:
+        table = getattr(comparison, name)
+        # Where nothing was tested on another source this time, what was found earlier stands.
+        if len(table):
+            write_table(folder / f"{name}.csv", table)
 
 
 def examine(

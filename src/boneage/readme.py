@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.evaluation import Run, check_comparable, plain_runs, precision_of, results_table
+from boneage.evaluation import Run, check_comparable, plain_runs, results_table
 from boneage.files import write_text
 from boneage.networks import find
 from boneage.report import BASELINE, markdown_rows, markdown_table, source_words, table_title, words_of_width
@@ -31,6 +31,8 @@ def blocks(runs: list[Run], results: Path | str | None = None) -> dict[str, str]
     made = {RESULTS: results_block(runs)}
     shown_by = {
         "published": ("published_recipe.csv", lambda table: published_block(table, runs)),
+        "details": ("details.csv", lambda table: details_block(table, runs)),
+        "differences": ("differences.csv", differences_block),
         "variants": ("variants.csv", variants_block),
         "outside": ("outside.csv", outside_block),
         "ingredients": ("ingredients.csv", ingredients_block),
@@ -43,7 +45,7 @@ def blocks(runs: list[Run], results: Path | str | None = None) -> dict[str, str]
 
 
 def results_block(runs: list[Run]) -> str:
-    """The results as Markdown: what was run, a table for each number of epochs, the errors on the test.
+    """The results as Markdown: what was run, and a table for each number of epochs.
 
     Raises:
         BoneAgeError: There is no run, or the runs differ in data, split, size or label.
@@ -55,10 +57,8 @@ def results_block(runs: list[Run]) -> str:
     parts = [_heading(records[0])]
     for epochs in sorted({record["epochs"] for record in records}):
         of_table = [record for record in records if record["epochs"] == epochs]
-        tested = [record for record in of_table if "test" in record["metrics"]]
         parts.append(f"## {table_title(epochs)}\n\n{markdown_table(results_table(of_table, epochs))}")
-        parts.append("".join(_tested(record) for record in tested))
-    return "\n".join(part for part in parts if part)
+    return "\n".join(parts)
 
 
 def write_results(readme: Path | str, runs: list[Run], results: Path | str | None = None) -> Path:
@@ -110,6 +110,73 @@ def suspicions_block(table: pd.DataFrame) -> str:
         first, second = ("" if pd.isna(one) else f"{one:.0%}" for one in (row.first_10, row.first_20))
         rows.append((row.finding.replace("_", " "), row.kind, str(row.photos), area, first, second))
     return markdown_rows(heads, rows, words=2)
+
+
+def details_block(table: pd.DataFrame, runs: list[Run]) -> str:
+    """The errors on the test cases and what each run took, as Markdown.
+
+    Args:
+        table: ``report.DETAIL_COLUMNS``.
+        runs: The runs; the first tells what the constant predictor reaches.
+    """
+    table = table[table["Test cases"] > 0]
+    if table.empty:
+        return "No run was tested.\n"
+    constant = runs[0].record["constant_predictor"]["test"]["mae"]
+    heads = (
+        "Networks",
+        "epochs",
+        "test MAE in years (95 %)",
+        "in months",
+        "within 1 year",
+        "RMSE",
+        "bias",
+        "R²",
+        "parameters",
+        "seconds an epoch",
+        "trained",
+    )
+    rows = [
+        (
+            row["Network"],
+            str(row["Epochs"]),
+            _with_interval(row, "Test MAE", ".2f"),
+            f"{row['Test MAE (months)']:.1f}",
+            f"{row['Within 1 year']:.0%}",
+            f"{row['RMSE (years)']:.2f}",
+            f"{row['Bias (years)']:+.2f}",
+            f"{row['R2']:.2f}",
+            f"{row['Parameters']:,.0f}",
+            f"{row['Seconds an epoch']:.0f}",
+            f"{row['Weights']}, {row['Precision']}",
+        )
+        for row in table.to_dict("records")
+    ]
+    return (
+        f"{table['Test cases'].iloc[0]} test cases; MAE of the {BASELINE.lower()} {constant:.2f} years "
+        f"({constant * MONTHS_PER_YEAR:.1f} months).\n\n{markdown_rows(heads, rows)}"
+    )
+
+
+def differences_block(table: pd.DataFrame) -> str:
+    """Which differences between networks are real, as Markdown.
+
+    Args:
+        table: ``report.DIFFERENCE_COLUMNS``.
+    """
+    lines = []
+    for epochs, pairs in table.groupby("Epochs"):
+        real = pairs[pairs["Real"] == "yes"]
+        lines.append(f"- {table_title(epochs)}: {len(real)} of {len(pairs)} pairs differ.")
+        for row in real.to_dict("records"):
+            better, worse = row["Network"], row["Other network"]
+            if row["Difference (years)"] > 0:
+                better, worse = worse, better
+            # A real difference has both ends on one side of zero.
+            low, high = sorted(abs(row[f"Difference {end} (years)"]) for end in ("low", "high"))
+            gain = abs(row["Difference (years)"])
+            lines.append(f"  - {better} before {worse} by {gain:.2f} ({low:.2f} to {high:.2f}) years")
+    return "\n".join(lines) + "\n"
 
 
 def variants_block(table: pd.DataFrame) -> str:
@@ -218,15 +285,4 @@ def _heading(record: dict) -> str:
         f"case; photos of {record['size']} × {record['size']} pixels, seed "
         f"{record['seed']}, on {record['device']} with {record['backend']}.{words_of_width(record)} "
         f"Written from the records in `results/` by `{COMMAND}`.\n"
-    )
-
-
-def _tested(record: dict) -> str:
-    test, constant = record["metrics"]["test"], record["constant_predictor"]["test"]
-    return (
-        f"- {record['title']} on the {test['count']} test cases: MAE {test['mae']:.2f} years "
-        f"({test['mae'] * MONTHS_PER_YEAR:.1f} months), within 1 year {test['within_1_year']:.0%}; "
-        f"{BASELINE.lower()} {constant['mae']:.2f} years. {record['parameters']:,} parameters, trained "
-        f"{record['weights']} in {precision_of(record)}, {record['seconds_per_epoch']:.0f} seconds "
-        "an epoch.\n"
     )

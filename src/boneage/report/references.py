@@ -34,8 +34,8 @@ _THODBERG = (
     "four ethnicities. Academic Radiology 2010; 17:1425–1432. doi:10.1016/j.acra.2010.06.007"
 )
 _CONVNEXT = (
-    "American Journal of Sports Medicine 2025, on a ConvNeXt trained and tested on three public sets of hand "
-    "radiographs. doi:10.1177/03635465251359618"
+    "J. T. Bram, A. Pareek, S. A. Beber et al.: Determination of skeletal age from hand radiographs using "
+    "deep learning. American Journal of Sports Medicine 2025. doi:10.1177/03635465251359618"
 )
 _DEEPLASIA = (
     "S. Rassmann et al.: Deeplasia: deep learning for bone age assessment validated on skeletal dysplasias. "
@@ -79,7 +79,7 @@ _REFERENCES = (
     ("Deeplasia", 5.8, None, "dha", None, _SEX, _RSNA, _DEEPLASIA),
     ("Winner of the RSNA challenge 2017", 6.9, None, "dha", 1202, _SEX, _RSNA, _STRESS),
     ("ConvNeXt", 3.68, None, "rsna", None, _SEX, _RSNA, _CONVNEXT),
-    ("Deeplasia", 3.9, None, "rsna", None, _SEX, _RSNA, _CONVNEXT),
+    ("Deeplasia", 3.87, None, "rsna", 200, _SEX, _RSNA, _DEEPLASIA),
     ("Winner of the RSNA challenge 2017", 4.2, None, "rsna", 200, _SEX, _RSNA, _CHALLENGE),
     (
         "BoneXpert 3, against the mean of six readings",

@@ -30,6 +30,8 @@ def load_model(run: Path | str) -> keras.Model:
         BoneAgeError: The run has no readable model.
     """
     path = Path(run) / "model.keras"
+    if not path.is_file():
+        raise BoneAgeError(f"{path}: not there, and no other file holds the weights; train that run again")
     try:
         model = keras.saving.load_model(path, compile=False)
     except UNREADABLE_MODEL as error:
