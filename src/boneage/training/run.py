@@ -23,7 +23,15 @@ from boneage.evaluation import RECORD_FORMAT, constant_predictor, metrics_by_spl
 from boneage.files import make_folder, write_text
 from boneage.labels import Labels, check_splits
 from boneage.networks import WeightsError, check_size, find
-from boneage.runtime import device, is_out_of_memory, let_compile, precision, seed_everything, versions
+from boneage.runtime import (
+    build_for_training,
+    device,
+    is_out_of_memory,
+    let_compile,
+    precision,
+    seed_everything,
+    versions,
+)
 from boneage.settings import VARIANTS, Settings
 from boneage.tables import SPLITS, write_table
 from boneage.training.batches import Batches, model_input
@@ -196,6 +204,7 @@ def _trained(
                 if model is None:
                     model, state = _begun(identity, parts["train"], batch_size, settings)
                 let_compile(model)
+                build_for_training(model)
                 share_out(model)
                 _fit(model, state, run, store, parts, settings)
             return model, state
