@@ -293,6 +293,43 @@ def test_run_stops_at_a_failing_cell_and_keeps_the_copy(small_suite, tmp_path):
     assert not (tmp_path / "w" / "notebooks" / "02_after.ipynb").exists()
 
 
+def waits_for(own, other, folder):
+    """Code that ends only where the other notebook runs at the same time."""
+    return (
+        "import time; from pathlib import Path\n"
+        f"(Path({str(folder)!r}) / {own!r}).touch(); until = time.time() + 60\n"
+        f"while not (Path({str(folder)!r}) / {other!r}).exists():\n"
+        "    assert time.time() < until; time.sleep(0.05)"
+    )
+
+
+def test_notebooks_of_tiny_networks_run_two_at_a_time_after_what_they_need(small_suite, tmp_path):
+    small_suite("03_build_labels", f"open({str(tmp_path / 'labels')!r}, 'w').close()")
+    needs = f"assert __import__('os').path.exists({str(tmp_path / 'labels')!r})"
+    small_suite("04_vgg19", needs, waits_for("one", "two", tmp_path))
+    small_suite("05_vgg16", needs, waits_for("two", "one", tmp_path))
+    small_suite("06_cnn", "raise ValueError('broken')")
+    small_suite("13_comparison", "print('never')")
+    settings = Settings.preset("demo", work=str(tmp_path / "w"))
+    with pytest.raises(BoneAgeError, match=r"06_cnn\.ipynb: cell \[\d\] stopped: ValueError: broken$"):
+        notebooks.run_notebooks(settings, "demo")
+    small_suite("06_cnn", "print('mended')")
+    for name in ("one", "two"):
+        (tmp_path / name).unlink()
+    done = notebooks.run_notebooks(settings, "demo")
+    assert [path.stem for path in done] == [path.stem for path in notebooks.find_notebooks()]
+    assert "mended" in printed(done[3])
+
+
+def test_notebooks_of_full_networks_have_the_device_to_themselves(small_suite, tmp_path):
+    other = f"__import__('os').path.exists({str(tmp_path / 'one')!r})"
+    small_suite("04_vgg19", "import time; time.sleep(2)", f"open({str(tmp_path / 'one')!r}, 'w').close()")
+    small_suite("05_vgg16", f"print('after the other:', {other})")
+    settings = Settings.preset("demo", work=str(tmp_path / "w"), width="full")
+    _, last = notebooks.run_notebooks(settings, "demo")
+    assert "after the other: True" in printed(last)
+
+
 def test_run_of_an_unknown_notebook_is_refused(small_suite, tmp_path):
     small_suite("01_first", "pass")
     with pytest.raises(BoneAgeError, match="99_none: must be one of 01_first"):

@@ -1,8 +1,11 @@
 """The numbered notebooks: their settings, their run from first to last, and the slug that they carry."""
 
+import concurrent.futures
 import dataclasses
 import functools
+import itertools
 import json
+import multiprocessing
 import os
 import re
 import sys
@@ -12,9 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
 from boneage import pipeline, runtime
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, write_text
+from boneage.networks import NETWORKS
 from boneage.settings import Settings
 
 DRIVE_FOLDER = "/content/drive/MyDrive/boneage"
@@ -22,6 +28,9 @@ DRIVE_FOLDER = "/content/drive/MyDrive/boneage"
 
 CACHE_BESIDE_DRIVE = "/content/boneage-cache"
 """Where photos lie while the work folder is on Drive: on the runtime's own disk, which is much faster."""
+
+TOGETHER = 2
+"""How many notebooks of tiny networks run at a time: each leaves a core idle for most of its time."""
 
 # Each has a field of its own in the notebooks' settings cell; every other setting is an override.
 _FIELDS = ("source", "data", "work")
@@ -111,7 +120,8 @@ def run_notebooks(
 ) -> list[Path]:
     """Runs notebooks from first to last with these settings and keeps the executed copies.
 
-    The kernel is this very Python with this very package, whatever kernels are registered here.
+    The kernel is this very Python with this very package, whatever kernels are registered here. Notebooks of
+    tiny networks, which know nothing of each other, run ``TOGETHER`` at a time.
 
     Args:
         settings: The settings of the run; folders that are not absolute count from the current one.
@@ -135,8 +145,35 @@ def run_notebooks(
     work = pipeline.work_folder(settings).root.resolve()
     parameters = _parameters(settings, preset, work)
     copies = make_folder(out_folder or work / "notebooks")
+    tiny = settings.width == "tiny"
+    done: list[Path] = []
     with tempfile.TemporaryDirectory(prefix="boneage-") as scratch, _this_kernel(Path(scratch)):
-        return [_run(path, copies / path.name, parameters, Path(scratch)) for path in notebooks]
+        for may_share, group in itertools.groupby(notebooks, lambda path: tiny and _is_of_a_network(path)):
+            jobs = [(path, copies / path.name, parameters, Path(scratch)) for path in group]
+            done += _run_together(jobs) if may_share else [_run(*job) for job in jobs]
+    return done
+
+
+def _is_of_a_network(notebook: Path) -> bool:
+    return notebook.stem.partition("_")[2] in NETWORKS
+
+
+def _run_together(jobs: list[tuple[Path, Path, dict[str, object], Path]]) -> list[Path]:
+    # Processes, because what runs a notebook is not made for threads; new ones, whatever this one has loaded.
+    new = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(TOGETHER, mp_context=new) as pool:
+        running = [pool.submit(_run, *job, False) for job in jobs]
+        finished = concurrent.futures.as_completed(running)
+        try:
+            for one in tqdm(finished, "networks", len(jobs), unit="notebook"):
+                one.result()
+        except concurrent.futures.BrokenExecutor:
+            names = ", ".join(job[0].stem for job in jobs)
+            raise BoneAgeError(f"{names}: a process that ran one of them ended; out of memory?") from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [one.result() for one in running]
 
 
 def _parameters(settings: Settings, preset: str, work: Path) -> dict[str, object]:
@@ -162,6 +199,9 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
     package = str(Path(__file__).resolve().parents[1])
     environment = {
         "KERAS_BACKEND": runtime.BACKEND_OF_USER,
+        # A GPU's memory is taken as it is needed, so that notebooks can share it.
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")])),
     }
     kernel = {
@@ -187,7 +227,9 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _run(notebook: Path, copy: Path, parameters: dict[str, object], scratch: Path) -> Path:
+def _run(
+    notebook: Path, copy: Path, parameters: dict[str, object], scratch: Path, with_bar: bool = True
+) -> Path:
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -199,7 +241,7 @@ def _run(notebook: Path, copy: Path, parameters: dict[str, object], scratch: Pat
             str(running),
             parameters=parameters,
             kernel_name="python3",
-            progress_bar={"desc": notebook.stem, "file": sys.stderr},
+            progress_bar={"desc": notebook.stem, "file": sys.stderr} if with_bar else False,
             cwd=str(scratch),
         )
     except PapermillExecutionError as error:
