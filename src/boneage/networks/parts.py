@@ -78,8 +78,11 @@ def local_contrast(photos: keras.KerasTensor) -> keras.KerasTensor:
 
 def _neighbourhood_mean(x: keras.KerasTensor, side: int) -> keras.KerasTensor:
     # Rows, then columns: the same mean as over the square, for 2 x side additions in place of side squared.
+    # Layers, not keras.ops.average_pool: what JSON makes of its sizes, JAX does not take.
     for square in ((side, 1), (1, side)):
-        x = keras.ops.average_pool(x, square, strides=1, padding="same", data_format="channels_last")
+        x = keras.layers.AveragePooling2D(
+            square, strides=1, padding="same", data_format="channels_last", dtype="float32"
+        )(x)
     return x
 
 
