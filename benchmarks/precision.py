@@ -1,0 +1,80 @@
+"""What a training step takes in 16 bits, as a share of what it takes in 32: every network, in turns.
+
+Adds a row a network to a table; a network that stands there already is not measured again.
+
+    python benchmarks/precision.py --out results/precision.csv
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from boneage.networks import NETWORKS
+from boneage.runtime import device, let_compile, precision
+from boneage.settings import PRECISIONS, Settings
+from boneage.training import build_model
+from boneage.training.recipe import compile_model
+
+SIZE, STEPS, ROUNDS = 128, 8, 3
+
+
+def milliseconds_a_photo(network: str, names: list[str]) -> dict[str, float]:
+    """The time that a bare step takes, by precision; the best of the rounds counts.
+
+    Args:
+        network: A network.
+        names: Some of ``settings.PRECISIONS``.
+    """
+    draw = np.random.default_rng(1)
+    photos = draw.integers(0, 256, (Settings.batch_size, SIZE, SIZE, 1)).astype(np.float32)
+    years = draw.uniform(0, 19, (Settings.batch_size, 1)).astype(np.float32)
+    models = {}
+    for name in names:
+        with precision(name):
+            keras.utils.set_random_seed(1)
+            models[name] = build_model(network, SIZE, 10.0, 3.0, seed=1)
+            compile_model(models[name], Settings(), steps=1000)
+            let_compile(models[name])
+            models[name].train_on_batch(photos, years)
+    best = dict.fromkeys(names, np.inf)
+    for _ in range(ROUNDS):
+        for name, model in models.items():
+            start = time.perf_counter()
+            for _ in range(STEPS):
+                model.train_on_batch(photos, years)
+            best[name] = min(best[name], time.perf_counter() - start)
+    return {name: seconds * 1000 / STEPS / len(photos) for name, seconds in best.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument(
+        "--precision", choices=[name for name in PRECISIONS if name != "float32"], default="mixed_bfloat16"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the table")
+    given = parser.parse_args()
+    done = set(pd.read_csv(given.out)["Network"]) if given.out.is_file() else set()
+    for network in tqdm([one for one in given.networks if one not in done], unit="network"):
+        took = milliseconds_a_photo(network, ["float32", given.precision])
+        row = {
+            "Network": network,
+            "float32 ms a photo": round(took["float32"], 1),
+            f"{given.precision} ms a photo": round(took[given.precision], 1),
+            "Share": round(took[given.precision] / took["float32"], 3),
+            "Size": SIZE,
+            "Batch": Settings.batch_size,
+            "Device": device(),
+            "Backend": keras.backend.backend(),
+        }
+        pd.DataFrame([row]).to_csv(given.out, mode="a", header=not given.out.is_file(), index=False)
+        keras.backend.clear_session()
+
+
+if __name__ == "__main__":
+    main()
