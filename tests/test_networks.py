@@ -243,6 +243,48 @@ def test_a_vision_transformer_of_the_same_size_stays_as_it_is():
     np.testing.assert_allclose(vision_transformer.resized(model, 64)(photos), model(photos), atol=1e-5)
 
 
+@pytest.mark.slow
+def test_the_vision_transformer_multiplies_all_tokens_of_a_batch_at_once():
+    import tensorflow as tf
+
+    model = tiny_model("vision_transformer")
+    plain = tf.matmul
+    traced = tf.function(lambda photos: model(photos, training=False))
+    graph = traced.get_concrete_function(tf.TensorSpec((None, SIZE, SIZE, 1))).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    blocks, tables = 2, ["query", "key", "value", "out", "mlp 1", "mlp 2"]
+    assert kinds.count("MatMul") == blocks * len(tables) + 1
+    assert "BatchMatMulV2" not in kinds
+    assert tf.matmul is plain
+
+
+@pytest.mark.slow
+def test_products_of_whole_batches_are_the_products_and_have_their_gradients():
+    import tensorflow as tf
+
+    from boneage.runtime import one_product_a_batch
+
+    draw = np.random.default_rng(1)
+    tokens, table, queries = (
+        tf.constant(draw.normal(size=shape).astype(np.float32)) for shape in [(3, 5, 7), (7, 4), (3, 7, 4)]
+    )
+
+    def product_and_gradients(left, right):
+        with tf.GradientTape() as tape:
+            tape.watch([left, right])
+            product = tf.matmul(left, right)
+            said = tf.reduce_sum(product**2)
+        return product, *tape.gradient(said, [left, right])
+
+    for left, right in [(tokens, table), (tokens, queries), (tokens[0], table), (tokens[None], table)]:
+        expected = product_and_gradients(left, right)
+        with one_product_a_batch():
+            found = product_and_gradients(left, right)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.shape == theirs.shape
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("key", "size"), [("vision_transformer", 96), ("yolo", 96)])
 @pytest.mark.slow
 def test_published_weights_of_kerashub_are_taken_at_another_size(key, size, tmp_path, monkeypatch):

@@ -119,6 +119,39 @@ def precision(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+@contextlib.contextmanager
+def one_product_a_batch() -> Iterator[None]:
+    """Tokens (batch, tokens, features) are multiplied by a matrix as one matrix, of all tokens of the batch.
+
+    TensorFlow repeats the matrix for every photo where Keras leaves the batch as it is, and its gradient too
+    (keras-team/keras, issue 22823): the steps of a transformer take twice the time, and much memory. Products
+    are the same but for rounding. On JAX nothing is changed.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow
+
+    multiply = tensorflow.matmul
+
+    def multiply_at_once(left, right, **more):
+        left, right = tensorflow.convert_to_tensor(left), tensorflow.convert_to_tensor(right)
+        if left.shape.rank is None or left.shape.rank < 3 or right.shape.rank != 2:
+            return multiply(left, right, **more)
+        rows = tensorflow.reshape(left, (-1, left.shape[-1]))
+        shape = tensorflow.concat([tensorflow.shape(left)[:-1], [right.shape[-1]]], 0)
+        product = tensorflow.reshape(multiply(rows, right, **more), shape)
+        return tensorflow.ensure_shape(product, [*left.shape[:-1], right.shape[-1]])
+
+    tensorflow.matmul = multiply_at_once
+    try:
+        yield
+    finally:
+        tensorflow.matmul = multiply
+
+
 def gradient(function: Callable, at: np.ndarray) -> np.ndarray:
     """How the sum of what a function says changes with each number that it is given; Keras has no such call.
 
