@@ -23,7 +23,7 @@ from published_recipe import on_white_canvas
 
 from boneage.dataset import Store, build_store, open_store
 from boneage.preprocess import read_file, square
-from boneage.runtime import let_compile
+from boneage.runtime import hasten
 from boneage.settings import Settings
 from boneage.training.batches import Batches
 from boneage.training.epochs import KeepEpochs, Progress
@@ -107,7 +107,7 @@ def _model(network: str, size: int) -> keras.Model:
     keras.utils.set_random_seed(1)
     model = build_model(network, size, 10.0, 3.0, seed=1)
     compile_model(model, Settings(), steps=1000)
-    let_compile(model)
+    hasten(model)
     return model
 
 

@@ -21,7 +21,7 @@ from boneage.labels import read_labels
 from boneage.networks import cnn
 from boneage.networks.parts import pooled
 from boneage.pipeline import WorkFolder
-from boneage.runtime import device, let_compile, seed_everything
+from boneage.runtime import device, hasten, seed_everything
 from boneage.settings import Settings
 from boneage.tables import SPLITS
 from boneage.training import build_model
@@ -130,7 +130,7 @@ def train_changed(change: Change, labels: pd.DataFrame, store: Store, seed: int)
     mean, std = float(years[of_train].mean()), float(years[of_train].std())
     model = change.build("cnn", store.size, mean, std, seed)
     change.compile(model, settings, EPOCHS * -(-int(of_train.sum()) // settings.batch_size))
-    let_compile(model)
+    hasten(model)
     batches = Batches(store, rows[of_train], years[of_train], None, settings.batch_size, seed)
     photos = store.photos[rows][..., np.newaxis]
     history = model.fit(

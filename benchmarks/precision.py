@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from boneage.networks import NETWORKS
-from boneage.runtime import device, let_compile, precision
+from boneage.runtime import device, hasten, precision
 from boneage.settings import PRECISIONS, Settings
 from boneage.training import build_model
 from boneage.training.recipe import compile_model
@@ -39,7 +39,7 @@ def milliseconds_a_photo(network: str, names: list[str]) -> dict[str, float]:
             keras.utils.set_random_seed(1)
             models[name] = build_model(network, SIZE, 10.0, 3.0, seed=1)
             compile_model(models[name], Settings(), steps=1000)
-            let_compile(models[name])
+            hasten(models[name])
             models[name].train_on_batch(photos, years)
     best = dict.fromkeys(names, np.inf)
     for _ in range(ROUNDS):

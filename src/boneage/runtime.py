@@ -119,39 +119,6 @@ def precision(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-@contextlib.contextmanager
-def one_product_a_batch() -> Iterator[None]:
-    """Tokens (batch, tokens, features) are multiplied by a matrix as one matrix, of all tokens of the batch.
-
-    TensorFlow repeats the matrix for every photo where Keras leaves the batch as it is, and its gradient too
-    (keras-team/keras, issue 22823): the steps of a transformer take twice the time, and much memory. Products
-    are the same but for rounding. On JAX nothing is changed.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        yield
-        return
-    import tensorflow
-
-    multiply = tensorflow.matmul
-
-    def multiply_at_once(left, right, **more):
-        left, right = tensorflow.convert_to_tensor(left), tensorflow.convert_to_tensor(right)
-        if left.shape.rank is None or left.shape.rank < 3 or right.shape.rank != 2:
-            return multiply(left, right, **more)
-        rows = tensorflow.reshape(left, (-1, left.shape[-1]))
-        shape = tensorflow.concat([tensorflow.shape(left)[:-1], [right.shape[-1]]], 0)
-        product = tensorflow.reshape(multiply(rows, right, **more), shape)
-        return tensorflow.ensure_shape(product, [*left.shape[:-1], right.shape[-1]])
-
-    tensorflow.matmul = multiply_at_once
-    try:
-        yield
-    finally:
-        tensorflow.matmul = multiply
-
-
 def gradient(function: Callable, at: np.ndarray) -> np.ndarray:
     """How the sum of what a function says changes with each number that it is given; Keras has no such call.
 
@@ -198,14 +165,21 @@ def has_gpu() -> bool:
     return bool(_accelerators())
 
 
-def let_compile(model: "keras.Model") -> None:
-    """Has JAX compile a model's steps as a whole, which Keras leaves undone where a model turns photos.
+def hasten(model: "keras.Model") -> None:
+    """Has a backend do a model's steps the fast way, which Keras leaves undone.
 
-    Keras marks its random layers as unfit for compilation because TensorFlow cannot compile them; for their
-    sake it would run every operation of every layer by itself on JAX, too, which compiles them well.
+    JAX compiles them as a whole. Keras marks its random layers as unfit for compilation because TensorFlow
+    cannot compile them; for their sake it would run every operation of every layer by itself on JAX, too,
+    which compiles them well.
+
+    TensorFlow multiplies a transformer's matrices with all tokens of a batch at once. Left to itself it
+    repeats each matrix, and its gradient, for every photo (keras-team/keras, issue 22823), and a step takes
+    twice the time; so the layers that work on each token by itself get the batch as one long photo.
+
+    A model that is loaded or copied begins without, and needs it again; a second time changes nothing.
 
     Args:
-        model: Any; on TensorFlow nothing is done.
+        model: Any; what it says stays the same but for rounding.
     """
     import keras
 
@@ -213,6 +187,24 @@ def let_compile(model: "keras.Model") -> None:
         for layer in layers_of(model):
             layer.supports_jit = True
         model.jit_compile = True
+        return
+    for layer in layers_of(model):
+        for block in getattr(layer, "encoder_layers", ()):
+            attention, mlp = block.mha, block.mlp
+            for of_tokens in (
+                *(attention.query_dense, attention.key_dense, attention.value_dense, attention.output_dense),
+                *(mlp.dense_1, mlp.dense_2),
+            ):
+                of_tokens.call = functools.partial(_call_on_one_photo, of_tokens)
+
+
+def _call_on_one_photo(
+    layer: "keras.Layer", tokens: "keras.KerasTensor", **more: object
+) -> "keras.KerasTensor":
+    from keras import ops
+
+    said = type(layer).call(layer, ops.reshape(tokens, (1, -1, *tokens.shape[2:])), **more)
+    return ops.reshape(said, (-1, tokens.shape[1], *said.shape[2:]))
 
 
 def build_for_training(model: "keras.Model") -> None:

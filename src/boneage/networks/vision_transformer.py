@@ -5,7 +5,6 @@ from keras import ops
 
 from boneage.networks.hub import keras_hub
 from boneage.networks.parts import contrast_channels, fetched, pooled, scaled_channels, standardised
-from boneage.runtime import one_product_a_batch
 
 PRESET = "vit_base_patch16_224_imagenet"
 PATCH = 16
@@ -27,12 +26,9 @@ def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     if weights == "imagenet":
         hub = keras_hub()
         published = fetched(lambda: hub.models.ViTBackbone.from_preset(PRESET))
-        model, photos = resized(published, size), scaled_channels(photos, 1 / 127.5, -1.0)
+        tokens = resized(published, size)(scaled_channels(photos, 1 / 127.5, -1.0))
     else:
-        model, photos = backbone(size, width), contrast_channels(photos)
-    for block in model.get_layer("vit_encoder").encoder_layers:
-        block.call = one_product_a_batch()(block.call)
-    tokens = model(photos)
+        tokens = backbone(size, width)(contrast_channels(photos))
     side = size // PATCH
     patches = keras.layers.Cropping1D((1, 0))(tokens)
     return standardised(pooled(keras.layers.Reshape((side, side, tokens.shape[-1]))(patches)))

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from boneage.errors import BoneAgeError
-from boneage.runtime import device, layers_of, let_compile, mirrored, replica_share
+from boneage.runtime import device, hasten, layers_of, mirrored, replica_share
 
 # As `keras.distribution.initialize` reads them, beside the addresses of the hosts.
 _PROCESSES, _PROCESS = "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID"
@@ -145,7 +145,7 @@ def on_one_device(model: keras.Model) -> keras.Model:
         return model
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    let_compile(copy)
+    hasten(copy)
     return copy
 
 

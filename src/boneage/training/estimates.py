@@ -11,7 +11,7 @@ from boneage.dataset import Store, rows_of
 from boneage.errors import BoneAgeError
 from boneage.evaluation import read_run
 from boneage.labels import Labels
-from boneage.runtime import let_compile
+from boneage.runtime import hasten
 from boneage.tables import PREDICTION_COLUMNS
 from boneage.training.batches import model_input
 from boneage.training.checkpoint import UNREADABLE_MODEL
@@ -37,7 +37,7 @@ def load_model(run: Path | str) -> keras.Model:
     except UNREADABLE_MODEL as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BoneAgeError(f"{path}: not a readable model ({reason}); train that run again") from None
-    let_compile(model)
+    hasten(model)
     return model
 
 

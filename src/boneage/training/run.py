@@ -26,8 +26,8 @@ from boneage.networks import WeightsError, check_size, find
 from boneage.runtime import (
     build_for_training,
     device,
+    hasten,
     is_out_of_memory,
-    let_compile,
     precision,
     seed_everything,
     versions,
@@ -203,7 +203,7 @@ def _trained(
             with precision(settings.precision), all_devices():
                 if model is None:
                     model, state = _begun(identity, parts["train"], batch_size, settings)
-                let_compile(model)
+                hasten(model)
                 build_for_training(model)
                 share_out(model)
                 _fit(model, state, run, store, parts, settings)
