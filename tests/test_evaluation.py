@@ -38,6 +38,7 @@ RECORD = {
     "size": 64,
     "metrics": {"train": VALUES, "validation": {**VALUES, "mae": 1.5}, "test": VALUES},
     "finished": "2026-11-01T10:00:00+00:00",
+    "photos": {"train": 4, "validation": 4, "test": 4},
     "cases": {"train": 4, "validation": 4, "test": 4},
     "constant_predictor": {"test": {**VALUES, "mae": 2.75}},
     "parameters": 1_184_161,

@@ -50,11 +50,17 @@ def test_the_figures_in_the_readme_are_those_of_the_records():
 
 
 def test_ours_stands_beside_the_published_recipe_where_it_was_run():
-    row = {"Epochs": 18, "Size": 256, "Validation MAE": 3.0, "Best validation MAE": 2.5}
+    row = {"Epochs": 18, "Size": 256, "Training photos": 4}
+    row |= {"Validation MAE": 3.0, "Best validation MAE": 2.5}
     table = pd.DataFrame([{"Network": name, **row} for name in ("cnn", "yolo")])
-    block = published_block(table, [run_of(epochs=18)])
-    assert "| CNN | 18 | 3.00 (256 px) | 2.50 | 1.50 (64 px) | 0.50 |" in block
-    assert "| Yolo | 18 | 3.00 (256 px) | 2.50 |  |  |" in block
+    grown = run_of(epochs=18, photos={"train": 4000}, metrics={"validation": {**VALUES, "mae": 1.2}})
+    block = published_block(table, [run_of(epochs=18), grown])
+    assert block.splitlines()[4:] == [
+        "| CNN | 18 | published | 4 of 256 px | 3.00 (at its best 2.50) | 1.00 |",
+        "| CNN | 18 | ours | 4 of 64 px | 1.50 | 0.50 |",
+        "| CNN | 18 | ours | 4,000 of 64 px | 1.20 | 0.40 |",
+        "| Yolo | 18 | published | 4 of 256 px | 3.00 (at its best 2.50) | 1.00 |",
+    ]
 
 
 def test_the_errors_on_the_test_stand_with_their_interval():
@@ -96,7 +102,7 @@ def test_each_ingredient_stands_against_the_recipe_as_it_is():
 
 
 def test_the_committed_records_tell_nothing_of_a_machine():
-    for path in (checkout() / "results").glob("*/record.json"):
+    for path in (checkout() / "results").rglob("record.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
         assert not {"data", "work"} & set(record["settings"])
         assert not re.search(r'"/|\\\\', path.read_text(encoding="utf-8"))

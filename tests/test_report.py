@@ -83,6 +83,7 @@ def write_run(
         "size": 128,
         "weights": "from scratch",
         "fingerprint": FINGERPRINT,
+        "photos": table["Split"].value_counts().to_dict(),
         "cases": table["Split"].value_counts().to_dict(),
         "metrics": evaluation.metrics_by_split(table, predictions),
         "constant_predictor": evaluation.constant_predictor(table),
@@ -537,6 +538,42 @@ def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> 
     comparison = compare(tmp_path, labels)
     assert comparison.variants.empty
     assert "cnn-10 and cnn-10-sex: trained on different data" in comparison.left_out.at[0, "reason"]
+
+
+def grown(labels: Labels, copies: int = 1) -> Labels:
+    """The same cases and split; each training case has so many more photos."""
+    table = labels.table
+    training = table[table["Split"] == "train"]
+    more = [training.assign(**{"Case ID": training["Case ID"] + f"-{copy}"}) for copy in range(copies)]
+    return dataclasses.replace(labels, table=pd.concat([table, *more], ignore_index=True))
+
+
+def test_a_run_on_the_set_grown_stands_against_its_plain_run(tmp_path: Path, labels: Labels) -> None:
+    plain, other = tmp_path / "plain", tmp_path / "grown"
+    for network in ("cnn", "unet", "yolo", "vgg16"):
+        write_run(plain, labels, network, off=0.5)
+    write_run(other, grown(labels), "cnn", off=0.3)
+    write_run(other, grown(labels), "attention", off=0.3)
+    write_run(other, grown(labels), "unet", off=0.3, size=256)
+    fewer = dataclasses.replace(labels, table=labels.table[labels.table["Split"] != "test"])
+    write_run(other, grown(fewer), "vgg16", off=0.3)
+    write_run(other, labels, "yolo", off=0.3)
+    runs, _ = evaluation.read_runs(plain)
+    on_grown, left_out = evaluation.read_runs(other)
+    assert left_out.empty
+    comparison = report.compare_runs(runs, labels, (10,), left_out, grown=on_grown)
+    training = (grown(labels).table["Split"] == "train").sum()
+    row = comparison.variants.iloc[0]
+    assert row["Variant"] == f"the set grown to {training} photos"
+    assert (row["Network"], row["Plain run"], row["Run"]) == ("CNN", "cnn-10", "cnn-10")
+    assert row["Difference (years)"] == pytest.approx(-0.2)
+    assert [run.folder.parent.name for run in comparison.grown_runs] == ["grown"]
+    assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
+    reasons = comparison.left_out.set_index("item")["reason"]
+    assert "no plain run" in reasons["attention-10 on the set grown"]
+    assert "photo size" in reasons["unet-10 on the set grown"]
+    assert "not tested on the cases" in reasons["vgg16-10 on the set grown"]
+    assert "not trained on more photos" in reasons["yolo-10 on the set grown"]
 
 
 def test_the_ensemble_is_of_the_best_three_by_validation_never_by_test(

@@ -148,6 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--epochs", type=int, nargs="+", help="the epoch counts to show tables of")
     compare.add_argument("--outside", type=Path, help="work folder of another source to test the runs on")
     compare.add_argument(
+        "--grown", type=Path, help="work folder of the same cases, grown: its runs stand among the variants"
+    )
+    compare.add_argument(
         "--examine",
         type=int,
         nargs="?",
@@ -393,14 +396,15 @@ def _compare(given: argparse.Namespace) -> None:
 def _compare_work(given: argparse.Namespace) -> None:
     settings = _settings(given)
     recorded = given.results if given.record else None
-    comparison = pipeline.compare(settings, given.outside, given.examine, recorded)
+    comparison = pipeline.compare(settings, given.outside, given.examine, recorded, given.grown)
     _print_left_out(comparison.left_out)
     for epochs, table in comparison.tables.items():
         print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")
     _wrote(pipeline.work_folder(settings).report, f"{len(comparison.runs)} runs compared")
     if recorded:
         pipeline.record(comparison, recorded)
-        _wrote(recorded, f"{len(comparison.runs) + len(comparison.variant_runs)} runs, without weights")
+        runs = [*comparison.runs, *comparison.variant_runs, *comparison.grown_runs]
+        _wrote(recorded, f"{len(runs)} runs, without weights")
 
 
 def _print_left_out(left_out: pd.DataFrame) -> None:

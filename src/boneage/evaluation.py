@@ -28,6 +28,9 @@ AGE_BANDS = {0: "0–4 years", 5: "5–9 years", 10: "10–14 years", 15: "15+ y
 
 RECORD_FORMAT = 1
 
+GROWN = "grown"
+"""Name of the folder, among recorded runs, of those that were trained on the set grown."""
+
 OUTSIDE_NAME = "outside.csv"
 """A run's estimates for another source's photos, in its folder."""
 
@@ -44,6 +47,7 @@ _COMPARABLE = {
 
 # What README tells of a run besides.
 _TOLD = (
+    "photos",
     "cases",
     "constant_predictor",
     "parameters",
@@ -275,7 +279,7 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
     """Reads every finished run below some folders, in the tables' order, epochs and variants within.
 
     Where two records are of one network, number of epochs and variant, the newest by finish time wins. A
-    run that lies in two of the folders is taken from the first.
+    run that lies in two of the folders is taken from the first. A folder named ``GROWN`` is passed over.
 
     Returns:
         The runs, no two of one folder name, and what was left out with its reason (``item``, ``reason``).
@@ -283,7 +287,7 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
     runs: dict[tuple[str, int, str], Run] = {}
     reasons: list[tuple[str, str]] = []
     for run_folder in (path for folder in folders for path in sorted(Path(folder).glob("*"))):
-        if not run_folder.is_dir():
+        if not run_folder.is_dir() or run_folder.name == GROWN:
             continue
         try:
             run = read_run(run_folder)

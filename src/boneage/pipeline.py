@@ -714,6 +714,7 @@ def compare(
     outside: Path | None = None,
     examined: int | None = None,
     recorded: Path | None = None,
+    grown: Path | None = None,
 ) -> report.Comparison:
     """Compares the finished runs and writes the report.
 
@@ -722,6 +723,8 @@ def compare(
         outside: The work folder of another source, for a test on its photos; needs its labels and store.
         examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
         recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
+        grown: The work folder of the same cases, grown, whose runs stand among the variants; those that were
+            recorded earlier stand there all the same.
 
     Raises:
         BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
@@ -729,13 +732,16 @@ def compare(
     work = work_folder(settings)
     labels = load_labels(settings)
     runs, left_out = evaluation.read_runs(*filter(None, (work.runs, recorded)))
+    of_grown = (WorkFolder(grown).runs if grown else None, recorded / evaluation.GROWN if recorded else None)
+    grown_runs, not_grown = evaluation.read_runs(*filter(None, of_grown))
+    left_out = pd.concat([left_out, not_grown], ignore_index=True)
     outside_test = None
     if outside is not None:
         outside_test, untested = _test_outside(
             settings, evaluation.plain_runs(runs), labels, WorkFolder(outside)
         )
         left_out = pd.concat([left_out, untested], ignore_index=True)
-    comparison = report.compare_runs(runs, labels, settings.epochs, left_out, outside_test)
+    comparison = report.compare_runs(runs, labels, settings.epochs, left_out, outside_test, grown_runs)
     if examined is not None:
         return examine(settings, comparison, examined)
     comparison = _with_examinations(comparison, work)
@@ -755,6 +761,8 @@ def record(comparison: report.Comparison, folder: Path) -> None:
     """
     for run in [*comparison.runs, *comparison.variant_runs]:
         evaluation.record_run(run, folder)
+    for run in comparison.grown_runs:
+        evaluation.record_run(run, folder / evaluation.GROWN)
     for name in RECORDED_TABLES:
         table = getattr(comparison, name)
         # Where nothing was tested on another source this time, what was found earlier stands.

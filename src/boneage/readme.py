@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.evaluation import Run, check_comparable, plain_runs, results_table
+from boneage.evaluation import GROWN, Run, check_comparable, plain_runs, read_runs, results_table
 from boneage.files import write_text
 from boneage.networks import find
 from boneage.report import BASELINE, markdown_rows, markdown_table, source_words, table_title, words_of_width
@@ -29,8 +29,9 @@ def blocks(runs: list[Run], results: Path | str | None = None) -> dict[str, str]
         BoneAgeError: As :func:`results_block`.
     """
     made = {RESULTS: results_block(runs)}
+    grown = [] if results is None else read_runs(Path(results) / GROWN)[0]
     shown_by = {
-        "published": ("published_recipe.csv", lambda table: published_block(table, runs)),
+        "published": ("published_recipe.csv", lambda table: published_block(table, [*runs, *grown])),
         "details": ("details.csv", lambda table: details_block(table, runs)),
         "differences": ("differences.csv", differences_block),
         "variants": ("variants.csv", variants_block),
@@ -256,21 +257,23 @@ def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
     """The published recipe against ours, as Markdown.
 
     Args:
-        table: One row a network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Validation MAE`` after the
-            last epoch and ``Best validation MAE`` of all, in years.
-        runs: Our runs; those of the same network and epochs stand beside it.
+        table: One row a network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Training photos``,
+            ``Validation MAE`` after the last epoch and ``Best validation MAE`` of all, in years.
+        runs: Our runs, those on the set grown too; each of the same network and epochs has a row.
     """
-    heads = ("Networks", "epochs", "published recipe", "at its best", "ours", "share of the published")
-    ours = {(run.record["network"], run.record["epochs"]): run.record for run in plain_runs(runs)}
+    heads = ("Networks", "epochs", "recipe", "photos of training", "validation MAE", "share of the published")
     rows = []
     for row in table.to_dict("records"):
-        beside = ("", "")
-        if record := ours.get((row["Network"], row["Epochs"])):
-            mae = record["metrics"]["validation"]["mae"]
-            beside = (f"{mae:.2f} ({record['size']} px)", f"{mae / row['Validation MAE']:.2f}")
-        theirs = (f"{row['Validation MAE']:.2f} ({row['Size']} px)", f"{row['Best validation MAE']:.2f}")
-        rows.append((find(row["Network"]).title, str(row["Epochs"]), *theirs, *beside))
-    return f"Validation MAE in years, after the last epoch and at the best.\n\n{markdown_rows(heads, rows)}"
+        names = (find(row["Network"]).title, str(row["Epochs"]))
+        mae, best = (f"{row[column]:.2f}" for column in ("Validation MAE", "Best validation MAE"))
+        photos = f"{row['Training photos']:,} of {row['Size']} px"
+        rows.append((*names, "published", photos, f"{mae} (at its best {best})", "1.00"))
+        for record in (run.record for run in plain_runs(runs)):
+            if (record["network"], record["epochs"]) == (row["Network"], row["Epochs"]):
+                mae, photos = record["metrics"]["validation"]["mae"], record["photos"]["train"]
+                share = f"{mae / row['Validation MAE']:.2f}"
+                rows.append((*names, "ours", f"{photos:,} of {record['size']} px", f"{mae:.2f}", share))
+    return f"Validation MAE in years, after the last epoch.\n\n{markdown_rows(heads, rows, words=4)}"
 
 
 def _with_interval(row: dict, name: str, digits: str) -> str:

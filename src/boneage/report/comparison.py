@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from boneage.evaluation import (
     precision_of,
     results_table,
     variant_of,
+    width_of,
 )
 from boneage.labels import UNKNOWN, Labels
 from boneage.networks import find
@@ -124,7 +125,8 @@ class Comparison:
         tables: Epochs -> the nine-row table of ``evaluation.results_table``, in rising order.
         details: ``DETAIL_COLUMNS``, one row a run that stands in a table.
         baseline: ``BASELINE_COLUMNS``, one row a split: always saying the training cases' median age.
-        variants: ``variants.VARIANT_COLUMNS``, one row a variant or ensemble, against its plain run.
+        variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the set grown, or ensemble, against
+            its plain run.
         differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
         groups: ``groups.GROUP_COLUMNS``, one row a run and group of its test cases.
         references: ``references.REFERENCE_COLUMNS``, one row a figure published by others.
@@ -137,6 +139,7 @@ class Comparison:
         joined: Run folder name -> its estimates beside the truth (``evaluation.join_truth``), variants too.
         runs: The plain runs, which stand in the two tables.
         variant_runs: The runs of a variant that stand against their plain run.
+        grown_runs: The runs on the set grown that stand against their plain run.
         labels: The labels of all of them.
         outside_test: The estimates behind ``outside``.
         examinations: What was found out about networks from photos; kept from earlier, or made for this one.
@@ -158,6 +161,7 @@ class Comparison:
     joined: dict[str, pd.DataFrame]
     runs: list[Run]
     variant_runs: list[Run]
+    grown_runs: list[Run]
     labels: Labels
     outside_test: Outside | None = None
     examinations: tuple[Examination, ...] = ()
@@ -169,6 +173,7 @@ def compare_runs(
     epochs: Iterable[int],
     left_out: pd.DataFrame,
     outside_test: Outside | None = None,
+    grown: Sequence[Run] = (),
 ) -> Comparison:
     """Puts the finished runs side by side.
 
@@ -184,6 +189,8 @@ def compare_runs(
         epochs: Epoch counts to show tables of; those of the runs are added.
         left_out: What was left out already (``item``, ``reason``).
         outside_test: Estimates for another source's photos, if there are any.
+        grown: Finished runs of the same networks on the same cases, trained on more photos of them. One
+            whose plain run is not there, or that was tested on other cases, is left out with its reason.
     """
     joined: dict[str, pd.DataFrame] = {}
     reasons: list[tuple[str, str]] = []
@@ -197,17 +204,18 @@ def compare_runs(
     standing, unlike = _largest_groups(plain_runs(belonging))
     variants, alone = _beside_plain([run for run in belonging if variant_of(run.record)], standing)
     joined = {run.folder.name: joined[run.folder.name] for run in [*standing, *variants]}
+    grown_beside, strange = _grown_beside_plain(grown, standing, labels)
     records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in standing]
     coverage, notices = coverage_of_runs(standing, joined)
     coverage_outside, _ = coverage_of_runs(standing, joined, outside_test.joined if outside_test else {})
     every_epochs = sorted({*epochs, *(run.record["epochs"] for run in standing)})
-    reasons = skipped_table([*reasons, *unlike, *alone])
+    reasons = skipped_table([*reasons, *unlike, *alone, *strange])
     return Comparison(
         heading=_heading(labels, standing),
         tables={count: results_table(records, count) for count in every_epochs},
         details=_details(standing, joined),
         baseline=_baseline(labels),
-        variants=variants_table(standing, variants, joined),
+        variants=variants_table(standing, variants, joined, grown_beside),
         differences=differences_table(standing, joined),
         groups=groups_table(standing, joined),
         references=references_table(),
@@ -219,6 +227,7 @@ def compare_runs(
         joined=joined,
         runs=standing,
         variant_runs=variants,
+        grown_runs=[run for run, _ in grown_beside],
         labels=labels,
         outside_test=outside_test,
     )
@@ -297,6 +306,49 @@ def _beside_plain(variants: list[Run], standing: list[Run]) -> tuple[list[Run], 
         else:
             beside.append(run)
     return beside, reasons
+
+
+def _grown_beside_plain(
+    grown: Sequence[Run], standing: list[Run], labels: Labels
+) -> tuple[list[tuple[Run, pd.DataFrame]], list[tuple[str, str]]]:
+    """The runs on the set grown, joined with the truth of their held-out cases; why others are left out."""
+    plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
+    beside, reasons = [], []
+    for run in grown:
+        own = plain.get((run.record["network"], run.record["epochs"]))
+        fault = _grown_fault(run, own)
+        if not fault:
+            try:
+                beside.append((run, _joined(_held_out(run), labels)))
+                continue
+            except BoneAgeError as error:
+                fault = str(error)
+        reasons.append((f"{run.folder.name} on the set grown", fault))
+    return beside, reasons
+
+
+def _grown_fault(run: Run, plain: Run | None) -> str:
+    if plain is None:
+        return "there is no plain run of it to stand against; train that, too"
+    ours, theirs = (
+        (variant_of(record), record["size"], record["weights"], width_of(record))
+        for record in (run.record, plain.record)
+    )
+    if ours != theirs:
+        return "of another variant, photo size, first weights or width than its plain run; train it again"
+    ours, theirs = (set(_held_out(one).predictions["Case ID"]) for one in (run, plain))
+    if ours != theirs:
+        return "not tested on the cases of its plain run; grow the same split, with the same seed and review"
+    if run.record["photos"]["train"] <= plain.record["photos"]["train"]:
+        return "not trained on more photos than its plain run"
+    return ""
+
+
+def _held_out(run: Run) -> Run:
+    """The run without what it says of the cases that it was trained on."""
+    of_split = {split: values for split, values in run.record["metrics"].items() if split != "train"}
+    predictions = run.predictions[run.predictions["Split"] != "train"]
+    return replace(run, record={**run.record, "metrics": of_split}, predictions=predictions)
 
 
 def _heading(labels: Labels, runs: list[Run]) -> str:

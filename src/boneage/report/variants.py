@@ -32,7 +32,10 @@ ENSEMBLE = f"the mean of the best {ENSEMBLE_OF} networks"
 
 
 def variants_table(
-    plain: Sequence[Run], variants: Sequence[Run], joined: dict[str, pd.DataFrame]
+    plain: Sequence[Run],
+    variants: Sequence[Run],
+    joined: dict[str, pd.DataFrame],
+    grown: Sequence[tuple[Run, pd.DataFrame]] = (),
 ) -> pd.DataFrame:
     """Each variant against its plain run, and for each epoch count an ensemble against the best network.
 
@@ -43,6 +46,8 @@ def variants_table(
         plain: The plain runs.
         variants: The runs of a variant; the plain run of each is there.
         joined: Run folder name -> what ``evaluation.join_truth`` returns, the same cases in all.
+        grown: Runs on the set grown, each with what ``evaluation.join_truth`` returns for the cases that
+            were not trained on, the same as those of its plain run, which is there.
 
     Returns:
         ``VARIANT_COLUMNS``; a difference is the variant's MAE less the plain one's, below zero where the
@@ -50,16 +55,19 @@ def variants_table(
     """
     of_row = {(run.record["network"], run.record["epochs"]): run for run in plain}
     rows = []
-    for run in sorted(variants, key=lambda run: list(VARIANTS).index(variant_of(run.record))):
+    in_order = sorted(variants, key=lambda run: list(VARIANTS).index(variant_of(run.record)))
+    named = [(VARIANTS[variant_of(run.record)], run, joined[run.folder.name]) for run in in_order]
+    named += [(f"the set grown to {run.record['photos']['train']:,} photos", run, own) for run, own in grown]
+    for words, run, of_run in named:
         own = of_row[run.record["network"], run.record["epochs"]]
         names = {
-            "Variant": VARIANTS[variant_of(run.record)],
+            "Variant": words,
             "Network": find(run.record["network"]).title,
             "Epochs": run.record["epochs"],
             "Plain run": printable(own.folder.name),
             "Run": printable(run.folder.name),
         }
-        errors = (errors_on_test(joined[one.folder.name]) for one in (own, run))
+        errors = (errors_on_test(one) for one in (joined[own.folder.name], of_run))
         rows.append({**names, **_against(*errors)})
     for epochs in sorted({run.record["epochs"] for run in plain}):
         best = best_by_validation([run for run in plain if run.record["epochs"] == epochs], joined)[
