@@ -1,6 +1,8 @@
 """Stages that only meet here: the test on another source, and what stands between two stages."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,9 +21,9 @@ from boneage.tables import CASE_COLUMNS
 def prepared(tmp_path):
     """Makes a work folder with labels and photos of a source."""
 
-    def prepare(source, count=24):
+    def prepare(source, count=24, folder=""):
         settings = Settings(
-            source=source, work=str(tmp_path / source), train_size=32, epochs=(1,), batch_size=8
+            source=source, work=str(tmp_path / (folder or source)), train_size=32, epochs=(1,), batch_size=8
         )
         work = pipeline.work_folder(settings)
         work.photos.mkdir()
@@ -92,6 +94,35 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
     comparison = pipeline.compare(ours, tmp_path / "dha")
     assert comparison.outside.empty
     assert "cnn-1 on dha" in comparison.left_out["item"].tolist()
+
+
+@pytest.mark.slow
+def test_a_run_on_the_set_grown_stands_beside_its_plain_run_and_outlasts_its_folder(prepared, tmp_path):
+    ours, grown = prepared("rsna"), prepared("rsna", folder="more")
+    prepared("dha", count=15)
+    labels = pipeline.load_labels(ours)
+    training = labels.table[labels.table["Split"] == "train"]
+    work = pipeline.work_folder(grown)
+    more = training.assign(**{"Case ID": training["Case ID"] + "-1"})
+    write_labels(work.labels, replace(labels, table=pd.concat([labels.table, more], ignore_index=True)))
+    for name in training["Case ID"]:
+        shutil.copy(work.photos / f"{name}.png", work.photos / f"{name}-1.png")
+    work.store(32).unlink()
+    pipeline.make_store(grown)
+    for settings in (ours, grown):
+        pipeline.train_network(settings, "cnn", 1)
+    folders = (tmp_path / "dha", None, tmp_path / "results")
+    comparison = pipeline.compare(ours, *folders, grown=tmp_path / "more")
+    assert comparison.left_out.empty
+    assert comparison.variants["Variant"].tolist() == [f"the set grown to {2 * len(training)} photos"]
+    assert comparison.outside["Run"].tolist() == ["cnn-1", "grown/cnn-1"]
+    assert comparison.outside["Network"].tolist() == ["CNN", "CNN, the set grown"]
+    pipeline.record(comparison, tmp_path / "results")
+    shutil.rmtree(tmp_path / "more")
+    again = pipeline.compare(ours, *folders)
+    assert again.left_out.empty
+    pd.testing.assert_frame_equal(again.variants, comparison.variants)
+    pd.testing.assert_frame_equal(again.outside, comparison.outside)
 
 
 @pytest.mark.slow

@@ -737,9 +737,9 @@ def compare(
     left_out = pd.concat([left_out, not_grown], ignore_index=True)
     outside_test = None
     if outside is not None:
-        outside_test, untested = _test_outside(
-            settings, evaluation.plain_runs(runs), labels, WorkFolder(outside)
-        )
+        named = {run.folder.name: run for run in evaluation.plain_runs(runs)}
+        named |= {f"{evaluation.GROWN}/{run.folder.name}": run for run in grown_runs}
+        outside_test, untested = _test_outside(settings, named, labels, WorkFolder(outside))
         left_out = pd.concat([left_out, untested], ignore_index=True)
     comparison = report.compare_runs(runs, labels, settings.epochs, left_out, outside_test, grown_runs)
     if examined is not None:
@@ -823,7 +823,7 @@ def _with_examinations(
 
 
 def _test_outside(
-    settings: Settings, runs: list[evaluation.Run], labels: Labels, other: WorkFolder
+    settings: Settings, runs: dict[str, evaluation.Run], labels: Labels, other: WorkFolder
 ) -> tuple[report.Outside, pd.DataFrame]:
     """Every run's estimates for another source's photos, kept ones first; also what could not be, and why."""
     others = read_labels(other.labels)
@@ -833,8 +833,7 @@ def _test_outside(
             "work folder of another source"
         )
     joined, reasons = {}, []
-    for run in runs:
-        name = run.folder.name
+    for name, run in runs.items():
         try:
             store = open_store(other.store(run.record["size"]))
             photos = fingerprint(store, rows_of(store, others.table)[0])

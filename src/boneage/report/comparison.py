@@ -9,6 +9,7 @@ import pandas as pd
 
 from boneage.errors import BoneAgeError
 from boneage.evaluation import (
+    GROWN,
     Run,
     check_comparable,
     constant_predictor,
@@ -107,7 +108,8 @@ class Outside:
     Attributes:
         source: That source.
         label_kind: Which age its label is.
-        joined: Run folder name -> what ``evaluation.join_truth`` returns with that source's labels.
+        joined: Run folder name, for runs on the set grown behind ``grown/`` -> what
+            ``evaluation.join_truth`` returns with that source's labels.
     """
 
     source: str
@@ -220,7 +222,7 @@ def compare_runs(
         groups=groups_table(standing, joined),
         references=references_table(),
         coverage=coverage,
-        outside=_outside(standing, labels, outside_test),
+        outside=_outside(standing, [run for run, _ in grown_beside], labels, outside_test),
         coverage_outside=coverage_outside,
         interval_notices=notices.map(printable),
         left_out=pd.concat([left_out, reasons], ignore_index=True).map(printable),
@@ -429,23 +431,25 @@ def _baseline(labels: Labels) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(BASELINE_COLUMNS))
 
 
-def _outside(runs: list[Run], labels: Labels, test: Outside | None) -> pd.DataFrame:
+def _outside(runs: list[Run], grown: list[Run], labels: Labels, test: Outside | None) -> pd.DataFrame:
     rows = []
     median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
-    for run in runs:
-        joined = test.joined.get(run.folder.name) if test else None
+    named = [(run.folder.name, "", run) for run in runs]
+    named += [(f"{GROWN}/{run.folder.name}", ", the set grown", run) for run in grown]
+    for name, what, run in named:
+        joined = test.joined.get(name) if test else None
         if joined is None:
             continue
         rows.append(
             {
-                "Network": find(run.record["network"]).title,
+                "Network": find(run.record["network"]).title + what,
                 "Epochs": run.record["epochs"],
                 "Source": printable(source_words(test.source)),
                 "Label": printable(test.label_kind),
                 "Cases": len(joined),
                 **_quality(joined, run.record.get("seed")),
                 "Constant predictor MAE (years)": (joined["Bone Age"] - median).abs().mean(),
-                "Run": printable(run.folder.name),
+                "Run": printable(name),
             }
         )
     return pd.DataFrame(rows, columns=list(OUTSIDE_COLUMNS))
