@@ -12,6 +12,7 @@ from labelling import untouched_labels
 
 from boneage import pipeline
 from boneage.errors import BoneAgeError
+from boneage.evaluation import metrics_by_split
 from boneage.labels import write_labels
 from boneage.settings import Settings
 from boneage.tables import CASE_COLUMNS
@@ -150,6 +151,23 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     assert found.robustness.at[0, "Cases"] == comparison.details.at[0, "Test cases"]
     assert found.heat.startswith(b"\x89PNG")
     assert found.centres is None
+
+    # A run whose weights are gone leaves its place to the next best.
+    other = work.runs / "unet-1"
+    shutil.copytree(work.runs / "cnn-1", other)
+    (other / "model.keras").unlink()
+    record = json.loads((other / "record.json").read_text()) | {"network": "unet"}
+    (other / "record.json").write_text(json.dumps(record))
+    predictions = pd.read_csv(other / "predictions.csv", dtype={"Case ID": str})
+    better = predictions.merge(pipeline.load_labels(ours).table[["Case ID", "Bone Age"]], on="Case ID")
+    predictions["Estimate"] += 0.1 * (better["Bone Age"] - better["Estimate"])
+    predictions.to_csv(other / "predictions.csv", index=False)
+    record["metrics"] = metrics_by_split(pipeline.load_labels(ours).table, predictions)
+    (other / "record.json").write_text(json.dumps(record))
+    both = pipeline.compare(ours, examined=1)
+    assert [one.run for one in both.examinations] == ["cnn-1"]
+    assert both.left_out["item"].tolist() == ["unet-1, examination"]
+    shutil.rmtree(other)
 
     # Neither network nor photos are needed for what was found, and the next comparison shows it.
     model.rename(model.with_suffix(".away"))

@@ -14,12 +14,15 @@ from boneage.notebooks import checkout, find_notebooks, slug
 from boneage.readme import (
     RESULTS,
     blocks,
+    coverage_block,
     details_block,
     differences_block,
+    groups_block,
     ingredients_block,
     markers,
     published_block,
     results_block,
+    robustness_block,
     write_results,
 )
 from boneage.report import DETAIL_COLUMNS
@@ -86,6 +89,40 @@ def test_a_real_difference_names_the_better_network_first():
         "  - Yolo before CNN by 0.50 (0.20 to 0.80) years",
         "  - CNN before Yolo by 0.50 (0.20 to 0.80) years",
     ]
+
+
+def test_each_group_has_a_column_and_small_ones_are_in_italics():
+    row = {"Run": "cnn-18", "Network": "CNN", "Epochs": 18, "Few cases": "no"}
+    girls = row | {"Group": "Girls", "Test cases": 40, "Test MAE (years)": 1.25}
+    babies = row | {"Group": "0–4 years", "Test cases": 3, "Test MAE (years)": 2.5, "Few cases": "yes"}
+    other = {"Run": "yolo-18", "Network": "Yolo", "Test MAE (years)": 3.0}
+    lines = groups_block(pd.DataFrame([girls, babies, girls | other, babies | other])).splitlines()
+    assert lines[2] == "| Networks | epochs | Girls (40) | *0–4 years (3)* |"
+    assert lines[4:] == ["| CNN | 18 | 1.25 | *2.50* |", "| Yolo | 18 | 3.00 | *3.00* |"]
+
+
+def test_the_intervals_of_all_ages_are_shown_with_what_they_hold():
+    row = {"Network": "CNN", "Epochs": 18, "Estimates": "all", "Covered": 9, "Test cases": 10}
+    row |= {"Coverage": 0.9, "Coverage low": 0.55, "Coverage high": 0.998, "Mean width (years)": 5.04}
+    block = coverage_block(pd.DataFrame([row, row | {"Estimates": "below 9", "Covered": 3}]))
+    assert block.splitlines()[2:] == ["| CNN | 18 | 9 of 10 (90%) | 55% to 100% | 5.0 |"]
+
+
+def test_what_a_changed_photo_does_stands_beside_the_photo_as_it_is():
+    changed = {"MAE (years)": 3.0, "Change in MAE (years)": 1.5, "Moved over 1 year": 0.75}
+    changed |= {"Photos": "turned by 180°", "Change low (years)": 1.25, "Change high (years)": 1.75}
+    as_it_is = changed | {"Photos": "as they are", "MAE (years)": 1.5}
+    rows = [
+        row | {"Run": f"cnn-{epochs}", "Network": "CNN", "Epochs": epochs}
+        for epochs in (10, 18)
+        for row in (as_it_is, changed)
+    ]
+    lines = robustness_block(pd.DataFrame(rows)).splitlines()
+    assert lines[0].count("MAE") == 2
+    assert lines[2] == "| as they are | 1.50 |  |  | 1.50 |  |  |"
+    assert robustness_block(pd.DataFrame()) == "No network was examined since it was trained.\n"
+    turned = "3.00 | +1.50 (+1.25 to +1.75) | 75%"
+    assert lines[3] == f"| turned by 180° | {turned} | {turned} |"
 
 
 def test_each_ingredient_stands_against_the_recipe_as_it_is():

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from conftest import CHROMIUM
 from playwright.sync_api import sync_playwright
 
-from boneage import evaluation, plots, report
+from boneage import evaluation, pipeline, plots, report
 from boneage.errors import BoneAgeError
 from boneage.labels import UNKNOWN, Labels
 from boneage.networks import NETWORKS
@@ -782,6 +783,27 @@ def test_an_examination_is_kept_as_long_as_its_run_is_the_same(tmp_path: Path) -
     assert report.kept_examinations([later, other], files.folder) == []
     files.robustness.write_text(files.robustness.read_text() + "mended by hand\n")
     assert report.kept_examinations([files.run], files.folder) == []
+
+
+def test_recorded_robustness_stands_until_its_run_is_trained_again(tmp_path: Path, labels: Labels) -> None:
+    files = examined_files(tmp_path / "runs", labels, tmp_path / "comparison")
+    write_run(tmp_path / "runs", labels, "unet")
+    comparison, results = compare(tmp_path / "runs", labels), tmp_path / "results"
+    pipeline.record(comparison, results)
+    assert not (results / "robustness.csv").exists()
+    kept = tuple(report.kept_examinations([files.run], files.folder))
+    pipeline.record(dataclasses.replace(comparison, examinations=kept), results)
+    recorded = pd.read_csv(results / "robustness.csv")
+    assert recorded.columns.tolist() == list(report.RUN_ROBUSTNESS_COLUMNS)
+    assert recorded["Photos"].tolist() == kept[0].robustness["Photos"].tolist()
+    assert set(recorded["Run"]) == {"cnn-10"}
+    # Another comparison, without the weights: what was found stands.
+    pipeline.record(comparison, results)
+    pd.testing.assert_frame_equal(pd.read_csv(results / "robustness.csv"), recorded)
+    shutil.rmtree(tmp_path / "runs")
+    write_run(tmp_path / "runs", labels, finished="2026-12-01T00:00:00+00:00")
+    pipeline.record(compare(tmp_path / "runs", labels), results)
+    assert pd.read_csv(results / "robustness.csv").empty
 
 
 @pytest.mark.parametrize("source", ["phantom", "rsna"])

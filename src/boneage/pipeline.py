@@ -49,7 +49,7 @@ from boneage.tables import (
 )
 from boneage.web import Web
 
-RECORDED_TABLES = ("details", "differences", "variants", "outside")
+RECORDED_TABLES = ("details", "differences", "variants", "groups", "coverage", "outside")
 """The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
 
 # Whose decisions the log shows where a detector's suspicion was taken for one.
@@ -768,6 +768,10 @@ def record(comparison: report.Comparison, folder: Path) -> None:
         # Where nothing was tested on another source this time, what was found earlier stands.
         if len(table):
             write_table(folder / f"{name}.csv", table)
+    path = folder / "robustness.csv"
+    robustness = report.robustness_of_runs(comparison.runs, comparison.examinations, path)
+    if len(robustness) or path.is_file():
+        write_table(path, robustness)
 
 
 def examine(
@@ -782,7 +786,8 @@ def examine(
     Args:
         settings: Work folder and backend.
         comparison: From :func:`compare`.
-        count: How many networks: those with the lowest validation MAE, each with its best number of epochs.
+        count: How many networks: those with the lowest validation MAE, each with its best number of epochs;
+            the next best in place of one that cannot be examined.
 
     Returns:
         The comparison with its ``examinations``; networks that could not be examined stand in ``left_out``.
@@ -798,17 +803,24 @@ def examine(
     from boneage.report.examine import examine_run
 
     folder, reasons = report.tables_folder(work.report), []
-    runs = report.best_networks(comparison.runs, comparison.joined, count)
+    runs = report.best_networks(comparison.runs, comparison.joined, len(comparison.runs))
     if comparison.runs and not runs:
         reasons.append(("examination", "no run has validation cases, by which the best is chosen"))
+    examined, count = 0, min(count, len(runs))
     # No bar over a single network: it has one of its own.
-    for run in tqdm(runs, "examination", unit="network", disable=len(runs) == 1):
-        name, files = run.folder.name, report.ExaminedFiles(run, folder)
-        try:
-            store = work.store(run.record["size"])
-            examine_run(files, store, comparison.labels, comparison.joined[name])
-        except BoneAgeError as error:
-            reasons.append((f"{name}, examination", str(error)))
+    with tqdm(desc="examination", total=count, unit="network", disable=count == 1) as bar:
+        for run in runs:
+            if examined == count:
+                break
+            name, files = run.folder.name, report.ExaminedFiles(run, folder)
+            try:
+                store = work.store(run.record["size"])
+                examine_run(files, store, comparison.labels, comparison.joined[name])
+            except BoneAgeError as error:
+                reasons.append((f"{name}, examination", str(error)))
+                continue
+            examined += 1
+            bar.update()
     comparison = _with_examinations(comparison, work, reasons)
     report.write_report(comparison, work.report)
     return comparison

@@ -7,8 +7,18 @@ import pandas as pd
 from boneage.errors import BoneAgeError
 from boneage.evaluation import GROWN, Run, check_comparable, plain_runs, read_runs, results_table
 from boneage.files import write_text
+from boneage.intervals import ALL_ESTIMATES
 from boneage.networks import find
-from boneage.report import BASELINE, markdown_rows, markdown_table, source_words, table_title, words_of_width
+from boneage.report import (
+    BASELINE,
+    FEW_CASES,
+    markdown_rows,
+    markdown_table,
+    source_words,
+    table_title,
+    words_of_width,
+)
+from boneage.robustness import UNCHANGED
 from boneage.tables import MONTHS_PER_YEAR, SPLITS
 
 RESULTS = "results"
@@ -35,7 +45,10 @@ def blocks(runs: list[Run], results: Path | str | None = None) -> dict[str, str]
         "details": ("details.csv", lambda table: details_block(table, runs)),
         "differences": ("differences.csv", differences_block),
         "variants": ("variants.csv", variants_block),
+        "groups": ("groups.csv", groups_block),
+        "coverage": ("coverage.csv", coverage_block),
         "outside": ("outside.csv", outside_block),
+        "robustness": ("robustness.csv", robustness_block),
         "ingredients": ("ingredients.csv", ingredients_block),
         "suspicions": ("suspicions.csv", suspicions_block),
     }
@@ -224,6 +237,69 @@ def outside_block(table: pd.DataFrame) -> str:
         f"Source: {first['Source']}. Label: {first['Label']}. {first['Cases']} cases; MAE of the constant "
         f"predictor {constant:.2f} years.\n\n{markdown_rows(heads, rows)}"
     )
+
+
+def groups_block(table: pd.DataFrame) -> str:
+    """The error in each group of test cases, as Markdown, one row a run; groups of few cases in italics.
+
+    Args:
+        table: ``report.GROUP_COLUMNS``.
+    """
+    groups = table.drop_duplicates("Group").set_index("Group")
+    style = {group: "*{}*" if few == "yes" else "{}" for group, few in groups["Few cases"].items()}
+    heads = [style[group].format(f"{group} ({count})") for group, count in groups["Test cases"].items()]
+    rows = []
+    for (_, network, epochs), of_run in table.groupby(["Run", "Network", "Epochs"], sort=False):
+        mae = of_run.set_index("Group")["Test MAE (years)"]
+        rows.append((network, str(epochs), *(style[group].format(f"{mae[group]:.2f}") for group in style)))
+    return (
+        f"Test MAE in years; in brackets the test cases, in italics if they are fewer than {FEW_CASES}.\n\n"
+        f"{markdown_rows(('Networks', 'epochs', *heads), rows)}"
+    )
+
+
+def coverage_block(table: pd.DataFrame) -> str:
+    """How many test cases the prediction intervals hold, and how wide they are, as Markdown.
+
+    Args:
+        table: ``report.RUN_COVERAGE_COLUMNS``.
+    """
+    table = table[table["Estimates"] == ALL_ESTIMATES]
+    heads = ("Networks", "epochs", "test cases within", "95 % interval", "mean width in years")
+    rows = [
+        (
+            row["Network"],
+            str(row["Epochs"]),
+            f"{row['Covered']} of {row['Test cases']} ({row['Coverage']:.0%})",
+            f"{row['Coverage low']:.0%} to {row['Coverage high']:.0%}",
+            f"{row['Mean width (years)']:.1f}",
+        )
+        for row in table.to_dict("records")
+    ]
+    return markdown_rows(heads, rows)
+
+
+def robustness_block(table: pd.DataFrame) -> str:
+    """What changed photos do to the examined runs' errors, as Markdown.
+
+    Args:
+        table: ``report.RUN_ROBUSTNESS_COLUMNS``.
+    """
+    if table.empty:
+        return "No network was examined since it was trained.\n"
+    heads, columns = ["photos"], {}
+    for (_, network, epochs), of_run in table.groupby(["Run", "Network", "Epochs"], sort=False):
+        heads += [f"{network}, {epochs} epochs: MAE", "change (95 %)", "moved over 1 year"]
+        for row in of_run.to_dict("records"):
+            cells = columns.setdefault(row["Photos"], [row["Photos"]])
+            changed = row["Photos"] != UNCHANGED
+            interval = f" ({row['Change low (years)']:+.2f} to {row['Change high (years)']:+.2f})"
+            cells += [
+                f"{row['MAE (years)']:.2f}",
+                f"{row['Change in MAE (years)']:+.2f}{interval}" if changed else "",
+                f"{row['Moved over 1 year']:.0%}" if changed else "",
+            ]
+    return markdown_rows(heads, list(columns.values()))
 
 
 def ingredients_block(table: pd.DataFrame) -> str:

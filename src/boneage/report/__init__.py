@@ -10,8 +10,15 @@ from boneage.report.comparison import (
 )
 from boneage.report.coverage import RUN_COVERAGE_COLUMNS
 from boneage.report.differences import DIFFERENCE_COLUMNS, differences_table
-from boneage.report.examination import EXAMINED, Examination, ExaminedFiles, kept_examinations
-from boneage.report.groups import GROUP_COLUMNS, groups_table
+from boneage.report.examination import (
+    EXAMINED,
+    RUN_ROBUSTNESS_COLUMNS,
+    Examination,
+    ExaminedFiles,
+    kept_examinations,
+    robustness_of_runs,
+)
+from boneage.report.groups import FEW_CASES, GROUP_COLUMNS, groups_table
 from boneage.report.markdown import markdown_rows, markdown_table
 from boneage.report.page import coverage_chart, tables_folder, write_report
 from boneage.report.references import CAUTION, REFERENCE_COLUMNS, reference_lines, references_table
@@ -25,11 +32,13 @@ __all__ = [
     "DETAIL_COLUMNS",
     "DIFFERENCE_COLUMNS",
     "EXAMINED",
+    "FEW_CASES",
     "GROUP_COLUMNS",
     "NOT_RUN",
     "OUTSIDE_COLUMNS",
     "REFERENCE_COLUMNS",
     "RUN_COVERAGE_COLUMNS",
+    "RUN_ROBUSTNESS_COLUMNS",
     "VARIANT_COLUMNS",
     "Comparison",
     "Examination",
@@ -45,6 +54,7 @@ __all__ = [
     "markdown_table",
     "reference_lines",
     "references_table",
+    "robustness_of_runs",
     "source_words",
     "table_title",
     "tables_folder",

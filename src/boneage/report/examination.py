@@ -13,7 +13,8 @@ import pandas as pd
 
 from boneage.evaluation import Run
 from boneage.files import sha256_of, write_bytes, write_text
-from boneage.report.words import title_of
+from boneage.networks import find
+from boneage.report.words import printable, title_of
 from boneage.robustness import PERTURBATIONS, ROBUSTNESS_COLUMNS
 from boneage.tables import read_table, write_table
 
@@ -22,6 +23,9 @@ EXAMINED = 3
 
 # Raised when an examination finds something else for the same run, so that what was kept is made anew.
 _FORMAT = 1
+
+RUN_ROBUSTNESS_COLUMNS = ("Network", "Epochs", *ROBUSTNESS_COLUMNS, "Run", "Finished")
+"""A table of several runs; when each had finished tells a later training of the same name apart."""
 
 _WORDS_OF_ROBUSTNESS = ("Photos", "Perturbation")
 
@@ -125,6 +129,38 @@ def kept_examinations(runs: Sequence[Run], folder: Path) -> list[Examination]:
     """
     files = [ExaminedFiles(run, folder) for run in runs]
     return [one.read() for one in files if all(one.is_current(path) for path in one.parts)]
+
+
+def robustness_of_runs(
+    runs: Sequence[Run], examinations: Sequence[Examination], recorded: Path
+) -> pd.DataFrame:
+    """What changed photos do to each examined run.
+
+    Args:
+        runs: The plain runs, in the tables' order.
+        examinations: Of some of them.
+        recorded: Such a table from earlier, if it is there; of runs that are as they were, and not examined
+            now, its rows are taken over.
+
+    Returns:
+        ``RUN_ROBUSTNESS_COLUMNS``.
+    """
+    earlier = pd.DataFrame(columns=list(RUN_ROBUSTNESS_COLUMNS))
+    if recorded.is_file():
+        words = (*_WORDS_OF_ROBUSTNESS, "Network", "Run", "Finished")
+        earlier = _numbers(read_table(recorded, RUN_ROBUSTNESS_COLUMNS), words)
+    now = {one.run: one.robustness for one in examinations}
+    tables = []
+    for run in runs:
+        name, finished = printable(run.folder.name), printable(run.record["finished"])
+        if run.folder.name in now:
+            first = {"Network": find(run.record["network"]).title, "Epochs": run.record["epochs"]}
+            of_run = now[run.folder.name].assign(**first, Run=name, Finished=finished)
+            tables.append(of_run[list(RUN_ROBUSTNESS_COLUMNS)])
+        else:
+            tables.append(earlier[(earlier["Run"] == name) & (earlier["Finished"] == finished)])
+    made = [table for table in tables if len(table)]
+    return pd.concat(made, ignore_index=True) if made else earlier.iloc[:0]
 
 
 def _stamp_file(path: Path) -> Path:
