@@ -31,7 +31,7 @@ demo: $(VENV)/.ready
 	@$(RUN) -m boneage run --preset demo --source phantom --work work/demo
 
 test: $(VENV)/.ready
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.ready
 	@$(RUN) benchmarks/bench.py $(ARGS)

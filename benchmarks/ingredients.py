@@ -1,9 +1,10 @@
 """What each ingredient of the recipe gives: the same network, cases, epochs and seed, one thing changed.
 
 Every row is a whole training of the CNN. Rows that the table holds already are not trained again, so the
-table can be made in several sittings.
+table can be made in several sittings. What growing the set gives is no row here: a run on the set grown has a
+record of its own (``python -m boneage compare --grown``).
 
-    python benchmarks/ingredients.py --work WORK --grown GROWN --out results/ingredients.csv
+    python benchmarks/ingredients.py --work WORK --out results/ingredients.csv
 """
 
 import argparse
@@ -40,7 +41,6 @@ class Change:
     settings: dict[str, object] | None = None
     build: Callable[..., keras.Model] = build_model
     compile: Callable[[keras.Model, Settings, int], None] = compile_model
-    grown: bool = False
 
 
 def _without_transforms(*choice, **more) -> keras.Model:
@@ -106,7 +106,6 @@ CHANGES = (
     Change("three times the rate", {"learning_rate": Settings.learning_rate * 3}),
     Change("gradients clipped to a norm of 10", compile=_clipped),
     Change("weights averaged", compile=_averaged),
-    Change("set grown and balanced", grown=True),
 )
 
 
@@ -156,17 +155,14 @@ def train_changed(change: Change, labels: pd.DataFrame, store: Store, seed: int)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="work folder with labels and a packed store")
-    parser.add_argument("--grown", type=Path, help="another with the same split, grown by the balanced plan")
     parser.add_argument("--seed", type=int, default=Settings.seed)
     parser.add_argument("--out", type=Path, required=True, help="the table")
     given = parser.parse_args()
     done = set(pd.read_csv(given.out)["Change"]) if given.out.is_file() else set()
-    for change in CHANGES:
-        folder = given.grown if change.grown else given.work
-        if change.words in done or folder is None:
-            continue
-        work = WorkFolder(folder)
-        row = train_changed(change, read_labels(work.labels).table, open_store(work.store(SIZE)), given.seed)
+    work = WorkFolder(given.work)
+    labels, store = read_labels(work.labels).table, open_store(work.store(SIZE))
+    for change in (one for one in CHANGES if one.words not in done):
+        row = train_changed(change, labels, store, given.seed)
         pd.DataFrame([row]).to_csv(given.out, mode="a", header=not given.out.is_file(), index=False)
         print(row, flush=True)
 
