@@ -1,8 +1,7 @@
 """The finished runs side by side: what may stand together, and every table of the comparison."""
 
-import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,7 @@ from boneage.errors import BoneAgeError
 from boneage.evaluation import (
     GROWN,
     Run,
-    check_comparable,
     constant_predictor,
-    join_truth,
     mae_interval,
     metrics,
     metrics_by_split,
@@ -21,7 +18,6 @@ from boneage.evaluation import (
     precision_of,
     results_table,
     variant_of,
-    width_of,
 )
 from boneage.labels import UNKNOWN, Labels
 from boneage.networks import find
@@ -29,6 +25,12 @@ from boneage.report.coverage import coverage_of_runs
 from boneage.report.differences import differences_table
 from boneage.report.examination import Examination
 from boneage.report.groups import groups_table
+from boneage.report.matching import (
+    grown_beside_plain,
+    joined_with_truth,
+    largest_groups,
+    variants_beside_plain,
+)
 from boneage.report.references import references_table
 from boneage.report.variants import variants_table
 from boneage.report.words import (
@@ -96,9 +98,6 @@ BASELINE_COLUMNS = (
     "RMSE (years)",
     "Bias (years)",
 )
-
-# A record's MAE and the one made anew differ by the rounding of ages and estimates, no more.
-_SAME_MAE_YEARS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -199,14 +198,14 @@ def compare_runs(
     belonging = []
     for run in runs:
         try:
-            joined[run.folder.name] = _joined(run, labels)
+            joined[run.folder.name] = joined_with_truth(run, labels)
             belonging.append(run)
         except BoneAgeError as error:
             reasons.append((run.folder.name, str(error)))
-    standing, unlike = _largest_groups(plain_runs(belonging))
-    variants, alone = _beside_plain([run for run in belonging if variant_of(run.record)], standing)
+    standing, unlike = largest_groups(plain_runs(belonging))
+    variants, alone = variants_beside_plain([run for run in belonging if variant_of(run.record)], standing)
     joined = {run.folder.name: joined[run.folder.name] for run in [*standing, *variants]}
-    grown_beside, strange = _grown_beside_plain(grown, standing, labels)
+    grown_beside, strange = grown_beside_plain(grown, standing, labels)
     records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in standing]
     coverage, notices = coverage_of_runs(standing, joined)
     coverage_outside, _ = coverage_of_runs(standing, joined, outside_test.joined if outside_test else {})
@@ -233,124 +232,6 @@ def compare_runs(
         labels=labels,
         outside_test=outside_test,
     )
-
-
-def _joined(run: Run, labels: Labels) -> pd.DataFrame:
-    for key, ours in (("label_kind", labels.kind), ("source", labels.source)):
-        theirs = run.record[key]
-        if theirs != ours and UNKNOWN not in (theirs, ours):
-            name = {"label_kind": "label", "source": "source"}[key]
-            raise BoneAgeError(
-                f"its {name} is {theirs}, but that of the label CSV is {ours}; train it again, or set it back"
-            )
-    joined = join_truth(labels.table, run.predictions)
-    anew, recorded = metrics_by_split(labels.table, run.predictions), run.record["metrics"]
-    if set(anew) != set(recorded) or any(
-        abs(anew[split]["mae"] - recorded[split]["mae"]) > _SAME_MAE_YEARS
-        or anew[split]["count"] != recorded[split].get("count")
-        for split in anew
-    ):
-        raise BoneAgeError(
-            "its recorded error is not that of its estimates under these labels; the labels changed since, "
-            "or the run's files did: train it again"
-        )
-    return joined
-
-
-def _largest_groups(runs: list[Run]) -> tuple[list[Run], list[tuple[str, str]]]:
-    standing, reasons = [], []
-    for epochs in sorted({run.record["epochs"] for run in runs}):
-        groups: list[list[Run]] = []
-        for run in (run for run in runs if run.record["epochs"] == epochs):
-            home = next((group for group in groups if not _difference(group[0], run)), None)
-            if home is None:
-                groups.append([run])
-            else:
-                home.append(run)
-        groups.sort(key=lambda group: (len(group), max(run.record["finished"] for run in group)))
-        *others, kept = groups
-        standing += kept
-        reasons += [
-            (run.folder.name, f"{_difference(kept[0], run)} (the larger or newer group of runs stands)")
-            for run in itertools.chain(*others)
-        ]
-    names = {run.folder.name for run in standing}
-    return [run for run in runs if run.folder.name in names], reasons
-
-
-def _difference(one: Run, other: Run) -> str:
-    try:
-        check_comparable([one.record, other.record])
-    except BoneAgeError as error:
-        return str(error)
-    if set(one.predictions["Case ID"]) != set(other.predictions["Case ID"]):
-        return (
-            f"{one.folder.name} and {other.folder.name}: their estimates are not of the same cases, so they "
-            "cannot stand in one table; train one of them again"
-        )
-    return ""
-
-
-def _beside_plain(variants: list[Run], standing: list[Run]) -> tuple[list[Run], list[tuple[str, str]]]:
-    """The variants whose plain run stands in a table, and why the others are left out."""
-    plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
-    beside, reasons = [], []
-    for run in variants:
-        row = run.record["network"], run.record["epochs"]
-        own = plain.get(row)
-        fault = (
-            _difference(own, run)
-            if own
-            else f"there is no plain run of {row[0]} with {row[1]} epochs to stand against; train that, too"
-        )
-        if fault:
-            reasons.append((run.folder.name, fault))
-        else:
-            beside.append(run)
-    return beside, reasons
-
-
-def _grown_beside_plain(
-    grown: Sequence[Run], standing: list[Run], labels: Labels
-) -> tuple[list[tuple[Run, pd.DataFrame]], list[tuple[str, str]]]:
-    """The runs on the set grown, joined with the truth of their held-out cases; why others are left out."""
-    plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
-    beside, reasons = [], []
-    for run in grown:
-        own = plain.get((run.record["network"], run.record["epochs"]))
-        fault = _grown_fault(run, own)
-        if not fault:
-            try:
-                beside.append((run, _joined(_held_out(run), labels)))
-                continue
-            except BoneAgeError as error:
-                fault = str(error)
-        reasons.append((f"{run.folder.name} on the set grown", fault))
-    return beside, reasons
-
-
-def _grown_fault(run: Run, plain: Run | None) -> str:
-    if plain is None:
-        return "there is no plain run of it to stand against; train that, too"
-    ours, theirs = (
-        (variant_of(record), record["size"], record["weights"], width_of(record))
-        for record in (run.record, plain.record)
-    )
-    if ours != theirs:
-        return "of another variant, photo size, first weights or width than its plain run; train it again"
-    ours, theirs = (set(_held_out(one).predictions["Case ID"]) for one in (run, plain))
-    if ours != theirs:
-        return "not tested on the cases of its plain run; grow the same split, with the same seed and review"
-    if run.record["photos"]["train"] <= plain.record["photos"]["train"]:
-        return "not trained on more photos than its plain run"
-    return ""
-
-
-def _held_out(run: Run) -> Run:
-    """The run without what it says of the cases that it was trained on."""
-    of_split = {split: values for split, values in run.record["metrics"].items() if split != "train"}
-    predictions = run.predictions[run.predictions["Split"] != "train"]
-    return replace(run, record={**run.record, "metrics": of_split}, predictions=predictions)
 
 
 def _heading(labels: Labels, runs: list[Run]) -> str:
