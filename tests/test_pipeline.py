@@ -11,6 +11,7 @@ import pytest
 from labelling import untouched_labels
 
 from boneage import pipeline
+from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
 from boneage.evaluation import metrics_by_split
 from boneage.labels import write_labels
@@ -98,7 +99,7 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_on_the_set_grown_stands_beside_its_plain_run_and_outlasts_its_folder(prepared, tmp_path):
+def test_runs_on_the_set_grown_and_of_other_seeds_stand_beside_and_outlast_their_folders(prepared, tmp_path):
     ours, grown = prepared("rsna"), prepared("rsna", folder="more")
     prepared("dha", count=15)
     labels = pipeline.load_labels(ours)
@@ -112,18 +113,24 @@ def test_a_run_on_the_set_grown_stands_beside_its_plain_run_and_outlasts_its_fol
     pipeline.make_store(grown)
     for settings in (ours, grown):
         pipeline.train_network(settings, "cnn", 1)
+    other_seed = ours.replace(work=str(tmp_path / "seed"), seed=7)
+    store = open_store(pipeline.work_folder(ours).store(32))
+    pipeline.train_network(other_seed, "cnn", 1, labels, store)
     folders = (tmp_path / "dha", None, tmp_path / "results")
-    comparison = pipeline.compare(ours, *folders, grown=tmp_path / "more")
+    comparison = pipeline.compare(ours, *folders, grown=tmp_path / "more", seeds=[tmp_path / "seed"])
     assert comparison.left_out.empty
     assert comparison.variants["Variant"].tolist() == [f"the set grown to {2 * len(training)} photos"]
     assert comparison.outside["Run"].tolist() == ["cnn-1", "grown/cnn-1"]
     assert comparison.outside["Network"].tolist() == ["CNN", "CNN, the set grown"]
     pipeline.record(comparison, tmp_path / "results")
     shutil.rmtree(tmp_path / "more")
+    shutil.rmtree(tmp_path / "seed")
     again = pipeline.compare(ours, *folders)
     assert again.left_out.empty
     pd.testing.assert_frame_equal(again.variants, comparison.variants)
     pd.testing.assert_frame_equal(again.outside, comparison.outside)
+    assert again.seeds["Seeds"].tolist() == [f"{ours.seed}, 7"]
+    pd.testing.assert_frame_equal(again.seeds, comparison.seeds)
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from boneage.readme import (
     published_block,
     results_block,
     robustness_block,
+    seeds_block,
     write_results,
 )
 from boneage.report import DETAIL_COLUMNS
@@ -89,6 +90,12 @@ def test_a_real_difference_names_the_better_network_first():
         "  - Yolo before CNN by 0.50 (0.20 to 0.80) years",
         "  - CNN before Yolo by 0.50 (0.20 to 0.80) years",
     ]
+
+
+def test_the_spread_over_seeds_is_shown():
+    row = {"Network": "CNN", "Epochs": 18, "Seeds": "1, 2", "Test MAE mean (years)": 1.25}
+    row |= {"Test MAE lowest (years)": 1.0, "Test MAE highest (years)": 1.5}
+    assert "| CNN | 18 | 1, 2 | 1.25 | 1.00 to 1.50 |" in seeds_block(pd.DataFrame([row]))
 
 
 def test_each_group_has_a_column_and_small_ones_are_in_italics():

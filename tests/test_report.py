@@ -462,6 +462,7 @@ def test_every_table_is_written_as_csv(tmp_path: Path, labels: Labels) -> None:
         "baseline.csv",
         "variants.csv",
         "differences.csv",
+        "seeds.csv",
         "groups.csv",
         "references.csv",
         "coverage.csv",
@@ -575,6 +576,40 @@ def test_a_run_on_the_set_grown_stands_against_its_plain_run(tmp_path: Path, lab
     assert "photo size" in reasons["unet-10 on the set grown"]
     assert "not tested on the cases" in reasons["vgg16-10 on the set grown"]
     assert "not trained on more photos" in reasons["yolo-10 on the set grown"]
+
+
+def test_trainings_with_other_seeds_stand_beside_their_plain_run(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path / "plain", labels, off=0.5, seed=1)
+    others = [
+        write_run(tmp_path / "first", labels, off=0.3, seed=2),
+        write_run(tmp_path / "again", labels, off=0.4, seed=2, finished="2026-12-01T00:00:00+00:00"),
+        write_run(tmp_path / "second", labels, off=1.1, seed=3),
+        write_run(tmp_path / "same", labels, off=2.0, seed=1),
+        write_run(tmp_path / "alone", labels, "unet", seed=2),
+        write_run(tmp_path / "strange", labels, off=2.0, seed=4, fingerprint="0" * 64),
+    ]
+    runs, left_out = evaluation.read_runs(tmp_path / "plain")
+    reseeded = [evaluation.read_run(folder) for folder in others]
+    comparison = report.compare_runs(runs, labels, (10,), left_out, reseeded=reseeded)
+    (row,) = comparison.seeds.to_dict("records")
+    assert (row["Network"], row["Epochs"], row["Seeds"]) == ("CNN", 10, "1, 2, 3")
+    assert row["Test MAE mean (years)"] == pytest.approx(2.0 / 3)
+    ends = [row[f"Test MAE {end} (years)"] for end in ("lowest", "highest")]
+    assert ends == pytest.approx([0.4, 1.1])
+    assert comparison.details["Test MAE (years)"].tolist() == pytest.approx([0.5])
+    reasons = comparison.left_out.set_index("item")["reason"]
+    assert "with the seed of its plain run" in reasons["cnn-10 with seed 1"]
+    assert "no plain run" in reasons["unet-10 with seed 2"]
+    assert "different data" in reasons["cnn-10 with seed 4"]
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    (table,) = [one for one in page.tables if "Seeds" in one[0]]
+    assert table[1][:5] == ["CNN", "10", "1, 2, 3", "0.67", "0.40–1.10"]
+    # What was recorded stands without the folders it came from.
+    pipeline.record(comparison, tmp_path / "results")
+    assert sorted(path.name for path in (tmp_path / "results" / "seeds").iterdir()) == ["2", "3"]
+    runs, left_out = evaluation.read_runs(tmp_path / "results")
+    assert [run.folder.name for run in runs] == ["cnn-10"]
+    assert left_out.empty
 
 
 def test_the_ensemble_is_of_the_best_three_by_validation_never_by_test(

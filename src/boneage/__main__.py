@@ -151,6 +151,14 @@ def _parser() -> argparse.ArgumentParser:
         "--grown", type=Path, help="work folder of the same cases, grown: its runs stand among the variants"
     )
     compare.add_argument(
+        "--seeds",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="WORK",
+        help="work folders whose runs were trained on the same photos with other seeds",
+    )
+    compare.add_argument(
         "--examine",
         type=int,
         nargs="?",
@@ -396,14 +404,15 @@ def _compare(given: argparse.Namespace) -> None:
 def _compare_work(given: argparse.Namespace) -> None:
     settings = _settings(given)
     recorded = given.results if given.record else None
-    comparison = pipeline.compare(settings, given.outside, given.examine, recorded, given.grown)
+    comparison = pipeline.compare(settings, given.outside, given.examine, recorded, given.grown, given.seeds)
     _print_left_out(comparison.left_out)
     for epochs, table in comparison.tables.items():
         print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")
     _wrote(pipeline.work_folder(settings).report, f"{len(comparison.runs)} runs compared")
     if recorded:
         pipeline.record(comparison, recorded)
-        runs = [*comparison.runs, *comparison.variant_runs, *comparison.grown_runs]
+        plain = [*comparison.runs, *comparison.reseeded_runs]
+        runs = [*plain, *comparison.variant_runs, *comparison.grown_runs]
         _wrote(recorded, f"{len(runs)} runs, without weights")
 
 

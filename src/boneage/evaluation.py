@@ -31,6 +31,9 @@ RECORD_FORMAT = 1
 GROWN = "grown"
 """Name of the folder, among recorded runs, of those that were trained on the set grown."""
 
+SEEDS = "seeds"
+"""Name of the folder, among recorded runs, of those that were trained with other seeds: a folder a seed."""
+
 OUTSIDE_NAME = "outside.csv"
 """A run's estimates for another source's photos, in its folder."""
 
@@ -279,7 +282,8 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
     """Reads every finished run below some folders, in the tables' order, epochs and variants within.
 
     Where two records are of one network, number of epochs and variant, the newest by finish time wins. A
-    run that lies in two of the folders is taken from the first. A folder named ``GROWN`` is passed over.
+    run that lies in two of the folders is taken from the first. Folders named ``GROWN`` and ``SEEDS`` are
+    passed over.
 
     Returns:
         The runs, no two of one folder name, and what was left out with its reason (``item``, ``reason``).
@@ -287,7 +291,7 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
     runs: dict[tuple[str, int, str], Run] = {}
     reasons: list[tuple[str, str]] = []
     for run_folder in (path for folder in folders for path in sorted(Path(folder).glob("*"))):
-        if not run_folder.is_dir() or run_folder.name == GROWN:
+        if not run_folder.is_dir() or run_folder.name in (GROWN, SEEDS):
             continue
         try:
             run = read_run(run_folder)

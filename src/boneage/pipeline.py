@@ -49,7 +49,7 @@ from boneage.tables import (
 )
 from boneage.web import Web
 
-RECORDED_TABLES = ("details", "differences", "variants", "groups", "coverage", "outside")
+RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
 """The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
 
 # Whose decisions the log shows where a detector's suspicion was taken for one.
@@ -715,6 +715,7 @@ def compare(
     examined: int | None = None,
     recorded: Path | None = None,
     grown: Path | None = None,
+    seeds: Sequence[Path] = (),
 ) -> report.Comparison:
     """Compares the finished runs and writes the report.
 
@@ -725,6 +726,8 @@ def compare(
         recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
         grown: The work folder of the same cases, grown, whose runs stand among the variants; those that were
             recorded earlier stand there all the same.
+        seeds: Work folders whose runs were trained on the same photos with other seeds; those that were
+            recorded earlier stand beside them all the same.
 
     Raises:
         BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
@@ -734,14 +737,17 @@ def compare(
     runs, left_out = evaluation.read_runs(*filter(None, (work.runs, recorded)))
     of_grown = (WorkFolder(grown).runs if grown else None, recorded / evaluation.GROWN if recorded else None)
     grown_runs, not_grown = evaluation.read_runs(*filter(None, of_grown))
-    left_out = pd.concat([left_out, not_grown], ignore_index=True)
+    reseeded, not_reseeded = _read_each([WorkFolder(folder).runs for folder in seeds], recorded)
+    left_out = pd.concat([left_out, not_grown, not_reseeded], ignore_index=True)
     outside_test = None
     if outside is not None:
         named = {run.folder.name: run for run in evaluation.plain_runs(runs)}
         named |= {f"{evaluation.GROWN}/{run.folder.name}": run for run in grown_runs}
         outside_test, untested = _test_outside(settings, named, labels, WorkFolder(outside))
         left_out = pd.concat([left_out, untested], ignore_index=True)
-    comparison = report.compare_runs(runs, labels, settings.epochs, left_out, outside_test, grown_runs)
+    comparison = report.compare_runs(
+        runs, labels, settings.epochs, left_out, outside_test, grown_runs, reseeded
+    )
     if examined is not None:
         return examine(settings, comparison, examined)
     comparison = _with_examinations(comparison, work)
@@ -763,6 +769,8 @@ def record(comparison: report.Comparison, folder: Path) -> None:
         evaluation.record_run(run, folder)
     for run in comparison.grown_runs:
         evaluation.record_run(run, folder / evaluation.GROWN)
+    for run in comparison.reseeded_runs:
+        evaluation.record_run(run, folder / evaluation.SEEDS / str(run.record["seed"]))
     for name in RECORDED_TABLES:
         table = getattr(comparison, name)
         # Where nothing was tested on another source this time, what was found earlier stands.
@@ -832,6 +840,15 @@ def _with_examinations(
     kept = report.kept_examinations(comparison.runs, report.tables_folder(work.report))
     left_out = pd.concat([comparison.left_out, skipped_table(reasons)], ignore_index=True)
     return replace(comparison, examinations=tuple(kept), left_out=left_out)
+
+
+def _read_each(folders: list[Path], recorded: Path | None) -> tuple[list[evaluation.Run], pd.DataFrame]:
+    """The runs of every folder, and of every seed that was recorded, whatever their names."""
+    if recorded:
+        folders = [*folders, *sorted((recorded / evaluation.SEEDS).glob("*/"))]
+    read = [evaluation.read_runs(folder) for folder in folders]
+    left_out = pd.concat([skipped_table([]), *(left_out for _, left_out in read)], ignore_index=True)
+    return [run for runs, _ in read for run in runs], left_out
 
 
 def _test_outside(

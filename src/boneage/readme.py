@@ -44,6 +44,7 @@ def blocks(runs: list[Run], results: Path | str | None = None) -> dict[str, str]
         "published": ("published_recipe.csv", lambda table: published_block(table, [*runs, *grown])),
         "details": ("details.csv", lambda table: details_block(table, runs)),
         "differences": ("differences.csv", differences_block),
+        "seeds": ("seeds.csv", seeds_block),
         "variants": ("variants.csv", variants_block),
         "groups": ("groups.csv", groups_block),
         "coverage": ("coverage.csv", coverage_block),
@@ -191,6 +192,26 @@ def differences_block(table: pd.DataFrame) -> str:
             gain = abs(row["Difference (years)"])
             lines.append(f"  - {better} before {worse} by {gain:.2f} ({low:.2f} to {high:.2f}) years")
     return "\n".join(lines) + "\n"
+
+
+def seeds_block(table: pd.DataFrame) -> str:
+    """What other seeds make of the test error, as Markdown.
+
+    Args:
+        table: ``report.SEED_COLUMNS``.
+    """
+    heads = ("Networks", "epochs", "seeds", "test MAE in years, mean", "lowest to highest")
+    rows = [
+        (
+            row["Network"],
+            str(row["Epochs"]),
+            row["Seeds"],
+            f"{row['Test MAE mean (years)']:.2f}",
+            f"{row['Test MAE lowest (years)']:.2f} to {row['Test MAE highest (years)']:.2f}",
+        )
+        for row in table.to_dict("records")
+    ]
+    return markdown_rows(heads, rows)
 
 
 def variants_block(table: pd.DataFrame) -> str:

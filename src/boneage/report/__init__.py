@@ -22,6 +22,7 @@ from boneage.report.groups import FEW_CASES, GROUP_COLUMNS, groups_table
 from boneage.report.markdown import markdown_rows, markdown_table
 from boneage.report.page import coverage_chart, tables_folder, write_report
 from boneage.report.references import CAUTION, REFERENCE_COLUMNS, reference_lines, references_table
+from boneage.report.seeds import SEED_COLUMNS, seeds_table
 from boneage.report.variants import VARIANT_COLUMNS, best_networks, variants_table
 from boneage.report.words import BASELINE, NOT_RUN, source_words, table_title, title_of, words_of_width
 
@@ -39,6 +40,7 @@ __all__ = [
     "REFERENCE_COLUMNS",
     "RUN_COVERAGE_COLUMNS",
     "RUN_ROBUSTNESS_COLUMNS",
+    "SEED_COLUMNS",
     "VARIANT_COLUMNS",
     "Comparison",
     "Examination",
@@ -55,6 +57,7 @@ __all__ = [
     "reference_lines",
     "references_table",
     "robustness_of_runs",
+    "seeds_table",
     "source_words",
     "table_title",
     "tables_folder",

@@ -29,9 +29,11 @@ from boneage.report.matching import (
     grown_beside_plain,
     joined_with_truth,
     largest_groups,
+    reseeded_beside_plain,
     variants_beside_plain,
 )
 from boneage.report.references import references_table
+from boneage.report.seeds import seeds_table
 from boneage.report.variants import variants_table
 from boneage.report.words import (
     known_source,
@@ -129,6 +131,7 @@ class Comparison:
         variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the set grown, or ensemble, against
             its plain run.
         differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
+        seeds: ``seeds.SEED_COLUMNS``, one row a plain run that was trained with other seeds, too.
         groups: ``groups.GROUP_COLUMNS``, one row a run and group of its test cases.
         references: ``references.REFERENCE_COLUMNS``, one row a figure published by others.
         coverage: ``coverage.RUN_COVERAGE_COLUMNS``, how many test cases the intervals of each run hold, by
@@ -141,6 +144,7 @@ class Comparison:
         runs: The plain runs, which stand in the two tables.
         variant_runs: The runs of a variant that stand against their plain run.
         grown_runs: The runs on the set grown that stand against their plain run.
+        reseeded_runs: The runs of other seeds that stand beside their plain run.
         labels: The labels of all of them.
         outside_test: The estimates behind ``outside``.
         examinations: What was found out about networks from photos; kept from earlier, or made for this one.
@@ -152,6 +156,7 @@ class Comparison:
     baseline: pd.DataFrame
     variants: pd.DataFrame
     differences: pd.DataFrame
+    seeds: pd.DataFrame
     groups: pd.DataFrame
     references: pd.DataFrame
     coverage: pd.DataFrame
@@ -163,6 +168,7 @@ class Comparison:
     runs: list[Run]
     variant_runs: list[Run]
     grown_runs: list[Run]
+    reseeded_runs: list[Run]
     labels: Labels
     outside_test: Outside | None = None
     examinations: tuple[Examination, ...] = ()
@@ -175,6 +181,7 @@ def compare_runs(
     left_out: pd.DataFrame,
     outside_test: Outside | None = None,
     grown: Sequence[Run] = (),
+    reseeded: Sequence[Run] = (),
 ) -> Comparison:
     """Puts the finished runs side by side.
 
@@ -192,6 +199,8 @@ def compare_runs(
         outside_test: Estimates for another source's photos, if there are any.
         grown: Finished runs of the same networks on the same cases, trained on more photos of them. One
             whose plain run is not there, or that was tested on other cases, is left out with its reason.
+        reseeded: Finished runs of the same networks on the same photos, trained with other seeds. One whose
+            plain run is not there, or is not of the same data, is left out with its reason.
     """
     joined: dict[str, pd.DataFrame] = {}
     reasons: list[tuple[str, str]] = []
@@ -206,11 +215,12 @@ def compare_runs(
     variants, alone = variants_beside_plain([run for run in belonging if variant_of(run.record)], standing)
     joined = {run.folder.name: joined[run.folder.name] for run in [*standing, *variants]}
     grown_beside, strange = grown_beside_plain(grown, standing, labels)
+    reseeded_beside, unequal = reseeded_beside_plain(reseeded, standing, labels)
     records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in standing]
     coverage, notices = coverage_of_runs(standing, joined)
     coverage_outside, _ = coverage_of_runs(standing, joined, outside_test.joined if outside_test else {})
     every_epochs = sorted({*epochs, *(run.record["epochs"] for run in standing)})
-    reasons = skipped_table([*reasons, *unlike, *alone, *strange])
+    reasons = skipped_table([*reasons, *unlike, *alone, *strange, *unequal])
     return Comparison(
         heading=_heading(labels, standing),
         tables={count: results_table(records, count) for count in every_epochs},
@@ -218,6 +228,7 @@ def compare_runs(
         baseline=_baseline(labels),
         variants=variants_table(standing, variants, joined, grown_beside),
         differences=differences_table(standing, joined),
+        seeds=seeds_table(standing, joined, reseeded_beside),
         groups=groups_table(standing, joined),
         references=references_table(),
         coverage=coverage,
@@ -229,6 +240,7 @@ def compare_runs(
         runs=standing,
         variant_runs=variants,
         grown_runs=[run for run, _ in grown_beside],
+        reseeded_runs=[run for run, _ in reseeded_beside],
         labels=labels,
         outside_test=outside_test,
     )

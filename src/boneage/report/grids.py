@@ -225,6 +225,32 @@ def variants_grid(comparison: Comparison) -> Grid:
     return Grid("Variants against their plain runs", heads, rows, note, "named")
 
 
+def seeds_grid(comparison: Comparison) -> Grid:
+    """What other seeds make of the plain runs' test error."""
+    heads = [
+        ("Network", ""),
+        ("Epochs", ""),
+        ("Seeds", ""),
+        ("Test MAE", "years, mean"),
+        ("Test MAE", "years, lowest to highest"),
+        ("Test MAE", "months, mean"),
+        ("Cases", ""),
+    ]
+    rows = [
+        _row(
+            row["Network"],
+            str(row["Epochs"]),
+            Cell(row["Seeds"], kind="words"),
+            shown(row["Test MAE mean (years)"]),
+            shown_range(row["Test MAE lowest (years)"], row["Test MAE highest (years)"]),
+            shown(row["Test MAE mean (months)"], 1),
+            shown(row["Test cases"], 0),
+        )
+        for row in comparison.seeds.to_dict("records")
+    ]
+    return Grid("Trained again with other seeds", heads, rows)
+
+
 def differences_grid(epochs: int, comparison: Comparison) -> Grid:
     """Every pair of networks of one epoch count, the largest differences first."""
     heads = [

@@ -134,6 +134,40 @@ def _grown_fault(run: Run, plain: Run | None) -> str:
     return ""
 
 
+def reseeded_beside_plain(
+    reseeded: Sequence[Run], standing: list[Run], labels: Labels
+) -> tuple[list[tuple[Run, pd.DataFrame]], list[tuple[str, str]]]:
+    """The runs of other seeds, joined with the truth, each seed once; why others are left out."""
+    plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
+    beside: dict[tuple[str, int, int], tuple[Run, pd.DataFrame]] = {}
+    reasons = []
+    # Of two trainings with one seed the newest stands.
+    for run in sorted(reseeded, key=lambda run: run.record["finished"], reverse=True):
+        own = run.record["network"], run.record["epochs"]
+        seed = run.record["seed"]
+        fault = _reseeded_fault(run, plain.get(own))
+        if not fault and (*own, seed) not in beside:
+            try:
+                beside[*own, seed] = run, joined_with_truth(run, labels)
+            except BoneAgeError as error:
+                fault = str(error)
+        if fault:
+            reasons.append((f"{run.folder.name} with seed {seed}", fault))
+    return [beside[key] for key in sorted(beside)], reasons
+
+
+def _reseeded_fault(run: Run, plain: Run | None) -> str:
+    if plain is None or variant_of(run.record):
+        return "there is no plain run of it to stand against; train that, too"
+    if type(run.record["seed"]) is not int:
+        return "its seed is not a number; train it again"
+    if run.record["seed"] == plain.record["seed"]:
+        return "trained with the seed of its plain run; train it with another"
+    if run.record["weights"] != plain.record["weights"]:
+        return "begun with other weights than its plain run; train one of them again"
+    return _difference(plain, run)
+
+
 def _held_out(run: Run) -> Run:
     """The run without what it says of the cases that it was trained on."""
     of_split = {split: values for split, values in run.record["metrics"].items() if split != "train"}

@@ -187,6 +187,13 @@ p is below 0.05. This says nothing of another training: with another seed, netwo
 {% endfor %}
 {% endif %}
 
+{% if seeds.rows %}
+<h3>Trained again with other seeds</h3>
+<p>The same network, photos and epochs; other first weights, and photos in another order. A difference between
+two networks that is no larger than that between two trainings of one says nothing about the networks.</p>
+{{ table(seeds) }}
+{% endif %}
+
 {% if variants.rows %}
 <h2>Variants</h2>
 <p>What the two tables leave out, each against the plain run with the same network and as many epochs, on the
