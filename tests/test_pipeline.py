@@ -121,7 +121,10 @@ def test_runs_on_the_set_grown_and_of_other_seeds_stand_beside_and_outlast_their
     assert comparison.left_out.empty
     assert comparison.variants["Variant"].tolist() == [f"the set grown to {2 * len(training)} photos"]
     assert comparison.outside["Run"].tolist() == ["cnn-1", "grown/cnn-1"]
-    assert comparison.outside["Network"].tolist() == ["CNN", "CNN, the set grown"]
+    assert comparison.outside["Network"].tolist() == [
+        "CNN",
+        f"CNN, the set grown to {2 * len(training)} photos",
+    ]
     pipeline.record(comparison, tmp_path / "results")
     shutil.rmtree(tmp_path / "more")
     shutil.rmtree(tmp_path / "seed")

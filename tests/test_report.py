@@ -555,6 +555,7 @@ def test_a_run_on_the_set_grown_stands_against_its_plain_run(tmp_path: Path, lab
     for network in ("cnn", "unet", "yolo", "vgg16"):
         write_run(plain, labels, network, off=0.5)
     write_run(other, grown(labels), "cnn", off=0.3)
+    write_run(other, grown(labels), "cnn", off=0.2, variant="sex")
     write_run(other, grown(labels), "attention", off=0.3)
     write_run(other, grown(labels), "unet", off=0.3, size=256)
     fewer = dataclasses.replace(labels, table=labels.table[labels.table["Split"] != "test"])
@@ -569,7 +570,10 @@ def test_a_run_on_the_set_grown_stands_against_its_plain_run(tmp_path: Path, lab
     assert row["Variant"] == f"the set grown to {training} photos"
     assert (row["Network"], row["Plain run"], row["Run"]) == ("CNN", "cnn-10", "cnn-10")
     assert row["Difference (years)"] == pytest.approx(-0.2)
-    assert [run.folder.parent.name for run in comparison.grown_runs] == ["grown"]
+    both = comparison.variants.iloc[1]
+    assert both["Variant"] == f"the set grown to {training} photos and sex as a second input"
+    assert both["Difference (years)"] == pytest.approx(-0.3)
+    assert [run.folder.name for run in comparison.grown_runs] == ["cnn-10", "cnn-10-sex"]
     assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
     reasons = comparison.left_out.set_index("item")["reason"]
     assert "no plain run" in reasons["attention-10 on the set grown"]

@@ -34,7 +34,7 @@ from boneage.report.matching import (
 )
 from boneage.report.references import references_table
 from boneage.report.seeds import seeds_table
-from boneage.report.variants import variants_table
+from boneage.report.variants import grown_words, variants_table
 from boneage.report.words import (
     known_source,
     number,
@@ -328,7 +328,7 @@ def _outside(runs: list[Run], grown: list[Run], labels: Labels, test: Outside | 
     rows = []
     median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
     named = [(run.folder.name, "", run) for run in runs]
-    named += [(f"{GROWN}/{run.folder.name}", ", the set grown", run) for run in grown]
+    named += [(f"{GROWN}/{run.folder.name}", f", {grown_words(run)}", run) for run in grown]
     for name, what, run in named:
         joined = test.joined.get(name) if test else None
         if joined is None:

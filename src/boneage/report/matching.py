@@ -121,11 +121,10 @@ def _grown_fault(run: Run, plain: Run | None) -> str:
     if plain is None:
         return "there is no plain run of it to stand against; train that, too"
     ours, theirs = (
-        (variant_of(record), record["size"], record["weights"], width_of(record))
-        for record in (run.record, plain.record)
+        (record["size"], record["weights"], width_of(record)) for record in (run.record, plain.record)
     )
     if ours != theirs:
-        return "of another variant, photo size, first weights or width than its plain run; train it again"
+        return "of another photo size, other first weights or width than its plain run; train it again"
     ours, theirs = (set(_held_out(one).predictions["Case ID"]) for one in (run, plain))
     if ours != theirs:
         return "not tested on the cases of its plain run; grow the same split, with the same seed and review"

@@ -57,7 +57,7 @@ def variants_table(
     rows = []
     in_order = sorted(variants, key=lambda run: list(VARIANTS).index(variant_of(run.record)))
     named = [(VARIANTS[variant_of(run.record)], run, joined[run.folder.name]) for run in in_order]
-    named += [(f"the set grown to {run.record['photos']['train']:,} photos", run, own) for run, own in grown]
+    named += [(grown_words(run), run, own) for run, own in grown]
     for words, run, of_run in named:
         own = of_row[run.record["network"], run.record["epochs"]]
         names = {
@@ -85,6 +85,12 @@ def variants_table(
             # The truth is the same, so the mean of the errors is the error of the mean.
             rows.append({**names, **_against(errors[0], pd.concat(errors, axis=1).mean(axis=1))})
     return pd.DataFrame(rows, columns=list(VARIANT_COLUMNS))
+
+
+def grown_words(run: Run) -> str:
+    """What a run on the set grown differs in from its plain run."""
+    besides = [VARIANTS[variant_of(run.record)]] if variant_of(run.record) else []
+    return " and ".join([f"the set grown to {run.record['photos']['train']:,} photos", *besides])
 
 
 def best_by_validation(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> list[Run]:
