@@ -119,7 +119,8 @@ def test_runs_on_the_set_grown_and_of_other_seeds_stand_beside_and_outlast_their
     folders = (tmp_path / "dha", None, tmp_path / "results")
     comparison = pipeline.compare(ours, *folders, grown=tmp_path / "more", seeds=[tmp_path / "seed"])
     assert comparison.left_out.empty
-    assert comparison.variants["Variant"].tolist() == [f"the set grown to {2 * len(training)} photos"]
+    words = f"the set grown to {2 * len(training)} photos"
+    assert comparison.variants["Variant"].tolist() == [words]
     assert comparison.outside["Run"].tolist() == ["cnn-1", "grown/cnn-1"]
     assert comparison.outside["Network"].tolist() == [
         "CNN",
