@@ -159,7 +159,7 @@ def details_block(table: pd.DataFrame, runs: list[Run]) -> str:
             f"{row['Test MAE (months)']:.1f}",
             f"{row['Within 1 year']:.0%}",
             f"{row['RMSE (years)']:.2f}",
-            f"{row['Bias (years)']:+.2f}",
+            f"{row['Bias (years)']:+z.2f}",
             f"{row['R2']:.2f}",
             f"{row['Parameters']:,.0f}",
             f"{row['Seconds an epoch']:.0f}",
@@ -228,7 +228,7 @@ def variants_block(table: pd.DataFrame) -> str:
             str(row["Epochs"]),
             f"{row['Plain test MAE (years)']:.2f}",
             f"{row['Variant test MAE (years)']:.2f}",
-            _with_interval(row, "Difference", "+.2f"),
+            _with_interval(row, "Difference", "+z.2f"),
         )
         for row in table.to_dict("records")
     ]
@@ -249,7 +249,7 @@ def outside_block(table: pd.DataFrame) -> str:
             str(row["Epochs"]),
             _with_interval(row, "MAE", ".2f"),
             f"{row['Within 1 year']:.0%}",
-            f"{row['Bias (years)']:+.2f}",
+            f"{row['Bias (years)']:+z.2f}",
         )
         for row in table.to_dict("records")
     ]
@@ -314,10 +314,10 @@ def robustness_block(table: pd.DataFrame) -> str:
         for row in of_run.to_dict("records"):
             cells = columns.setdefault(row["Photos"], [row["Photos"]])
             changed = row["Photos"] != UNCHANGED
-            interval = f" ({row['Change low (years)']:+.2f} to {row['Change high (years)']:+.2f})"
+            interval = f" ({row['Change low (years)']:+z.2f} to {row['Change high (years)']:+z.2f})"
             cells += [
                 f"{row['MAE (years)']:.2f}",
-                f"{row['Change in MAE (years)']:+.2f}{interval}" if changed else "",
+                f"{row['Change in MAE (years)']:+z.2f}{interval}" if changed else "",
                 f"{row['Moved over 1 year']:.0%}" if changed else "",
             ]
     return markdown_rows(heads, list(columns.values()))
@@ -338,7 +338,7 @@ def ingredients_block(table: pd.DataFrame) -> str:
             f"{row['Training photos']:,}",
             f"{row['train MAE']:.2f}",
             f"{row['validation MAE']:.2f}",
-            f"{row['validation MAE'] - first['validation MAE']:+.2f}",
+            f"{row['validation MAE'] - first['validation MAE']:+z.2f}",
             f"{row['test MAE']:.2f}",
         )
         for row in table.to_dict("records")
