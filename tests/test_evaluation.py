@@ -248,6 +248,14 @@ def test_every_metric_of_a_record_must_be_a_number(tmp_path, value):
     assert "the test rmse is not a number" in left_out.at[0, "reason"]
 
 
+@pytest.mark.parametrize("photos", [4, {}, {"train": "many"}])
+def test_a_record_must_tell_its_training_photos(tmp_path, photos):
+    write_run(tmp_path / "cnn-10", photos=photos)
+    runs, left_out = read_runs(tmp_path)
+    assert runs == []
+    assert "number of training photos is missing" in left_out.at[0, "reason"]
+
+
 def test_holm_gives_the_published_procedure():
     # As R's p.adjust(p, "holm") has them.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

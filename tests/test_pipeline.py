@@ -119,13 +119,16 @@ def test_runs_on_the_set_grown_and_of_other_seeds_stand_beside_and_outlast_their
     folders = (tmp_path / "dha", None, tmp_path / "results")
     comparison = pipeline.compare(ours, *folders, grown=tmp_path / "more", seeds=[tmp_path / "seed"])
     assert comparison.left_out.empty
-    words = f"the set grown to {2 * len(training)} photos"
+    words = f"the set grown to {2 * len(training)} training photos"
     assert comparison.variants["Variant"].tolist() == [words]
     assert comparison.outside["Run"].tolist() == ["cnn-1", "grown/cnn-1"]
     assert comparison.outside["Network"].tolist() == [
         "CNN",
-        f"CNN, the set grown to {2 * len(training)} photos",
+        f"CNN, {words}",
     ]
+    for named in ({"grown": tmp_path / "typo"}, {"seeds": [tmp_path / "typo"]}):
+        with pytest.raises(BoneAgeError, match="typo: holds no runs"):
+            pipeline.compare(ours, *folders, **named)
     pipeline.record(comparison, tmp_path / "results")
     shutil.rmtree(tmp_path / "more")
     shutil.rmtree(tmp_path / "seed")

@@ -567,11 +567,11 @@ def test_a_run_on_the_set_grown_stands_against_its_plain_run(tmp_path: Path, lab
     comparison = report.compare_runs(runs, labels, (10,), left_out, grown=on_grown)
     training = (grown(labels).table["Split"] == "train").sum()
     row = comparison.variants.iloc[0]
-    assert row["Variant"] == f"the set grown to {training} photos"
+    assert row["Variant"] == f"the set grown to {training} training photos"
     assert (row["Network"], row["Plain run"], row["Run"]) == ("CNN", "cnn-10", "cnn-10")
     assert row["Difference (years)"] == pytest.approx(-0.2)
     both = comparison.variants.iloc[1]
-    assert both["Variant"] == f"the set grown to {training} photos and sex as a second input"
+    assert both["Variant"] == f"the set grown to {training} training photos and sex as a second input"
     assert both["Difference (years)"] == pytest.approx(-0.3)
     assert [run.folder.name for run in comparison.grown_runs] == ["cnn-10", "cnn-10-sex"]
     assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
@@ -591,7 +591,11 @@ def test_trainings_with_other_seeds_stand_beside_their_plain_run(tmp_path: Path,
         write_run(tmp_path / "same", labels, off=2.0, seed=1),
         write_run(tmp_path / "alone", labels, "unet", seed=2),
         write_run(tmp_path / "strange", labels, off=2.0, seed=4, fingerprint="0" * 64),
+        write_run(tmp_path / "variant", labels, seed=5, variant="sex"),
     ]
+    # The same run from its own folder and as it was recorded is one run.
+    shutil.copytree(others[2], tmp_path / "recorded")
+    others.append(tmp_path / "recorded")
     runs, left_out = evaluation.read_runs(tmp_path / "plain")
     reseeded = [evaluation.read_run(folder) for folder in others]
     comparison = report.compare_runs(runs, labels, (10,), left_out, reseeded=reseeded)
@@ -605,6 +609,9 @@ def test_trainings_with_other_seeds_stand_beside_their_plain_run(tmp_path: Path,
     assert "with the seed of its plain run" in reasons["cnn-10 with seed 1"]
     assert "no plain run" in reasons["unet-10 with seed 2"]
     assert "different data" in reasons["cnn-10 with seed 4"]
+    assert "only plain runs" in reasons["cnn-10-sex with seed 5"]
+    assert reasons["cnn-10 with seed 2"] == "a later one stands in its place"
+    assert len(reasons) == 5
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     (table,) = [one for one in page.tables if "Seeds" in one[0]]
     assert table[1][:5] == ["CNN", "10", "1, 2, 3", "0.67", "0.40–1.10"]

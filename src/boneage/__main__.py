@@ -20,7 +20,7 @@ from boneage.anomalies import LIKELY
 from boneage.augment import SKIPPED_NAME
 from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
-from boneage.evaluation import read_runs
+from boneage.evaluation import GROWN, read_runs
 from boneage.files import write_error
 from boneage.labels import Labels, read_labels
 from boneage.networks import NETWORKS, find
@@ -396,9 +396,12 @@ def _compare(given: argparse.Namespace) -> None:
     if given.record or not given.readme:
         _compare_work(given)
     if given.readme:
-        runs, left_out = read_runs(given.results)
-        _print_left_out(left_out)
-        _wrote(write_results(given.readme, runs, given.results), f"{len(runs)} runs of {given.results}")
+        (runs, left_out), (grown, not_grown) = (
+            read_runs(folder) for folder in (given.results, given.results / GROWN)
+        )
+        _print_left_out(pd.concat([left_out, not_grown]))
+        readme = write_results(given.readme, runs, given.results, grown)
+        _wrote(readme, f"{len(runs) + len(grown)} runs of {given.results}")
 
 
 def _compare_work(given: argparse.Namespace) -> None:

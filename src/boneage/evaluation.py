@@ -433,6 +433,9 @@ def _record_fault(record: object) -> str | None:
     missing = [key for key in (*_COMPARABLE, *_TOLD) if key not in record]
     if missing:
         return f"{', '.join(missing)} is missing"
+    photos = record["photos"]
+    if not isinstance(photos, dict) or type(photos.get("train")) is not int:
+        return "the number of training photos is missing"
     values = record.get("metrics")
     if not isinstance(values, dict) or "train" not in values:
         return "the metrics are missing"

@@ -730,14 +730,19 @@ def compare(
             recorded earlier stand beside them all the same.
 
     Raises:
-        BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
+        BoneAgeError: No labels, the outside folder holds none or is of the same source, another folder named
+            here holds no runs, or the disk is full.
     """
     work = work_folder(settings)
     labels = load_labels(settings)
     runs, left_out = evaluation.read_runs(*filter(None, (work.runs, recorded)))
-    of_grown = (WorkFolder(grown).runs if grown else None, recorded / evaluation.GROWN if recorded else None)
-    grown_runs, not_grown = evaluation.read_runs(*filter(None, of_grown))
-    reseeded, not_reseeded = _read_each([WorkFolder(folder).runs for folder in seeds], recorded)
+    of_grown = [_runs_folder(grown)] if grown else []
+    of_seeds = [_runs_folder(folder) for folder in seeds]
+    if recorded:
+        of_grown.append(recorded / evaluation.GROWN)
+        of_seeds += sorted((recorded / evaluation.SEEDS).glob("*/"))
+    grown_runs, not_grown = evaluation.read_runs(*of_grown)
+    reseeded, not_reseeded = _read_each(of_seeds)
     left_out = pd.concat([left_out, not_grown, not_reseeded], ignore_index=True)
     outside_test = None
     if outside is not None:
@@ -842,10 +847,15 @@ def _with_examinations(
     return replace(comparison, examinations=tuple(kept), left_out=left_out)
 
 
-def _read_each(folders: list[Path], recorded: Path | None) -> tuple[list[evaluation.Run], pd.DataFrame]:
-    """The runs of every folder, and of every seed that was recorded, whatever their names."""
-    if recorded:
-        folders = [*folders, *sorted((recorded / evaluation.SEEDS).glob("*/"))]
+def _runs_folder(folder: Path) -> Path:
+    runs = WorkFolder(folder).runs
+    if not runs.is_dir():
+        raise BoneAgeError(f"{folder}: holds no runs; name the work folder of others, or train there first")
+    return runs
+
+
+def _read_each(folders: list[Path]) -> tuple[list[evaluation.Run], pd.DataFrame]:
+    """The runs of every folder, also where several are of one network and number of epochs."""
     read = [evaluation.read_runs(folder) for folder in folders]
     left_out = pd.concat([skipped_table([]), *(left_out for _, left_out in read)], ignore_index=True)
     return [run for runs, _ in read for run in runs], left_out

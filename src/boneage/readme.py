@@ -1,11 +1,12 @@
 """The parts of README that hold figures: written from the committed records, and from nothing else."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.evaluation import GROWN, Run, check_comparable, plain_runs, read_runs, results_table
+from boneage.evaluation import Run, check_comparable, plain_runs, results_table
 from boneage.files import write_text
 from boneage.intervals import ALL_ESTIMATES
 from boneage.networks import find
@@ -25,12 +26,13 @@ RESULTS = "results"
 COMMAND = "python -m boneage compare --readme README.md"
 
 
-def blocks(runs: list[Run], results: Path | str | None = None) -> dict[str, str]:
+def blocks(runs: list[Run], results: Path | str | None = None, grown: Sequence[Run] = ()) -> dict[str, str]:
     """Every part of README that holds figures.
 
     Args:
         runs: The runs whose tables it shows.
         results: The folder with the other records; a part whose record is not there is left out.
+        grown: The runs on the set grown, which stand beside the published recipe, too.
 
     Returns:
         Name of the part -> Markdown.
@@ -39,7 +41,6 @@ def blocks(runs: list[Run], results: Path | str | None = None) -> dict[str, str]
         BoneAgeError: As :func:`results_block`.
     """
     made = {RESULTS: results_block(runs)}
-    grown = [] if results is None else read_runs(Path(results) / GROWN)[0]
     shown_by = {
         "published": ("published_recipe.csv", lambda table: published_block(table, [*runs, *grown])),
         "details": ("details.csv", lambda table: details_block(table, runs)),
@@ -76,13 +77,15 @@ def results_block(runs: list[Run]) -> str:
     return "\n".join(parts)
 
 
-def write_results(readme: Path | str, runs: list[Run], results: Path | str | None = None) -> Path:
+def write_results(
+    readme: Path | str, runs: list[Run], results: Path | str | None = None, grown: Sequence[Run] = ()
+) -> Path:
     """Writes every part that holds figures into README; see :func:`blocks`.
 
     Raises:
         BoneAgeError: As :func:`blocks` and :func:`write_block`.
     """
-    for name, block in blocks(runs, results).items():
+    for name, block in blocks(runs, results, grown).items():
         write_block(readme, name, block)
     return Path(readme)
 
@@ -358,7 +361,7 @@ def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
             ``Validation MAE`` after the last epoch and ``Best validation MAE`` of all, in years.
         runs: Our runs, those on the set grown too; each of the same network and epochs has a row.
     """
-    heads = ("Networks", "epochs", "recipe", "photos of training", "validation MAE", "share of the published")
+    heads = ("Networks", "epochs", "recipe", "training photos", "validation MAE", "share of the published")
     rows = []
     for row in table.to_dict("records"):
         names = (find(row["Network"]).title, str(row["Epochs"]))

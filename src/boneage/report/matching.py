@@ -145,7 +145,11 @@ def reseeded_beside_plain(
         own = run.record["network"], run.record["epochs"]
         seed = run.record["seed"]
         fault = _reseeded_fault(run, plain.get(own))
-        if not fault and (*own, seed) not in beside:
+        if not fault and (*own, seed) in beside:
+            if beside[*own, seed][0].record != run.record:
+                reasons.append((f"{run.folder.name} with seed {seed}", "a later one stands in its place"))
+            continue
+        if not fault:
             try:
                 beside[*own, seed] = run, joined_with_truth(run, labels)
             except BoneAgeError as error:
@@ -156,7 +160,9 @@ def reseeded_beside_plain(
 
 
 def _reseeded_fault(run: Run, plain: Run | None) -> str:
-    if plain is None or variant_of(run.record):
+    if variant_of(run.record):
+        return "a variant; only plain runs are shown with several seeds"
+    if plain is None:
         return "there is no plain run of it to stand against; train that, too"
     if type(run.record["seed"]) is not int:
         return "its seed is not a number; train it again"

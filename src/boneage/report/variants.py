@@ -90,7 +90,7 @@ def variants_table(
 def grown_words(run: Run) -> str:
     """What a run on the set grown differs in from its plain run."""
     besides = [VARIANTS[variant_of(run.record)]] if variant_of(run.record) else []
-    return " and ".join([f"the set grown to {run.record['photos']['train']:,} photos", *besides])
+    return " and ".join([f"the set grown to {run.record['photos']['train']:,} training photos", *besides])
 
 
 def best_by_validation(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> list[Run]:
