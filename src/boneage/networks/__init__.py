@@ -41,8 +41,8 @@ class Network:
 
 # Without batch normalisation a deep network bears smaller steps only.
 _IN_TABLE_ORDER = (
-    Network("vgg19", "VGG19", "04_vgg19", imagenet=True, rate=0.3),
-    Network("vgg16", "VGG16", "05_vgg16", imagenet=True, rate=0.3),
+    Network("vgg19", "VGG19", "04_vgg19", imagenet=True, rate=0.1),
+    Network("vgg16", "VGG16", "05_vgg16", imagenet=True, rate=0.1),
     Network("cnn", "CNN", "06_cnn"),
     Network("unet", "U-Net", "07_unet"),
     Network("attention", "Attention Mechanism", "08_attention"),
