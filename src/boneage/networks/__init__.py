@@ -39,7 +39,8 @@ class Network:
     rate: float = 1.0
 
 
-# Without batch normalisation a deep network bears smaller steps only.
+# Without batch normalisation a deep network bears smaller steps only. VGG's share is the best of a third, a
+# tenth and a thirtieth for VGG16 from scratch, by the validation cases of real radiographs.
 _IN_TABLE_ORDER = (
     Network("vgg19", "VGG19", "04_vgg19", imagenet=True, rate=0.1),
     Network("vgg16", "VGG16", "05_vgg16", imagenet=True, rate=0.1),
