@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
 from boneage.evaluation import metrics_by_split, read_run
 from boneage.labels import Labels, read_labels
+from boneage.networks import NETWORKS
 from boneage.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -174,6 +176,18 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trai
             trained()
 
 
+def test_a_run_at_another_share_of_the_rate_is_refused_by_name(trained, monkeypatch):
+    first = trained()
+    assert first.record["rate_share"] == NETWORKS["cnn"].rate
+    monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
+    with pytest.raises(BoneAgeError, match=r"share of the learning rate \(1\.0, now 0\.3\)"):
+        trained()
+    # Records did not tell it at first, and are finished all the same.
+    of_old = {name: value for name, value in first.record.items() if name != "rate_share"}
+    (first.folder / "record.json").write_text(json.dumps(of_old))
+    assert trained().record == of_old
+
+
 def test_a_diverging_run_says_so(trained, monkeypatch):
     from boneage.training import run as training
 
@@ -264,6 +278,10 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_by_name(work, trained, tmp_p
             Settings(seed=5, batch_size=4),
             tmp_path,
         )
+    with monkeypatch.context() as patch:
+        patch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
+        with pytest.raises(BoneAgeError, match="share of the learning rate"):
+            trained()
     state = tmp_path / "cnn-2" / "checkpoint" / "state.json"
     whole = state.read_text()
     state.write_text(json.dumps(json.loads(whole) | {"epoch": "two"}))

@@ -83,11 +83,12 @@ def finished_record(run: Path, identity: dict) -> dict | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings = record["settings"]
-        # A setting that was not known then had the value that is the default now.
+        # What was not recorded then had the value that is the default now.
+        unrecorded = {"variant": "", "rate_share": identity["rate_share"]}
         theirs = {
             name: settings.get(name, getattr(Settings, name))
             if name in RUN_SETTINGS
-            else record.get(name, "" if name == "variant" else None)
+            else record.get(name, unrecorded.get(name))
             for name in identity
         }
         if not {"started", "finished", "weights"} <= set(record):
@@ -99,9 +100,15 @@ def finished_record(run: Path, identity: dict) -> dict | None:
 
 
 def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
-    words = {"fingerprint": "labels or photos", "label_kind": "label"}
+    words = {
+        "fingerprint": "labels or photos",
+        "label_kind": "label",
+        "rate_share": "share of the learning rate",
+    }
     changed = [
-        words.get(name, f"{name} ({theirs.get(name)}, now {ours[name]})")
+        words.get(name, name)
+        if name in ("fingerprint", "label_kind")
+        else f"{words.get(name, name)} ({theirs.get(name, 'not recorded')}, now {ours[name]})"
         for name in ours
         if theirs.get(name) != ours[name]
     ]

@@ -137,6 +137,7 @@ def _run(
         "backend": keras.backend.backend(),
         "label_kind": labels.kind,
         "fingerprint": fingerprint(store, table),
+        "rate_share": find(network).rate,
         **{name: getattr(settings, name) for name in RUN_SETTINGS},
     }
     finished = finished_record(run, identity)
@@ -330,6 +331,7 @@ def _record(
         "size": identity["size"],
         "weights": state["weights"],
         "batch_size": state["batch_size"],
+        "rate_share": identity["rate_share"],
         "fingerprint": identity["fingerprint"],
         "photos": {split: int(counts.get(split, 0)) for split in SPLITS},
         "cases": {split: int(cases.get(split, 0)) for split in SPLITS},
