@@ -284,6 +284,11 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_by_name(work, trained, tmp_p
             trained()
     state = tmp_path / "cnn-2" / "checkpoint" / "state.json"
     whole = state.read_text()
+    without_share = json.loads(whole)
+    del without_share["identity"]["rate_share"]
+    state.write_text(json.dumps(without_share))
+    with pytest.raises(BoneAgeError, match=r"share of the learning rate \(not recorded, now 1\.0\)"):
+        trained()
     state.write_text(json.dumps(json.loads(whole) | {"epoch": "two"}))
     with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
         trained()

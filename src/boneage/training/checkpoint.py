@@ -100,18 +100,13 @@ def finished_record(run: Path, identity: dict) -> dict | None:
 
 
 def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
+    values = {name: f"({theirs.get(name, 'not recorded')}, now {ours[name]})" for name in ours}
     words = {
         "fingerprint": "labels or photos",
         "label_kind": "label",
-        "rate_share": "share of the learning rate",
+        "rate_share": f"share of the learning rate {values['rate_share']}",
     }
-    changed = [
-        words.get(name, name)
-        if name in ("fingerprint", "label_kind")
-        else f"{words.get(name, name)} ({theirs.get(name, 'not recorded')}, now {ours[name]})"
-        for name in ours
-        if theirs.get(name) != ours[name]
-    ]
+    changed = [words.get(name, f"{name} {values[name]}") for name in ours if theirs.get(name) != ours[name]]
     if changed:
         raise BoneAgeError(
             f"{run}: holds a run with other {', '.join(changed)}; set that back, choose another work folder, "

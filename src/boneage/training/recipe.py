@@ -10,8 +10,7 @@ from boneage.training.model import accuracy
 WARM_UP = 0.1
 
 # Share of the rate with which weights are moved that know something already: a tenth (Kolesnikov et al.,
-# "Big Transfer (BiT)", ECCV 2020, trained at 0.03 and fine-tuned at 0.003). With VGG's share that is 1e-5,
-# the rate at which Chollet fine-tunes VGG16 ("Deep learning with Python", 2nd ed., Manning 2021, chapter 8).
+# "Big Transfer (BiT)", ECCV 2020, trained at 0.03 and fine-tuned at 0.003).
 FINE_TUNING = 0.1
 
 
