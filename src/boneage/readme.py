@@ -304,26 +304,29 @@ def coverage_block(table: pd.DataFrame) -> str:
 
 
 def robustness_block(table: pd.DataFrame) -> str:
-    """What changed photos do to the examined runs' errors, as Markdown.
+    """What changed photos do to the examined runs, as Markdown.
+
+    The MAE on the photos as they are; below it by how much each change of them raises it, in italics where
+    that may be chance, and the share of the estimates that it moves by more than a year.
 
     Args:
         table: ``report.RUN_ROBUSTNESS_COLUMNS``.
     """
     if table.empty:
         return "No network was examined since it was trained.\n"
-    heads, columns = ["photos"], {}
+    heads, rows = ["photos"], {}
     for (_, network, epochs), of_run in table.groupby(["Run", "Network", "Epochs"], sort=False):
-        heads += [f"{network}, {epochs} epochs: MAE", "change (95 %)", "moved over 1 year"]
+        heads.append(f"{network}, {epochs} epochs")
         for row in of_run.to_dict("records"):
-            cells = columns.setdefault(row["Photos"], [row["Photos"]])
-            changed = row["Photos"] != UNCHANGED
-            interval = f" ({row['Change low (years)']:+z.2f} to {row['Change high (years)']:+z.2f})"
-            cells += [
-                f"{row['MAE (years)']:.2f}",
-                f"{row['Change in MAE (years)']:+z.2f}{interval}" if changed else "",
-                f"{row['Moved over 1 year']:.0%}" if changed else "",
-            ]
-    return markdown_rows(heads, list(columns.values()))
+            rows.setdefault(row["Photos"], [row["Photos"]]).append(_changed_by(row))
+    return markdown_rows(heads, list(rows.values()))
+
+
+def _changed_by(row: dict) -> str:
+    if row["Photos"] == UNCHANGED:
+        return f"{row['MAE (years)']:.2f}"
+    words = f"{row['Change in MAE (years)']:+z.2f}, {row['Moved over 1 year']:.0%}"
+    return f"*{words}*" if row["Change low (years)"] <= 0 <= row["Change high (years)"] else words
 
 
 def ingredients_block(table: pd.DataFrame) -> str:
