@@ -63,7 +63,7 @@ def _without_contrast(network: str, size: int, mean: float, std: float, seed: in
     *_, last = (layer for layer in ours.layers if layer.name.startswith("random_"))
     x = keras.layers.Rescaling(1 / 255)(last.output)
     x = pooled(cnn.maps(x, "full"))
-    x = keras.layers.Dropout(ours.get_layer("dropout").rate, seed=seed + 3)(x)
+    x = keras.layers.Dropout(_dropout(ours).rate, seed=seed + 3)(x)
     x = keras.layers.Dense(1, kernel_initializer="zeros")(x)
     return keras.Model(ours.input, keras.layers.Rescaling(std, offset=mean)(x), name=network)
 
@@ -71,7 +71,12 @@ def _without_contrast(network: str, size: int, mean: float, std: float, seed: in
 def _raw_head(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
     """A head in years that begins at nought."""
     ours = build_model(network, size, mean, std, seed, **more)
-    return keras.Model(ours.input, keras.layers.Dense(1)(ours.get_layer("dropout").output), name=network)
+    return keras.Model(ours.input, keras.layers.Dense(1)(_dropout(ours).output), name=network)
+
+
+def _dropout(model: keras.Model) -> keras.layers.Layer:
+    # By its kind: Keras numbers the names of the layers of one process.
+    return next(layer for layer in model.layers if isinstance(layer, keras.layers.Dropout))
 
 
 def _constant_rate(model: keras.Model, settings: Settings, steps: int) -> None:
