@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from boneage.errors import BoneAgeError
+from boneage.operators import rotated
 from boneage.robustness import (
     KINDS,
     PERTURBATIONS,
@@ -54,6 +55,22 @@ def test_perturbations_are_of_every_kind_and_each_has_words_of_its_own():
     turns = [amount for name, amount, _ in PERTURBATIONS if name == "rotation"]
     assert (turns[0], turns[-1]) == (5, 180)
     assert turns == sorted(turns)
+
+
+def test_a_small_photo_turns_as_if_it_had_been_turned_when_it_was_large():
+    texture = np.random.default_rng(5).normal(128, 50, (512, 512)).clip(0, 255).astype(np.uint8)
+    # Bones have edges a few pixels wide.
+    large = cv2.normalize(cv2.GaussianBlur(texture, (0, 0), 6), None, 0, 255, cv2.NORM_MINMAX)
+
+    def small(photo):
+        return cv2.resize(photo, (64, 64), interpolation=cv2.INTER_AREA)
+
+    def sharpness(photo):
+        return cv2.Laplacian(photo, cv2.CV_64F)[12:-12, 12:-12].std()
+
+    expected = sharpness(small(rotated(large, 5)))
+    assert sharpness(one("rotation", 5, small(large)[np.newaxis])[0]) == pytest.approx(expected, rel=0.05)
+    assert sharpness(rotated(small(large), 5)) < 0.9 * expected
 
 
 def test_turns_and_flips_move_pixels_and_change_none():

@@ -42,10 +42,22 @@ def _middle(shades: np.ndarray) -> int:
     return int(np.sort(shades)[shades.size // 2]) if shades.size else 0
 
 
-def _rotate(photo: np.ndarray, degrees: float) -> np.ndarray:
+def rotated(photo: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """A photo turned about its middle; its corners are cut off, and filled with the background's shade.
+
+    Args:
+        photo: uint8, (height, width).
+        degrees: Anticlockwise.
+        interpolation: One of OpenCV's.
+
+    Returns:
+        The same shape.
+    """
     height, width = photo.shape
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    return cv2.warpAffine(photo, turn, (width, height), borderValue=background_shade(photo))
+    return cv2.warpAffine(
+        photo, turn, (width, height), flags=interpolation, borderValue=background_shade(photo)
+    )
 
 
 def _contrast(photo: np.ndarray, factor: float) -> np.ndarray:
@@ -95,7 +107,7 @@ OPERATORS: dict[str, Operator] = {
     ),
     "invert": Operator(lambda photo: 255 - photo, {}),
     "flip": Operator(lambda photo: np.ascontiguousarray(photo[:, ::-1]), {}),
-    "rotate": Operator(_rotate, {"degrees": (-180, 180)}),
+    "rotate": Operator(rotated, {"degrees": (-180, 180)}),
     "brightness": Operator(lambda photo, shades: _through(_SHADES + shades, photo), {"shades": (-100, 100)}),
     "contrast": Operator(_contrast, {"factor": (0.25, 4)}),
     "gamma": Operator(

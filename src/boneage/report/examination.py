@@ -22,7 +22,7 @@ EXAMINED = 3
 """How many networks are examined where nothing else is said."""
 
 # Raised when an examination finds something else for the same run, so that what was kept is made anew.
-_FORMAT = 1
+_FORMAT = 2
 
 RUN_ROBUSTNESS_COLUMNS = ("Network", "Epochs", *ROBUSTNESS_COLUMNS, "Run", "Finished")
 """A table of several runs; when each had finished tells a later training of the same name apart."""
