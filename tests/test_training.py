@@ -188,6 +188,22 @@ def test_a_run_at_another_share_of_the_rate_is_refused_by_name(trained, monkeypa
     assert trained().record == of_old
 
 
+def test_a_network_may_take_larger_batches_and_a_run_in_others_is_refused_by_name(trained, monkeypatch):
+    first = trained()
+    assert first.record["batch_multiple"] == NETWORKS["cnn"].batch == 1
+    monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], batch=3))
+    refusal = r"multiple of the batch size \(1, now 3\)"
+    with pytest.raises(BoneAgeError, match=refusal):
+        trained()
+    # When records did not tell it, there was none.
+    of_old = {name: value for name, value in first.record.items() if name != "batch_multiple"}
+    (first.folder / "record.json").write_text(json.dumps(of_old))
+    with pytest.raises(BoneAgeError, match=refusal):
+        trained()
+    shutil.rmtree(first.folder)
+    assert trained().record["batch_size"] == 3 * first.record["batch_size"]
+
+
 def test_a_diverging_run_says_so(trained, monkeypatch):
     from boneage.training import run as training
 

@@ -84,7 +84,8 @@ class Settings:
     train_size: int = 256
     # Each number is a run of its own, with its own learning-rate schedule.
     epochs: tuple[int, ...] = (10, 18)
-    # Small, because a few hundred photos give few steps an epoch otherwise.
+    # Small, because a few hundred photos give few steps an epoch otherwise. Networks that need larger ones
+    # take a multiple of it (``networks.Network.batch``).
     batch_size: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2

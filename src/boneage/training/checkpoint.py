@@ -84,7 +84,7 @@ def finished_record(run: Path, identity: dict) -> dict | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings = record["settings"]
         # What was not recorded then had the value that is the default now.
-        unrecorded = {"variant": "", "rate_share": identity["rate_share"]}
+        unrecorded = {"variant": "", "rate_share": identity["rate_share"], "batch_multiple": 1}
         theirs = {
             name: settings.get(name, getattr(Settings, name))
             if name in RUN_SETTINGS
@@ -105,6 +105,7 @@ def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
         "fingerprint": "labels or photos",
         "label_kind": "label",
         "rate_share": f"share of the learning rate {values['rate_share']}",
+        "batch_multiple": f"multiple of the batch size {values['batch_multiple']}",
     }
     changed = [words.get(name, f"{name} {values[name]}") for name in ours if theirs.get(name) != ours[name]]
     if changed:

@@ -138,6 +138,7 @@ def _run(
         "label_kind": labels.kind,
         "fingerprint": fingerprint(store, table),
         "rate_share": find(network).rate,
+        "batch_multiple": find(network).batch,
         **{name: getattr(settings, name) for name in RUN_SETTINGS},
     }
     finished = finished_record(run, identity)
@@ -197,7 +198,7 @@ def _trained(
     check_agreed(state.get("epoch", 0), run)
     if model is not None:
         print(f"{run.name}: goes on after epoch {state['epoch']} of {identity['epochs']}")
-    batch_size = state.get("batch_size", settings.batch_size)
+    batch_size = state.get("batch_size", settings.batch_size * identity["batch_multiple"])
     while True:
         try:
             # Within the loop, because clearing the session below forgets both.
@@ -332,6 +333,7 @@ def _record(
         "weights": state["weights"],
         "batch_size": state["batch_size"],
         "rate_share": identity["rate_share"],
+        "batch_multiple": identity["batch_multiple"],
         "fingerprint": identity["fingerprint"],
         "photos": {split: int(counts.get(split, 0)) for split in SPLITS},
         "cases": {split: int(cases.get(split, 0)) for split in SPLITS},
