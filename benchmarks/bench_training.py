@@ -3,6 +3,9 @@
 The engine's `fit` reads the packed store, draws the batches, keeps the history and shows the bar; the bare
 step is `train_on_batch` on one batch that stays in memory. Both use the same compiled network, in turns.
 
+The batches are of the settings' size for every network, the smallest that any is trained in: what a step
+costs besides the network weighs most there.
+
 The published notebooks of this method kept every photo as a JPEG of 2775 x 2777 and had Pillow read, decode
 and shrink it for every photo of every epoch, in a PyDataset. Same network, same device, in turns.
 """

@@ -41,10 +41,11 @@ class Network:
     batch: int = 1
 
 
-# Chosen from scratch, at 128 px, by the validation cases of real radiographs. Without batch normalisation a
-# deep network bears smaller steps only; VGG's is the best of a third, a tenth and a thirtieth for VGG16.
-# EfficientNetV2S after 18 epochs: 1.46 years in batches of 32 at three times the rate, 1.59 at the rate
-# itself; in batches of 8 1.81, and at three times the rate it had learnt nothing in six epochs.
+# Without batch normalisation a deep network bears smaller steps only. VGG's share is the best of a third, a
+# tenth and a thirtieth for VGG16 from scratch, by the validation cases of real radiographs. So was
+# EfficientNetV2S's chosen, from scratch at 128 px, 18 epochs: in batches of 32 at three times the rate 1.46
+# years, at the rate itself 1.59; in batches of 8 at the rate itself 1.81, and at three times the rate it had
+# learnt nothing in six epochs.
 _IN_TABLE_ORDER = (
     Network("vgg19", "VGG19", "04_vgg19", imagenet=True, rate=0.1),
     Network("vgg16", "VGG16", "05_vgg16", imagenet=True, rate=0.1),

@@ -165,8 +165,8 @@ def check_shares(rows: int, batch_size: int) -> None:
         # Each gets the next whole share, rounded up, until nothing is left.
         if batch and -(-batch // replicas) * (replicas - 1) >= batch:
             raise BoneAgeError(
-                f"batch_size {batch_size}: a batch of {batch} photos leaves one of {replicas} GPUs without; "
-                "choose another batch size, add --backend jax, or show it fewer in CUDA_VISIBLE_DEVICES"
+                f"batches of {batch_size}: a batch of {batch} photos leaves one of {replicas} GPUs without; "
+                "choose another batch_size, add --backend jax, or show it fewer in CUDA_VISIBLE_DEVICES"
             )
 
 
