@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from memory import elsewhere
 
 from boneage.anomalies import KINDS, SUSPICION_COLUMNS, find_suspicions, photo_suspicions, review_queue
 from boneage.anomalies.duplicates import HASH_BITS, near_duplicates, photo_hash
@@ -132,6 +133,11 @@ class TestHand:
         mirrored = np.ascontiguousarray(outline[:, ::-1])
         assert leftness(outline) > 0.3
         assert leftness(mirrored) == pytest.approx(-leftness(outline), abs=0.05)
+
+    def test_edge_patterns_do_not_mind_where_in_memory_pictures_lie(self):
+        picture = find_hand(a_hand()).upright(find_hand(a_hand()).normalised)
+        patterns = [edge_pattern(one) for one in elsewhere(picture)]
+        assert all(np.array_equal(pattern, patterns[0]) for pattern in patterns)
 
     def test_edge_patterns_do_not_mind_exposure(self):
         picture = find_hand(a_hand()).upright(find_hand(a_hand()).normalised)

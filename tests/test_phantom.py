@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory import elsewhere
 
 from boneage.errors import BoneAgeError
 from boneage.ossification import (
@@ -24,6 +25,7 @@ from boneage.ossification import (
 from boneage.phantom import (
     ANOMALIES,
     READER_DIFFERENCE_YEARS,
+    depth_inside,
     draw_hand,
     plan_atlas,
     write_phantom_atlas,
@@ -170,6 +172,13 @@ def test_a_drawing_depends_on_its_arguments_alone():
     assert first.centres == again.centres
     other = draw_hand(7.0, "M", 43, height=400)
     assert first.photo.shape != other.photo.shape or (first.photo != other.photo).mean() > 0.5
+
+
+def test_a_depth_depends_on_the_mask_alone_not_on_its_place_in_memory():
+    mask = cv2.circle(np.zeros((40, 33), np.uint8), (15, 20), 12, 255, -1)
+    depths = [depth_inside(one) for one in elsewhere(mask)]
+    assert depths[0].max() == pytest.approx(12.0, abs=1.0)
+    assert all(np.array_equal(depth, depths[0]) for depth in depths)
 
 
 @pytest.mark.parametrize("age", [0.0, 6.0, 12.0, 19.0])

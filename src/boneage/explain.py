@@ -12,6 +12,7 @@ import keras
 import matplotlib
 import numpy as np
 import pandas as pd
+from scipy.ndimage import distance_transform_edt
 
 from boneage.errors import BoneAgeError
 from boneage.networks.maps import attention_by_place, outputs_of, years_by_place
@@ -255,13 +256,12 @@ def near(
     Returns:
         bool, (height, width).
     """
-    apart = np.ones(shape, np.uint8)
+    apart = np.ones(shape, bool)
     for x, y in points:
-        apart[min(round(y), shape[0] - 1), min(round(x), shape[1] - 1)] = 0
+        apart[min(round(y), shape[0] - 1), min(round(x), shape[1] - 1)] = False
     if apart.all():
         return np.zeros(shape, bool)
-    distance = cv2.distanceTransform(apart, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distance <= radius * max(shape)
+    return distance_transform_edt(apart) <= radius * max(shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from scipy.ndimage import distance_transform_edt
 
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_text
@@ -290,6 +291,21 @@ def _render(scene: _Scene) -> np.ndarray:
     return _noisy(photo, rng, _rng(scene.seed, "noise"))
 
 
+def depth_inside(mask: np.ndarray) -> np.ndarray:
+    """How far from its edge each pixel inside a mask lies.
+
+    By SciPy: the last digit of OpenCV's exact distance depends on where in memory the mask lies, and now and
+    then a shade of the drawing was rounded the other way.
+
+    Args:
+        mask: (height, width), 0 outside.
+
+    Returns:
+        float32, (height, width): pixels to the nearest one outside.
+    """
+    return distance_transform_edt(mask).astype(np.float32)
+
+
 def _chord(depth: np.ndarray, radius: float | np.ndarray) -> np.ndarray:
     """Half the thickness of a cylinder at a distance from its edge; flat beyond its axis."""
     inward = np.clip(depth, 0.0, radius)
@@ -310,8 +326,7 @@ def _tissue_shadow(scene: _Scene) -> np.ndarray:
         return cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
 
     def thickness(mask: np.ndarray, radius: float | np.ndarray) -> np.ndarray:
-        depth = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        return 2.0 * _chord(depth / np.float32(zoom), radius)
+        return 2.0 * _chord(depth_inside(mask) / np.float32(zoom), radius)
 
     def smooth(mask: np.ndarray, units: float) -> np.ndarray:
         return cv2.GaussianBlur(mask, (0, 0), max(units * hand.breadth * zoom, 0.5))
@@ -407,7 +422,7 @@ def _add_bone(shadow: np.ndarray, bone: Bone, to_small: np.ndarray, zoom: float)
     for outline in outlines:
         cv2.fillPoly(mask, [_fixed(outline - low)], 255, cv2.LINE_AA, 4)
     solid = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
-    depth = cv2.distanceTransform(solid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / np.float32(zoom)
+    depth = depth_inside(solid) / np.float32(zoom)
     middle = 0.0 if bone.axis is None else _mid_shaft(bone.axis, to_small, low, mask.shape)
     cortex = bone.cortex[1] + np.float32(bone.cortex[0] - bone.cortex[1]) * middle
     fill = bone.fill[1] + np.float32(bone.fill[0] - bone.fill[1]) * middle

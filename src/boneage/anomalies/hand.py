@@ -264,9 +264,7 @@ def _shapes(small: np.ndarray, field: np.ndarray) -> list[_Shape]:
     room = cv2.resize(field, (_COARSE, _COARSE), interpolation=cv2.INTER_NEAREST)
     rim = room - cv2.erode(room, disc(1), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     normalised = _normalised(picture, room)
-    steepness = cv2.magnitude(
-        cv2.Sobel(normalised, cv2.CV_32F, 1, 0), cv2.Sobel(normalised, cv2.CV_32F, 0, 1)
-    )
+    steepness = np.hypot(cv2.Sobel(normalised, cv2.CV_32F, 1, 0), cv2.Sobel(normalised, cv2.CV_32F, 0, 1))
     # Letters and plate edges are far steeper than skin; beyond the steepest seventh all is the same.
     steepness = np.minimum(steepness / (np.quantile(steepness[room > 0], 0.85) + _LEAST_STEEPNESS), 1.0)
     middle = np.zeros_like(room)

@@ -187,7 +187,8 @@ def edge_pattern(picture: np.ndarray) -> np.ndarray:
         float32, (640,): see :data:`CELLS`.
     """
     x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
-    strength = cv2.magnitude(x, y)
+    # Not cv2.magnitude, whose last digit depends on where in memory its pictures lie.
+    strength = np.hypot(x, y)
     rows, columns, directions = CELLS
     angle = np.arctan2(y, x) % np.pi * (directions / np.pi)
     cells = np.empty(CELLS, np.float32)

@@ -204,7 +204,7 @@ def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) 
     low, high = np.percentile(hand.small[hand.mask], (5, 95))
     free = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     free &= 1 - cv2.dilate(mask, disc(3))
-    steep = cv2.magnitude(x_slope, y_slope) > _LEAST_STEP * max(float(high - low), 6.0)
+    steep = np.hypot(x_slope, y_slope) > _LEAST_STEP * max(float(high - low), 6.0)
     row, column = np.nonzero(steep & (free > 0))
     x, y = column - (side - 1) / 2, row - (side - 1) / 2
     angle = np.arctan2(y_slope[row, column], x_slope[row, column]) % np.pi
