@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from boneage.anomalies.laterality import leftness
-from boneage.anomalies.outline import disc, measured, palm_of, upright
+from boneage.anomalies.outline import disc, measured, palm_of, slopes, upright
 
 WORKING_SIDE = 320
 """Side in pixels of a hand's mask and normalised photo."""
@@ -264,7 +264,7 @@ def _shapes(small: np.ndarray, field: np.ndarray) -> list[_Shape]:
     room = cv2.resize(field, (_COARSE, _COARSE), interpolation=cv2.INTER_NEAREST)
     rim = room - cv2.erode(room, disc(1), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     normalised = _normalised(picture, room)
-    steepness = np.hypot(cv2.Sobel(normalised, cv2.CV_32F, 1, 0), cv2.Sobel(normalised, cv2.CV_32F, 0, 1))
+    steepness = slopes(normalised)[2]
     # Letters and plate edges are far steeper than skin; beyond the steepest seventh all is the same.
     steepness = np.minimum(steepness / (np.quantile(steepness[room > 0], 0.85) + _LEAST_STEEPNESS), 1.0)
     middle = np.zeros_like(room)

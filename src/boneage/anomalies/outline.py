@@ -175,6 +175,20 @@ def upright(picture: np.ndarray, centre: tuple[float, float], radius: float, deg
     return cv2.warpAffine(smooth, turn, (width, height), flags=cv2.INTER_LINEAR)
 
 
+def slopes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How the shades of a picture rise to the right, how downwards, and how steep they are (Sobel).
+
+    Args:
+        picture: float32, (height, width).
+
+    Returns:
+        Three of float32, (height, width), in eighths of a shade a pixel.
+    """
+    x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
+    # Not cv2.magnitude, whose last digit depends on where in memory its pictures lie.
+    return x, y, np.hypot(x, y)
+
+
 def edge_pattern(picture: np.ndarray) -> np.ndarray:
     """How strong edges of each direction are in each cell of a picture (a histogram of gradients).
 
@@ -186,9 +200,7 @@ def edge_pattern(picture: np.ndarray) -> np.ndarray:
     Returns:
         float32, (640,): see :data:`CELLS`.
     """
-    x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
-    # Not cv2.magnitude, whose last digit depends on where in memory its pictures lie.
-    strength = np.hypot(x, y)
+    x, y, strength = slopes(picture)
     rows, columns, directions = CELLS
     angle = np.arctan2(y, x) % np.pi * (directions / np.pi)
     cells = np.empty(CELLS, np.float32)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from boneage.anomalies.hand import WORKING_SIDE, Box, Hand
-from boneage.anomalies.outline import disc
+from boneage.anomalies.outline import disc, slopes
 from boneage.anomalies.suspicion import Suspicion, between
 
 # Marks (no suspicion, certain suspicion) of each measure. Nine in ten ordinary real radiographs lie before
@@ -200,11 +200,11 @@ def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) 
     edge for one.
     """
     side = small.shape[0]
-    x_slope, y_slope = cv2.Sobel(small, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(small, cv2.CV_32F, 0, 1) / 8
+    x_slope, y_slope, steepness = slopes(small)
     low, high = np.percentile(hand.small[hand.mask], (5, 95))
     free = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     free &= 1 - cv2.dilate(mask, disc(3))
-    steep = np.hypot(x_slope, y_slope) > _LEAST_STEP * max(float(high - low), 6.0)
+    steep = steepness / 8 > _LEAST_STEP * max(float(high - low), 6.0)
     row, column = np.nonzero(steep & (free > 0))
     x, y = column - (side - 1) / 2, row - (side - 1) / 2
     angle = np.arctan2(y_slope[row, column], x_slope[row, column]) % np.pi
