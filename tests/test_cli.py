@@ -78,7 +78,7 @@ def test_label_without_photo_and_photo_without_label_are_reported_and_the_rest_g
     for line in verbs(work, rsna)[:4]:
         assert main(line) == 0
     out = capsys.readouterr().out
-    assert "left out, each with its reason" in out
+    assert f"left out: 1 of 23 (1: label without a photo: {rsna}/images/1001.png: " in out
     said = (work / "skipped-cases.csv").read_text() + (work / "skipped-labels.csv").read_text()
     assert all(case_id in said for case_id in ("1000", "1001", "9999"))
     assert len(read_labels(work / "labels.csv").table) == 22

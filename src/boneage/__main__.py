@@ -17,12 +17,12 @@ from tqdm.auto import tqdm
 
 from boneage import pipeline, report
 from boneage.anomalies import LIKELY
-from boneage.augment import SKIPPED_NAME
 from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
 from boneage.evaluation import GROWN, read_runs
 from boneage.files import write_error
 from boneage.labels import Labels, read_labels
+from boneage.left_out import in_words
 from boneage.networks import NETWORKS, find
 from boneage.readme import write_results
 from boneage.settings import (
@@ -37,7 +37,7 @@ from boneage.settings import (
     WIDTHS,
     Settings,
 )
-from boneage.tables import SKIPPED_COLUMNS, SPLITS, read_table
+from boneage.tables import SPLITS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -267,7 +267,6 @@ def _fetch(given: argparse.Namespace) -> None:
     if given.index:
         settings = pipeline.fetch_by_index(settings)
         settings.save(pipeline.work_folder(settings).settings)
-        _wrote_skipped(pipeline.work_folder(settings), "fetch")
     print(f"radiographs: {pipeline.get_data(settings)}")
 
 
@@ -276,7 +275,6 @@ def _cases(given: argparse.Namespace) -> None:
     cases = pipeline.make_cases(settings)
     work = pipeline.work_folder(settings)
     _wrote(work.cases, f"{len(cases)} cases")
-    _wrote_skipped(work, "cases")
 
 
 def _preprocess(given: argparse.Namespace) -> None:
@@ -286,7 +284,6 @@ def _preprocess(given: argparse.Namespace) -> None:
     _wrote(work.photos, f"{(came_in['status'] == 'ok').sum()} photos of {settings.photo_size} px")
     _wrote(work.preprocess, f"{len(came_in)} cases")
     _wrote(work.contact_sheet, "a sample of the photos")
-    _wrote_skipped(work, "preprocess")
 
 
 def _suspicions(given: argparse.Namespace) -> None:
@@ -297,7 +294,6 @@ def _suspicions(given: argparse.Namespace) -> None:
     for kind, cases in likely.groupby("kind", sort=False)["case_id"].nunique().items():
         print(f"{cases:5} {kind}")
     _wrote(work.suspicions, f"{len(suspicions)} suspicions, {len(likely)} as likely as not or likelier")
-    _wrote_skipped(work, "suspicions")
 
 
 def _review(given: argparse.Namespace) -> None:
@@ -322,7 +318,6 @@ def _plan(given: argparse.Namespace) -> None:
         print(notice)
     counts = plan["split"].value_counts()
     _wrote(work.plan, f"{len(plan)} photos: {', '.join(f'{counts.get(one, 0)} {one}' for one in SPLITS)}")
-    _wrote_skipped(work, "plan")
 
 
 def _materialise(given: argparse.Namespace) -> None:
@@ -330,10 +325,6 @@ def _materialise(given: argparse.Namespace) -> None:
     record = pipeline.make_grown(settings)
     work = pipeline.work_folder(settings)
     _wrote(work.grown, f"{(record['status'] == 'ok').sum()} of {len(record)} photos")
-    skipped = work.grown / SKIPPED_NAME
-    count = int((record["status"] == "skipped").sum())
-    if count:
-        _wrote(skipped, f"{count} left out, each with its reason")
 
 
 def _labels(given: argparse.Namespace) -> None:
@@ -342,14 +333,12 @@ def _labels(given: argparse.Namespace) -> None:
     work = pipeline.work_folder(settings)
     counts = labels.table["Split"].value_counts()
     _wrote(work.labels, f"{', '.join(f'{counts.get(split, 0)} {split}' for split in SPLITS)}; {labels.kind}")
-    _wrote_skipped(work, "labels")
 
 
 def _store(given: argparse.Namespace) -> None:
     settings = _settings(given)
     store = pipeline.make_store(settings, _given_labels(given), given.photos)
     _wrote(store.path, f"{len(store.photos)} photos of {store.size} px")
-    _wrote_skipped(pipeline.work_folder(settings), "store")
 
 
 def _train(given: argparse.Namespace) -> None:
@@ -399,7 +388,7 @@ def _compare(given: argparse.Namespace) -> None:
         (runs, left_out), (grown, not_grown) = (
             read_runs(folder) for folder in (given.results, given.results / GROWN)
         )
-        _print_left_out(pd.concat([left_out, not_grown]))
+        _print_left_out(pd.concat([left_out, not_grown], ignore_index=True), len(runs) + len(grown))
         readme = write_results(given.readme, runs, given.results, grown)
         _wrote(readme, f"{len(runs) + len(grown)} runs of {given.results}")
 
@@ -408,7 +397,7 @@ def _compare_work(given: argparse.Namespace) -> None:
     settings = _settings(given)
     recorded = given.results if given.record else None
     comparison = pipeline.compare(settings, given.outside, given.examine, recorded, given.grown, given.seeds)
-    _print_left_out(comparison.left_out)
+    _print_left_out(comparison.left_out, len(comparison.runs))
     for epochs, table in comparison.tables.items():
         print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")
     _wrote(pipeline.work_folder(settings).report, f"{len(comparison.runs)} runs compared")
@@ -419,9 +408,11 @@ def _compare_work(given: argparse.Namespace) -> None:
         _wrote(recorded, f"{len(runs)} runs, without weights")
 
 
-def _print_left_out(left_out: pd.DataFrame) -> None:
+def _print_left_out(left_out: pd.DataFrame, kept: int) -> None:
+    if len(left_out):
+        print(f"left out: {in_words(left_out, kept + len(left_out))}")
     for item, reason in left_out.itertuples(index=False):
-        print(f"left out: {item}: {reason}")
+        print(f"  {item}: {reason}")
 
 
 def _given_labels(given: argparse.Namespace) -> Labels | None:
@@ -430,12 +421,6 @@ def _given_labels(given: argparse.Namespace) -> Labels | None:
 
 def _wrote(path: Path, what: str) -> None:
     print(f"wrote {path}: {what}")
-
-
-def _wrote_skipped(work: pipeline.WorkFolder, stage: str) -> None:
-    skipped = read_table(work.skipped(stage), SKIPPED_COLUMNS)
-    if len(skipped):
-        _wrote(work.skipped(stage), f"{len(skipped)} left out, each with its reason")
 
 
 if __name__ == "__main__":

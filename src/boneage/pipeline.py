@@ -29,12 +29,20 @@ from boneage import (
     runtime,
 )
 from boneage.anomalies import LIKELY
-from boneage.augment import RECORD_NAME, balanced_plan, materialise, suggest_for, suggest_operators
+from boneage.augment import (
+    RECORD_NAME,
+    SKIPPED_NAME,
+    balanced_plan,
+    materialise,
+    suggest_for,
+    suggest_operators,
+)
 from boneage.board import ReviewBoard
 from boneage.dataset import Store, build_store, fingerprint, open_store, read_photo, rows_of
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, sha256_of, write_text
 from boneage.labels import Labels, UsableCases, build_labels, read_labels, usable_cases, write_labels
+from boneage.left_out import leave_out, tell_left_out
 from boneage.review import ReviewLog, apply_log
 from boneage.settings import Settings
 from boneage.split import draw_split, untouched_plan
@@ -195,7 +203,7 @@ def fetch_by_index(settings: Settings) -> Settings:
     # Hours of polite requests outlive the runtime; the rest of ``data`` is soon fetched again.
     folder = work.root / "data" / "dha"
     skipped = atlas_index.fetch_atlas(manifest.source_of("dha_index"), folder)
-    write_table(work.skipped("fetch"), skipped)
+    leave_out(work.skipped("fetch"), skipped, sum(1 for _ in folder.rglob("*.jpg")))
     return settings.replace(data=str(folder))
 
 
@@ -211,8 +219,8 @@ def make_cases(settings: Settings) -> pd.DataFrame:
         cases, skipped = rsna.read_rsna(folder)
     else:
         cases, skipped = atlas.read_atlas(folder, _readings(settings, folder), settings.source)
-    write_table(work.skipped("cases"), skipped)
     write_table(work.cases, cases)
+    leave_out(work.skipped("cases"), skipped, len(cases), noted=cases["case_id"])
     return cases
 
 
@@ -258,9 +266,10 @@ def make_photos(settings: Settings) -> pd.DataFrame:
     work = work_folder(settings)
     cases, faults = load_cases(settings)
     came_in = preprocess.preprocess(cases, work.large, settings.photo_size, settings.pad)
-    if len(faults):
-        skipped = read_table(work.skipped("preprocess"), SKIPPED_COLUMNS)
-        write_table(work.skipped("preprocess"), pd.concat([faults, skipped], ignore_index=True))
+    skipped = came_in[came_in["status"] == "skipped"]
+    reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
+    reasons = pd.concat([faults, reasons], ignore_index=True)
+    leave_out(work.skipped("preprocess"), reasons, len(came_in) - len(skipped))
     preprocess.write_contact_sheet(work.contact_sheet, cases, came_in, work.large)
     return came_in
 
@@ -281,7 +290,7 @@ def make_suspicions(settings: Settings) -> pd.DataFrame:
     if work.suspicions.is_file() and _read_stamp(facts) == stamp + sha256_of(work.suspicions):
         return _read_suspicions(work.suspicions)
     table, skipped = anomalies.find_suspicions(cases, work.photos)
-    write_table(work.skipped("suspicions"), skipped)
+    leave_out(work.skipped("suspicions"), skipped, len(cases) - len(skipped))
     # The stamp goes first and last: a table from an older stamp is never taken for current.
     write_text(facts, "{}\n")
     write_table(work.suspicions, table)
@@ -474,7 +483,8 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
     allowed, unread = suggest_for(training, work.photos, settings.laterality_matters)
     total = settings.total or len(cases)
     plan, notices = balanced_plan(cases, total, allowed, settings.laterality_matters, settings.seed)
-    write_table(work.skipped("plan"), pd.concat([usable.skipped, unread], ignore_index=True))
+    skipped = pd.concat([usable.skipped, unread], ignore_index=True)
+    leave_out(work.skipped("plan"), skipped, len(cases), noted=cases["case_id"])
     facts = work.plan.with_suffix(".json")
     write_text(facts, "{}\n")
     write_table(work.plan, plan)
@@ -536,7 +546,10 @@ def make_grown(settings: Settings) -> pd.DataFrame:
     """
     work = work_folder(settings)
     # A plan of older decisions would show what a person blanked since.
-    return materialise(_plan_in_force(settings, _usable_cases(settings)), work.photos, work.grown)
+    record = materialise(_plan_in_force(settings, _usable_cases(settings)), work.photos, work.grown)
+    skipped = read_table(work.grown / SKIPPED_NAME, SKIPPED_COLUMNS)
+    tell_left_out(work.grown / SKIPPED_NAME, skipped, len(record) - len(skipped))
+    return record
 
 
 def make_labels(settings: Settings) -> Labels:
@@ -555,7 +568,7 @@ def make_labels(settings: Settings) -> Labels:
         _refuse_boxes(work, usable)
         plan = untouched_plan(_draw_split(settings, usable))
     labels = build_labels(usable, plan)
-    write_table(work.skipped("labels"), labels.skipped)
+    leave_out(work.skipped("labels"), labels.skipped, len(labels.table))
     write_labels(work.labels, labels)
     return labels
 
@@ -670,8 +683,10 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
     skipped = build_store(
         labels.table["Case ID"].tolist(), photos or photos_folder(work, labels), settings.train_size, path
     )
-    write_table(work.skipped("store"), pd.concat([labels.skipped, skipped], ignore_index=True))
-    return open_store(path)
+    store = open_store(path)
+    skipped = pd.concat([labels.skipped, skipped], ignore_index=True)
+    leave_out(work.skipped("store"), skipped, len(store.photos))
+    return store
 
 
 def train_network(
