@@ -3,8 +3,9 @@
 #   make test    every test (make test ARGS="-m 'not slow'" for the quick ones)
 #   make bench   speed as ratios, measured side by side (real photos where BONEAGE_REAL_DATA names them)
 #   make lint    ruff over code and notebooks
+#   make slug NAME=owner/repository    sets the repository's name in badges, clone cells and links
 
-.PHONY: demo test bench lint
+.PHONY: demo test bench lint slug
 .DEFAULT_GOAL := demo
 
 # The first Python on this machine that the pinned packages have builds for.
@@ -39,3 +40,6 @@ bench: $(VENV)/.ready
 lint: $(VENV)/.ready
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+
+slug: $(VENV)/.ready
+	@$(RUN) tools/slug.py "$(NAME)"

@@ -1,8 +1,7 @@
-"""The manners that every notebook keeps, and how the suite runs and stamps them."""
+"""The manners that every notebook keeps, and how the suite runs them."""
 
 import ast
 import itertools
-import json
 import os
 import re
 import statistics
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from slug import slug
 
 from boneage import notebooks, runtime
 from boneage.errors import BoneAgeError
@@ -83,7 +83,7 @@ def title_faults(source: str, name: str) -> list[str]:
     faults = []
     if not source.startswith(f"# {name[:2]} · "):
         faults.append("the title does not begin with the notebook's number")
-    badge = f"https://colab.research.google.com/github/{notebooks.slug()}/blob/main/notebooks/{name}.ipynb"
+    badge = f"https://colab.research.google.com/github/{slug()}/blob/main/notebooks/{name}.ipynb"
     if f"[![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)]({badge})" not in source:
         faults.append("no badge that opens this very notebook")
     for word in ("**Reads**", "**Writes**", "**Takes**", "**GPU:**", "not a medical device"):
@@ -174,18 +174,8 @@ def test_notebook_on_colab_changes_no_package_of_colab(path):
 
 
 @every_notebook
-def test_badge_and_clone_cell_carry_the_slug_of_pyproject(path):
-    text = path.read_text(encoding="utf-8")
-    assert notebooks.with_slug(text, notebooks.slug()) == text
-    assert text.count(f"https://github.com/{notebooks.slug()}") == 1
-    elsewhere = notebooks.with_slug(text, "someone/else")
-    assert notebooks.slug() not in elsewhere
-    assert json.loads(elsewhere)["nbformat"] == 4
-
-
-def test_slug_leaves_other_repositories_alone():
-    text = "see https://github.com/aimi-bonn/Deeplasia"
-    assert notebooks.with_slug(text, "someone/else") == text
+def test_clone_cell_carries_the_slug_of_pyproject(path):
+    assert path.read_text(encoding="utf-8").count(f"https://github.com/{slug()}") == 1
 
 
 def test_settings_of_a_notebook(tmp_path):
@@ -347,13 +337,3 @@ def test_without_a_checkout_the_run_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(notebooks, "__file__", str(tmp_path / "lib" / "boneage" / "notebooks.py"))
     with pytest.raises(BoneAgeError, match="clone the repository"):
         notebooks.find_notebooks()
-
-
-def test_stamping_writes_the_slug_where_it_differs(small_suite, monkeypatch):
-    clone = 'REPOSITORY = "https://github.com/old/name"'
-    path = small_suite("01_first", clone)
-    small_suite("02_second", "pass")
-    monkeypatch.setattr(notebooks, "slug", lambda: "new/name")
-    assert notebooks.stamp_slug() == [path]
-    assert code_cells(read(path))[1].source == 'REPOSITORY = "https://github.com/new/name"'
-    assert notebooks.stamp_slug() == []

@@ -6,11 +6,12 @@ import re
 
 import pandas as pd
 import pytest
+from slug import slug
 from test_evaluation import RECORD, VALUES
 
 from boneage.errors import BoneAgeError
 from boneage.evaluation import GROWN, Run, read_runs
-from boneage.notebooks import checkout, find_notebooks, slug
+from boneage.notebooks import checkout, find_notebooks
 from boneage.readme import (
     RESULTS,
     blocks,

@@ -1,16 +1,13 @@
-"""The numbered notebooks: their settings, their run from first to last, and the slug that they carry."""
+"""The numbered notebooks: their settings, and their run from first to last."""
 
 import concurrent.futures
 import dataclasses
-import functools
 import itertools
 import json
 import multiprocessing
 import os
-import re
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,12 +31,6 @@ TOGETHER = 2
 
 # Each has a field of its own in the notebooks' settings cell; every other setting is an override.
 _FIELDS = ("source", "data", "work")
-
-# The badge and the clone cell; other repositories that the prose links to stay as they are.
-_LINKS_TO_REPOSITORY = re.compile(
-    r'(?P<before>https://colab\.research\.google\.com/github/|REPOSITORY = \\?"https://github\.com/)'
-    r"[\w.-]+/[\w.-]+"
-)
 
 
 def checkout() -> Path:
@@ -260,38 +251,3 @@ def _run(
 def _last_line(error) -> str:
     message = " ".join(str(error.evalue).split())
     return message if error.ename == BoneAgeError.__name__ else f"{error.ename}: {message}"
-
-
-@functools.cache
-def slug() -> str:
-    """The repository's ``owner/name``, from the one place that holds it: pyproject.toml.
-
-    Raises:
-        BoneAgeError: This is no checkout, or pyproject.toml names none.
-    """
-    path = checkout() / "pyproject.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["boneage"]["slug"]
-    except (OSError, KeyError, tomllib.TOMLDecodeError):
-        raise BoneAgeError(f'{path}: must hold [tool.boneage] with slug = "owner/name"') from None
-
-
-def with_slug(text: str, owner_and_name: str) -> str:
-    """A notebook's text with its badge and its clone cell pointing to that repository."""
-    return _LINKS_TO_REPOSITORY.sub(rf"\g<before>{owner_and_name}", text)
-
-
-def stamp_slug() -> list[Path]:
-    """Writes pyproject's slug into every notebook's badge and clone cell; returns what changed."""
-    changed = []
-    for path in find_notebooks():
-        text = path.read_text(encoding="utf-8")
-        stamped = with_slug(text, slug())
-        if stamped != text:
-            changed.append(write_text(path, stamped))
-    return changed
-
-
-if __name__ == "__main__":
-    for stamped_path in stamp_slug():
-        print(f"wrote {stamped_path}")
