@@ -3,9 +3,10 @@
 #   make test    every test (make test ARGS="-m 'not slow'" for the quick ones)
 #   make bench   speed as ratios, measured side by side (real photos where BONEAGE_REAL_DATA names them)
 #   make lint    ruff over code and notebooks
+#   make docs    the numbers in README.md and results/README.md from the records, docs/verbs.md from the parser
 #   make slug NAME=owner/repository    sets the repository's name in badges, clone cells and links
 
-.PHONY: demo test bench lint slug
+.PHONY: demo test bench lint docs slug
 .DEFAULT_GOAL := demo
 
 # The first Python on this machine that the pinned packages have builds for.
@@ -40,6 +41,10 @@ bench: $(VENV)/.ready
 lint: $(VENV)/.ready
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+
+docs: $(VENV)/.ready
+	@$(RUN) tools/results.py
+	@$(RUN) tools/verbs.py
 
 slug: $(VENV)/.ready
 	@$(RUN) tools/slug.py "$(NAME)"

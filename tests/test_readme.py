@@ -1,4 +1,4 @@
-"""README's numbers are those of the committed records, and its commands and links are there."""
+"""The numbers of README and results/README are those of the records; commands and links are there."""
 
 import ast
 import json
@@ -6,13 +6,16 @@ import re
 
 import pandas as pd
 import pytest
+import verbs
 from slug import slug
 from test_evaluation import RECORD, VALUES
 
+from boneage.__main__ import make_parser
 from boneage.errors import BoneAgeError
-from boneage.evaluation import GROWN, Run, read_runs
+from boneage.evaluation import Run
 from boneage.notebooks import checkout, find_notebooks
-from boneage.readme import (
+from boneage.report import DETAIL_COLUMNS
+from results import (
     RESULTS,
     blocks,
     coverage_block,
@@ -25,18 +28,16 @@ from boneage.readme import (
     results_block,
     robustness_block,
     seeds_block,
-    write_results,
+    summary_block,
+    write_blocks,
 )
-from boneage.report import DETAIL_COLUMNS
 
 README = checkout() / "README.md"
+PAGES = (README, checkout() / "results" / "README.md")
+PROSE = [*PAGES, *(checkout() / name for name in ("CONTRIBUTING.md", "CHANGELOG.md"))]
+PROSE += sorted((checkout() / "docs").glob("*.md"))
 BEGIN, END = markers(RESULTS)
-
-
-def shown_in_readme(name):
-    text = README.read_text(encoding="utf-8")
-    begin, end = markers(name)
-    return text[text.index(begin) + len(begin) : text.index(end)].strip()
+SPREAD = ("Test MAE lowest (years)", "Test MAE highest (years)")
 
 
 def run_of(**changes):
@@ -45,15 +46,43 @@ def run_of(**changes):
     return Run(record, None, None, None)
 
 
-def test_the_figures_in_the_readme_are_those_of_the_records():
-    results = checkout() / "results"
-    (runs, left_out), (grown, not_grown) = read_runs(results), read_runs(results / GROWN)
-    assert left_out.empty
-    assert not_grown.empty
-    made = blocks(runs, results, grown)
-    assert set(made) == set(re.findall(r"<!-- (\w+):begin -->", README.read_text(encoding="utf-8")))
-    for name, block in made.items():
-        assert shown_in_readme(name) == block.strip()
+def test_every_number_is_that_of_the_records():
+    made = blocks()
+    shown = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"<!-- (\w+):begin -->", text):
+            begin, end = markers(name)
+            assert text[text.index(begin) + len(begin) : text.index(end)].strip() == made[name].strip()
+            shown.add(name)
+    assert shown == set(made)
+
+
+def test_the_readme_is_short_enough_to_be_read():
+    assert len(README.read_bytes()) <= 8 * 1024
+
+
+def test_the_verbs_page_is_that_of_the_parser():
+    assert verbs.PATH.read_text(encoding="utf-8") == verbs.verbs_page(make_parser())
+
+
+def test_the_one_table_shows_each_network_once_and_the_spread_over_seeds():
+    row = dict.fromkeys(DETAIL_COLUMNS, 1.0) | {"Network": "CNN", "Test cases": 146}
+    row |= {"Test MAE low (years)": 0.5, "Test MAE high (years)": 1.5}
+    table = pd.DataFrame([row | {"Epochs": 10}, row | {"Epochs": 18, "Validation MAE (years)": 0.75}])
+    table = pd.concat([table, pd.DataFrame([row | {"Network": "Yolo", "Epochs": 10}])])
+    seeds = pd.DataFrame([{"Network": "CNN", "Seeds": "1, 2", **dict.fromkeys(SPREAD, 1.0)}])
+    constant = {"validation": {"mae": 2.5}, "test": {"mae": 2.75}}
+    lines = summary_block(table, seeds, [run_of(constant_predictor=constant)]).splitlines()
+    assert lines[0].startswith("The Digital Hand Atlas, ")
+    assert lines[2] == (
+        "| Network | validation MAE, 10 epochs | validation MAE, 18 epochs | "
+        "test MAE, 18 epochs (95 % interval) |"
+    )
+    assert lines[4] == "| CNN | 1.00 | 0.75 | 1.00 (0.50 to 1.50) |"
+    assert lines[5] == "| Yolo | 1.00 | not run yet | not run yet |"
+    assert lines[6].endswith(" | *2.50* | *2.50* | *2.75* |")
+    assert "CNN's test MAE lies between 1.00 and 1.00 over 2 seeds." in lines[-1]
 
 
 def test_ours_stands_beside_the_published_recipe_where_it_was_run():
@@ -193,18 +222,15 @@ def test_runs_of_different_data_are_refused():
 def test_only_what_stands_between_the_markers_is_written(tmp_path):
     path = tmp_path / "README.md"
     path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_results(path, [run_of()])
-    text = path.read_text()
-    assert text.startswith(f"before\n{BEGIN}\nSource")
-    assert text.endswith(f"{END}\nafter\n")
-    assert "old" not in text
-    for broken in ("no markers", BEGIN, f"{END}{BEGIN}"):
+    write_blocks(path, {RESULTS: "new\n", "other": "not here\n"})
+    assert path.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    for broken in (BEGIN, f"{END}{BEGIN}", "<!-- unknown:begin --><!-- unknown:end -->"):
         path.write_text(broken)
-        with pytest.raises(BoneAgeError, match="needs the two lines"):
-            write_results(path, [run_of()])
+        with pytest.raises(BoneAgeError, match="needs"):
+            write_blocks(path, {RESULTS: "new\n"})
         assert path.read_text() == broken
     with pytest.raises(BoneAgeError, match="cannot be read"):
-        write_results(tmp_path / "absent.md", [run_of()])
+        write_blocks(tmp_path / "absent.md", {})
 
 
 def test_every_notebook_has_its_row_and_badge():
@@ -221,8 +247,7 @@ def test_the_two_commands_are_targets_of_the_makefile():
 
 
 def test_modules_import_only_from_those_listed_above_them():
-    text = README.read_text(encoding="utf-8")
-    table = text[text.index("## The code") : text.index("## Results")]
+    table = (checkout() / "docs" / "architecture.md").read_text(encoding="utf-8")
     listed = [
         name
         for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
@@ -253,6 +278,7 @@ def _imports(tree):
             yield from (one.name.split(".")[1] for one in node.names if one.name.startswith("boneage."))
 
 
-def test_linked_files_exist():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8")):
-        assert (checkout() / target).exists(), target
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
+def test_linked_files_exist(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target

@@ -19,12 +19,10 @@ from boneage import pipeline, report
 from boneage.anomalies import LIKELY
 from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
-from boneage.evaluation import GROWN, read_runs
 from boneage.files import write_error
 from boneage.labels import Labels, read_labels
 from boneage.left_out import in_words
 from boneage.networks import NETWORKS, find
-from boneage.readme import write_results
 from boneage.settings import (
     BACKENDS,
     LABEL_KINDS,
@@ -53,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A terminal that knows ASCII only gets é as \xe9, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        given = _parser().parse_args(arguments)
+        given = make_parser().parse_args(arguments)
         given.verb(given)
     except BoneAgeError as error:
         return _fail(error)
@@ -77,7 +75,8 @@ class _Parser(argparse.ArgumentParser):
         raise BoneAgeError(f"{message}; see `{self.prog} --help`")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of every verb and its options."""
     parser = _Parser(prog="python -m boneage", description="Bone age from hand radiographs, stage by stage.")
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
 
@@ -171,9 +170,6 @@ def _parser() -> argparse.ArgumentParser:
         "--record",
         action="store_true",
         help="compare the runs of --results too, and put all runs, without weights, and the tables there",
-    )
-    compare.add_argument(
-        "--readme", type=Path, help="write the tables of --results into this file; without --record only that"
     )
     compare.add_argument("--results", type=Path, default=Path("results"), help="folder of recorded runs")
     compare.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
@@ -382,18 +378,6 @@ def _result_row(record: dict) -> dict[str, object]:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    if given.record or not given.readme:
-        _compare_work(given)
-    if given.readme:
-        (runs, left_out), (grown, not_grown) = (
-            read_runs(folder) for folder in (given.results, given.results / GROWN)
-        )
-        _print_left_out(pd.concat([left_out, not_grown], ignore_index=True), len(runs) + len(grown))
-        readme = write_results(given.readme, runs, given.results, grown)
-        _wrote(readme, f"{len(runs) + len(grown)} runs of {given.results}")
-
-
-def _compare_work(given: argparse.Namespace) -> None:
     settings = _settings(given)
     recorded = given.results if given.record else None
     comparison = pipeline.compare(settings, given.outside, given.examine, recorded, given.grown, given.seeds)

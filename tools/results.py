@@ -1,12 +1,13 @@
-"""The parts of README that hold figures: written from the committed records, and from nothing else."""
+"""Writes every number of README.md and results/README.md from the committed records: ``make docs``."""
 
-from collections.abc import Sequence
+import re
+import sys
 from pathlib import Path
 
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.evaluation import Run, check_comparable, plain_runs, results_table
+from boneage.evaluation import GROWN, Run, check_comparable, plain_runs, read_runs, results_table
 from boneage.files import write_text
 from boneage.intervals import ALL_ESTIMATES
 from boneage.networks import find
@@ -22,26 +23,35 @@ from boneage.report import (
 from boneage.robustness import UNCHANGED
 from boneage.tables import MONTHS_PER_YEAR, SPLITS
 
-RESULTS = "results"
-COMMAND = "python -m boneage compare --readme README.md"
+ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "results"
+
+RESULTS, SUMMARY = "results", "summary"
+"""The parts that need the runs' records: the two tables, and README's one table."""
 
 
-def blocks(runs: list[Run], results: Path | str | None = None, grown: Sequence[Run] = ()) -> dict[str, str]:
-    """Every part of README that holds figures.
+def blocks(records: Path | str = RECORDS) -> dict[str, str]:
+    """Every part that holds numbers.
 
     Args:
-        runs: The runs whose tables it shows.
-        results: The folder with the other records; a part whose record is not there is left out.
-        grown: The runs on the set grown, which stand beside the published recipe, too.
+        records: The folder of the committed records; a part whose table is not there is left out.
 
     Returns:
         Name of the part -> Markdown.
 
     Raises:
-        BoneAgeError: As :func:`results_block`.
+        BoneAgeError: There is no run, one cannot be read, or they differ in data, split, size or label.
     """
+    records = Path(records)
+    (runs, left_out), (grown, not_grown) = read_runs(records), read_runs(records / GROWN)
+    for item, reason in pd.concat([left_out, not_grown]).itertuples(index=False):
+        raise BoneAgeError(f"{records}: {item}: {reason}")
     made = {RESULTS: results_block(runs)}
     shown_by = {
+        SUMMARY: (
+            "details.csv",
+            lambda table: summary_block(table, pd.read_csv(records / "seeds.csv"), runs),
+        ),
         "published": ("published_recipe.csv", lambda table: published_block(table, [*runs, *grown])),
         "details": ("details.csv", lambda table: details_block(table, runs)),
         "differences": ("differences.csv", differences_block),
@@ -55,8 +65,8 @@ def blocks(runs: list[Run], results: Path | str | None = None, grown: Sequence[R
         "suspicions": ("suspicions.csv", suspicions_block),
     }
     for name, (file, block) in shown_by.items():
-        if results is not None and (Path(results) / file).is_file():
-            made[name] = block(pd.read_csv(Path(results) / file))
+        if (records / file).is_file():
+            made[name] = block(pd.read_csv(records / file))
     return made
 
 
@@ -68,7 +78,7 @@ def results_block(runs: list[Run]) -> str:
     """
     records = [run.record for run in plain_runs(runs)]
     if not records:
-        raise BoneAgeError("results: no finished run to write into the README; train one first")
+        raise BoneAgeError("results: no finished run to show; train one first")
     check_comparable(records)
     parts = [_heading(records[0])]
     for epochs in sorted({record["epochs"] for record in records}):
@@ -77,41 +87,73 @@ def results_block(runs: list[Run]) -> str:
     return "\n".join(parts)
 
 
-def write_results(
-    readme: Path | str, runs: list[Run], results: Path | str | None = None, grown: Sequence[Run] = ()
-) -> Path:
-    """Writes every part that holds figures into README; see :func:`blocks`.
+def summary_block(table: pd.DataFrame, seeds: pd.DataFrame, runs: list[Run]) -> str:
+    """README's one table: each network's error at both numbers of epochs, as Markdown.
 
-    Raises:
-        BoneAgeError: As :func:`blocks` and :func:`write_block`.
+    Args:
+        table: ``report.DETAIL_COLUMNS``.
+        seeds: ``report.SEED_COLUMNS``: how far other seeds move the error.
+        runs: The runs; the first tells what was trained on what.
     """
-    for name, block in blocks(runs, results, grown).items():
-        write_block(readme, name, block)
-    return Path(readme)
+    epochs = sorted(table["Epochs"].unique())
+    heads = ["Network", *(f"validation MAE, {count} epochs" for count in epochs)]
+    heads.append(f"test MAE, {epochs[-1]} epochs (95 % interval)")
+    rows = []
+    for network, of_network in table.groupby("Network", sort=False):
+        by_epochs = {row["Epochs"]: row for row in of_network.to_dict("records")}
+        mae = [by_epochs[count]["Validation MAE (years)"] if count in by_epochs else None for count in epochs]
+        shown = ["not run yet" if one is None else f"{one:.2f}" for one in mae]
+        last = by_epochs.get(epochs[-1])
+        rows.append((network, *shown, _with_interval(last, "Test MAE", ".2f") if last else "not run yet"))
+    constant = runs[0].record["constant_predictor"]
+    validation, test = (f"*{constant[split]['mae']:.2f}*" for split in ("validation", "test"))
+    rows.append(("*the training cases' median age*", *[validation] * len(epochs), test))
+    record = runs[0].record
+    cases = ", ".join(f"{record['cases'][split]} {split}" for split in SPLITS)
+    return (
+        f"{source_words(record['source'])[0].upper()}{source_words(record['source'])[1:]}, {cases} cases, "
+        f"images of {record['size']} × {record['size']} pixels, from scratch; MAE in years.\n\n"
+        f"{markdown_rows(heads, rows)}\n{_spread(seeds)}\n"
+    )
+
+
+def _seeds(records: Path) -> pd.DataFrame:
+    return pd.read_csv(records / "seeds.csv")
+
+
+def _spread(seeds: pd.DataFrame) -> str:
+    moved = [
+        f"{row['Network']}'s test MAE lies between {row['Test MAE lowest (years)']:.2f} and "
+        f"{row['Test MAE highest (years)']:.2f} over {len(row['Seeds'].split(','))} seeds"
+        for row in seeds.to_dict("records")
+    ]
+    return f"{'; '.join(moved)}. The other networks were trained once, so read small differences as none."
 
 
 def markers(name: str) -> tuple[str, str]:
-    """The two lines of README between which a part of that name stands."""
+    """The two lines between which a part of that name stands."""
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
-def write_block(readme: Path | str, name: str, block: str) -> Path:
-    """Writes a part between its two markers in README; the rest of it stays to the letter.
+def write_blocks(path: Path | str, made: dict[str, str]) -> Path:
+    """Writes every part whose two markers stand in a file; the rest of it stays to the letter.
 
     Raises:
-        BoneAgeError: No such file, or no markers in it.
+        BoneAgeError: No such file, a marker without its other, or a marker of no known part.
     """
-    readme = Path(readme)
-    begin, end = markers(name)
+    path = Path(path)
     try:
-        text = readme.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise BoneAgeError(f"{readme}: cannot be read; name the README to write into") from None
-    before, begins, rest = text.partition(begin)
-    _, ends, after = rest.partition(end)
-    if not (begins and ends):
-        raise BoneAgeError(f"{readme}: needs the two lines {begin} and {end}, between which the {name} go")
-    return write_text(readme, f"{before}{begin}\n{block}{end}{after}")
+        raise BoneAgeError(f"{path}: cannot be read") from None
+    for name in re.findall(r"<!-- (\w+):begin -->", text):
+        begin, end = markers(name)
+        before, _, rest = text.partition(begin)
+        _, ends, after = rest.partition(end)
+        if name not in made or not ends:
+            raise BoneAgeError(f"{path}: {begin} needs {end} after it, and a record of that name")
+        text = f"{before}{begin}\n{made[name]}{end}{after}"
+    return write_text(path, text)
 
 
 def suspicions_block(table: pd.DataFrame) -> str:
@@ -390,5 +432,13 @@ def _heading(record: dict) -> str:
         f"Source: {source_words(record['source'])}. Label: {record['label_kind']}. Cases: {cases}, split by "
         f"case; photos of {record['size']} × {record['size']} pixels, seed "
         f"{record['seed']}, on {record['device']} with {record['backend']}.{words_of_width(record)} "
-        f"Written from the records in `results/` by `{COMMAND}`.\n"
+        "Written from the records beside this file by `make docs`.\n"
     )
+
+
+if __name__ == "__main__":
+    try:
+        for written in (ROOT / "README.md", RECORDS / "README.md"):
+            print(f"wrote {write_blocks(written, blocks()).relative_to(ROOT)}")
+    except BoneAgeError as error:
+        sys.exit(f"results: {error}")
