@@ -29,23 +29,18 @@ from boneage import (
     runtime,
 )
 from boneage.anomalies import LIKELY
-from boneage.augment import (
-    RECORD_NAME,
-    SKIPPED_NAME,
-    balanced_plan,
-    materialise,
-    suggest_for,
-    suggest_operators,
-)
 from boneage.board import ReviewBoard
 from boneage.dataset import Store, build_store, fingerprint, open_store, read_photo, rows_of
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, sha256_of, write_text
 from boneage.labels import Labels, UsableCases, build_labels, read_labels, usable_cases, write_labels
 from boneage.left_out import leave_out, tell_left_out
+from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
+from boneage.plan import balanced_plan
 from boneage.review import ReviewLog, apply_log
 from boneage.settings import Settings
 from boneage.split import draw_split, untouched_plan
+from boneage.suggestions import suggest_for, suggest_operators
 from boneage.tables import (
     PLAN_COLUMNS,
     SKIPPED_COLUMNS,
@@ -472,7 +467,7 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
         The plan (``tables.PLAN_COLUMNS``) and what a person should know of it, in words.
 
     Raises:
-        BoneAgeError: See :func:`apply_review` and :func:`boneage.augment.balanced_plan`.
+        BoneAgeError: See :func:`apply_review` and :func:`boneage.plan.balanced_plan`.
     """
     work = work_folder(settings)
     usable = _usable_cases(settings)
@@ -538,7 +533,7 @@ def make_grown(settings: Settings) -> pd.DataFrame:
     """Makes every photo of the plan; photos made before are not made again.
 
     Returns:
-        A row a photo (``augment.RECORD_COLUMNS``).
+        A row a photo (``materialise.RECORD_COLUMNS``).
 
     Raises:
         BoneAgeError: No plan yet, it was changed or made from other decisions or settings, or the disk is

@@ -1,0 +1,72 @@
+"""What the copies of an image may be drawn from: names, each for an operator and its mild values."""
+
+from typing import Any
+
+import numpy as np
+
+from boneage.errors import BoneAgeError
+from boneage.operators import OPERATORS
+
+MOST_OPERATORS = 3
+"""Operators in one drawn recipe at most: each costs some likeness to a radiograph."""
+
+MOST_DEGREES = 15.0
+"""A drawn rotation at most; of the real hands one in ten lies askew by 13 degrees or more of itself."""
+
+# The parameter of each operator that has one to draw, and where it changes nothing.
+NEUTRAL = {
+    "rotate": ("degrees", 0.0),
+    "brightness": ("shades", 0.0),
+    "contrast": ("factor", 1.0),
+    "gamma": ("power", 1.0),
+    "clahe": ("clip", 0.0),
+    "sharpen": ("amount", 0.0),
+    "tint": ("warmth", 0.0),
+}
+EXPOSURE = frozenset({"brightness", "gamma"})
+
+
+def _steps(least: float, most: float, step: float) -> tuple[float, ...]:
+    return tuple(np.arange(least, most + step / 2, step).round(2).tolist())
+
+
+MOST_SHADES = 40
+GAMMAS = (0.7, 1.4)
+_DARKEN, _BRIGHTEN = _steps(-MOST_SHADES, -8, 1), _steps(8, MOST_SHADES, 1)
+_LIGHTER, _DARKER = _steps(GAMMAS[0], 0.92, 0.02), _steps(1.08, GAMMAS[1], 0.02)
+_CONTRAST_UP = _steps(1.08, 1.4, 0.02)
+
+# What is drawn at random, by allowed name: the operator and its values, mild, and never so near to neutral
+# that the copy could not be told from the photo. `blank` is not here: where a box belongs only a person can
+# say.
+DRAWN: dict[str, tuple[str, tuple[float, ...] | None]] = {
+    "invert": ("invert", None),
+    "flip": ("flip", None),
+    "rotate": ("rotate", _steps(-MOST_DEGREES, -2, 0.5) + _steps(2, MOST_DEGREES, 0.5)),
+    "tilt": ("rotate", _steps(-5, -2, 0.5) + _steps(2, 5, 0.5)),
+    "brightness": ("brightness", _DARKEN + _BRIGHTEN),
+    "brighten": ("brightness", _BRIGHTEN),
+    "darken": ("brightness", _DARKEN),
+    "contrast": ("contrast", _steps(0.8, 0.92, 0.02) + _CONTRAST_UP),
+    "contrast up": ("contrast", _CONTRAST_UP),
+    "gamma": ("gamma", _LIGHTER + _DARKER),
+    "gamma lighter": ("gamma", _LIGHTER),
+    "gamma darker": ("gamma", _DARKER),
+    "clahe": ("clahe", _steps(1.5, 3.5, 0.1)),
+    "sharpen": ("sharpen", _steps(0.3, 1.5, 0.1)),
+    "tint": ("tint", _steps(-1, -0.3, 0.1) + _steps(0.3, 1, 0.1)),
+}
+DEFAULT_ALLOWED = ("flip", "rotate", "brightness", "contrast", "gamma")
+"""What a photo may be given where neither a person nor its own exposure said otherwise."""
+
+
+def drawn_by_name(name: str) -> list[dict[str, Any]]:
+    """The recipes that an allowed name stands for."""
+    if name not in DRAWN:
+        if name in OPERATORS:
+            return []
+        raise BoneAgeError(f"operator {name!r}: unknown; use one of {', '.join(DRAWN)}")
+    operator, values = DRAWN[name]
+    if values is None:
+        return [{"name": operator}]
+    return [{"name": operator, NEUTRAL[operator][0]: value} for value in values]
