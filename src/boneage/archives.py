@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import stat
 import struct
@@ -30,7 +31,25 @@ MOST_MEMBERS = 200_000
 HIGHEST_RATIO = 200
 """Photos hardly compress; DEFLATE's own limit, which bombs come near, is 1032."""
 
+BY_HAND = "unpack it and name the folder that comes out"
+"""What to do with an archive that is not read."""
+
 STAMP = ".unpacked.json"
+
+_READ = ("zip", "tar.gz", "tar")
+# How others begin, by the lists of signatures of their makers.
+_FOREIGN = {
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+# A folder's mark in the attributes of MS-DOS, which Windows still writes.
+_DOS_FOLDER = 0x10
+_UTF8_NAMES = 0x800
+# What macOS adds beside every file; it holds no picture.
+_MACOS_NOTES = "__macosx"
 
 _SMALLEST_BOMB_BYTES = 16 * 2**20
 _CHUNK = 2**20
@@ -58,7 +77,28 @@ class _Member:
 
 def is_archive(path: Path | str) -> bool:
     """Whether a file begins like a zip, a gzip or a tar; says nothing of what comes after."""
-    return _kind_of(Path(path)) is not None
+    return _kind_of(Path(path)) in _READ
+
+
+def foreign_archive(path: Path | str) -> str | None:
+    """The name of the kind of archive that a file is, where it is one that :func:`unpack` does not read."""
+    kind = _kind_of(Path(path))
+    return None if kind in _READ else kind
+
+
+def check_archive(path: Path | str) -> None:
+    """Makes sure that an archive opens and is there to its end; what it unpacks to is not looked at.
+
+    Raises:
+        BoneAgeError: It does not, or is none.
+    """
+    path = Path(path)
+    try:
+        with _opened(path, _kind_to_read(path)) as (members, _):
+            for _ in members:
+                pass
+    except _BROKEN as error:
+        raise _broken(path, "", error) from None
 
 
 def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST_UNPACKED_BYTES) -> Path:
@@ -135,6 +175,17 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def _kind_to_read(archive: Path) -> str:
+    kind = _kind_of(archive)
+    if kind is None:
+        raise BoneAgeError(
+            f"{archive}: not a zip or tar.gz archive (a web page saved under that name?); fetch it again"
+        )
+    if kind not in _READ:
+        raise BoneAgeError(f"{archive}: a {kind} archive, which is not read; {BY_HAND}")
+    return kind
+
+
 def _kind_of(archive: Path) -> str | None:
     try:
         with open(archive, "rb") as file:
@@ -145,15 +196,13 @@ def _kind_of(archive: Path) -> str | None:
         return "zip"
     if start[:2] == b"\x1f\x8b":
         return "tar.gz"
-    return "tar" if start[257:262] == b"ustar" else None
+    if start[257:262] == b"ustar":
+        return "tar"
+    return next((kind for sign, kind in _FOREIGN.items() if start.startswith(sign)), None)
 
 
 def _write_members(archive: Path, folder: Path, largest_bytes: int) -> None:
-    kind = _kind_of(archive)
-    if kind is None:
-        raise BoneAgeError(
-            f"{archive}: not a zip or tar.gz archive (a web page saved under that name?); fetch it again"
-        )
+    kind = _kind_to_read(archive)
     compressed = archive.stat().st_size
     taken: dict[str, bool] = {}
     total = 0
@@ -167,7 +216,10 @@ def _write_members(archive: Path, folder: Path, largest_bytes: int) -> None:
                 name = member.name
                 if count >= MOST_MEMBERS:
                     raise BoneAgeError(f"{archive}: more than {MOST_MEMBERS} members; not unpacked")
-                path = folder.joinpath(*_safe_parts(archive, member, taken))
+                parts = _safe_parts(archive, member, taken)
+                if parts and parts[0].casefold() == _MACOS_NOTES:
+                    continue
+                path = folder.joinpath(*parts)
                 total += member.size
                 _check_size(archive, name, total, compressed, largest_bytes)
                 with _writing(path):
@@ -212,6 +264,13 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _broken(archive: Path, name: str, error: Exception) -> BoneAgeError:
     reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, NotImplementedError):
+        # Windows packs what is larger than 2 GiB by Deflate64, which Python does not know.
+        return BoneAgeError(
+            f"{_where(archive, name)}: packed in a way that is not read ({reason}); {BY_HAND}"
+        )
+    if "multiple disks" in reason:
+        return BoneAgeError(f"{archive}: one part of a zip in several; {BY_HAND}")
     return BoneAgeError(f"{_where(archive, name)}: broken or cut off ({reason}); fetch it again")
 
 
@@ -244,7 +303,12 @@ def _safe_parts(archive: Path, member: _Member, taken: dict[str, bool]) -> list[
     where = _where(archive, member.name)
     name = member.name.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if name.startswith("/") or ".." in parts or "\0" in name or name[1:2] == ":":
+    if re.match("/|[A-Za-z]:", name):
+        raise BoneAgeError(
+            f"{where}: named from the root of a disk, so it would not stay in its folder; not unpacked, pack "
+            f"the folder itself anew, or {BY_HAND}"
+        )
+    if ".." in parts or "\0" in name:
         raise BoneAgeError(f"{where}: climbs out of its folder; not unpacked, get the archive elsewhere")
     if not parts and not member.is_folder:
         raise BoneAgeError(f"{where}: has no name; not unpacked, get the archive elsewhere")
@@ -282,7 +346,20 @@ def _zip_member(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
         raise BoneAgeError(f"{where}: a link or a device; not unpacked, get the archive elsewhere")
     if info.flag_bits & 1:
         raise BoneAgeError(f"{where}: encrypted; unpack it with its password and name the folder")
-    return _Member(info.orig_filename, info.is_dir(), info.file_size, lambda: file.open(info))
+    name = _zip_name(info)
+    # Windows writes folders as "img\\", or says so in the attributes alone.
+    is_folder = name.endswith(("/", "\\")) or (info.external_attr & _DOS_FOLDER and not info.file_size)
+    return _Member(name, bool(is_folder), info.file_size, lambda: file.open(info))
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """A member's name; macOS writes UTF-8 without the mark that says so, and Python reads that as cp437."""
+    if info.flag_bits & _UTF8_NAMES:
+        return info.orig_filename
+    try:
+        return info.orig_filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.orig_filename
 
 
 def _tar_members(archive: Path, file: tarfile.TarFile, stream: IO[bytes]) -> Iterator[_Member]:
