@@ -21,10 +21,12 @@ import numpy as np
 import pandas as pd
 from bench_preprocess import drawn_photos, sample_photos
 
+from boneage.grey_range import to_uint8
 from boneage.materialise import materialise
 from boneage.operators import apply_operators, parse_operators
 from boneage.plan import balanced_plan
-from boneage.preprocess import PNG_ENCODING, read_grey, square, to_uint8
+from boneage.preprocess import PNG_ENCODING, square
+from boneage.reading import read_grey
 from boneage.suggestions import suggest_for
 from boneage.tables import PLAN_COLUMNS, read_table, write_table
 

@@ -25,7 +25,8 @@ from PIL import Image
 from published_recipe import on_white_canvas
 
 from boneage.dataset import Store, build_store, open_store
-from boneage.preprocess import read_file, square
+from boneage.preprocess import square
+from boneage.reading import read_file
 from boneage.runtime import hasten
 from boneage.settings import Settings
 from boneage.training.batches import Batches

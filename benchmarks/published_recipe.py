@@ -19,7 +19,7 @@ import pandas as pd
 from boneage.labels import read_labels
 from boneage.networks import cnn
 from boneage.pipeline import WorkFolder
-from boneage.preprocess import read_file
+from boneage.reading import read_file
 from boneage.runtime import device, on_all_cores, seed_everything
 from boneage.settings import Settings
 from boneage.tables import read_cases

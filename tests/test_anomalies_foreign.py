@@ -10,8 +10,10 @@ from conftest import REAL_DATA
 
 from boneage.anomalies.foreign import foreign_suspicions
 from boneage.anomalies.hand import find_hand
+from boneage.grey_range import to_uint8
 from boneage.phantom import draw_hand
-from boneage.preprocess import read_grey, square, to_uint8
+from boneage.preprocess import square
+from boneage.reading import read_grey
 from boneage.runtime import on_all_cores
 
 SIDE = 928

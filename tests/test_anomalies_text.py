@@ -7,8 +7,10 @@ import pytest
 
 from boneage.anomalies.hand import find_hand
 from boneage.anomalies.text import text_suspicions
+from boneage.grey_range import to_uint8
 from boneage.phantom import draw_hand
-from boneage.preprocess import read_grey, square, to_uint8
+from boneage.preprocess import square
+from boneage.reading import read_grey
 from boneage.runtime import on_all_cores
 
 SIDE = 928

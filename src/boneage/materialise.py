@@ -16,8 +16,10 @@ from filelock import FileLock, Timeout
 
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_error
+from boneage.grey_range import to_uint8
 from boneage.operators import apply_operators, parse_operators
-from boneage.preprocess import PNG_ENCODING, read_grey, to_uint8
+from boneage.preprocess import PNG_ENCODING
+from boneage.reading import read_grey
 from boneage.runtime import on_all_cores
 from boneage.tables import PLAN_COLUMNS, is_safe_id, read_table, skipped_table, write_table
 

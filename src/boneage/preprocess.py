@@ -1,8 +1,4 @@
-"""Any photo of a radiograph (JPEG, PNG, DICOM) to a grey square, with a report of what came in.
-
-A photo is looked at in three steps, each cheaper than the next: its size on disk, its header (so that a
-small file that declares a huge picture is refused before anything is decoded), and its structure (so that
-a file cut short is refused, which decoders do not do by themselves). Only then is it decoded.
+"""Any photo of a radiograph to a grey square, with a report of what came in.
 
 All of it is streamed: a fixed number of photos is under way at any moment, and what is kept of each is
 one row of the report.
@@ -10,14 +6,10 @@ one row of the report.
 
 import contextlib
 import dataclasses
-import hashlib
-import io
 import os
 import re
 import stat
-import struct
 import time
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +18,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_error
+from boneage.grey_range import to_uint8
+from boneage.limits import LARGEST_FILE_BYTES, too_many_bytes
+from boneage.reading import read_file, read_grey
 from boneage.runtime import on_all_cores
 from boneage.settings import PADS
 from boneage.tables import is_safe_id, read_table, skipped_table, write_table
@@ -60,261 +55,12 @@ REPORT_COLUMNS = (
 )
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "photo_size", "made_bytes")
 
-LARGEST_FILE_BYTES = 256 * 2**20
-LARGEST_PIXELS = 100_000_000
-SMALLEST_SIDE = 32
-
-ROBUST_RANGE = (0.001, 0.999)
-"""Shares of a 16-bit photo's pixels that become black and white; a few hot or dead pixels fall outside."""
-
 # Level 1 with run-length strategy: on radiographs smaller and faster than the default strategy.
 PNG_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
 SECONDS_BETWEEN_SAVES = 5.0
 _LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.png")
 _LEFTOVER_SECONDS = 60.0
-
-# What is told apart by name; only the first two are read.
-_FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP")
-_SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",), "DICOM": (".dcm", ".dicom", "")}
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_DEPTH_OFFSET = 24
-_JPEG_START_OF_SCAN = 0xDA
-_JPEG_END = b"\xff\xd9"
-# 0xFF followed by what cannot stand after the first scan has begun. A stuffed zero can, and fill, restarts,
-# and what comes between the scans of a progressive file (DHT, SOS, DQT, DNL, DRI, COM).
-_JPEG_STRAY_MARKER = re.compile(rb"\xff[^\x00\xc4\xd0-\xd7\xda-\xdd\xfe\xff]")
-
-
-@dataclass(frozen=True)
-class PhotoFacts:
-    """What a photo was when it came in.
-
-    Attributes:
-        format: JPEG, PNG or DICOM.
-        width: Pixels, as seen (turned by EXIF where it says so).
-        height: Pixels, as seen.
-        bit_depth: Bits a channel.
-        mode: Pillow's name of the colour layout (L, RGB, P, CMYK ...), or DICOM's photometric interpretation.
-        bytes: Size of the file.
-        sha256: Hash of the file, 64 hexadecimal digits.
-        note: What was done to make it grey, or what looks odd; often empty.
-    """
-
-    format: str
-    width: int
-    height: int
-    bit_depth: int
-    mode: str
-    bytes: int
-    sha256: str
-    note: str
-
-
-def read_grey(data: bytes, name: str) -> tuple[np.ndarray, PhotoFacts]:
-    """Decodes a photo of any kind to grey, turned upright by its EXIF tag, at its own bit depth.
-
-    Colour becomes luma (ITU-R BT.601), CMYK goes through RGB, and what is transparent becomes black.
-
-    Args:
-        data: The file's bytes.
-        name: How an error names the file; its suffix is compared with what the file is.
-
-    Returns:
-        The grey photo, uint8 or uint16 of shape (height, width), and the facts about the file.
-
-    Raises:
-        BoneAgeError: Empty, too big, not a picture, a kind that is not read, animated, fewer than 32
-            pixels a side, more than 100 megapixels, cut short or damaged. Damage inside a JPEG's coded
-            data is found only where it breaks the structure of the file.
-    """
-    if not data:
-        raise BoneAgeError(f"{name}: empty file; fetch it again")
-    if len(data) > LARGEST_FILE_BYTES:
-        raise _too_many_bytes(name, len(data))
-    if data[128:132] == b"DICM":
-        grey, mode, bit_depth, notes = _read_dicom(data, name)
-        kind = "DICOM"
-    else:
-        header = _open_header(data, name)
-        kind, mode = str(header.format), header.mode
-        bit_depth = data[_PNG_DEPTH_OFFSET] if kind == "PNG" else 8
-        _check_whole(kind, data, name)
-        grey, notes = _decode(data, header, bit_depth, name)
-    if Path(name).suffix.lower() not in _SUFFIXES[kind]:
-        notes.append(f"a {kind} by its content, not by its name")
-    height, width = grey.shape
-    digest = hashlib.sha256(data).hexdigest()
-    return grey, PhotoFacts(kind, width, height, bit_depth, mode, len(data), digest, ", ".join(notes))
-
-
-def _too_many_bytes(name: str, count: int) -> BoneAgeError:
-    return BoneAgeError(
-        f"{name}: {count / 2**20:.0f} MiB, more than the {LARGEST_FILE_BYTES // 2**20} MiB a photo may have;"
-        " save it smaller"
-    )
-
-
-def _open_header(data: bytes, name: str) -> Image.Image:
-    """Reads the header alone (Pillow decodes no pixel on opening) and refuses what should not be decoded."""
-    try:
-        header = Image.open(io.BytesIO(data), formats=_FORMATS)
-        kind, size, frames = str(header.format), header.size, getattr(header, "n_frames", 1)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels(name) from None
-    except Exception:  # A hostile header can trip a parser in any way; whatever the way, it is no photo.
-        raise BoneAgeError(
-            f"{name}: not a photo (text, a web page, or a damaged header); fetch it again or save it as PNG"
-        ) from None
-    if kind == "MPO" or frames > 1:
-        raise BoneAgeError(
-            f"{name}: holds several pictures (animated or MPO); save the one to use as JPEG or PNG"
-        )
-    if kind not in ("JPEG", "PNG"):
-        raise BoneAgeError(f"{name}: {kind} is not read; save it as PNG")
-    _check_size(*size, name)
-    return header
-
-
-def _check_size(width: int, height: int, name: str) -> None:
-    if width * height > LARGEST_PIXELS:
-        raise _too_many_pixels(name)
-    if min(width, height) < SMALLEST_SIDE:
-        raise BoneAgeError(
-            f"{name}: {width} x {height} pixels, too small to show a hand; fetch the photo itself,"
-            " not a thumbnail"
-        )
-
-
-def _too_many_pixels(name: str) -> BoneAgeError:
-    return BoneAgeError(
-        f"{name}: declares more than {LARGEST_PIXELS // 10**6} megapixels, which no radiograph has;"
-        " save it smaller"
-    )
-
-
-def _check_whole(kind: str, data: bytes, name: str) -> None:
-    fault = _jpeg_fault(data) if kind == "JPEG" else _png_fault(data)
-    if fault:
-        raise BoneAgeError(f"{name}: {fault}; fetch it again")
-
-
-def _jpeg_fault(data: bytes) -> str:
-    """What is broken in a JPEG's structure (ITU-T T.81, annex B); empty where nothing is.
-
-    Decoders fill what is missing with grey and say nothing; here it is found without decoding.
-    """
-    position = 2
-    marker = 0
-    while marker != _JPEG_START_OF_SCAN:
-        while data[position : position + 2] == b"\xff\xff":
-            position += 1
-        if len(data) < position + 4:
-            return "cut short before its picture begins"
-        start, marker, length = struct.unpack_from(">BBH", data, position)
-        if start != 0xFF or length < 2:
-            return "damaged in its header"
-        position += 2 + length
-    end = data.find(_JPEG_END, position)
-    if end < 0:
-        return "cut short (the end of the JPEG is missing)"
-    return "damaged inside its picture" if _JPEG_STRAY_MARKER.search(data, position, end) else ""
-
-
-def _png_fault(data: bytes) -> str:
-    """What is broken in a PNG's chunks (each has a CRC-32); empty where nothing is."""
-    position = len(_PNG_SIGNATURE)
-    view = memoryview(data)
-    kind = b""
-    while kind != b"IEND":
-        if len(data) < position + 12:
-            return "cut short (the end of the PNG is missing)"
-        length, kind = struct.unpack_from(">I4s", data, position)
-        end = position + 8 + length
-        if len(data) < end + 4:
-            return "cut short (the end of the PNG is missing)"
-        if zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            return "damaged (a checksum inside the PNG does not fit)"
-        position = end + 4
-    return ""
-
-
-def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tuple[np.ndarray, list[str]]:
-    """The grey photo, and what was done to make it grey."""
-    notes = []
-    try:
-        if header.mode == "CMYK":
-            # OpenCV assumes one of the two polarities of CMYK; Pillow asks the file.
-            grey = np.asarray(ImageOps.exif_transpose(header).convert("RGB").convert("L"))
-            notes.append("CMYK made grey")
-        else:
-            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-            if grey is None:
-                raise ValueError
-            if header.mode in ("RGB", "RGBA", "P", "PA"):
-                notes.append("colour made grey")
-        if "A" in header.mode or ("transparency" in header.info and bit_depth <= 8):
-            alpha = np.asarray(ImageOps.exif_transpose(header.convert("RGBA")).getchannel("A"))
-            if alpha.min() < 255:
-                grey = cv2.multiply(grey, alpha.astype(grey.dtype), scale=1 / 255)
-                notes.append("transparent parts made black")
-        if "exif" in header.info and header.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-            notes.append("turned by its EXIF tag")
-    except Exception:  # As for the header: whatever the decoder trips over, the photo is damaged.
-        raise BoneAgeError(f"{name}: damaged, it cannot be decoded; fetch it again") from None
-    return grey, notes
-
-
-def _read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, int, list[str]]:
-    """One frame of a grey DICOM file as uint16, its modality values rescaled and bone always bright."""
-    try:
-        import pydicom
-        from pydicom.pixels import apply_modality_lut
-    except ImportError:
-        raise BoneAgeError(f"{name}: a DICOM file; pip install pydicom (3 or later) and run again") from None
-    try:
-        dataset = pydicom.dcmread(io.BytesIO(data))
-        width, height, mode = int(dataset.Columns), int(dataset.Rows), str(dataset.PhotometricInterpretation)
-        frames = int(dataset.get("NumberOfFrames") or 1)
-    except Exception:
-        raise BoneAgeError(f"{name}: a DICOM file without a picture; leave it out") from None
-    _check_size(width, height, name)
-    if frames > 1 or mode not in ("MONOCHROME1", "MONOCHROME2"):
-        raise BoneAgeError(f"{name}: {frames} frames of {mode}; save the one to use as grey PNG")
-    try:
-        values = np.asarray(apply_modality_lut(dataset.pixel_array, dataset), np.float64)
-    except Exception:
-        raise BoneAgeError(f"{name}: its pixels are damaged or packed; save it as PNG") from None
-    if mode == "MONOCHROME1":
-        values = -values
-    values -= values.min()
-    grey = np.rint(values * (65535.0 / (values.max() or 1.0))).astype(np.uint16)
-    return grey, mode, int(dataset.BitsStored), ["inverted"] if mode == "MONOCHROME1" else []
-
-
-def to_uint8(photo: np.ndarray) -> np.ndarray:
-    """A photo at 8 bits; 16 bits are used to their full depth.
-
-    A detector writes 10 to 14 bits into 16, so that the high byte alone would come out nearly black and in
-    bands. The range between the 0.1 and 99.9 percentiles is mapped to 0 to 255 instead.
-
-    Args:
-        photo: uint8 or uint16, of shape (height, width).
-
-    Returns:
-        uint8 of the same shape; a uint8 photo as it is.
-    """
-    if photo.dtype == np.uint8:
-        return photo
-    counts = cv2.calcHist([photo], [0], None, [65536], [0, 65536]).ravel()
-    share = np.cumsum(counts, dtype=np.float64) / photo.size
-    low, high = np.searchsorted(share, ROBUST_RANGE)
-    if low == high:
-        low, high = int(photo.min()), int(photo.max())
-    if low == high:
-        return (photo >> 8).astype(np.uint8)
-    steps = (np.arange(65536) - low) / (high - low)
-    return np.rint(255 * np.clip(steps, 0, 1)).astype(np.uint8)[photo]
 
 
 def square(photo: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
@@ -352,18 +98,6 @@ def _bar_shade(photo: np.ndarray, pad: str) -> int:
     frame = (photo[:depth], photo[-depth:], photo[:, :depth], photo[:, -depth:])
     counts = np.sum([cv2.calcHist([side], [0], None, [256], [0, 256]) for side in frame], axis=0)
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
-
-
-def read_file(path: Path) -> np.ndarray:
-    """A photo file, such as preprocessing makes, as uint8, (height, width).
-
-    Raises:
-        BoneAgeError: It is gone, or as in :func:`read_grey`.
-    """
-    try:
-        return to_uint8(read_grey(path.read_bytes(), path.name)[0])
-    except OSError as error:
-        raise BoneAgeError(f"{path.name}: cannot be read ({error.strerror}); run preprocess again") from None
 
 
 @dataclass(frozen=True)
@@ -539,7 +273,7 @@ def _read_source(job: _Job) -> tuple[bytes, os.stat_result]:
         if not stat.S_ISREG(status.st_mode):
             raise BoneAgeError(f"{job.photo}: not a file; name the photo itself in the case table")
         if status.st_size > LARGEST_FILE_BYTES:
-            raise _too_many_bytes(job.photo, status.st_size)
+            raise too_many_bytes(job.photo, status.st_size)
         if job.source.resolve().parent == job.output.parent:
             raise BoneAgeError(
                 f"{job.photo}: lies in the folder this stage writes to; move the photos elsewhere"

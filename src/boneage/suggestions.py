@@ -11,7 +11,7 @@ import pandas as pd
 from boneage.augmentations import GAMMAS, MOST_DEGREES, MOST_SHADES
 from boneage.errors import BoneAgeError
 from boneage.operators import background_shade
-from boneage.preprocess import read_file
+from boneage.reading import read_file
 from boneage.runtime import on_all_cores
 from boneage.tables import skipped_table
 

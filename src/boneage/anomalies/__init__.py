@@ -20,7 +20,7 @@ from boneage.anomalies.suspicion import KINDS, LIKELY, SPOILING, Suspicion
 from boneage.anomalies.text import text_suspicions
 from boneage.anomalies.typical import hand_pattern, unusual_hands
 from boneage.errors import BoneAgeError
-from boneage.preprocess import read_file
+from boneage.reading import read_file
 from boneage.runtime import on_all_cores
 from boneage.tables import skipped_table
 
