@@ -448,3 +448,16 @@ def test_a_race_that_no_label_may_have_is_told_before_the_labels(prepared):
     labels = pipeline.make_labels(prepared)
     assert "Martian" in labels.skipped.set_index("item")["reason"]["2003"]
     assert len(pipeline.load_labels(prepared).table) == CASES - 1
+
+
+def test_the_review_is_waited_for_until_it_is_done_or_said_to_be(prepared):
+    log = pipeline.open_review(prepared)
+    cases = pipeline.reviewable_cases(prepared)["case_id"].tolist()
+    log.append(cases[0], "keep")
+    with pytest.raises(BoneAgeError, match=r"39 of 40 cases are undecided: .* tick REVIEWED") as error:
+        pipeline.wait_for_review(prepared, reviewed=False)
+    assert "\n" not in str(error.value)
+    assert "1 of 40" in pipeline.wait_for_review(prepared, reviewed=True)
+    for case_id in cases[1:]:
+        log.append(case_id, "keep")
+    assert "40 of 40" in pipeline.wait_for_review(prepared, reviewed=False)

@@ -331,7 +331,7 @@ def test_an_archive_that_climbs_out_is_refused(tmp_path, listed, web):
 
 
 def test_a_drive_id_that_is_not_filled_in_says_what_to_do(tmp_path, listed):
-    with pytest.raises(BoneAgeError, match=r"dha\.zip has no Drive id; write your own"):
+    with pytest.raises(BoneAgeError, match=r"dha\.zip: .* name your own copy as data: .* sharing link"):
         fetch("dha.zip", tmp_path / "out", listed("drive:", name="dha.zip"))
 
 

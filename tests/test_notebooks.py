@@ -19,6 +19,8 @@ from boneage.settings import Settings
 
 NOTEBOOKS = notebooks.find_notebooks()
 FIELDS = ["PRESET", "SOURCE", "DATA", "WORK", "USE_DRIVE", "OVERRIDES"]
+# The board waits for a person to say that the review is done.
+ASKED_IN = {"02_review_and_augment": ["REVIEWED"]}
 LONGEST_CELL, MEDIAN_CELL, LONGEST_DEF = 25, 6, 4
 MACHINE_PATHS = re.compile(r"/(home|root|work|tmp|Users|mnt)/|[A-Z]:\\\\")
 
@@ -37,6 +39,10 @@ def code_lines(cell: nbformat.NotebookNode) -> list[str]:
     return [line for line in cell.source.splitlines() if line.strip()]
 
 
+def trains(name: str) -> bool:
+    return any(network.notebook == name for network in NETWORKS.values())
+
+
 def manners(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     """What a notebook does against the manners; empty for a well-mannered one."""
     faults = []
@@ -48,8 +54,8 @@ def manners(notebook: nbformat.NotebookNode, name: str) -> list[str]:
         re.fullmatch("[0-9a-f]{8}", c.id) for c in cells
     ):
         faults.append("cell ids are doubled or random")
-    if notebook.metadata.get("accelerator") != "GPU":
-        faults.append("no accelerator GPU")
+    if ("accelerator" in notebook.metadata) != trains(name):
+        faults.append("accelerator: asks Colab for a GPU where none is used, or for none where one is")
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         faults.append("the kernel is not python3")
     if "widgets" in notebook.metadata:
@@ -63,7 +69,7 @@ def manners(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     faults += title_faults(cells[0].source, name)
     if not code[0].source.startswith("# @title Setup\n") or code[0].metadata.get("cellView") != "form":
         faults.append("the first code cell is no Setup form")
-    faults += settings_faults(code)
+    faults += settings_faults(code, FIELDS + ASKED_IN.get(name, []))
     lengths = [len(code_lines(cell)) for cell in code]
     if statistics.median(lengths) > MEDIAN_CELL or max(lengths) > LONGEST_CELL:
         faults.append(f"cells too long: median {statistics.median(lengths)}, longest {max(lengths)}")
@@ -92,13 +98,13 @@ def title_faults(source: str, name: str) -> list[str]:
     return faults
 
 
-def settings_faults(code: list[nbformat.NotebookNode]) -> list[str]:
+def settings_faults(code: list[nbformat.NotebookNode], fields: list[str]) -> list[str]:
     tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     if tagged != [code[1]]:
         return ["the second code cell, and no other, must be tagged parameters"]
     lines = tagged[0].source.splitlines()
     faults = []
-    if [line.split(" = ")[0] for line in lines] != FIELDS or not all("# @param" in line for line in lines):
+    if [line.split(" = ")[0] for line in lines] != fields or not all("# @param" in line for line in lines):
         faults.append("the settings cell does not hold the fields, each with # @param")
     return faults
 
@@ -129,7 +135,7 @@ def test_a_breach_of_each_manner_is_found():
     assert "nbformat" in breach(lambda notebook, code: notebook.update(nbformat_minor=4))
     assert "ids" in breach(lambda notebook, code: code[3].update(id=code[4].id))
     assert "ids" in breach(lambda notebook, code: code[3].update(id="0a1b2c3d"))
-    assert "accelerator" in breach(lambda notebook, code: notebook.metadata.pop("accelerator"))
+    assert "accelerator" in breach(lambda notebook, code: notebook.metadata.update(accelerator="GPU"))
     assert "kernel" in breach(lambda notebook, code: notebook.metadata.pop("kernelspec"))
     assert "widget" in breach(lambda notebook, code: notebook.metadata.update(widgets={}))
     assert "outputs" in breach(lambda notebook, code: code[4].update(execution_count=3))
@@ -146,8 +152,11 @@ def test_a_breach_of_each_manner_is_found():
 
 
 def test_setup_and_settings_are_the_same_in_every_notebook():
-    cells = [[cell.source for cell in code_cells(read(path))[:3]] for path in NOTEBOOKS]
-    assert all(of_notebook == cells[0] for of_notebook in cells)
+    def cells(path: Path) -> list[str]:
+        setup, parameters, settings = (cell.source.splitlines() for cell in code_cells(read(path))[:3])
+        return [setup, parameters[: len(FIELDS)], settings]
+
+    assert all(cells(path) == cells(NOTEBOOKS[0]) for path in NOTEBOOKS)
 
 
 def test_architecture_notebooks_differ_in_the_name_alone():
@@ -201,6 +210,20 @@ def test_drive_is_mounted_and_holds_the_work_folder(tmp_path, monkeypatch):
     assert notebooks.notebook_settings("demo", use_drive=True).work == str(tmp_path / "drive")
     assert notebooks.notebook_settings("demo", work=str(tmp_path), use_drive=True).work == str(tmp_path)
     assert len(mounted) == 2
+
+
+LINK = "https://drive.google.com/file/d/1AbCdEfGhIjKlMnOpQrStUvWxYz012345/view?usp=sharing"
+
+
+def test_data_may_be_a_link_or_lie_on_a_drive_that_is_mounted_for_it(tmp_path, monkeypatch):
+    mounted = []
+    monkeypatch.setattr(runtime, "mount_drive", lambda: mounted.append(True))
+    work = str(tmp_path / "w")
+    assert notebooks.notebook_settings("colab", data=LINK, work=work).data == LINK
+    assert not mounted
+    on_drive = "/content/drive/MyDrive/atlas.zip"
+    settings = notebooks.notebook_settings("colab", data=f" {on_drive}\n", work=work)
+    assert (settings.data, settings.work, mounted) == (on_drive, work, [True])
 
 
 @pytest.mark.parametrize(
@@ -264,6 +287,13 @@ def test_run_uses_this_python_this_package_and_these_settings(small_suite, tmp_p
     given = f"demo phantom {tmp_path / 'photos.zip'} {tmp_path / 'w'} False {{'epochs': [1, 2]}}"
     assert given in text
     assert "JUPYTER_PATH" not in os.environ
+
+
+def test_run_says_that_the_review_is_done_where_a_notebook_asks(small_suite, tmp_path):
+    small_suite("02_asks", "print('goes on:', REVIEWED)  # REVIEWED = False stands in its settings cell")
+    small_suite("03_does_not", "print('told:', 'REVIEW' + 'ED' in globals())")
+    copies = notebooks.run_notebooks(Settings.preset("demo", work=str(tmp_path / "w"), data=LINK), "demo")
+    assert [printed(copy) for copy in copies] == ["goes on: True\n", "told: False\n"]
 
 
 def test_run_stops_at_a_failing_cell_and_keeps_the_copy(small_suite, tmp_path):
@@ -337,3 +367,13 @@ def test_without_a_checkout_the_run_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(notebooks, "__file__", str(tmp_path / "lib" / "boneage" / "notebooks.py"))
     with pytest.raises(BoneAgeError, match="clone the repository"):
         notebooks.find_notebooks()
+
+
+def test_run_all_stops_at_the_board_before_anything_is_made_of_the_decisions():
+    (path,) = [path for path in NOTEBOOKS if path.stem in ASKED_IN]
+    sources = [cell.source for cell in code_cells(read(path))]
+    places = [
+        next(place for place, source in enumerate(sources) if word in source)
+        for word in ("open_board(", "wait_for_review(settings, REVIEWED)", "apply_review(", "make_plan(")
+    ]
+    assert places == sorted(places)

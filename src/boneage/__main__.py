@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from boneage import pipeline, report
+from boneage import drive, pipeline, report
 from boneage.anomalies import LIKELY
 from boneage.dataset import open_store
 from boneage.errors import BoneAgeError
@@ -187,7 +187,7 @@ def _verb(verbs, name: str, function, description: str) -> argparse.ArgumentPars
 
 def _source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", choices=SOURCES, help="where the radiographs come from")
-    parser.add_argument("--data", help="folder or zip with them (default: drawn or fetched)")
+    parser.add_argument("--data", help="folder or zip with them, or the link of a zip on Google Drive")
     parser.add_argument("--phantoms-per-group", type=int, help="phantoms for each year, sex and race")
     parser.add_argument("--phantom-anomalies", type=float, help="share of phantoms with something wrong")
 
@@ -239,7 +239,7 @@ def _settings(given: argparse.Namespace) -> Settings:
     overrides = _overrides(given)
     for name in ("data", "recorded_review", "cache"):
         if overrides.get(name):
-            overrides[name] = str(Path(overrides[name]).resolve())
+            overrides[name] = drive.absolute(overrides[name])
     path = pipeline.WorkFolder(Path(overrides.get("work", Settings.work))).settings
     settings = Settings.load(path) if path.is_file() else Settings()
     if overrides.get("source", settings.source) != settings.source:

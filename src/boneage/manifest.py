@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
+from boneage import drive
 from boneage.archives import STAMP, is_archive, unpack
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, sha256_of, write_error, write_text
@@ -95,7 +96,7 @@ def fetch(
     path = folder / name
     if not _is_good(path, row):
         if row.source.startswith("drive:"):
-            part = _fetch_drive(row, path, manifest_path)
+            part = _fetch_drive(row, path)
         else:
             part = _part_of(path)
             _fetch_https(row, part, web or Web(), largest_bytes)
@@ -117,9 +118,15 @@ def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
 def local_data(path: Path | str, work: Path | str) -> Path:
     """A folder of radiographs as it is, or a zip or tar.gz unpacked below ``work/data``.
 
+    Args:
+        path: The folder or archive, or the sharing link of such an archive on Google Drive.
+        work: The work folder.
+
     Raises:
-        BoneAgeError: No such path, not an archive, or an unsafe one.
+        BoneAgeError: No such path, not an archive, an unsafe one, or one that is not shared.
     """
+    if drive_id := drive.file_id(str(path)):
+        path = drive.fetch_zip(drive_id, Path(work) / "data")
     path = Path(path)
     if path.is_dir():
         return path
@@ -135,7 +142,7 @@ def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Pat
 
     Args:
         source: ``dha`` or ``rsna``.
-        data: A folder, a zip, or empty.
+        data: A folder, a zip, the sharing link of one on Google Drive, or empty.
         work: The work folder; what was fetched is recorded in its ``fetched.csv``.
         manifest_path: The manifest.
 
@@ -189,37 +196,17 @@ def _is_good(path: Path, row: object) -> bool:
     return True
 
 
-def _fetch_drive(row: object, path: Path, manifest_path: Path | str) -> Path:
+def _fetch_drive(row: object, path: Path) -> Path:
     """Fetches a file of Google Drive into a folder of its own, where gdown finds its own cut download."""
     drive_id = row.source.removeprefix("drive:")
     if not drive_id:
         raise BoneAgeError(
-            f"{manifest_path}: {row.name} has no Drive id; write your own file's id after drive: "
-            "(the long part of its sharing link), or name a folder or a zip as data"
+            f"{row.name}: nobody may pass it on, so name your own copy as data: a folder, a zip, or the "
+            "sharing link of a zip on your Google Drive"
         )
-    import gdown  # only who fetches from Drive waits for its import
-
     part = make_folder(path.with_name(f".{path.name}.drive")) / path.name
-    try:
-        found = gdown.download(id=drive_id, output=str(part), resume=True)
-    except OSError as error:
-        if error.errno is not None:
-            raise write_error(part, error) from None
-        # What requests raises is an OSError too, but without a number.
-        raise _drive_error(row.name, error) from None
-    except Exception as error:
-        raise _drive_error(row.name, error) from None
-    if not found or not part.is_file():
-        raise _drive_error(row.name, "nothing came")
+    drive.download(drive_id, part, row.name)
     return part
-
-
-def _drive_error(name: str, error: object) -> BoneAgeError:
-    reason = " ".join(str(error).split())[:200]
-    return BoneAgeError(
-        f"{name}: cannot be fetched from Google Drive ({reason}); share the file with "
-        "'anyone with the link', or mount the Drive and name the file as data"
-    )
 
 
 def _fetch_https(row: object, part: Path, web: Web, largest_bytes: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from boneage import pipeline, runtime
+from boneage import drive, pipeline, runtime
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, write_text
 from boneage.networks import NETWORKS
@@ -75,7 +75,8 @@ def notebook_settings(
     Args:
         preset: Name of the preset.
         source: Where the radiographs come from; empty for the preset's own.
-        data: A folder or a zip with them; empty to draw or fetch them.
+        data: A folder or a zip with them, also one on the user's Drive, which is mounted for it (Colab), or
+            the sharing link of a zip on Google Drive; empty to draw or fetch them.
         work: The folder for everything that is made; empty for the preset's own.
         use_drive: Whether to mount the user's Drive (Colab only). Then the work folder, where none is
             named, is ``boneage`` in it, and photos, which can be made again, stay on the runtime's own disk.
@@ -85,16 +86,16 @@ def notebook_settings(
         BoneAgeError: An unknown preset or setting, a value that does not fit, no Drive here, or a work
             folder that cannot be made.
     """
-    if use_drive:
+    data = data.strip()
+    if use_drive or (data.startswith(drive.MOUNTED) and not Path(data).exists()):
         runtime.mount_drive()
+    if use_drive:
         work = work or DRIVE_FOLDER
         overrides = {"cache": CACHE_BESIDE_DRIVE, **(overrides or {})}
     given = {name: value for name, value in zip(_FIELDS, (source, data, work), strict=True) if value}
     settings = Settings.preset(preset, **{**given, **(overrides or {})})
     folders = {name: getattr(settings, name) for name in ("data", "work", "cache") if getattr(settings, name)}
-    settings = settings.replace(
-        **{name: str(_base() / Path(folder).expanduser()) for name, folder in folders.items()}
-    )
+    settings = settings.replace(**{name: drive.absolute(folder, _base()) for name, folder in folders.items()})
     settings.save(pipeline.work_folder(settings).settings)
     return settings
 
@@ -140,7 +141,7 @@ def run_notebooks(
     done: list[Path] = []
     with tempfile.TemporaryDirectory(prefix="boneage-") as scratch, _this_kernel(Path(scratch)):
         for may_share, group in itertools.groupby(notebooks, lambda path: tiny and _is_of_a_network(path)):
-            jobs = [(path, copies / path.name, parameters, Path(scratch)) for path in group]
+            jobs = [(path, copies / path.name, _known_to(path, parameters), Path(scratch)) for path in group]
             done += _run_together(jobs) if may_share else [_run(*job) for job in jobs]
     return done
 
@@ -177,11 +178,19 @@ def _parameters(settings: Settings, preset: str, work: Path) -> dict[str, object
     return {
         "PRESET": preset,
         "SOURCE": settings.source,
-        "DATA": str(Path(settings.data).resolve()) if settings.data else "",
+        "DATA": drive.absolute(settings.data) if settings.data else "",
         "WORK": str(work),
         "USE_DRIVE": False,
         "OVERRIDES": overrides,
+        # Nobody sits at the board of a run: what was decided before stands, the rest stays in.
+        "REVIEWED": True,
     }
+
+
+def _known_to(notebook: Path, parameters: dict[str, object]) -> dict[str, object]:
+    """The parameters without REVIEWED where the notebook has no such field."""
+    asks = "REVIEWED = " in notebook.read_text(encoding="utf-8")
+    return {name: value for name, value in parameters.items() if asks or name != "REVIEWED"}
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from boneage.labels import Labels, UsableCases, build_labels, read_labels, usabl
 from boneage.left_out import leave_out, tell_left_out
 from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
 from boneage.plan import balanced_plan
-from boneage.review import ReviewLog, apply_log
+from boneage.review import ReviewLog, apply_log, summary
 from boneage.settings import Settings
 from boneage.split import draw_split, untouched_plan
 from boneage.suggestions import suggest_for, suggest_operators
@@ -389,6 +389,29 @@ def fill_review(settings: Settings, recorded: Path | None = None) -> str:
     count = open_review(settings).fill_from(log)
     said = f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
     return "\n".join([said, *log.notices])
+
+
+def wait_for_review(settings: Settings, reviewed: bool) -> str:
+    """Lets the stages after the review go on once it is done, or once a person says that it is.
+
+    Args:
+        settings: The work folder.
+        reviewed: Whether a person has said that nothing more will be decided; what is undecided stays in.
+
+    Returns:
+        How many cases are decided, in words.
+
+    Raises:
+        BoneAgeError: Cases are undecided and nobody has said to go on; no photos yet.
+    """
+    cases = reviewable_cases(settings)["case_id"].tolist()
+    undecided = summary(open_review(settings), cases).undecided
+    if undecided and not reviewed:
+        raise BoneAgeError(
+            f"{undecided:,} of {len(cases):,} cases are undecided: decide on the board, then tick REVIEWED "
+            "in the settings cell and choose Run all again (what is undecided stays in)"
+        )
+    return f"{len(cases) - undecided:,} of {len(cases):,} cases are decided; the others stay in."
 
 
 def reject_likely(settings: Settings) -> str:
