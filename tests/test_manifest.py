@@ -320,6 +320,64 @@ def test_a_web_page_in_place_of_an_archive_is_not_used(tmp_path, listed, web):
     assert left(tmp_path / "out") == {"rsna.zip.wrong"}
 
 
+READINGS = b"image_ID,patient_ID,sex,bone_age\na.png,8123,M,150\n"
+
+
+def test_a_web_page_in_place_of_a_table_is_not_used_and_not_kept_as_good(tmp_path, listed, web, capsys):
+    answers = iter([Answer(b"<!DOCTYPE html><p>Please sign in"), Answer(READINGS), Answer(READINGS)])
+    out = tmp_path / "out"
+    with serve(lambda request: next(answers)) as server:
+        path = listed(f"{server.url}/x", name="la_dha.csv")
+        with pytest.raises(BoneAgeError, match="not a table but a page that asks to sign in"):
+            fetch("la_dha.csv", out, path, web=web)
+        assert left(out) == {"la_dha.csv.wrong"}
+        assert fetch("la_dha.csv", out, path, web=web).read_bytes() == READINGS
+        # One that an earlier version kept as good is noticed.
+        (out / "la_dha.csv").write_bytes(b"<html>Not here")
+        capsys.readouterr()
+        assert fetch("la_dha.csv", out, path, web=web).read_bytes() == READINGS
+        assert (
+            "la_dha.csv: it is not a table but a web page; kept as la_dha.csv.wrong"
+            in capsys.readouterr().out
+        )
+        assert fetch("la_dha.csv", out, path, web=web).read_bytes() == READINGS
+        assert len(server.requests) == 3
+
+
+def test_an_archive_in_the_cache_that_is_cut_off_is_fetched_again(tmp_path, listed, web, capsys):
+    whole = zipped({f"{number}.png": os.urandom(900) for number in range(9)})
+    out = tmp_path / "out"
+    with serve(lambda request: Answer(whole)) as server:
+        path = listed(f"{server.url}/x", name="rsna.zip")
+        out.mkdir()
+        for damaged in (whole[:5000], whole[:2000] + bytes(50) + whole[2050:]):
+            (out / "rsna.zip").write_bytes(damaged)
+            folder = fetch("rsna.zip", out, path, web=web)
+            assert len(list(folder.glob("*.png"))) == 9
+            assert "broken or cut off" in capsys.readouterr().out
+            assert (out / "rsna.zip.wrong").read_bytes() == damaged
+        assert len(server.requests) == 2
+
+
+def test_an_archive_that_comes_cut_off_is_not_kept_as_good(tmp_path, listed, web):
+    whole = zipped({f"{number}.png": os.urandom(900) for number in range(9)})
+    answers = iter([Answer(whole[:5000], length=False), Answer(whole)])
+    with serve(lambda request: next(answers)) as server:
+        path = listed(f"{server.url}/x", name="rsna.zip")
+        with pytest.raises(BoneAgeError, match="broken or cut off"):
+            fetch("rsna.zip", tmp_path / "out", path, web=web)
+        assert left(tmp_path / "out") == {"rsna.zip.wrong", "fetched.csv"}
+        assert len(list(fetch("rsna.zip", tmp_path / "out", path, web=web).glob("*.png"))) == 9
+
+
+def test_a_local_archive_of_another_kind_is_named(tmp_path):
+    (tmp_path / "data.zip").write_bytes(b"Rar!\x1a\x07\x01\0")
+    with pytest.raises(
+        BoneAgeError, match=r"data\.zip: a rar archive, which is not read; unpack it and name"
+    ):
+        local_data(tmp_path / "data.zip", tmp_path / "work")
+
+
 def test_an_archive_that_climbs_out_is_refused(tmp_path, listed, web):
     with (
         serve(lambda request: Answer(zipped({"../evil": b"1"}))) as server,

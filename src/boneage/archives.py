@@ -67,6 +67,10 @@ _BROKEN = (
 )
 
 
+class Broken(BoneAgeError):
+    """An archive that is damaged or cut off: fetched again it may be whole."""
+
+
 @dataclass(frozen=True)
 class _Member:
     name: str
@@ -86,21 +90,6 @@ def foreign_archive(path: Path | str) -> str | None:
     return None if kind in _READ else kind
 
 
-def check_archive(path: Path | str) -> None:
-    """Makes sure that an archive opens and is there to its end; what it unpacks to is not looked at.
-
-    Raises:
-        BoneAgeError: It does not, or is none.
-    """
-    path = Path(path)
-    try:
-        with _opened(path, _kind_to_read(path)) as (members, _):
-            for _ in members:
-                pass
-    except _BROKEN as error:
-        raise _broken(path, "", error) from None
-
-
 def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST_UNPACKED_BYTES) -> Path:
     """Unpacks a zip, tar or tar.gz into a folder.
 
@@ -117,7 +106,8 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
         The folder.
 
     Raises:
-        BoneAgeError: Not an archive, truncated, encrypted, larger than allowed when unpacked, or a member
+        Broken: Damaged or truncated.
+        BoneAgeError: Not an archive, encrypted, larger than allowed when unpacked, or a member
             that climbs out, is a link or a device, or has the name of another; the folder holds something
             else; the disk is full or read-only.
     """
@@ -271,7 +261,7 @@ def _broken(archive: Path, name: str, error: Exception) -> BoneAgeError:
         )
     if "multiple disks" in reason:
         return BoneAgeError(f"{archive}: one part of a zip in several; {BY_HAND}")
-    return BoneAgeError(f"{_where(archive, name)}: broken or cut off ({reason}); fetch it again")
+    return Broken(f"{_where(archive, name)}: broken or cut off ({reason}); fetch it again")
 
 
 def _where(archive: Path, name: str) -> str:

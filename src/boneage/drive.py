@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from boneage.archives import is_archive
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, write_error
+from boneage.kinds import fault_of
 
 MOUNTED = "/content/drive"
 """Where Colab shows a mounted Drive."""
@@ -54,11 +54,11 @@ def fetch_zip(drive_id: str, folder: Path | str) -> Path:
     if not path.is_file():
         part = path.with_suffix(".part")
         download(drive_id, part, path.name)
-        if not is_archive(part):
+        if fault := fault_of(part, path.name):
             part.unlink()
             raise BoneAgeError(
-                f"Drive file {drive_id}: neither a zip nor a tar.gz; put the radiographs into one zip, share "
-                "it, and give its link"
+                f"Drive file {drive_id}: neither a zip nor a tar.gz, as {fault}; put the radiographs in one "
+                "zip, share it, and give its link"
             )
         part.replace(path)
     return path

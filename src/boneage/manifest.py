@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from boneage import drive
-from boneage.archives import STAMP, is_archive, unpack
+from boneage import drive, kinds
+from boneage.archives import BY_HAND, STAMP, Broken, foreign_archive, is_archive, unpack
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, sha256_of, write_error, write_text
 from boneage.tables import read_table, write_table
@@ -31,6 +31,11 @@ ARTEFACTS = {
     "rsna": ("rsna_training.zip", "rsna_training_labels.zip"),
 }
 """The manifest's rows that make up a source."""
+
+COLUMNS = {"la_dha.csv": ("patient_ID", "sex", "bone_age")}
+"""Columns that a table of the manifest must have, so that another one in its place is noticed."""
+
+NO_DATA = "neither a folder nor a zip; name the folder with the radiographs"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9]{1,8}){0,2}")
 _DRIVE = re.compile(r"drive:([A-Za-z0-9_-]{10,100})?")
@@ -72,8 +77,9 @@ def fetch(
 ) -> Path:
     """Fetches one row of the manifest, verifies it, and unpacks it if it is an archive.
 
-    A file that is there already is verified and not fetched again; a cut download goes on where it
-    stopped. Where the manifest knows no hash, the one that was seen is said and recorded.
+    A file that is there already is verified and not fetched again, unless it is not of the kind that its name
+    says; a cut download goes on where it stopped. Where the manifest knows no hash, the one that was seen is
+    said and recorded.
 
     Args:
         name: The row's name, which is the file's.
@@ -89,21 +95,31 @@ def fetch(
 
     Raises:
         BoneAgeError: No such row, a Drive id that is not filled in, no connection, a wrong hash or size
-            (the file is kept beside as ``.wrong``), a full disk, or an unsafe archive.
+            (the file is kept beside as ``.wrong``), a file of another kind than its name says, such as a web
+            page, a full disk, or an unsafe archive.
     """
     folder = make_folder(folder)
     row = _row(name, manifest_path)
     path = folder / name
-    if not _is_good(path, row):
-        if row.source.startswith("drive:"):
-            part = _fetch_drive(row, path)
-        else:
-            part = _part_of(path)
-            _fetch_https(row, part, web or Web(), largest_bytes)
-        sha256 = _verified(row, part, path, manifest_path, largest_bytes)
-        _record(record or folder / "fetched.csv", row, part.stat().st_size, sha256)
-        _settle(part, path)
-    return _unpacked(path) if is_archive(path) else path
+    is_fresh = False
+    while True:
+        if not _is_good(path, row):
+            if row.source.startswith("drive:"):
+                part = _fetch_drive(row, path)
+            else:
+                part = _part_of(path)
+                _fetch_https(row, part, web or Web(), largest_bytes)
+            sha256 = _verified(row, part, path, manifest_path, largest_bytes)
+            _record(record or folder / "fetched.csv", row, part.stat().st_size, sha256)
+            _settle(part, path)
+            is_fresh = True
+        try:
+            return _unpacked(path) if path.suffix.lower() in kinds.ARCHIVES else path
+        except Broken as error:
+            # The next attempt, now or in a later run, must not find it where a good one is looked for.
+            _put_aside(path, str(error))
+            if is_fresh:
+                raise
 
 
 def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
@@ -133,8 +149,16 @@ def local_data(path: Path | str, work: Path | str) -> Path:
     if not path.exists():
         raise BoneAgeError(f"{path}: no such folder or zip; check the path (is the Drive mounted?)")
     if not is_archive(path):
-        raise BoneAgeError(f"{path}: neither a folder nor a zip; name the folder with the radiographs")
-    return _unpack_with_inner(path, Path(work) / "data" / _stem(path.name))
+        kind = foreign_archive(path)
+        what = f"a {kind} archive, which is not read; {BY_HAND}" if kind else NO_DATA
+        raise BoneAgeError(f"{path}: {what}")
+    try:
+        return _unpack_with_inner(path, Path(work) / "data" / _stem(path.name))
+    except Broken as error:
+        if drive_id:
+            # It came cut off, and must not be taken for the whole again.
+            _put_aside(path, str(error))
+        raise
 
 
 def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Path | str = MANIFEST) -> Path:
@@ -189,11 +213,28 @@ def _is_good(path: Path, row: object) -> bool:
     """Whether the file is there and is what the manifest says; one that is not is moved aside."""
     if not path.is_file():
         return False
-    other_size = not pd.isna(row.bytes) and path.stat().st_size != row.bytes
-    if other_size or (row.sha256 and sha256_of(path) != row.sha256):
-        _settle(path, _aside(path))
-        return False
-    return True
+    fault = _fault(path, row)
+    if fault:
+        _put_aside(path, f"{path}: {fault}")
+    return not fault
+
+
+def _put_aside(path: Path, fault: str) -> None:
+    print(f"{fault}; kept as {_aside(path).name}")
+    _settle(path, _aside(path))
+
+
+def _fault(path: Path, row: object) -> str | None:
+    """In what a file is not what its row of the manifest says, whether or not that knows its hash."""
+    kind = kinds.fault_of(path, row.name, COLUMNS.get(row.name, ()), None if pd.isna(row.rows) else row.rows)
+    if kind:
+        return kind
+    if row.sha256 and (sha256 := sha256_of(path)) != row.sha256:
+        return f"its SHA-256 is {sha256}, the manifest says {row.sha256}"
+    size = path.stat().st_size
+    if not pd.isna(row.bytes) and size != row.bytes:
+        return f"it has {size} bytes, the manifest says {row.bytes}"
+    return None
 
 
 def _fetch_drive(row: object, path: Path) -> Path:
@@ -309,16 +350,10 @@ def _check_room(path: Path, needed: int) -> None:
 
 def _verified(row: object, part: Path, path: Path, manifest_path: Path | str, largest_bytes: int) -> str:
     """The SHA-256 of what was fetched, once it agrees with the manifest; what does not is put aside."""
-    size, sha256 = part.stat().st_size, sha256_of(part)
-    fault = None
-    if row.sha256 and sha256 != row.sha256:
-        fault = f"its SHA-256 is {sha256}, the manifest says {row.sha256}"
-    elif not pd.isna(row.bytes) and size != row.bytes:
-        fault = f"it has {size} bytes, the manifest says {row.bytes}"
-    elif size > largest_bytes:
+    size = part.stat().st_size
+    fault = _fault(part, row)
+    if not fault and size > largest_bytes:
         fault = f"it is larger than {largest_bytes / 2**30:.3g} GiB"
-    elif path.suffix.lower() in (".zip", ".gz", ".tgz", ".tar") and not is_archive(part):
-        fault = "it is not an archive (a web page that asks for something?)"
     if fault:
         aside = _aside(path)
         _settle(part, aside)
@@ -326,6 +361,7 @@ def _verified(row: object, part: Path, path: Path, manifest_path: Path | str, la
             f"{path}: {fault}; not used, kept as {aside.name}: fetch it again, or mend {manifest_path} "
             "if you trust the file"
         )
+    sha256 = row.sha256 or sha256_of(part)
     if not row.sha256:
         print(f"{row.name}: the manifest has no SHA-256 to verify it by; it has {sha256} ({size} bytes)")
     return sha256
@@ -369,9 +405,11 @@ def _unpacked(path: Path) -> Path:
 
 
 def _unpack_with_inner(archive: Path, folder: Path) -> Path:
-    """Unpacks an archive and the zips in it: RSNA's validation photos come in two zips within a zip."""
+    """Unpacks an archive and those in it: RSNA's validation photos come in two zips within a zip."""
     unpack(archive, folder)
-    for inner in sorted(folder.rglob("*.zip")):
+    for inner in sorted(folder.rglob("*")):
+        if inner.suffix.lower() not in kinds.ARCHIVES:
+            continue
         above = inner.parents[: len(inner.relative_to(folder).parts) - 1]
         deeper = any((parent / STAMP).exists() for parent in above)
         if not deeper and not inner.name.startswith(".") and inner.is_file() and is_archive(inner):

@@ -185,6 +185,11 @@ class Web:
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise Refused(
+                    f"{url}: another answers in the host's name (a network's page that asks to sign in, or a "
+                    "proxy); open the address in a browser first"
+                ) from None
             raise CutOff(f"no answer ({type(error).__name__})") from None
         except requests.RequestException as error:
             raise Refused(f"{url}: cannot be fetched ({type(error).__name__}); correct the address") from None
