@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ class Store:
     @property
     def size(self) -> int:
         """Side of the photos in pixels."""
-        return self.photos.shape[1]
+        return int(self.photos.shape[1])
 
 
 def find_photo(folder: Path, photo_id: str) -> Path | None:
@@ -94,13 +95,14 @@ def build_store(ids: list[str], folder: Path, size: int, path: Path) -> pd.DataF
         BoneAgeError: Not one photo was found, or the disk is full.
     """
     folder = Path(folder)
-    paths = {photo_id: find_photo(folder, photo_id) for photo_id in ids}
+    found = {photo_id: find_photo(folder, photo_id) for photo_id in ids}
     skipped = [
         (photo_id, f"no photo {photo_id}.png in {folder.name}/; run preprocess")
-        for photo_id, found in paths.items()
-        if found is None
+        for photo_id, photo in found.items()
+        if photo is None
     ]
-    present = [photo_id for photo_id in ids if paths[photo_id] is not None]
+    paths = {photo_id: photo for photo_id, photo in found.items() if photo is not None}
+    present = [photo_id for photo_id in ids if photo_id in paths]
     stamp = _stamp(present, paths, size)
     if path.is_file():
         kept = _read_footer(path)
@@ -141,7 +143,7 @@ def open_store(path: Path | str) -> Store:
     except (OSError, ValueError, EOFError) as error:
         reason = getattr(error, "strerror", None) or "not a whole .npy file"
         raise BoneAgeError(f"{path}: {reason}; make it anew with `python -m boneage store`") from None
-    if not isinstance(photos, np.ndarray) or photos.dtype != np.uint8 or photos.ndim != 3:
+    if not isinstance(photos, np.memmap) or photos.dtype != np.uint8 or photos.ndim != 3:
         raise BoneAgeError(f"{path}: must be a uint8 array of shape (photos, size, size)")
     if photos.shape[1] != photos.shape[2] or not len(photos):
         raise BoneAgeError(f"{path}: shape {photos.shape} is not (photos, size, size)")
@@ -203,7 +205,7 @@ def fingerprint(store: Store, labels: pd.DataFrame) -> str:
     digest = hashlib.sha256(labels.to_csv(index=False).encode())
     digest.update(json.dumps([store.ids, store.photos.shape]).encode())
     for start in range(0, len(store.photos), 256):
-        digest.update(np.ascontiguousarray(store.photos[start : start + 256]))
+        digest.update(np.ascontiguousarray(store.photos[start : start + 256]).data)
     return digest.hexdigest()
 
 
@@ -216,7 +218,7 @@ def batches_of(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> list
     return [rows[order[start : start + batch_size]] for start in range(0, len(rows), batch_size)]
 
 
-def _stamp(ids: list[str], paths: dict[str, Path | None], size: int) -> str:
+def _stamp(ids: list[str], paths: dict[str, Path], size: int) -> str:
     digest = hashlib.sha256(f"{size}\n".encode())
     for photo_id in ids:
         facts = paths[photo_id].stat()
@@ -224,13 +226,13 @@ def _stamp(ids: list[str], paths: dict[str, Path | None], size: int) -> str:
     return digest.hexdigest()
 
 
-def _write_header(file, count: int, size: int) -> int:
+def _write_header(file: IO[bytes], count: int, size: int) -> int:
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
     np.lib.format.write_array_header_1_0(file, header)
     return file.tell()
 
 
-def _read_footer(path: Path) -> dict | None:
+def _read_footer(path: Path) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as file:
             if np.lib.format.read_magic(file) != (1, 0):
@@ -238,7 +240,7 @@ def _read_footer(path: Path) -> dict | None:
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
             file.seek(int(np.prod(shape)) * dtype.itemsize, os.SEEK_CUR)
             mark, text = file.read(len(_FOOTER_MARK)), file.read()
-        footer = json.loads(text) if mark == _FOOTER_MARK else None
+        footer: dict[str, Any] = json.loads(text if mark == _FOOTER_MARK else "{}")
         whole = len(footer["ids"]) == shape[0] == len(set(footer["ids"])) and {"stamp", "skipped"} <= set(
             footer
         )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from boneage.files import make_folder, write_bytes
 from boneage.networks import NETWORKS
 from boneage.settings import VARIANTS
 from boneage.tables import PREDICTION_COLUMNS, RACES, SPLITS, read_table, skipped_table, write_table
+
+Record = dict[str, Any]
+"""What record.json of a run says, or a part of it: checked when it is read."""
 
 ACCURATE_YEARS = 0.5
 """An estimate this close rounds to the right whole year: the tables' Accuracy counts those below it."""
@@ -185,7 +189,8 @@ def holm(p: np.ndarray) -> np.ndarray:
     order = np.argsort(p)
     corrected = np.empty_like(p)
     corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    return np.minimum(corrected, 1.0)
+    capped: np.ndarray = np.minimum(corrected, 1.0)
+    return capped
 
 
 def group_of(labels: pd.DataFrame) -> pd.DataFrame:
@@ -199,19 +204,21 @@ def group_of(labels: pd.DataFrame) -> pd.DataFrame:
     """
     sexes, races = ["Girls", "Boys"], [race for race in RACES if race != "Unknown"]
     sex = np.where(labels["Male"].astype(bool), "Boys", "Girls")
-    edges = [*AGE_BANDS, np.inf]
+    edges = [*map(float, AGE_BANDS), np.inf]
     return pd.DataFrame(
         {
             "Sex": pd.Categorical(sex, sexes, ordered=True),
             # A case of unknown race is of no group.
             "Race": pd.Categorical(labels["Location"], races, ordered=True),
-            "Age": pd.cut(labels["Bone Age"].astype(float), edges, right=False, labels=AGE_BANDS.values()),
+            "Age": pd.cut(
+                labels["Bone Age"].astype(float), edges, right=False, labels=list(AGE_BANDS.values())
+            ),
         },
         index=labels.index,
     )
 
 
-def metrics_by_split(labels: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, dict]:
+def metrics_by_split(labels: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Record]:
     """The metrics of each split that has cases, the truth joined from the labels.
 
     Raises:
@@ -251,7 +258,7 @@ def join_truth(labels: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     return joined.drop(columns="Split of label")
 
 
-def constant_predictor(labels: pd.DataFrame) -> dict[str, dict]:
+def constant_predictor(labels: pd.DataFrame) -> dict[str, Record]:
     """The metrics of always saying the training cases' median age: what a network must beat."""
     median = labels.loc[labels["Split"] == "train", "Bone Age"].median()
     return {
@@ -272,7 +279,7 @@ class Run:
         folder: The run folder.
     """
 
-    record: dict
+    record: Record
     history: pd.DataFrame
     predictions: pd.DataFrame
     folder: Path
@@ -347,9 +354,9 @@ def run_name(network: str, epochs: int, variant: str = "") -> str:
     return "-".join(filter(None, (network, str(epochs), variant)))
 
 
-def variant_of(record: dict) -> str:
+def variant_of(record: Record) -> str:
     """Which of ``settings.VARIANTS`` a run is; before there were any, all were plain."""
-    return record.get("variant", "")
+    return str(record.get("variant", ""))
 
 
 def plain_runs(runs: Sequence[Run]) -> list[Run]:
@@ -455,26 +462,26 @@ def _metrics_fault(of_split: object) -> str | None:
         if not isinstance(value, int | float) or not abs(value) < np.inf:
             if name == "r2" and value is None:
                 continue
-            return name
+            return str(name)
     return None
 
 
-def width_of(record: dict) -> str:
+def width_of(record: Record) -> str:
     """The width of a run's network, one of ``settings.WIDTHS``; before there was a choice it was full."""
     return _setting(record, "width", "full")
 
 
-def precision_of(record: dict) -> str:
+def precision_of(record: Record) -> str:
     """The numbers of a run, one of ``settings.PRECISIONS``; before there was a choice they were single."""
     return _setting(record, "precision", "float32")
 
 
-def _setting(record: dict, name: str, before_it_was: str) -> str:
+def _setting(record: Record, name: str, before_it_was: str) -> str:
     settings = record.get("settings")
-    return settings.get(name, before_it_was) if isinstance(settings, dict) else before_it_was
+    return str(settings.get(name, before_it_was)) if isinstance(settings, dict) else before_it_was
 
 
-def check_comparable(records: Iterable[dict]) -> None:
+def check_comparable(records: Iterable[Record]) -> None:
     """Makes sure that runs may stand in one table: same source, labels, split, photos, size and width.
 
     Raises:
@@ -495,7 +502,7 @@ def check_comparable(records: Iterable[dict]) -> None:
             )
 
 
-def results_table(records: Iterable[dict], epochs: int) -> pd.DataFrame:
+def results_table(records: Iterable[Record], epochs: int) -> pd.DataFrame:
     """One of the two tables: all nine networks in their order, those not run yet with empty cells.
 
     Args:
@@ -520,8 +527,8 @@ def results_table(records: Iterable[dict], epochs: int) -> pd.DataFrame:
     return pd.DataFrame(rows, index=titles, columns=list(TABLE_COLUMNS)).astype(float)
 
 
-def _table_row(of_split: dict) -> dict[str, float]:
-    row = {}
+def _table_row(of_split: Record) -> dict[str, float]:
+    row: dict[str, float] = {}
     for column, metric in _METRIC_OF_COLUMN.items():
         row[column] = of_split["train"][metric]
         row[f"Validation {column}"] = of_split.get("validation", {}).get(metric, np.nan)

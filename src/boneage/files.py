@@ -34,7 +34,7 @@ os.umask(_UMASK)
 
 def write_error(path: Path | str, error: OSError) -> BoneAgeError:
     """The one-line error for a failed write to ``path``: what happened and what to do."""
-    advice = _ADVICE.get(error.errno, error.strerror or str(error))
+    advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
     return BoneAgeError(f"{path}: cannot be written: {advice}")
 
 

@@ -52,4 +52,4 @@ def in_words(skipped: pd.DataFrame, of: int) -> str:
     counts = alike.value_counts(sort=False)
     commonest = counts.idxmax()
     example = skipped["reason"][alike == commonest].iloc[0]
-    return f"{len(skipped)} of {of} ({counts[commonest]}: {example})"
+    return f"{len(skipped)} of {of} ({counts.max()}: {example})"

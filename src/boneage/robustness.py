@@ -15,7 +15,7 @@ more of a hand the smaller the photo is.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -96,7 +96,7 @@ _WHITE = 255
 class Kind:
     """One kind of change: how a photo (size, size) is changed, and the lowest and highest amount, if any."""
 
-    change: Callable[[np.ndarray, float | None, np.random.Generator], np.ndarray]
+    change: Callable[[np.ndarray, Any, np.random.Generator], np.ndarray]
     range: tuple[float, float] | None
 
 
@@ -121,12 +121,15 @@ def _blur(photo: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarr
 
 
 def _noise(photo: np.ndarray, shades: float, rng: np.random.Generator) -> np.ndarray:
-    return np.clip(np.rint(photo + rng.normal(0.0, shades, photo.shape)), 0, 255).astype(np.uint8)
+    noisy: np.ndarray = np.rint(photo + rng.normal(0.0, shades, photo.shape))
+    return noisy.clip(0, 255).astype(np.uint8)
 
 
 def _jpeg(photo: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
     data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
-    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    made = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert made is not None, "OpenCV reads what it has just written"
+    return made
 
 
 def _resolution(photo: np.ndarray, part: float, rng: np.random.Generator) -> np.ndarray:

@@ -297,7 +297,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def interruptible(items: Generator[T, None, None]) -> Iterator[T]:
+def interruptible(items: Generator[T, None, None]) -> Generator[T, None, None]:
     """What a generator yields, with the generator run in a thread of its own, one step at a time.
 
     Python raises KeyboardInterrupt in the main thread between any two steps. Inside a thread pool it can

@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from boneage.errors import BoneAgeError
 from boneage.files import write_text
@@ -139,7 +139,7 @@ class Settings:
         _check_one_of("preset", name, tuple(PRESETS))
         return cls(**PRESETS[name]).replace(**overrides)
 
-    def replace(self, **overrides: object) -> "Settings":
+    def replace(self, **overrides: Any) -> "Settings":
         """A copy with some settings changed.
 
         Raises:
@@ -189,7 +189,7 @@ class Settings:
         return write_text(path, self.to_json() + "\n")
 
 
-PRESETS: dict[str, dict[str, object]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     # Small enough for two cores and no GPU, drawn here: nothing is fetched.
     "demo": {
         "source": "phantom",
@@ -223,10 +223,8 @@ def _checked_type(name: str, kind: object, value: object) -> object:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind or value != value:
-        wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[
-            typing.cast(types.GenericAlias, kind)
-        ]
-        raise BoneAgeError(f"{name}: {value!r} must be {wanted}")
+        wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        raise BoneAgeError(f"{name}: {value!r} must be {wanted[typing.cast(type, kind)]}")
     return value
 
 
