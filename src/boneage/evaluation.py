@@ -204,7 +204,7 @@ def group_of(labels: pd.DataFrame) -> pd.DataFrame:
     """
     sexes, races = ["Girls", "Boys"], [race for race in RACES if race != "Unknown"]
     sex = np.where(labels["Male"].astype(bool), "Boys", "Girls")
-    edges = [*map(float, AGE_BANDS), np.inf]
+    ages, edges = labels["Bone Age"].astype(float), [*map(float, AGE_BANDS), np.inf]
     return pd.DataFrame(
         {
             "Sex": pd.Categorical(sex, sexes, ordered=True),
