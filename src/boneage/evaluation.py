@@ -210,9 +210,7 @@ def group_of(labels: pd.DataFrame) -> pd.DataFrame:
             "Sex": pd.Categorical(sex, sexes, ordered=True),
             # A case of unknown race is of no group.
             "Race": pd.Categorical(labels["Location"], races, ordered=True),
-            "Age": pd.cut(
-                labels["Bone Age"].astype(float), edges, right=False, labels=list(AGE_BANDS.values())
-            ),
+            "Age": pd.cut(ages, edges, right=False, labels=list(AGE_BANDS.values())),
         },
         index=labels.index,
     )
