@@ -23,7 +23,7 @@ from bench_preprocess import drawn_photos, sample_photos
 
 from boneage.grey_range import to_uint8
 from boneage.materialise import materialise
-from boneage.operators import apply_operators, parse_operators
+from boneage.operators import apply_operators, operators_of_image
 from boneage.plan import balanced_plan
 from boneage.preprocess import PNG_ENCODING, square
 from boneage.reading import read_grey
@@ -65,20 +65,21 @@ def _plan(photos: Path, total: int) -> pd.DataFrame:
     case_ids = sorted(path.stem for path in photos.iterdir())
     splits = np.where(np.arange(len(case_ids)) % 10 < 7, "train", "test")
     cases = pd.DataFrame({"case_id": case_ids, "year": 9, "sex": "F", "race": "Unknown", "split": splits})
-    return balanced_plan(cases, total, suggest_for(case_ids, photos)[0])[0]
+    return balanced_plan(cases, total, suggest_for(dict.fromkeys(case_ids, "[]"), photos)[0])[0]
 
 
 def _bare_seconds(plan: pd.DataFrame, photos: Path, scratch: Path) -> float:
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(dir=scratch) as out:
 
-        def make(row: tuple[str, str, str]) -> None:
-            photo_id, case_id, operators = row
+        def make(row: tuple[str, ...]) -> None:
+            photo_id, case_id, *recipe = row
             data = np.fromfile(photos / f"{case_id}.png", np.uint8)
-            made = apply_operators(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), parse_operators(operators))
+            made = apply_operators(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), operators_of_image(*recipe))
             Path(out, f"{photo_id}.png").write_bytes(cv2.imencode(".png", made, PNG_ENCODING)[1])
 
-        rows = list(zip(plan["photo_id"], plan["case_id"], plan["operators"], strict=True))
+        columns = ("photo_id", "case_id", "corrections", "augmentations")
+        rows = list(zip(*(plan[name] for name in columns), strict=True))
         start = time.perf_counter()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for _ in pool.map(make, rows):

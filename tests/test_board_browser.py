@@ -150,7 +150,7 @@ def test_operators_change_the_preview_and_stand_in_the_log(board, page, tmp_path
     page.wait_for_function("() => document.querySelector('.ba-title').innerText.includes('2 on')")
     button(page, "✓ Keep").click()
     status(page, "2 of 30")
-    operators = ReviewLog(tmp_path / "log.csv").rows[0].operators
+    operators = ReviewLog(tmp_path / "log.csv").rows[0].corrections
     shades = int(
         float(re.fullmatch(r'\[{"name": "invert"}, {"name": "brightness", "shades": (.*)}\]', operators)[1])
     )

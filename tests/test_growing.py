@@ -11,6 +11,7 @@ import pytest
 from boneage import pipeline
 from boneage.__main__ import main
 from boneage.errors import BoneAgeError
+from boneage.operators import format_operators, operators_of_image
 from boneage.review import ReviewLog
 from boneage.settings import Settings
 from boneage.tables import LABEL_COLUMNS, PLAN_COLUMNS, read_plan, read_table
@@ -55,7 +56,10 @@ def test_labels_cover_every_photo_of_the_plan_and_no_rejected_case(prepared):
     assert set(record["status"]) == {"ok"}
     labels = pipeline.make_labels(prepared)
     assert labels.table["Case ID"].tolist() == plan["photo_id"].tolist()
-    assert labels.table["Operators"].tolist() == plan["operators"].tolist()
+    recipes = zip(plan["corrections"], plan["augmentations"], strict=True)
+    assert labels.table["Operators"].tolist() == [
+        format_operators(operators_of_image(*row)) for row in recipes
+    ]
     assert "2003" not in set(labels.table["Source ID"])
     assert labels.table["Source ID"].nunique() == CASES - 1
     said = labels.skipped.set_index("item")["reason"]
@@ -116,7 +120,7 @@ def test_nothing_is_grown_without_a_plan_or_with_a_total_of_none(prepared):
     assert pipeline.photos_folder(pipeline.work_folder(prepared), labels).name == "photos"
     nothing = prepared.replace(total=0)
     plan, _ = pipeline.make_plan(nothing)
-    assert set(plan["operators"]) == {"[]"}
+    assert set(plan["corrections"]) == set(plan["augmentations"]) == {"[]"}
     pipeline.make_grown(nothing)
     pd.testing.assert_frame_equal(pipeline.make_labels(nothing).table, labels.table)
 
@@ -125,12 +129,12 @@ def test_a_box_blanked_in_review_is_blank_in_every_photo_of_the_case(prepared):
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
     log = pipeline.open_review(prepared)
     for number in range(CASES):
-        log.append(str(2000 + number), "keep", operators=[box])
+        log.append(str(2000 + number), "keep", corrections=[box])
     plan, _ = pipeline.make_plan(prepared)
     pipeline.make_grown(prepared)
     work = pipeline.work_folder(prepared)
     for row in plan.itertuples():
-        assert json.loads(row.operators)[0] == box
+        assert json.loads(row.corrections)[0] == box
     for photo_id in plan.loc[plan["photo_id"] == plan["case_id"], "photo_id"]:
         hidden = cv2.imread(str(work.grown / f"{photo_id}.png"), 0)[:24, :48]
         assert hidden.min() == hidden.max()
@@ -138,14 +142,16 @@ def test_a_box_blanked_in_review_is_blank_in_every_photo_of_the_case(prepared):
 
 def test_labels_without_a_plan_show_no_part_that_should_be_blank(prepared):
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
-    pipeline.open_review(prepared).append("2007", "keep", operators=[box])
-    with pytest.raises(BoneAgeError, match=r"1 cases have a part to blank \(the first: 2007\)"):
-        pipeline.make_labels(prepared)
+    pipeline.open_review(prepared).append("2007", "keep", corrections=[box])
+    labels = pipeline.make_labels(prepared)
+    assert json.loads(labels.table.set_index("Case ID").at["2007", "Operators"]) == [box]
+    store = pipeline.make_store(prepared)
+    hidden = store.photos[store.ids.index("2007")][:8, :16]
+    assert hidden.min() == hidden.max()
     nothing = prepared.replace(total=0)
     pipeline.make_plan(nothing)
     pipeline.make_grown(nothing)
-    labels = pipeline.make_labels(nothing).table.set_index("Case ID")
-    assert json.loads(labels.at["2007", "Operators"]) == [box]
+    pd.testing.assert_frame_equal(pipeline.make_labels(nothing).table, labels.table)
 
 
 def test_labels_of_older_decisions_reach_no_network(prepared):
@@ -161,7 +167,7 @@ def test_labels_of_older_decisions_reach_no_network(prepared):
         with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
             use(prepared)
     log.undo("2008")
-    log.append("2007", "keep", operators=[{"name": "blank", "x": 0, "y": 0, "width": 0.5, "height": 0.5}])
+    log.append("2007", "keep", corrections=[{"name": "blank", "x": 0, "y": 0, "width": 0.5, "height": 0.5}])
     with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
         pipeline.load_labels(prepared)
     log.undo("2007")
@@ -313,10 +319,10 @@ def test_a_verb_that_cannot_go_on_says_why_in_one_line(prepared, capsys, words, 
     ("rows", "named"),
     [
         ([], "no row"),
-        ([("a", "a", "train", "[]"), ("A", "a", "train", "[]")], "stands twice"),
-        ([("../a", "a", "train", "[]")], "cannot name a file"),
-        ([("a", "a", "practice", "[]")], "practice"),
-        ([("a-001", "a", "test", "[]")], "copies are for training"),
+        ([("a", "a", "train", "[]", "[]"), ("A", "a", "train", "[]", "[]")], "stands twice"),
+        ([("../a", "a", "train", "[]", "[]")], "cannot name a file"),
+        ([("a", "a", "practice", "[]", "[]")], "practice"),
+        ([("a-001", "a", "test", "[]", "[]")], "copies are for training"),
     ],
 )
 def test_a_faulty_plan_is_refused(tmp_path, rows, named):
@@ -350,18 +356,18 @@ def boxed_and_grown(prepared) -> pipeline.WorkFolder:
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
     log = pipeline.open_review(prepared)
     log.append("2003", "reject", "ring")
-    log.append("2004", "keep", operators=[box])
+    log.append("2004", "keep", corrections=[box])
     pipeline.make_plan(prepared)
     pipeline.make_grown(prepared)
     return pipeline.work_folder(prepared)
 
 
 def unboxed(plan):
-    return plan.assign(operators=plan["operators"].where(plan["case_id"] != "2004", "[]"))
+    return plan.assign(corrections=plan["corrections"].where(plan["case_id"] != "2004", "[]"))
 
 
 def with_rejected(plan):
-    return pd.concat([plan, pd.DataFrame([["2003", "2003", "train", "[]"]], columns=plan.columns)])
+    return pd.concat([plan, pd.DataFrame([["2003", "2003", "train", "[]", "[]"]], columns=plan.columns)])
 
 
 def without_test(plan):
@@ -383,7 +389,7 @@ def test_a_plan_changed_by_hand_is_refused(prepared, edit):
 def test_nothing_is_grown_from_a_plan_that_knows_no_later_box(prepared):
     pipeline.make_plan(prepared)
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
-    pipeline.open_review(prepared).append("2007", "keep", operators=[box])
+    pipeline.open_review(prepared).append("2007", "keep", corrections=[box])
     with pytest.raises(BoneAgeError, match="other decisions or settings"):
         pipeline.make_grown(prepared)
     assert not pipeline.work_folder(prepared).grown.exists()

@@ -17,10 +17,10 @@ from small_disk import fill, small_disk
 from boneage import materialise as materialising
 from boneage.errors import BoneAgeError
 from boneage.materialise import materialise
-from boneage.operators import format_operators, parse_operators
+from boneage.operators import format_corrections
 from boneage.plan import balanced_plan
 from boneage.review import ReviewLog, apply_log
-from boneage.suggestions import suggest_for, suggest_operators
+from boneage.suggestions import suggest_augmentations, suggest_for
 
 BOX = {"name": "blank", "x": 0.6, "y": 0.1, "width": 0.3, "height": 0.15}
 FLIP = {"name": "flip"}
@@ -86,9 +86,9 @@ def test_faulty_rows_are_skipped_with_a_reason_and_the_rest_goes_on(grown, tmp_p
     plan, photos = grown
     plan = plan[plan["case_id"] != "C0"].reset_index(drop=True)
     (photos / "C1.png").unlink()
-    plan.loc[len(plan)] = ["bad-json", "C2", "train", "[{"]
-    plan.loc[len(plan)] = ["bad-name", "C2", "train", json.dumps([{"name": "swirl"}])]
-    plan.loc[len(plan)] = ["../climbs", "C2", "train", "[]"]
+    plan.loc[len(plan)] = ["bad-json", "C2", "train", "[{", "[]"]
+    plan.loc[len(plan)] = ["bad-name", "C2", "train", "[]", json.dumps([{"name": "swirl"}])]
+    plan.loc[len(plan)] = ["../climbs", "C2", "train", "[]", "[]"]
     report = materialise(plan, photos, tmp_path / "out").set_index("photo_id")
     assert "not JSON" in report.loc["bad-json", "reason"]
     assert "swirl" in report.loc["bad-name", "reason"]
@@ -125,7 +125,7 @@ def test_what_a_box_hides_is_nowhere_in_the_grown_set(tmp_path):
     cases = case_table([(3, "F", "Asian", split) for split in ("train", "validation", "test")])
     log = ReviewLog(tmp_path / "log.csv")
     for case_id in cases["case_id"]:
-        log.append(case_id, "keep", operators=[{"name": "rotate", "degrees": 4}, OTHER_BOX, FLIP, BOX])
+        log.append(case_id, "keep", corrections=[{"name": "rotate", "degrees": 4}, OTHER_BOX, FLIP, BOX])
     accepted, _, _ = apply_log(cases, log)
     plan, _ = balanced_plan(accepted, 50)
     made = []
@@ -148,10 +148,7 @@ def test_a_box_drawn_later_takes_the_unblanked_photos_away_even_if_the_source_is
     out = tmp_path / "out"
     materialise(plan, photos, out)
     boxed = plan.assign(
-        operators=[
-            format_operators([BOX, *parse_operators(text)]) if case_id == "C0" else text
-            for case_id, text in zip(plan["case_id"], plan["operators"], strict=True)
-        ]
+        corrections=plan["corrections"].mask(plan["case_id"] == "C0", format_corrections([BOX]))
     )
     (photos / "C0.png").unlink()
     report = materialise(boxed, photos, out)
@@ -268,11 +265,11 @@ def test_a_really_full_disk_is_one_line_and_the_set_is_finished_once_there_is_ro
 def test_suggestions_for_many_photos_report_what_cannot_be_read(grown):
     _, photos = grown
     (photos / "C1.png").write_bytes(b"no photo")
-    allowed, faults = suggest_for(["C3", "C1", "C0", "gone"], photos)
+    allowed, faults = suggest_for(dict.fromkeys(["C3", "C1", "C0", "gone"], "[]"), photos)
     assert list(allowed) == ["C3", "C0"]
-    assert allowed["C0"] == suggest_operators(a_photo(0))
+    assert allowed["C0"] == suggest_augmentations(a_photo(0))
     assert faults["item"].tolist() == ["C1", "gone"]
-    assert "flip" not in suggest_for(["C0"], photos, laterality_matters=True)[0]["C0"]
+    assert "flip" not in suggest_for({"C0": "[]"}, photos, laterality_matters=True)[0]["C0"]
 
 
 def test_the_source_folder_is_never_written_to(grown):

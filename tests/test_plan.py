@@ -5,14 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boneage.augmentations import MOST_DEGREES
+from boneage.augmentations import (
+    AUGMENTATIONS,
+    DEFAULT_ALLOWED,
+    MOST_OPERATORS,
+    drawn_by_name,
+    format_augmentations,
+)
 from boneage.errors import BoneAgeError
-from boneage.operators import format_operators, parse_operators
+from boneage.operators import format_corrections, parse_operators
 from boneage.plan import balanced_plan
 from boneage.tables import is_safe_id
 
 BOX = {"name": "blank", "x": 0.6, "y": 0.1, "width": 0.3, "height": 0.15}
-FLIP = {"name": "flip"}
 OTHER_BOX = {"name": "blank", "x": 0.0, "y": 0.9, "width": 0.2, "height": 0.1}
 
 
@@ -21,83 +26,69 @@ def case_table(rows: list[tuple[int, str, str, str]]) -> pd.DataFrame:
     return table.assign(case_id=[f"C{index}" for index in range(len(table))])
 
 
-CHOSEN = st.lists(
-    st.sampled_from(
-        [
-            BOX,
-            OTHER_BOX,
-            {"name": "flip"},
-            {"name": "invert"},
-            {"name": "rotate", "degrees": 7.25},
-            {"name": "rotate", "degrees": 0},
-            {"name": "rotate", "degrees": 180},
-            {"name": "brightness", "shades": 20},
-            {"name": "gamma", "power": 0.8},
-            {"name": "sharpen", "amount": 3},
-        ]
-    ),
-    max_size=5,
+CORRECTIONS = st.sampled_from(
+    [
+        [],
+        [BOX],
+        [BOX, OTHER_BOX, {"name": "flip"}, {"name": "rotate", "degrees": 180}],
+        [{"name": "gamma", "power": 0.5}],
+    ]
 )
+CHOSEN = st.one_of(st.none(), st.lists(st.sampled_from(AUGMENTATIONS), max_size=5))
 CASES = st.lists(
     st.tuples(
         st.integers(0, 19),
         st.sampled_from("FM"),
         st.sampled_from(["Asian", "Caucasian", "Unknown"]),
         st.sampled_from(["train", "train", "train", "validation", "test"]),
-        st.one_of(st.just([]), CHOSEN),
+        CORRECTIONS,
+        CHOSEN,
     ),
     min_size=1,
     max_size=40,
 )
 
 
-def boxes_of(operators: str) -> list[dict]:
-    return [operator for operator in parse_operators(operators) if operator["name"] == "blank"]
+def most_photos(cases: pd.DataFrame, **how) -> int:
+    """The most photos that cases allow, by asking for too many."""
+    with pytest.raises(BoneAgeError, match="different") as refused:
+        balanced_plan(cases, 10**9, **how)
+    return int(str(refused.value).split(" different")[0].rsplit(" ", 1)[1])
 
 
 @settings(deadline=None, max_examples=80)
 @given(rows=CASES, more=st.integers(0, 300), lateral=st.booleans(), seed=st.integers(0, 9))
 def test_laws_of_any_plan(rows, more, lateral, seed):
     cases = case_table([row[:4] for row in rows])
-    cases = cases.assign(operators=[format_operators(row[4]) for row in rows])
-    training = cases["split"] == "train"
-    total = len(cases) + (more if training.any() else 0)
-    try:
-        plan, _ = balanced_plan(cases, total, laterality_matters=lateral, seed=seed)
-    except BoneAgeError as error:
-        # A person who allows a single operator allows few photos.
-        most = int(str(error).split(" different")[0].rsplit(" ", 1)[1])
-        assert len(cases) <= most < total
-        total = most
-        plan, _ = balanced_plan(cases, total, laterality_matters=lateral, seed=seed)
+    cases = cases.assign(
+        corrections=[format_corrections(row[4]) for row in rows],
+        augmentations=[format_augmentations(row[5]) for row in rows],
+    )
+    # A person who chooses a single operator, or none, allows few photos.
+    total = min(len(cases) + more, most_photos(cases, laterality_matters=lateral))
+    plan, _ = balanced_plan(cases, total, laterality_matters=lateral, seed=seed)
     assert len(plan) == total
-    assert not plan.duplicated(["case_id", "operators"]).any()
+    assert not plan.duplicated(["case_id", "augmentations"]).any()
     assert plan["photo_id"].str.casefold().is_unique
     assert plan["photo_id"].map(is_safe_id).all()
-    of_case = cases.set_index("case_id")
-    facts = of_case.loc[plan["case_id"]]
-    # Every box is on every photo of its case, before all else; the untouched photo has nothing else.
-    for operators, chosen in zip(plan["operators"], facts["operators"], strict=True):
-        boxes = boxes_of(chosen)
-        assert parse_operators(operators)[: len(boxes)] == boxes
-        assert len(boxes_of(operators)) == len(boxes)
+    facts = cases.set_index("case_id").loc[plan["case_id"]]
+    # What puts a case right is on every image of it, in every split.
+    assert plan["corrections"].tolist() == facts["corrections"].tolist()
     first = plan[plan["photo_id"] == plan["case_id"]]
     assert sorted(first["case_id"]) == sorted(cases["case_id"])
-    assert first["operators"].tolist() == [
-        format_operators(boxes_of(chosen)) for chosen in of_case.loc[first["case_id"], "operators"]
-    ]
+    assert set(first["augmentations"]) == {"[]"}
     copies = plan[plan["photo_id"] != plan["case_id"]]
     assert (copies["split"] == "train").all()
     assert (plan["split"].to_numpy() == facts["split"].to_numpy()).all()
-    names = [{operator["name"] for operator in parse_operators(text)} for text in copies["operators"]]
-    assert not (lateral and any("flip" in of_copy for of_copy in names))
-    # The first copy may be a person's own; those that are drawn change the exposure in one way.
-    drawn = [of_copy for of_copy, more in zip(names, copies["case_id"].duplicated(), strict=True) if more]
-    assert not any({"brightness", "gamma"} <= of_copy for of_copy in drawn)
-    for case_id, of_copy in zip(copies["case_id"], names, strict=True):
-        chosen = {operator["name"] for operator in parse_operators(of_case.at[case_id, "operators"])}
-        if chosen - {"blank"}:
-            assert of_copy <= chosen
+    chosen = dict(zip(cases["case_id"], (row[5] for row in rows), strict=True))
+    for case_id, text in zip(copies["case_id"], copies["augmentations"], strict=True):
+        recipe = parse_operators(text)
+        names = [operator["name"] for operator in recipe]
+        assert 1 <= len(set(names)) == len(names) <= MOST_OPERATORS
+        assert not {"brightness", "gamma"} <= set(names)
+        assert not (lateral and "flip" in names)
+        allowed = DEFAULT_ALLOWED if chosen[case_id] is None else chosen[case_id]
+        assert all(any(one in drawn_by_name(name) for name in allowed) for one in recipe)
     # A year that got copies is at most one above any year that could have had another.
     years = facts["year"].value_counts()
     grown = [year for year in years.index if years[year] > (cases["year"] == year).sum()]
@@ -112,71 +103,29 @@ def test_laws_of_any_plan(rows, more, lateral, seed):
 
 
 def most_of_years(cases: pd.DataFrame, lateral: bool) -> dict[int, int]:
-    """The most photos of each year, by asking for too many of it."""
-    most = {}
-    for year, group in cases.groupby("year"):
-        with pytest.raises(BoneAgeError, match="different") as refused:
-            balanced_plan(group, 10**9, laterality_matters=lateral)
-        most[year] = int(str(refused.value).split(" different")[0].rsplit(" ", 1)[1])
-    return most
+    return {year: most_photos(group, laterality_matters=lateral) for year, group in cases.groupby("year")}
 
 
-def test_what_a_person_chose_makes_the_first_copy_and_the_others_stay_on_its_side():
-    cases = case_table([(3, "F", "Asian", "train")]).assign(
-        operators=format_operators(
-            [{"name": "gamma", "power": 0.83}, BOX, {"name": "brightness", "shades": 20}, FLIP]
-        )
-    )
-    plan, _ = balanced_plan(cases, 80, allowed={"C0": ["rotate"]})
-    recipes = [parse_operators(text) for text in plan["operators"]]
-    assert recipes[0] == [BOX]
-    assert recipes[1] == [
-        BOX,
-        {"name": "gamma", "power": 0.83},
-        {"name": "brightness", "shades": 20},
-        FLIP,
-    ]
-    drawn = {}
-    for recipe in recipes[1:]:
-        for operator in recipe[1:]:
-            drawn.setdefault(operator["name"], set()).update(set(operator.values()) - {operator["name"]})
-    assert set(drawn) == {"gamma", "brightness", "flip"}
-    assert min(drawn["brightness"]) > 0
-    assert 20 in drawn["brightness"]
-    assert max(drawn["gamma"]) < 1
-    assert 0.83 in drawn["gamma"]
+def test_a_case_of_which_no_copies_are_wanted_gets_none():
+    cases = case_table([(3, "F", "Asian", "train")] * 2).assign(augmentations=["[]", '["rotate"]'])
+    plan, _ = balanced_plan(cases, 12, allowed={"C0": ["flip"]})
+    assert plan["case_id"].tolist() == ["C0"] + ["C1"] * 11
+    assert all("rotate" in text for text in plan["augmentations"][2:])
 
 
-def test_a_photo_turned_upright_is_turned_about_upright_in_every_copy():
-    chosen = [{"name": "rotate", "degrees": 180}, {"name": "clahe", "clip": 2}]
-    cases = case_table([(3, "F", "Asian", "train")]).assign(operators=format_operators(chosen))
-    plan, _ = balanced_plan(cases, 50)
-    recipes = [parse_operators(text) for text in plan["operators"][1:]]
-    assert recipes[0] == chosen
-    turns = [recipe[0]["degrees"] for recipe in recipes]
-    assert all(180 - abs(turn) <= MOST_DEGREES for turn in turns)
-    assert any(len(recipe) == 1 for recipe in recipes)
-
-
-def test_more_operators_than_are_drawn_together_still_make_the_first_copy():
-    chosen = [
-        {"name": "flip"},
-        {"name": "invert"},
-        {"name": "sharpen", "amount": 1},
-        {"name": "clahe", "clip": 2},
-    ]
-    cases = case_table([(3, "F", "Asian", "train")]).assign(operators=format_operators(chosen))
-    plan, _ = balanced_plan(cases, 20)
-    assert plan["operators"][1] == format_operators(chosen)
-    with pytest.raises(BoneAgeError, match="different") as refused:
-        balanced_plan(cases, 10**6)
-    most = int(str(refused.value).split(" different")[0].rsplit(" ", 1)[1])
-    assert not balanced_plan(cases, most)[0].duplicated(["operators"]).any()
-
-
-def test_a_faulty_operators_cell_names_its_case():
-    cases = case_table([(3, "F", "Asian", "test")]).assign(operators='[{"name": "swirl"}]')
-    with pytest.raises(BoneAgeError, match=r"case C0: operator 'swirl'"):
+@pytest.mark.parametrize(
+    ("column", "cell", "named"),
+    [
+        ("corrections", '[{"name": "swirl"}]', "operator 'swirl'"),
+        ("corrections", '[{"name": "clahe", "clip": 2}]', "operator clahe: no correction"),
+        ("corrections", '[{"name": "flip"}, {"name": "flip"}]', "operator flip: stands twice"),
+        ("augmentations", '["swirl"]', "augmentation 'swirl'"),
+        ("augmentations", "flip", "augmentations 'flip'"),
+    ],
+)
+def test_a_faulty_cell_names_its_case(column, cell, named):
+    cases = case_table([(3, "F", "Asian", "test")]).assign(**{column: cell})
+    with pytest.raises(BoneAgeError, match=f"case C0: {named}"):
         balanced_plan(cases, 1)
 
 

@@ -22,7 +22,7 @@ BOX = {"name": "blank", "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}
 
 def test_reopening_resumes_at_the_first_undecided_and_undo_is_a_row(tmp_path):
     log = ReviewLog(tmp_path / "log.csv", "Ann", lambda: datetime(2026, 1, 2, 3, tzinfo=UTC))
-    log.append("a", "keep", operators=[{"name": "rotate", "degrees": 5}])
+    log.append("a", "keep", corrections=[{"name": "rotate", "degrees": 5}])
     log.append("b", "reject", "ring")
     assert log.undo() == "b"
     again = ReviewLog(tmp_path / "log.csv", "Ann")
@@ -46,7 +46,7 @@ def test_a_note_comes_back_exactly_and_no_cell_is_a_formula(note, tmp_path_facto
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in raw.iloc[0])
 
 
-OPERATORS = st.sampled_from([[], [BOX], [{"name": "flip"}, {"name": "rotate", "degrees": -3.5}]])
+CORRECTIONS = st.sampled_from([[], [BOX], [{"name": "flip"}, {"name": "rotate", "degrees": -3.5}]])
 ROWS = st.lists(
     st.tuples(
         st.sampled_from(["", "Ann", "Zoë", "O'Hara"]),
@@ -56,7 +56,8 @@ ROWS = st.lists(
             st.tuples(st.just("reject"), st.sampled_from(REASONS)),
             st.tuples(st.just("undo"), st.just("")),
         ),
-        OPERATORS,
+        CORRECTIONS,
+        st.sampled_from([None, [], ["rotate"], ["gamma lighter", "flip"]]),
         st.text(st.one_of(st.sampled_from(",;\"'\n\r\t=\\ü€"), st.characters(codec=None)), max_size=12),
     ),
     min_size=1,
@@ -70,12 +71,12 @@ def test_cut_at_any_byte_it_loses_at_most_the_row_being_written(data, rows, tmp_
     path = tmp_path_factory.mktemp("log") / "log.csv"
     boards = {reviewer: ReviewLog(path, reviewer) for reviewer, *_ in rows}
     ends = []
-    for reviewer, case_id, (decision, reason), operators, note in rows:
-        boards[reviewer].append(case_id, decision, reason, operators, note)
+    for reviewer, case_id, (decision, reason), corrections, names, note in rows:
+        boards[reviewer].append(case_id, decision, reason, corrections, names, note)
         ends.append(path.stat().st_size)
     written = ReviewLog(path).rows
     assert [(row.reviewer, row.case_id, row.note) for row in written] == [
-        (reviewer, case_id, note) for reviewer, case_id, _, _, note in rows
+        (reviewer, case_id, note) for reviewer, case_id, *_, note in rows
     ]
     whole = path.read_bytes()
     cut = data.draw(st.integers(0, len(whole)))
@@ -182,7 +183,7 @@ def test_a_log_sorted_otherwise_while_open_doubles_no_row(tmp_path):
 def test_a_log_quoted_otherwise_while_open_doubles_no_row(tmp_path):
     log = ReviewLog(tmp_path / "log.csv", "Ann")
     log.append("a", "reject", "other", note="left, =1")
-    log.append("b", "keep", operators=[BOX])
+    log.append("b", "keep", corrections=[BOX])
     pd.read_csv(log.path, dtype=str).to_csv(log.path, index=False, lineterminator="\n")
     assert b'"Ann"' not in log.path.read_bytes()
     log.append("c", "keep")
@@ -214,7 +215,9 @@ def test_a_torn_line_is_kept_aside_and_told(tmp_path):
     assert (tmp_path / "log.csv.torn").read_bytes() == b"2026,b,ke\n"
 
 
-@pytest.mark.parametrize("line", ["2026-11-24,b,keep,,,,", "2026-11-24,b,keep,,[],seen,Ann", ",b,keep,,,,"])
+@pytest.mark.parametrize(
+    "line", ["2026-11-24,b,keep,,,,,", "2026-11-24,b,keep,,[],,seen,Ann", ",b,keep,,,,,"]
+)
 def test_a_last_line_typed_by_hand_without_its_end_is_read(line, tmp_path):
     path = tmp_path / "log.csv"
     ReviewLog(path).append("a", "keep")
@@ -395,7 +398,7 @@ def test_a_folder_in_the_logs_place_and_a_deleted_log(tmp_path):
 
 def test_saved_by_a_spreadsheet_with_semicolons_it_opens_and_goes_on(tmp_path):
     log = ReviewLog(tmp_path / "log.csv", "Ann")
-    log.append("a", "reject", "other", [{"name": "flip"}], "=1+1; x\ny")
+    log.append("a", "reject", "other", [{"name": "flip"}], ["rotate"], "=1+1; x\ny")
     pd.read_csv(log.path, dtype=str).to_csv(
         log.path, sep=";", index=False, encoding="utf-8-sig", lineterminator="\r\n"
     )
@@ -411,7 +414,7 @@ def test_saved_by_a_spreadsheet_with_semicolons_it_opens_and_goes_on(tmp_path):
 def test_other_encodings_of_spreadsheets_are_understood(encoding, separator, tmp_path):
     log = ReviewLog(tmp_path / "log.csv", "Zoë")
     log.append("a", "reject", "other", note="fractured é ü ’")
-    log.append("b", "keep", operators=[BOX])
+    log.append("b", "keep", corrections=[BOX])
     text = pd.read_csv(log.path, dtype=str).to_csv(sep=separator, index=False, lineterminator="\r\n")
     mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
     log.path.write_bytes(mark + text.encode(encoding))
@@ -435,7 +438,7 @@ def test_one_line_in_another_encoding_is_read_and_told(tmp_path):
     log = ReviewLog(tmp_path / "log.csv")
     log.append("a", "keep")
     with open(log.path, "ab") as file:
-        file.write('2026,b,reject,other,[],"""fractür""",\n'.encode("cp1252"))
+        file.write('2026,b,reject,other,[],,"""fractür""",\n'.encode("cp1252"))
     log.refresh()
     assert log.rows[-1].note == "fractür"
     assert "line 3 is not UTF-8" in log.notices[0]
@@ -485,39 +488,39 @@ def test_values_that_do_not_fit_are_refused(values, tmp_path):
     assert not log.path.exists()
 
 
-def test_summary_and_applying_tell_disagreements_missing_cases_and_broken_operators(tmp_path):
+def test_summary_and_applying_tell_disagreements_missing_cases_and_broken_corrections(tmp_path):
     path = tmp_path / "log.csv"
     ann, bob = ReviewLog(path, "Ann"), ReviewLog(path, "Bob")
-    ann.append("a", "keep", operators=[{"name": "flip"}])
+    ann.append("a", "keep", corrections=[{"name": "flip"}])
     ann.append("b", "keep")
     bob.append("b", "reject", "ring", note="left")
     ann.append("gone", "keep")
     with open(path, "a") as file:
-        file.write('2026,c,keep,,"[{",,Ann\n2026,../x,keep,,[],,Ann\n')
+        file.write('2026,c,keep,,"[{",,,Ann\n2026,../x,keep,,[],,,Ann\n')
     ann.refresh()
     counts = summary(ann, ["a", "b", "c", "d"])
     assert (counts.accepted, counts.rejected, counts.undecided) == (2, {"ring": 1}, 1)
     assert counts.disagreements == ("b",)
     accepted, rejected, notices = apply_log(pd.DataFrame({"case_id": ["a", "b", "c", "d"]}), ann)
     assert accepted["case_id"].tolist() == ["a", "c", "d"]
-    assert accepted["operators"].tolist() == ['[{"name": "flip"}]', "[]", "[]"]
+    assert accepted["corrections"].tolist() == ['[{"name": "flip"}]', "[]", "[]"]
     assert rejected.iloc[0].tolist() == ["b", "ring", "left", "Bob"]
     text = "\n".join(notices)
-    for words in ("gone: decided", "broken operators", "no decision", "b: reviewers disagree", "1 cases"):
+    for words in ("gone: decided", "broken corrections", "no decision", "b: reviewers disagree", "1 cases"):
         assert words in text
 
 
-def test_operators_that_cannot_be_are_left_out_by_name_and_the_decision_stands(tmp_path):
+def test_corrections_that_cannot_be_are_left_out_by_name_and_the_decision_stands(tmp_path):
     path = tmp_path / "log.csv"
     ReviewLog(path).append("a", "keep")
     with open(path, "a") as file:
         file.write(
-            """2026,b,keep,,"[{""name"": ""swirl""}, {""name"": ""flip""}]",,\n"""
-            """2026,c,keep,,"[{""name"": ""rotate"", ""degrees"": 999}]",,\n"""
-            """2026,d,keep,,"{""name"": ""flip""}",,\n"""
+            """2026,b,keep,,"[{""name"": ""swirl""}, {""name"": ""flip""}]",,,\n"""
+            """2026,c,keep,,"[{""name"": ""rotate"", ""degrees"": 999}]",,,\n"""
+            """2026,d,keep,,"{""name"": ""flip""}",,,\n"""
         )
     log = ReviewLog(path)
-    assert [(row.case_id, row.decision, row.operators) for row in log.rows[1:]] == [
+    assert [(row.case_id, row.decision, row.corrections) for row in log.rows[1:]] == [
         ("b", "keep", '[{"name": "flip"}]'),
         ("c", "keep", "[]"),
         ("d", "keep", "[]"),
@@ -528,20 +531,20 @@ def test_operators_that_cannot_be_are_left_out_by_name_and_the_decision_stands(t
 
 
 @pytest.mark.parametrize(
-    "operators",
+    "corrections",
     ['[{""name"": ""blank""', '[{""name"": ""blank"", ""x"": 0, ""y"": 0, ""width"": 9, ""height"": 1}]'],
 )
-def test_a_photo_whose_box_cannot_be_read_is_kept_out_until_decided_again(operators, tmp_path):
+def test_a_photo_whose_box_cannot_be_read_is_kept_out_until_decided_again(corrections, tmp_path):
     path = tmp_path / "log.csv"
     ReviewLog(path).append("a", "keep")
     with open(path, "a") as file:
-        file.write(f'2026,b,keep,,"{operators}",,\n')
+        file.write(f'2026,b,keep,,"{corrections}",,,\n')
     log = ReviewLog(path)
     accepted, rejected, notices = apply_log(pd.DataFrame({"case_id": ["a", "b"]}), log)
     assert accepted["case_id"].tolist() == ["a"]
     assert rejected.iloc[0].tolist() == ["b", "other", UNREADABLE_BOX, ""]
     assert any(UNREADABLE_BOX in notice for notice in notices)
-    log.append("b", "keep", operators=[BOX])
+    log.append("b", "keep", corrections=[BOX])
     assert len(apply_log(pd.DataFrame({"case_id": ["a", "b"]}), log)[0]) == 2
 
 
@@ -565,16 +568,16 @@ def test_an_undo_takes_back_only_the_reviewers_own_decision(tmp_path):
 
 def test_boxes_of_every_reviewer_are_blanked(tmp_path):
     path = tmp_path / "log.csv"
-    ReviewLog(path, "Ann").append("a", "keep", operators=[BOX, {"name": "flip"}])
-    ReviewLog(path, "Bob").append("a", "keep", operators=[{"name": "invert"}])
+    ReviewLog(path, "Ann").append("a", "keep", corrections=[BOX, {"name": "flip"}])
+    ReviewLog(path, "Bob").append("a", "keep", corrections=[{"name": "invert"}])
     accepted, _, _ = apply_log(pd.DataFrame({"case_id": ["a"]}), ReviewLog(path))
-    assert accepted["operators"].tolist() == [review.format_operators([{"name": "invert"}, BOX])]
+    assert accepted["corrections"].tolist() == [review.format_corrections([{"name": "invert"}, BOX])]
 
 
 def test_a_recorded_log_fills_what_nobody_decided(tmp_path):
     recorded = ReviewLog(tmp_path / "recorded.csv", "Ann", lambda: datetime(2026, 1, 2, tzinfo=UTC))
     recorded.append("a", "reject", "ring", note="left; =1+1")
-    recorded.append("b", "keep", operators=[BOX])
+    recorded.append("b", "keep", corrections=[BOX])
     recorded.append("c", "keep")
     recorded.append("d", "keep")
     recorded.undo("d")
@@ -611,7 +614,7 @@ def test_saved_is_the_time_of_the_last_row_that_tells_one(tmp_path):
     log.append("a", "keep")
     assert log.saved == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     with open(path, "a") as file:
-        file.write("yesterday,b,keep,,,,\n")
+        file.write("yesterday,b,keep,,,,,\n")
     assert ReviewLog(path).saved == log.saved
 
 
@@ -628,7 +631,7 @@ def test_a_note_too_long_to_be_read_back_is_refused_and_nothing_is_recorded(tmp_
 def test_a_box_misspelt_with_a_capital_is_a_lost_box_too(tmp_path):
     log = ReviewLog(tmp_path / "review.csv")
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
-    log.append("a", "keep", operators=[box])
+    log.append("a", "keep", corrections=[box])
     log.path.write_text(log.path.read_text().replace("blank", "Blank"))
     assert [row.decision for row in ReviewLog(log.path).rows] == ["reject"]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boneage.errors import BoneAgeError
-from boneage.split import draw_split, untouched_plan
+from boneage.split import draw_split, plan_without_copies
 from boneage.tables import PLAN_COLUMNS
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -88,9 +88,12 @@ def test_a_case_that_stands_twice_is_refused():
         draw_split(strata, 0.15, 0.15, 1)
 
 
-def test_the_untouched_plan_has_every_case_once():
+def test_the_plan_without_copies_has_every_case_once():
     split = draw_split(strata_of([5] * 20), 0.15, 0.15, 1)
-    plan = untouched_plan(split)
+    corrections = pd.Series("[]", index=split.index[::-1])
+    corrections[split.index[3]] = '[{"name": "flip"}]'
+    plan = plan_without_copies(split, corrections)
     assert tuple(plan.columns) == PLAN_COLUMNS
     assert plan["photo_id"].tolist() == plan["case_id"].tolist() == split.index.tolist()
-    assert set(plan["operators"]) == {"[]"}
+    assert plan.loc[plan["corrections"] != "[]", "case_id"].tolist() == [split.index[3]]
+    assert set(plan["augmentations"]) == {"[]"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from boneage import suggestions
 from boneage.augmentations import DRAWN, NEUTRAL
 from boneage.operators import apply_operators
-from boneage.suggestions import suggest_operators
+from boneage.suggestions import suggest_augmentations
 
 
 def a_hand(shade: int, left: int = 70, top: int = 50, askew: float = 0, detail: int = 60) -> np.ndarray:
@@ -23,19 +23,19 @@ def a_hand(shade: int, left: int = 70, top: int = 50, askew: float = 0, detail: 
 
 
 def test_suggestions_follow_the_exposure():
-    dark, medium, bright = (suggest_operators(a_hand(shade)) for shade in (45, 100, 160))
+    dark, medium, bright = (suggest_augmentations(a_hand(shade)) for shade in (45, 100, 160))
     assert {"brighten", "gamma lighter"} <= set(dark)
     assert not {"darken", "gamma darker"} & set(dark)
     assert {"brighten", "gamma lighter", "darken", "gamma darker"} <= set(medium)
     assert {"darken", "gamma darker"} <= set(bright)
     assert not {"brighten", "gamma lighter"} & set(bright)
-    assert "flip" not in suggest_operators(a_hand(100), laterality_matters=True)
+    assert "flip" not in suggest_augmentations(a_hand(100), laterality_matters=True)
     # Bones that are nearly white already would be cut off.
-    assert "brighten" not in suggest_operators(a_hand(100, detail=140))
+    assert "brighten" not in suggest_augmentations(a_hand(100, detail=140))
 
 
 def test_a_flat_photo_gets_contrast_and_never_less_of_it():
-    flat, clear = suggest_operators(a_hand(40, detail=20)), suggest_operators(a_hand(40, detail=120))
+    flat, clear = suggest_augmentations(a_hand(40, detail=20)), suggest_augmentations(a_hand(40, detail=120))
     assert {"clahe", "contrast up"} <= set(flat)
     assert "contrast" not in flat
     assert "contrast" in clear
@@ -44,7 +44,7 @@ def test_a_flat_photo_gets_contrast_and_never_less_of_it():
 
 def test_suggestions_follow_the_pose():
     def turned(photo: np.ndarray) -> str:
-        (name,) = {"rotate", "tilt"} & set(suggest_operators(photo))
+        (name,) = {"rotate", "tilt"} & set(suggest_augmentations(photo))
         return name
 
     assert turned(a_hand(100)) == "rotate"
@@ -57,7 +57,7 @@ def test_suggestions_follow_the_pose():
 
 @pytest.mark.parametrize("shade", [0, 10, 255])
 def test_a_photo_of_nothing_gets_suggestions_too(shade):
-    assert suggest_operators(np.full((64, 64), shade, np.uint8))
+    assert suggest_augmentations(np.full((64, 64), shade, np.uint8))
 
 
 @settings(deadline=None, max_examples=60)
@@ -67,7 +67,7 @@ def test_a_suggested_change_of_exposure_keeps_the_hand_in_the_range_of_real_ones
     hand = photo > 10
     least, most = suggestions._MIDDLE_SHADES
     before = np.median(photo[hand])
-    for name in suggest_operators(photo):
+    for name in suggest_augmentations(photo):
         operator, values = DRAWN[name]
         if operator in ("brightness", "gamma"):
             for value in (values[0], values[-1]):

@@ -1,11 +1,12 @@
 """What the copies of an image may be drawn from: names, each for an operator and its mild values."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from boneage.errors import BoneAgeError
-from boneage.operators import OPERATORS
 
 MOST_OPERATORS = 3
 """Operators in one drawn recipe at most: each costs some likeness to a radiograph."""
@@ -56,16 +57,52 @@ DRAWN: dict[str, tuple[str, tuple[float, ...] | None]] = {
     "sharpen": ("sharpen", _steps(0.3, 1.5, 0.1)),
     "tint": ("tint", _steps(-1, -0.3, 0.1) + _steps(0.3, 1, 0.1)),
 }
+AUGMENTATIONS = tuple(DRAWN)
+"""The names that a person may choose."""
+
 DEFAULT_ALLOWED = ("flip", "rotate", "brightness", "contrast", "gamma")
-"""What a photo may be given where neither a person nor its own exposure said otherwise."""
+"""What a copy may be given where neither a person nor the image itself said otherwise."""
+
+
+def parse_augmentations(text: str) -> list[str] | None:
+    """Reads the ``augmentations`` cell of a review log: names, or None where nobody chose.
+
+    Raises:
+        BoneAgeError: No JSON list, or an unknown name; it is named.
+    """
+    if not text.strip():
+        return None
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list):
+        raise BoneAgeError(f"augmentations {text[:40]!r}: no list; write [] for no copies, nothing for any")
+    return _checked(names)
+
+
+def format_augmentations(names: Sequence[str] | None) -> str:
+    """Names as JSON on one line, each once, in the order of :data:`AUGMENTATIONS`; empty for None.
+
+    Raises:
+        BoneAgeError: An unknown name.
+    """
+    return "" if names is None else json.dumps(sorted(set(_checked(names)), key=AUGMENTATIONS.index))
+
+
+def _checked(names: Sequence[object]) -> list[str]:
+    if isinstance(names, str):
+        raise BoneAgeError('augmentations: must be a list such as ["rotate", "gamma"]')
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise BoneAgeError(
+                f"augmentation {str(name)[:40]!r}: unknown; use one of {', '.join(AUGMENTATIONS)}"
+            )
+    return list(names)
 
 
 def drawn_by_name(name: str) -> list[dict[str, Any]]:
-    """The recipes that an allowed name stands for."""
-    if name not in DRAWN:
-        if name in OPERATORS:
-            return []
-        raise BoneAgeError(f"operator {name!r}: unknown; use one of {', '.join(DRAWN)}")
+    """The operators with values that a name stands for."""
     operator, values = DRAWN[name]
     if values is None:
         return [{"name": operator}]

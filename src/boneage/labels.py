@@ -11,6 +11,7 @@ import pandas as pd
 
 from boneage.errors import BoneAgeError
 from boneage.files import write_text
+from boneage.operators import format_operators, operators_of_image
 from boneage.tables import (
     LABEL_COLUMNS,
     OLDEST_YEARS,
@@ -99,8 +100,8 @@ class UsableCases:
     def decisions(self) -> str:
         """A hash of who is in, with which age, sex and race, and what was chosen for the photo in review."""
         table = self.strata.assign(years=self.years)
-        if "operators" in self.cases:
-            table = table.assign(operators=self.cases.set_index("case_id")["operators"])
+        chosen = [name for name in ("corrections", "augmentations") if name in self.cases]
+        table = table.join(self.cases.set_index("case_id")[chosen])
         return hashlib.sha256(table.to_csv().encode()).hexdigest()
 
 
@@ -170,7 +171,10 @@ def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd
             "Location": of_case["race"].to_numpy(),
             "Source ID": plan["case_id"].to_numpy(),
             "Split": plan["split"].to_numpy(),
-            "Operators": plan["operators"].to_numpy(),
+            "Operators": [
+                format_operators(operators_of_image(*row))
+                for row in zip(plan["corrections"], plan["augmentations"], strict=True)
+            ],
         },
         columns=list(LABEL_COLUMNS),
     )

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from boneage.errors import BoneAgeError
 from boneage.files import atomic_write, make_folder, write_error
 from boneage.grey_range import to_uint8
-from boneage.operators import apply_operators, parse_operators
+from boneage.operators import apply_operators, operators_of_image
 from boneage.preprocess import PNG_ENCODING
 from boneage.reading import read_grey
 from boneage.runtime import on_all_cores
@@ -30,7 +30,8 @@ RECORD_COLUMNS = (
     "photo_id",
     "status",
     "reason",
-    "operators",
+    "corrections",
+    "augmentations",
     "source_bytes",
     "source_modified",
     "made_bytes",
@@ -43,7 +44,7 @@ _LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.(png|csv)")
 class _Job:
     index: int
     photo_id: str
-    operators: str
+    recipe: tuple[str, str]
     source: Path
     output: Path
 
@@ -124,19 +125,20 @@ def _settled(
     """A row of the record for each photo as things stand, and the photos to make."""
     twice = plan["photo_id"].astype(str).str.casefold().duplicated(keep=False)
     rows, jobs = [], []
-    recipes = zip(plan["photo_id"], plan["case_id"], plan["operators"], twice, strict=True)
-    for index, (photo_id, case_id, operators, doubled) in enumerate(recipes):
+    columns = (plan[name] for name in ("photo_id", "case_id", "corrections", "augmentations"))
+    for index, (photo_id, case_id, *recipe, doubled) in enumerate(zip(*columns, twice, strict=True)):
         if not (is_safe_id(photo_id) and is_safe_id(case_id)):
             reason = "an id in this row cannot name a file; use 1 to 64 letters, digits, _ and -"
-            row = _skipped(photo_id, operators, reason)
+            row = _skipped(photo_id, recipe, reason)
         elif doubled:
-            row = _skipped(photo_id, operators, "two rows have this photo_id; make the plan again")
+            row = _skipped(photo_id, recipe, "two rows have this photo_id; make the plan again")
         else:
-            job = _Job(index, photo_id, operators, photos / f"{case_id}.png", out / f"{photo_id}.png")
+            source, output = photos / f"{case_id}.png", out / f"{photo_id}.png"
+            job = _Job(index, photo_id, (recipe[0], recipe[1]), source, output)
             if photo_id in before and _is_current(job, before[photo_id]):
                 row = dict(before[photo_id])
             else:
-                row = _row(photo_id, "planned", "", operators)
+                row = _row(photo_id, "planned", "", *recipe)
                 jobs.append(job)
         rows.append(row)
     return rows, jobs
@@ -144,7 +146,7 @@ def _settled(
 
 def _is_current(job: _Job, row: Mapping[str, str]) -> bool:
     try:
-        if (row["status"], row["operators"]) != ("ok", job.operators):
+        if (row["status"], row["corrections"], row["augmentations"]) != ("ok", *job.recipe):
             return False
         if str(job.output.stat().st_size) != row["made_bytes"]:
             return False
@@ -161,22 +163,20 @@ def _is_current(job: _Job, row: Mapping[str, str]) -> bool:
 def _make(job: _Job) -> tuple[int, dict[str, str]]:
     """Makes one photo; a fault of its recipe or source becomes a skipped row, a failed write is raised."""
     try:
-        operators = parse_operators(job.operators)
+        operators = operators_of_image(*job.recipe)
         source = job.source.stat()
         data = job.source.read_bytes()
         photo = to_uint8(read_grey(data, job.source.name)[0])
         if operators:
             data = cv2.imencode(".png", apply_operators(photo, operators), PNG_ENCODING)[1].tobytes()
     except BoneAgeError as error:
-        return job.index, _skipped(job.photo_id, job.operators, str(error))
+        return job.index, _skipped(job.photo_id, job.recipe, str(error))
     except OSError as error:
         reason = f"{job.source.name}: cannot be read ({error.strerror}); preprocess it again"
-        return job.index, _skipped(job.photo_id, job.operators, reason)
+        return job.index, _skipped(job.photo_id, job.recipe, reason)
     with atomic_write(job.output, sync=False) as file:
         file.write(data)
-    return job.index, _row(
-        job.photo_id, "ok", "", job.operators, source.st_size, source.st_mtime_ns, len(data)
-    )
+    return job.index, _row(job.photo_id, "ok", "", *job.recipe, source.st_size, source.st_mtime_ns, len(data))
 
 
 def _row(*cells: object) -> dict[str, str]:
@@ -184,8 +184,8 @@ def _row(*cells: object) -> dict[str, str]:
     return dict(zip_longest(RECORD_COLUMNS, map(str, cells), fillvalue=""))
 
 
-def _skipped(photo_id: object, operators: object, reason: str) -> dict[str, str]:
-    return _row(photo_id, "skipped", " ".join(reason.split()), operators)
+def _skipped(photo_id: object, recipe: Sequence[object], reason: str) -> dict[str, str]:
+    return _row(photo_id, "skipped", " ".join(reason.split()), *recipe)
 
 
 def _save(out: Path, rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:

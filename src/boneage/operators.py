@@ -1,6 +1,7 @@
-"""What can be done to a photo: operators on grey uint8 arrays, by name, and their JSON.
+"""What can be done to an image: operators on grey uint8 arrays, by name, and their JSON.
 
-A person chooses them in review, the balanced plan draws them; both write them down the same way.
+A person chooses some of them as corrections, which put an image right in every split; the balanced plan draws
+others as augmentations, which make a copy differ. Both are written down the same way.
 """
 
 import json
@@ -119,6 +120,10 @@ OPERATORS: dict[str, Operator] = {
 }
 """By name; ``blank`` takes shares of the photo's width and height, ``rotate`` degrees anticlockwise."""
 
+CORRECTIONS = ("blank", "invert", "flip", "rotate", "brightness", "contrast", "gamma")
+"""What may put an image right, in the order in which it is applied: first what is hidden, then what it shows,
+then how it lies, then how bright it is. A box lies on the image as it came; all others stand once at most."""
+
 
 def _check(operators: object) -> list[dict[str, Any]]:
     if not isinstance(operators, Sequence) or isinstance(operators, str):
@@ -166,6 +171,48 @@ def format_operators(operators: Sequence[Mapping[str, Any]]) -> str:
         for operator in _check(operators)
     ]
     return json.dumps(ordered)
+
+
+def parse_corrections(text: str) -> list[dict[str, Any]]:
+    """Reads the ``corrections`` cell of a plan or of a review log, in the order of :data:`CORRECTIONS`.
+
+    Raises:
+        BoneAgeError: As in :func:`parse_operators`, or an operator is no correction or stands twice.
+    """
+    return _corrections(parse_operators(text))
+
+
+def format_corrections(corrections: Sequence[Mapping[str, Any]]) -> str:
+    """Corrections as JSON on one line, in the order of :data:`CORRECTIONS`.
+
+    Raises:
+        BoneAgeError: As in :func:`parse_corrections`.
+    """
+    return format_operators(_corrections(_check(corrections)))
+
+
+def _corrections(operators: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = [operator["name"] for operator in operators]
+    for name in names:
+        if name not in CORRECTIONS:
+            raise BoneAgeError(f"operator {name}: no correction; use one of {', '.join(CORRECTIONS)}")
+        if name != "blank" and names.count(name) > 1:
+            raise BoneAgeError(f"operator {name}: stands twice among the corrections; keep one")
+    return sorted(operators, key=lambda operator: CORRECTIONS.index(operator["name"]))
+
+
+def operators_of_image(corrections: str, augmentations: str) -> list[dict[str, Any]]:
+    """All that is done to an image of the plan, in the order in which it is applied.
+
+    Args:
+        corrections: JSON of the operators that put the image of its case right.
+        augmentations: JSON of the operators that make this copy differ.
+
+    Raises:
+        BoneAgeError: As in :func:`parse_corrections`.
+    """
+    every = [*parse_corrections(corrections), *parse_operators(augmentations)]
+    return sorted(every, key=lambda operator: operator["name"] != "blank")
 
 
 def apply_operators(photo: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -775,7 +775,8 @@ def _review(plan: pd.DataFrame) -> pd.DataFrame:
             "case_id": plan["number"],
             "decision": np.where(reasons == "", "keep", "reject"),
             "reason": reasons,
-            "operators": "[]",
+            "corrections": "[]",
+            "augmentations": "",
             "note": "",
             "reviewer": "recorded",
         }

@@ -39,8 +39,8 @@ from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
 from boneage.plan import balanced_plan
 from boneage.review import ReviewLog, apply_log, summary
 from boneage.settings import Settings
-from boneage.split import draw_split, untouched_plan
-from boneage.suggestions import suggest_for, suggest_operators
+from boneage.split import draw_split, plan_without_copies
+from boneage.suggestions import suggest_corrections, suggest_for
 from boneage.tables import (
     PLAN_COLUMNS,
     SKIPPED_COLUMNS,
@@ -54,6 +54,9 @@ from boneage.web import Web
 
 RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
 """The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
+
+# What is chosen for an image in review, and what stands where nobody chose.
+_CHOSEN = {"corrections": "[]", "augmentations": ""}
 
 # Whose decisions the log shows where a detector's suspicion was taken for one.
 _DETECTORS = "detectors"
@@ -118,7 +121,7 @@ class WorkFolder:
 
     @property
     def accepted(self) -> Path:
-        """The case table without the rejected cases, with the operators that suit each photo."""
+        """The case table without the rejected cases, with what was chosen for each image."""
         return self.root / "accepted.csv"
 
     @property
@@ -297,7 +300,7 @@ def make_suspicions(settings: Settings) -> pd.DataFrame:
 def _read_suspicions(path: Path) -> pd.DataFrame:
     # Read back even when just found: one way or the other, the same table.
     table = read_table(path, anomalies.SUSPICION_COLUMNS)
-    numbers = ["score", "x", "y", "width", "height"]
+    numbers = ["score", "x", "y", "width", "height", "measured"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     return table
 
@@ -363,7 +366,9 @@ def open_board(settings: Settings) -> ReviewBoard:
         open_review(settings),
         photo_reader(settings),
         queue=anomalies.review_queue(suspicions, cases["case_id"].tolist()),
-        suggest=lambda photo: suggest_operators(photo, settings.laterality_matters),
+        suggest=lambda case_id, photo: suggest_corrections(
+            photo, suspicions[suspicions["case_id"] == case_id]
+        ),
     )
 
 
@@ -452,7 +457,7 @@ class Reviewed:
     """What a review made of the cases.
 
     Attributes:
-        accepted: The accepted cases, with their ``operators`` (JSON).
+        accepted: The accepted cases, with their ``corrections`` and ``augmentations`` (JSON).
         rejected: ``case_id, reason, note, reviewer``.
         notices: In words: who disagrees, what is undecided, what was mended.
     """
@@ -496,9 +501,10 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
     usable = _usable_cases(settings)
     split = _draw_split(settings, usable)
     cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
-    cases = cases.merge(usable.cases[["case_id", "operators"]], on="case_id")
-    training = cases.loc[cases["split"] == "train", "case_id"].tolist()
-    allowed, unread = suggest_for(training, work.photos, settings.laterality_matters)
+    cases = cases.merge(usable.cases[["case_id", *_CHOSEN]], on="case_id")
+    open_to_suggestion = cases[(cases["split"] == "train") & (cases["augmentations"] == "")]
+    corrections = dict(zip(open_to_suggestion["case_id"], open_to_suggestion["corrections"], strict=True))
+    allowed, unread = suggest_for(corrections, work.photos, settings.laterality_matters)
     total = settings.total or len(cases)
     plan, notices = balanced_plan(cases, total, allowed, settings.laterality_matters, settings.seed)
     skipped = pd.concat([usable.skipped, unread], ignore_index=True)
@@ -517,8 +523,8 @@ def _usable_cases(settings: Settings) -> UsableCases:
     left_out = _without_photo(work, cases)
     reviewed = _reviewed(settings)
     left_out |= {row.case_id: f"rejected in review: {row.reason}" for row in reviewed.rejected.itertuples()}
-    operators = dict(zip(reviewed.accepted["case_id"], reviewed.accepted["operators"], strict=True))
-    cases = cases.assign(operators=cases["case_id"].map(operators).fillna("[]"))
+    chosen = reviewed.accepted.set_index("case_id")[list(_CHOSEN)]
+    cases = cases.join(chosen, on="case_id").fillna(_CHOSEN)
     usable = usable_cases(cases, settings.label, left_out)
     return replace(usable, skipped=pd.concat([faults, usable.skipped], ignore_index=True))
 
@@ -571,34 +577,39 @@ def make_grown(settings: Settings) -> pd.DataFrame:
 
 
 def make_labels(settings: Settings) -> Labels:
-    """Labels every photo of the plan; where nothing was planned, every usable case once, untouched.
+    """Labels every photo of the plan; where nothing was planned, every usable case once.
 
     Raises:
         BoneAgeError: No photos yet, no case has both a photo and a label, or the plan was made from other
-            decisions or settings, or its photos are not made yet.
+            decisions or settings, or its photos are not made yet, or the disk is full.
     """
     work = work_folder(settings)
     usable = _usable_cases(settings)
     if work.plan.is_file():
         plan, without_photo = _made_of_plan(work, _plan_in_force(settings, usable))
-        usable = replace(usable, skipped=pd.concat([usable.skipped, without_photo], ignore_index=True))
     else:
-        _refuse_boxes(work, usable)
-        plan = untouched_plan(_draw_split(settings, usable))
+        plan, without_photo = _without_copies(settings, work, usable)
+    usable = replace(usable, skipped=pd.concat([usable.skipped, without_photo], ignore_index=True))
     labels = build_labels(usable, plan)
     leave_out(work.skipped("labels"), labels.skipped, len(labels.table))
     write_labels(work.labels, labels)
     return labels
 
 
-def _refuse_boxes(work: WorkFolder, usable: UsableCases) -> None:
-    """Without a plan the square photos are used as they are, and what a box should hide would be in them."""
-    boxed = usable.cases.loc[usable.cases["operators"].str.contains('"blank"', regex=False), "case_id"]
-    if len(boxed):
-        raise BoneAgeError(
-            f"{work.plan}: not there yet, and {len(boxed)} cases have a part to blank (the first: "
-            f"{boxed.iloc[0]}); run `python -m boneage plan` and then `materialise` (--total 0 grows nothing)"
-        )
+def _without_copies(
+    settings: Settings, work: WorkFolder, usable: UsableCases
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The plan where none was made, and the rows that are without an image with the reason.
+
+    The square photos are used as they are, but where a person corrected one: then all are made anew, so that
+    no network ever sees one as it came.
+    """
+    corrections = usable.cases.set_index("case_id")["corrections"]
+    plan = plan_without_copies(_draw_split(settings, usable), corrections)
+    if (corrections == "[]").all():
+        return plan, skipped_table([])
+    materialise(plan, work.photos, work.grown)
+    return _made_of_plan(work, plan)
 
 
 def _plan_in_force(settings: Settings, usable: UsableCases) -> pd.DataFrame:
@@ -621,9 +632,10 @@ def _made_of_plan(work: WorkFolder, plan: pd.DataFrame) -> tuple[pd.DataFrame, p
             f"{work.grown}: the photos of the plan are not made yet; run notebook 02 to its end or "
             "`python -m boneage materialise` first"
         )
-    made = read_table(record, ("photo_id", "status", "operators"))
-    good = set(made.loc[made["status"] == "ok", ["photo_id", "operators"]].itertuples(index=False, name=None))
-    is_made = [row in good for row in plan[["photo_id", "operators"]].itertuples(index=False, name=None)]
+    recipe = ["photo_id", *_CHOSEN]
+    made = read_table(record, (*recipe, "status"))
+    good = set(made.loc[made["status"] == "ok", recipe].itertuples(index=False, name=None))
+    is_made = [row in good for row in plan[recipe].itertuples(index=False, name=None)]
     if not any(is_made):
         raise BoneAgeError(
             f"{work.grown}: holds no photo of the plan; see skipped-materialise.csv there, then run "

@@ -1,12 +1,12 @@
 """The augmentation plan: a balanced table of how each image of the augmented set is made.
 
-Copies are made of training cases only: every accepted case stands in the plan once as it is, in the split
-that was drawn for it before.
+Copies are made of training cases only: every accepted case stands in the plan once, put right where a
+person chose corrections, in the split that was drawn for it before.
 """
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, count, product
 from typing import Any
@@ -17,13 +17,13 @@ import pandas as pd
 from boneage.augmentations import (
     DEFAULT_ALLOWED,
     EXPOSURE,
-    MOST_DEGREES,
     MOST_OPERATORS,
-    NEUTRAL,
     drawn_by_name,
+    format_augmentations,
+    parse_augmentations,
 )
 from boneage.errors import BoneAgeError
-from boneage.operators import OPERATORS, format_operators, parse_operators
+from boneage.operators import OPERATORS, format_corrections, format_operators, parse_corrections
 from boneage.settings import TOTAL
 from boneage.tables import PLAN_COLUMNS, SPLITS, is_safe_id
 
@@ -40,18 +40,16 @@ def balanced_plan(
     Quotas are filled as water fills vessels: the next copy goes to the year that has fewest photos, in it
     to the sex, then the race, then the case that has fewest. What a year cannot take goes to the others.
 
-    What a person chose for a photo in review says what suits it. The first copy is the photo as the person
-    saw it, all chosen operators with their values. Further copies are drawn from the same operators, on the
-    same side: a photo that was brightened is not darkened.
+    What puts the image of a case right stands in every row of the case, in every split. Copies are drawn from
+    what a person chose for them in review, else from what suits the image.
 
     Args:
         cases: Columns ``case_id``, ``year`` (age in years), ``sex``, ``race``, ``split``, and perhaps
-            ``operators`` (JSON; what was chosen in review, see :func:`boneage.review.apply_log`).
+            ``corrections`` and ``augmentations`` (as :func:`boneage.review.apply_log` gives them).
         total: Rows of the plan.
-        allowed: Names from which a case's copies are drawn where the person chose nothing but boxes
+        allowed: Names from which a case's copies are drawn where nobody chose any
             (:func:`boneage.suggestions.suggest_for`), by case id; ``DEFAULT_ALLOWED`` for others.
-            ``blank`` is allowed but never drawn.
-        laterality_matters: Whether to leave out flips whatever is allowed or chosen.
+        laterality_matters: Whether to leave out flips of copies whatever is allowed or chosen.
         seed: The same seed gives the same plan, in whatever order the cases come.
 
     Returns:
@@ -78,14 +76,9 @@ def balanced_plan(
         )
     quotas = _share(cases, ["year", "sex", "race", "case_id"], total, most, lot)
     drawn = {
-        case_id: [[], *_draw(palettes[case_id], quotas[case_id] - 1, rng)]
-        for case_id in sorted(cases["case_id"])
+        case_id: _draw(palettes[case_id], quotas[case_id] - 1, rng) for case_id in sorted(cases["case_id"])
     }
-    recipes = {
-        case_id: [format_operators(palettes[case_id].boxes + recipe) for recipe in of_case]
-        for case_id, of_case in drawn.items()
-    }
-    return _plan_table(cases, recipes), _notices(cases, quotas, total)
+    return _plan_table(cases, drawn), _notices(cases, quotas, total)
 
 
 def _checked_cases(cases: pd.DataFrame) -> pd.DataFrame:
@@ -107,135 +100,66 @@ def _checked_cases(cases: pd.DataFrame) -> pd.DataFrame:
             raise BoneAgeError(f"case {case_id}: split {split!r} must be one of {', '.join(SPLITS)}")
     if cases.empty:
         raise BoneAgeError("cases: none was accepted; review the photos first")
-    chosen = cases["operators"] if "operators" in cases.columns else ["[]"] * len(cases)
-    table = cases[columns].assign(year=np.floor(years).astype(int), operators=chosen)
+    table = cases[columns].assign(year=np.floor(years).astype(int))
+    table["corrections"] = cases.get("corrections", "[]")
+    table["augmentations"] = cases.get("augmentations", "")
     table[["sex", "race"]] = table[["sex", "race"]].fillna("Unknown").astype(str)
     return table.sort_values("case_id", ignore_index=True)
 
 
 @dataclass(frozen=True)
 class _Palette:
-    """What the photos of a case are made with.
+    """What the copies of a case are drawn from.
 
     Attributes:
-        boxes: Operators that blank a part; they go on every photo of the case.
-        choices: The recipes of each operator that may be drawn, in the order in which they are applied.
-        first: The recipe of the first copy, where a person chose one.
-        always: Operators of which every copy has one.
+        choices: The operators with values that may be drawn, by name, in the order in which they are applied.
     """
 
-    boxes: list[dict[str, Any]]
     choices: Mapping[str, list[dict[str, Any]]]
-    first: list[dict[str, Any]]
-    always: frozenset[str] = frozenset()
 
     @property
     def subsets(self) -> list[tuple[str, ...]]:
-        """The operators that may be drawn together; one of those that make a photo brighter or darker."""
+        """The operators that may be drawn together; one of those that make an image brighter or darker."""
         sizes = range(1, min(MOST_OPERATORS, len(self.choices)) + 1)
         every = (names for size in sizes for names in combinations(self.choices, size))
-        return [
-            names for names in every if len(EXPOSURE.intersection(names)) < 2 and self.always.issubset(names)
-        ]
+        return [names for names in every if len(EXPOSURE.intersection(names)) < 2]
 
     @property
     def ways(self) -> int:
         """How many different copies there can be."""
-        drawn = sum(math.prod(len(self.choices[name]) for name in names) for names in self.subsets)
-        names = _in_order(self.first)
-        return drawn + bool(names and names not in self.subsets)
-
-
-def _in_order(recipe: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(sorted((operator["name"] for operator in recipe), key=list(OPERATORS).index))
+        return sum(math.prod(len(self.choices[name]) for name in names) for names in self.subsets)
 
 
 def _palette(case: Any, allowed: Mapping[str, Sequence[str]], laterality_matters: bool) -> _Palette:
     try:
-        chosen = parse_operators(case.operators)
+        parse_corrections(case.corrections)
+        names = parse_augmentations(case.augmentations)
+        if names is None:
+            names = parse_augmentations(format_augmentations(allowed.get(case.case_id, DEFAULT_ALLOWED)))
     except BoneAgeError as error:
         raise BoneAgeError(f"case {case.case_id}: {error}") from None
-    boxes = [operator for operator in chosen if operator["name"] == "blank"]
     if case.split != "train":
-        return _Palette(boxes, {}, [])
-    chosen = [operator for operator in chosen if operator["name"] != "blank"]
-    if not chosen:
-        names = allowed.get(case.case_id, DEFAULT_ALLOWED)
-        return _Palette(boxes, _choices(map(drawn_by_name, names), laterality_matters), [])
-    first = [
-        operator for operator in chosen if not _is_neutral(operator) and _suits(operator, laterality_matters)
-    ]
-    always = frozenset(operator["name"] for operator in chosen if _puts_upright(operator))
-    return _Palette(boxes, _choices(map(_drawn_by_example, chosen), laterality_matters), first, always)
-
-
-def _puts_upright(operator: Mapping[str, Any]) -> bool:
-    """Whether a person turned a photo that lay on its side or upside down, and not just a little."""
-    return operator["name"] == "rotate" and abs(operator["degrees"]) > MOST_DEGREES
-
-
-def _suits(operator: Mapping[str, Any], laterality_matters: bool) -> bool:
-    return not (laterality_matters and operator["name"] == "flip")
-
-
-def _choices(
-    recipes: Iterable[list[dict[str, Any]]], laterality_matters: bool
-) -> dict[str, list[dict[str, Any]]]:
-    """Recipes by operator, each once, in the order in which operators are applied."""
+        return _Palette({})
     found: dict[str, list[dict[str, Any]]] = {}
-    for recipe in chain.from_iterable(recipes):
-        of_operator = found.setdefault(recipe["name"], [])
-        if recipe not in of_operator and _suits(recipe, laterality_matters):
-            of_operator.append(recipe)
-    return {name: found[name] for name in OPERATORS if found.get(name)}
-
-
-def _is_neutral(operator: Mapping[str, Any]) -> bool:
-    parameter, neutral = NEUTRAL.get(operator["name"], ("name", None))
-    return operator[parameter] == neutral
-
-
-def _drawn_by_example(chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recipes that one chosen by a person stands for: values on its side of neutral, its own first."""
-    name = chosen["name"]
-    drawn = drawn_by_name(name)
-    if name not in NEUTRAL or _is_neutral(chosen):
-        return drawn
-    parameter, neutral = NEUTRAL[name]
-    value = chosen[parameter]
-    if _puts_upright(chosen):
-        # The turn that put it upright is where the others start from.
-        turned = [(value + recipe[parameter] + 180) % 360 - 180 for recipe in drawn]
-        return [dict(chosen), *({"name": name, parameter: round(degrees, 2)} for degrees in turned)]
-    side = [recipe for recipe in drawn if (recipe[parameter] - neutral) * (value - neutral) > 0]
-    return [dict(chosen), *side]
+    for one in chain.from_iterable(map(drawn_by_name, names)):
+        of_operator = found.setdefault(one["name"], [])
+        if one not in of_operator and not (laterality_matters and one["name"] == "flip"):
+            of_operator.append(one)
+    return _Palette({name: found[name] for name in OPERATORS if found.get(name)})
 
 
 def _draw(palette: _Palette, wanted: int, rng: np.random.Generator) -> list[list[dict[str, Any]]]:
-    """So many different recipes; the person's own first."""
-    if not wanted:
-        return []
-    recipes = {_key(palette.first): palette.first} if palette.first else {}
-    subsets = palette.subsets
+    """So many different recipes."""
+    subsets, choices = palette.subsets, palette.choices
     if wanted * 4 > palette.ways:
-        every = (
-            list(recipe)
-            for names in subsets
-            for recipe in product(*(palette.choices[name] for name in names))
-        )
-        others = [recipe for recipe in every if _key(recipe) not in recipes]
-        picked = rng.choice(len(others), wanted - len(recipes), replace=False)
-        return [*recipes.values(), *(others[index] for index in picked)]
+        every = [list(recipe) for names in subsets for recipe in product(*(choices[name] for name in names))]
+        return [every[at] for at in rng.choice(len(every), wanted, replace=False)] if wanted else []
+    recipes: dict[str, list[dict[str, Any]]] = {}
     while len(recipes) < wanted:
         names = subsets[rng.integers(len(subsets))]
-        recipe = [palette.choices[name][rng.integers(len(palette.choices[name]))] for name in names]
-        recipes.setdefault(_key(recipe), recipe)
+        recipe = [choices[name][rng.integers(len(choices[name]))] for name in names]
+        recipes.setdefault(format_operators(recipe), recipe)
     return list(recipes.values())
-
-
-def _key(recipe: Sequence[Mapping[str, Any]]) -> str:
-    """The same for the same operators in another order."""
-    return format_operators(sorted(recipe, key=lambda operator: list(OPERATORS).index(operator["name"])))
 
 
 def _share(
@@ -262,19 +186,19 @@ def _share(
     return shares
 
 
-def _plan_table(cases: pd.DataFrame, recipes: Mapping[str, list[str]]) -> pd.DataFrame:
+def _plan_table(cases: pd.DataFrame, copies: Mapping[str, list[list[dict[str, Any]]]]) -> pd.DataFrame:
     taken = {case_id.casefold() for case_id in cases["case_id"]}
     rows = []
-    for case_id, split in zip(cases["case_id"], cases["split"], strict=True):
-        untouched, *copies = recipes[case_id]
-        rows.append((case_id, case_id, split, untouched))
+    for case in cases.itertuples():
+        corrections = format_corrections(parse_corrections(case.corrections))
+        rows.append((case.case_id, case.case_id, case.split, corrections, "[]"))
         numbers = count(1)
-        for operators in copies:
+        for recipe in copies[case.case_id]:
             # Ids may be 64 long; the stem leaves room for the number.
-            ids = (f"{case_id[:57]}-{number:03d}" for number in numbers)
+            ids = (f"{case.case_id[:57]}-{number:03d}" for number in numbers)
             photo_id = next(name for name in ids if name.casefold() not in taken)
             taken.add(photo_id.casefold())
-            rows.append((photo_id, case_id, split, operators))
+            rows.append((photo_id, case.case_id, case.split, corrections, format_operators(recipe)))
     return pd.DataFrame(rows, columns=list(PLAN_COLUMNS))
 
 

@@ -24,12 +24,13 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from boneage.augmentations import format_augmentations
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, write_bytes, write_error
-from boneage.operators import format_operators, parse_operators
+from boneage.operators import format_corrections, parse_corrections
 from boneage.tables import LARGEST_TABLE_BYTES, is_safe_id
 
-LOG_COLUMNS = ("time", "case_id", "decision", "reason", "operators", "note", "reviewer")
+LOG_COLUMNS = ("time", "case_id", "decision", "reason", "corrections", "augmentations", "note", "reviewer")
 DECISIONS = ("keep", "reject", "undo")
 REASONS = ("ring", "bracelet", "skeleton unknown", "growth abnormality", "other")
 
@@ -37,6 +38,7 @@ UNREADABLE_BOX = "the box to blank cannot be read; decide this case again"
 """The note of a case that was kept with a box that the log no longer tells: it is rejected until then."""
 
 _HEADER = (",".join(LOG_COLUMNS) + "\n").encode()
+_OLD_HEADER = re.compile(rb"(\xef\xbb\xbf)?time[,;\t]case_id[,;\t]decision[,;\t]reason[,;\t]operators\b")
 _REVIEWER = re.compile(r"(\w[\w .'-]{0,63})?")
 _OUR_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 _LOCK_SECONDS = 10.0
@@ -49,13 +51,18 @@ _ENCODINGS = ("utf-8-sig", "utf-16", "cp1252")
 
 @dataclass(frozen=True)
 class Decision:
-    """One row of the log: ``operators`` is JSON text, ``note`` any text, ``time`` ISO 8601 in UTC."""
+    """One row of the log: ``note`` is any text, ``time`` ISO 8601 in UTC.
+
+    ``corrections`` is a JSON list of operators with their values; ``augmentations`` a JSON list of names that
+    copies may be drawn from, ``[]`` for no copies, and empty where nobody chose.
+    """
 
     time: str
     case_id: str
     decision: str
     reason: str = ""
-    operators: str = "[]"
+    corrections: str = "[]"
+    augmentations: str = ""
     note: str = ""
     reviewer: str = ""
 
@@ -137,7 +144,8 @@ class ReviewLog:
         case_id: str,
         decision: str,
         reason: str = "",
-        operators: Sequence[Mapping[str, object]] = (),
+        corrections: Sequence[Mapping[str, object]] = (),
+        augmentations: Sequence[str] | None = None,
         note: str = "",
     ) -> Decision:
         """Writes one decision; it is on disk when this returns.
@@ -146,7 +154,9 @@ class ReviewLog:
             case_id: The case.
             decision: One of :data:`DECISIONS`.
             reason: One of :data:`REASONS` for a rejection, else empty.
-            operators: What suits the photo; see :mod:`boneage.operators`.
+            corrections: What puts the image right; see :data:`boneage.operators.CORRECTIONS`.
+            augmentations: What copies may be drawn from, :data:`boneage.augmentations.AUGMENTATIONS`; None
+                leaves it to the suggestion for the image, an empty list makes no copies.
             note: Any text.
 
         Raises:
@@ -160,13 +170,13 @@ class ReviewLog:
             raise BoneAgeError(
                 f"reason {reason!r}: a rejection takes one of {', '.join(REASONS)}, the rest none"
             )
-        chosen = format_operators(operators)
+        chosen = format_corrections(corrections), format_augmentations(augmentations)
         with self._locked():
             self._read()
-            row = Decision(self._time(), case_id, decision, reason, chosen, note, self.reviewer)
+            row = Decision(self._time(), case_id, decision, reason, *chosen, note, self.reviewer)
             if _cells(_line(row)) is None:
                 raise BoneAgeError(
-                    f"case {case_id}: its note or operators are longer than {_LONGEST_CELL} characters; "
+                    f"case {case_id}: its note or corrections are longer than {_LONGEST_CELL} characters; "
                     "shorten them"
                 )
             self._write([row])
@@ -175,10 +185,11 @@ class ReviewLog:
     def undo(self, case_id: str | None = None) -> str | None:
         """Takes back this reviewer's decision on a case, or the last one that stands.
 
-        Decisions of other reviewers stay: where one of them had decided the case too, that one counts again.
+        What this reviewer had decided before on the case stands again, with its corrections; undone again,
+        what was decided before that. Decisions of other reviewers stay as they are.
 
         Returns:
-            The case that is undecided again; None where this reviewer has nothing to take back.
+            The case whose decision was taken back; None where this reviewer has nothing to take back.
 
         Raises:
             BoneAgeError: The log cannot be written.
@@ -229,13 +240,21 @@ class ReviewLog:
         return self.standing().get(self.reviewer if reviewer is None else reviewer, {})
 
     def standing(self) -> dict[str, dict[str, Decision]]:
-        """The standing decisions by reviewer and case; a reviewer's last row of a case wins."""
-        found: dict[str, dict[str, Decision]] = {}
-        for row in self.rows:
-            state = found.setdefault(row.reviewer, {})
-            state.pop(row.case_id, None)
+        """The standing decisions by reviewer and case, in the order in which they were made.
+
+        A reviewer's last row of a case wins; an undo takes it back, and the one before it stands again.
+        """
+        stacks: dict[tuple[str, str], list[int]] = {}
+        for at, row in enumerate(self.rows):
+            stack = stacks.setdefault((row.reviewer, row.case_id), [])
             if row.decision != "undo":
-                state[row.case_id] = row
+                stack.append(at)
+            elif stack:
+                stack.pop()
+        found: dict[str, dict[str, Decision]] = {row.reviewer: {} for row in self.rows}
+        for at in sorted(stack[-1] for stack in stacks.values() if stack):
+            row = self.rows[at]
+            found[row.reviewer][row.case_id] = row
         return found
 
     def first_undecided(self, queue: Sequence[str]) -> str | None:
@@ -386,6 +405,11 @@ class ReviewLog:
 
     def _from_spreadsheet(self, data: bytes) -> bytes:
         rows = _spreadsheet_rows(data)
+        if rows is None and _OLD_HEADER.match(data):
+            raise BoneAgeError(
+                f"{self.path}: a review log without corrections and augmentations; rename its column "
+                "operators to corrections, and put an empty column augmentations behind it"
+            )
         if rows is None:
             raise BoneAgeError(
                 f"{self.path}: no review log; if a spreadsheet saved it, save it there again as "
@@ -416,17 +440,18 @@ class ReviewLog:
             return
         if _decoded(line)[1]:
             self._notice(f"line {number} is not UTF-8; check its note, and save such files as CSV UTF-8")
-        time, case_id, decision, reason, operators, note, reviewer = cells
-        row = Decision(time, case_id, decision, reason, "[]", _note(note), reviewer)
-        chosen, faults = _readable_operators(operators)
-        for fault in faults:
+        time, case_id, decision, reason, corrections, augmentations, note, reviewer = cells
+        names, unknown = _readable_augmentations(augmentations)
+        row = Decision(time, case_id, decision, reason, "[]", names, _note(note), reviewer)
+        chosen, faults = _readable_corrections(corrections)
+        for fault in [*faults, *unknown]:
             self._notice(f"line {number}, case {case_id}: {fault}; the decision stands without it")
-        if decision == "keep" and _lost_box(operators, chosen):
+        if decision == "keep" and _lost_box(corrections, chosen):
             # Who drew it meant to hide something: the photo must not go on with it in sight.
             row = replace(row, decision="reject", reason="other", note=UNREADABLE_BOX)
             self._notice(f"line {number}, case {case_id}: {UNREADABLE_BOX}, it is left out until then")
         else:
-            row = replace(row, operators=chosen)
+            row = replace(row, corrections=chosen)
         self.rows.append(row)
 
     def _notice(self, text: str) -> None:
@@ -455,8 +480,9 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.Dat
     Boxes to blank hide what nobody should see, so those of every reviewer count, not only of the last.
 
     Returns:
-        The accepted cases with a column ``operators`` (JSON, empty list where none was chosen); the
-        rejected ones (``case_id, reason, note, reviewer``); and notices in words.
+        The accepted cases with the columns ``corrections`` (JSON, an empty list where none was chosen) and
+        ``augmentations`` (JSON, empty where nobody chose); the rejected ones (``case_id, reason, note,
+        reviewer``); and notices in words.
     """
     final, standing = _final(log), log.standing()
     ids = cases["case_id"].tolist()
@@ -475,14 +501,16 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.Dat
         case_id: final[case_id] for case_id in ids if case_id in final and final[case_id].decision == "reject"
     }
     accepted = cases[~cases["case_id"].isin(list(rejected))].reset_index(drop=True)
-    operators = [
-        _with_boxes(final[case_id], standing) if case_id in final else "[]" for case_id in accepted["case_id"]
-    ]
+    ours = [final.get(case_id) for case_id in accepted["case_id"]]
+    chosen = [(_with_boxes(row, standing), row.augmentations) if row else ("[]", "") for row in ours]
     table = pd.DataFrame(
         [(row.case_id, row.reason, row.note, row.reviewer) for row in rejected.values()],
         columns=["case_id", "reason", "note", "reviewer"],
     )
-    return accepted.assign(operators=operators), table, notices
+    accepted[["corrections", "augmentations"]] = pd.DataFrame(
+        chosen, columns=["corrections", "augmentations"], dtype=str
+    )
+    return accepted, table, notices
 
 
 def _final(log: ReviewLog) -> dict[str, Decision]:
@@ -491,12 +519,12 @@ def _final(log: ReviewLog) -> dict[str, Decision]:
 
 
 def _with_boxes(final: Decision, standing: Mapping[str, Mapping[str, Decision]]) -> str:
-    chosen = parse_operators(final.operators)
+    chosen = parse_corrections(final.corrections)
     for state in standing.values():
         if final.case_id in state:
-            others = parse_operators(state[final.case_id].operators)
+            others = parse_corrections(state[final.case_id].corrections)
             chosen += [one for one in others if one["name"] == "blank" and one not in chosen]
-    return format_operators(chosen)
+    return format_corrections(chosen)
 
 
 def _disputed(log: ReviewLog) -> set[str]:
@@ -547,7 +575,7 @@ def _spreadsheet_rows(data: bytes) -> list[list[str]] | None:
             reader = csv.DictReader(
                 io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True
             )
-            if set(LOG_COLUMNS[:6]) <= set(reader.fieldnames or ()):
+            if set(LOG_COLUMNS[:-1]) <= set(reader.fieldnames or ()):
                 return [[row.get(name) or "" for name in LOG_COLUMNS] for row in reader]
     return None
 
@@ -580,27 +608,50 @@ def _cells(line: bytes) -> list[str] | None:
         return None
     if len(cells) != len(LOG_COLUMNS):
         return None
-    _, case_id, decision, reason, _, _, reviewer = cells
+    _, case_id, decision, reason, *_, reviewer = cells
     fits = is_safe_id(case_id) and decision in DECISIONS and _REVIEWER.fullmatch(reviewer)
     return cells if fits and reason in (REASONS if decision == "reject" else ("",)) else None
 
 
-def _readable_operators(text: str) -> tuple[str, list[str]]:
-    """The operators of a row that can be applied, as JSON, and what is wrong with the others."""
-    try:
-        named = json.loads(text or "[]")
-    except (ValueError, RecursionError):
-        named = None
-    if not isinstance(named, list):
-        return "[]", ["broken operators"]
-    good, faults = [], []
+def _readable_corrections(text: str) -> tuple[str, list[str]]:
+    """The corrections of a row that can be applied, as JSON, and what is wrong with the others."""
+    named = _list_of(text or "[]")
+    if named is None:
+        return "[]", ["broken corrections"]
+    good: list[Mapping[str, object]] = []
+    faults = []
     for operator in named:
         try:
-            format_operators([operator])
+            format_corrections([*good, operator])
             good.append(operator)
         except BoneAgeError as error:
             faults.append(str(error))
-    return format_operators(good), faults
+    return format_corrections(good), faults
+
+
+def _readable_augmentations(text: str) -> tuple[str, list[str]]:
+    """The known names of a row, as JSON, and what is wrong with the others; no choice where none is known."""
+    if not text.strip():
+        return "", []
+    named = _list_of(text)
+    if named is None:
+        return "", ["broken augmentations"]
+    good, faults = [], []
+    for name in named:
+        try:
+            format_augmentations([name])
+            good.append(name)
+        except BoneAgeError as error:
+            faults.append(str(error))
+    return format_augmentations(good if good or not named else None), faults
+
+
+def _list_of(text: str) -> list | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _lost_box(text: str, readable: str) -> bool:
@@ -618,7 +669,7 @@ def _time_of(text: str) -> datetime | None:
 
 def _line(row: Decision) -> bytes:
     note = json.dumps(row.note, ensure_ascii=False) if row.note else ""
-    return _csv([*astuple(row)[:5], note, row.reviewer])
+    return _csv([*astuple(row)[:6], note, row.reviewer])
 
 
 def _csv(cells: Sequence[str]) -> bytes:

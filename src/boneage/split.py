@@ -85,13 +85,19 @@ def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Serie
     return split
 
 
-def untouched_plan(split: pd.Series) -> pd.DataFrame:
-    """The plan that grows nothing: every case once, as it is (tables.PLAN_COLUMNS)."""
+def plan_without_copies(split: pd.Series, corrections: pd.Series) -> pd.DataFrame:
+    """The plan that draws no copies: every case once, put right (tables.PLAN_COLUMNS).
+
+    Args:
+        split: The split by case id.
+        corrections: JSON of what puts the image right, by case id.
+    """
     return pd.DataFrame(
         {
             "photo_id": split.index.astype(str),
             "case_id": split.index.astype(str),
             "split": split.to_numpy(),
-            "operators": "[]",
+            "corrections": corrections[split.index].to_numpy(),
+            "augmentations": "[]",
         }
     )

@@ -1,16 +1,18 @@
 """What suits an image, from its own exposure and pose."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
+from boneage.anomalies.suspicion import LIKELY
 from boneage.augmentations import GAMMAS, MOST_DEGREES, MOST_SHADES
 from boneage.errors import BoneAgeError
-from boneage.operators import background_shade
+from boneage.operators import apply_operators, background_shade, parse_corrections
 from boneage.reading import read_file
 from boneage.runtime import on_all_cores
 from boneage.tables import skipped_table
@@ -18,6 +20,8 @@ from boneage.tables import skipped_table
 # Measured on 1,025 real radiographs (972 of the RSNA challenge, 53 of the atlas). The hand's median shade
 # is from 40 to 155 in nine of ten, and is not carried out of that range.
 _MIDDLE_SHADES = (40.0, 155.0)
+_USUAL_SHADE = 95.0
+_CLEAR_SHADES = 90.0
 # Between the 5th and the 95th percentile of the hand lie fewer shades in 95 % of those that look flat to the
 # eye, and more in 99 % of the others.
 _FLAT_SHADES = 50.0
@@ -32,7 +36,64 @@ _ABOVE_FOREARM = 0.8
 _POSE_SIDE = 116
 
 
-def suggest_operators(photo: np.ndarray, laterality_matters: bool = False) -> list[str]:
+def suggest_corrections(photo: np.ndarray, suspicions: pd.DataFrame) -> list[dict[str, Any]]:
+    """What may put an image right, from what the detectors measured on it and found likely.
+
+    Args:
+        photo: uint8, (height, width), as it came.
+        suspicions: The rows of its case in the suspicion table (``anomalies.SUSPICION_COLUMNS``).
+
+    Returns:
+        Operators with values, in the order of ``operators.CORRECTIONS``.
+    """
+    likely = suspicions[suspicions["score"].astype(float) >= LIKELY]
+    likely = likely.drop_duplicates("kind").set_index("kind")
+    switches = (("inverted", "invert"), ("right hand", "flip"))
+    chosen: list[dict[str, Any]] = [{"name": name} for kind, name in switches if kind in likely.index]
+    degrees = _turn_upright(likely)
+    if degrees:
+        # Mirrored, it leans to the other side.
+        mirrored = {"name": "flip"} in chosen
+        chosen.append({"name": "rotate", "degrees": -degrees if mirrored else degrees})
+    return chosen + _exposed(apply_operators(photo, chosen), set(likely.index))
+
+
+def _turn_upright(likely: pd.DataFrame) -> float:
+    """The degrees anticlockwise that put a hand upright, or else the plate that it lies on; 0 for none."""
+    for kind in ("rotated", "tilted scan"):
+        if kind in likely.index and not np.isnan(measured := float(likely["measured"].get(kind, np.nan))):
+            return min(max(measured, -180.0), 180.0)
+    return 0.0
+
+
+def _exposed(photo: np.ndarray, kinds: set[str]) -> list[dict[str, Any]]:
+    """What carries the hand's middle shade into the range of real hands, and its shades apart."""
+    chosen: list[dict[str, Any]] = []
+    if "low contrast" in kinds:
+        low, middle, high = hand_shades(photo)
+        factor = round(min(max(_CLEAR_SHADES / max(high - low, 1), 1.0), 4.0), 2)
+        mean = round(float(photo.mean()))
+        shades = round(_USUAL_SHADE - mean - (middle - mean) * factor)
+        chosen = [
+            {"name": "brightness", "shades": min(max(shades, -100), 100)},
+            {"name": "contrast", "factor": factor},
+        ]
+    middle = hand_shades(apply_operators(photo, chosen))[1]
+    least, most = _MIDDLE_SHADES
+    if not least <= middle <= most or ("dark" in kinds and middle < _USUAL_SHADE and not chosen):
+        power = math.log(_USUAL_SHADE / 255) / math.log(min(max(middle, 1), 254) / 255)
+        chosen.append({"name": "gamma", "power": round(min(max(power, 0.25), 4.0), 2)})
+    return chosen
+
+
+def hand_shades(photo: np.ndarray) -> tuple[float, float, float]:
+    """The 5th, 50th and 95th percentile of a hand's shades; of the whole image where there is no hand."""
+    small = cv2.resize(photo, (_POSE_SIDE, _POSE_SIDE), interpolation=cv2.INTER_AREA)
+    low, middle, high = np.percentile(small[_hand_of(small)], (5, 50, 95))
+    return float(low), float(middle), float(high)
+
+
+def suggest_augmentations(photo: np.ndarray, laterality_matters: bool = False) -> list[str]:
     """Names that suit a photo, from its own exposure and pose.
 
     A copy is to look like a radiograph that could have come in: the hand neither darker nor brighter than
@@ -92,17 +153,17 @@ def _may_be_turned(hand: np.ndarray) -> bool:
 
 
 def suggest_for(
-    case_ids: Sequence[str], photos: Path | str, laterality_matters: bool = False
+    corrections: Mapping[str, str], photos: Path | str, laterality_matters: bool = False
 ) -> tuple[dict[str, list[str]], pd.DataFrame]:
-    """Suggests operators for many photos.
+    """Suggests augmentations for many images, each put right first.
 
     Args:
-        case_ids: Whose photos.
+        corrections: JSON of what puts the image right, by case id.
         photos: Folder of preprocessed photos, ``<case_id>.png``.
         laterality_matters: Whether a mirrored hand would be a wrong hand.
 
     Returns:
-        What :func:`boneage.plan.balanced_plan` takes as ``allowed``, in the order of ``case_ids``, and the
+        What :func:`boneage.plan.balanced_plan` takes as ``allowed``, in the order of ``corrections``, and the
         photos that could not be read with the reason (``item``, ``reason``); those are not in the former.
     """
     folder = Path(photos)
@@ -110,17 +171,18 @@ def suggest_for(
     def suggest(case_id: str) -> tuple[str, list[str] | None, str]:
         try:
             photo = read_file(folder / f"{case_id}.png")
+            photo = apply_operators(photo, parse_corrections(corrections[case_id]))
         except BoneAgeError as error:
             return case_id, None, str(error)
-        return case_id, suggest_operators(photo, laterality_matters), ""
+        return case_id, suggest_augmentations(photo, laterality_matters), ""
 
     found, faults = {}, {}
-    for case_id, names, reason in on_all_cores(suggest, list(case_ids), "Suggest operators"):
+    for case_id, names, reason in on_all_cores(suggest, list(corrections), "Suggest augmentations"):
         if names is None:
             faults[case_id] = reason
         else:
             found[case_id] = names
     return (
-        {case_id: found[case_id] for case_id in case_ids if case_id in found},
-        skipped_table((case_id, faults[case_id]) for case_id in case_ids if case_id in faults),
+        {case_id: found[case_id] for case_id in corrections if case_id in found},
+        skipped_table((case_id, faults[case_id]) for case_id in corrections if case_id in faults),
     )

@@ -36,7 +36,7 @@ LABEL_COLUMNS = (
     "Split",
     "Operators",
 )
-PLAN_COLUMNS = ("photo_id", "case_id", "split", "operators")
+PLAN_COLUMNS = ("photo_id", "case_id", "split", "corrections", "augmentations")
 PREDICTION_COLUMNS = ("Case ID", "Split", "Estimate")
 SKIPPED_COLUMNS = ("item", "reason")
 

@@ -24,8 +24,9 @@ from boneage.reading import read_file
 from boneage.runtime import on_all_cores
 from boneage.tables import skipped_table
 
-SUSPICION_COLUMNS = ("case_id", "kind", "score", "x", "y", "width", "height", "why")
-"""The suspicion table; ``x`` to ``height`` are shares of the photo, empty where it concerns all of it."""
+SUSPICION_COLUMNS = ("case_id", "kind", "score", "x", "y", "width", "height", "measured", "why")
+"""The suspicion table; ``x`` to ``height`` are shares of the photo, empty where it concerns all of it, and
+``measured`` is the turn in degrees anticlockwise that puts it right, empty where it is not one of pose."""
 
 __all__ = [
     "KINDS",
@@ -133,8 +134,11 @@ def _table(found: Iterable[tuple[str, Suspicion]], case_ids: Sequence[str]) -> p
     # A trained model may have estimated cases that are no longer in the table.
     ours = [(case_id, suspicion) for case_id, suspicion in found if case_id in place]
     ours.sort(key=lambda one: (-_urgency(one[1]), place[one[0]]))
-    rows = [(case_id, one.kind, one.score, *(one.box or (np.nan,) * 4), one.why) for case_id, one in ours]
-    return pd.DataFrame(rows, columns=list(SUSPICION_COLUMNS))
+    rows = [
+        (case_id, one.kind, one.score, *(one.box or (np.nan,) * 4), one.measured, one.why)
+        for case_id, one in ours
+    ]
+    return pd.DataFrame(rows, columns=list(SUSPICION_COLUMNS)).astype({"measured": float})
 
 
 def review_queue(suspicions: pd.DataFrame, case_ids: Sequence[str]) -> list[str]:

@@ -22,6 +22,8 @@ _DEGREES_ASKEW = (10.0, 40.0)
 _LEFTNESS = (0.25, -0.5)
 _FRAME_SHARE = (0.04, 0.25)
 _DEGREES_TILTED = (1.5, 8.0)
+# Edges that turn both ways (a plate seen aslant) name no turn that would put them all right.
+_ONE_SIDED = 0.5
 _RADII_CUT = (0.05, 0.4)
 _RADII_BELOW_PALM = (1.7, 1.2)
 
@@ -52,8 +54,10 @@ def quality_suspicions(hand: Hand) -> list[Suspicion]:
     return [suspicion for suspicion in found if suspicion.score > 0.0]
 
 
-def _made(kind: str, score: float, why: str, box: Box | None = None) -> Suspicion:
-    return Suspicion(kind, round(score, 4), why, box)
+def _made(
+    kind: str, score: float, why: str, box: Box | None = None, measured: float | None = None
+) -> Suspicion:
+    return Suspicion(kind, round(score, 4), why, box, measured)
 
 
 def box_of(mask: np.ndarray) -> Box:
@@ -110,6 +114,7 @@ def _pose(hand: Hand) -> list[Suspicion]:
             "rotated",
             between(askew, _DEGREES_ASKEW),
             f"the fingers point {askew:.0f} degrees to the {side} of up",
+            measured=round(hand.up_degrees, 1),
         ),
         _made(
             "right hand",
@@ -121,7 +126,7 @@ def _pose(hand: Hand) -> list[Suspicion]:
 
 
 def _framing(hand: Hand) -> list[Suspicion]:
-    frame, tilt = _plate(hand)
+    frame, tilt, turn = _plate(hand)
     found = [
         _made(
             "frame",
@@ -132,6 +137,7 @@ def _framing(hand: Hand) -> list[Suspicion]:
             "tilted scan",
             between(tilt, _DEGREES_TILTED),
             f"the plate's edges are turned by {tilt:.1f} degrees",
+            measured=turn,
         ),
     ]
     return [*found, _cropped(hand)]
@@ -162,8 +168,13 @@ class _Line:
     length: float
 
 
-def _plate(hand: Hand) -> tuple[float, float]:
-    """The share of the photo outside the plate or the beam, and how far its edges are turned, in degrees."""
+def _plate(hand: Hand) -> tuple[float, float, float | None]:
+    """How a plate or a beam lies in the photo.
+
+    Returns:
+        The share of the photo outside it; how far its edges are turned, in degrees; and by how many degrees
+        anticlockwise that is put right, None where the edges disagree on the side.
+    """
     side = _LINES_SIDE
     small = cv2.resize(hand.small, (side, side), interpolation=cv2.INTER_AREA)
     inside, mask = (
@@ -175,12 +186,14 @@ def _plate(hand: Hand) -> tuple[float, float]:
     turns, lengths = [], []
     for line in _lines(small, inside, mask, hand):
         outside |= (x - line.point[0]) * line.normal[0] + (y - line.point[1]) * line.normal[1] > 0
-        turn = np.rad2deg(np.arctan2(line.normal[1], line.normal[0])) % 90
-        turns.append(min(turn, 90 - turn))
+        turns.append((np.rad2deg(np.arctan2(line.normal[1], line.normal[0])) + 45) % 90 - 45)
         lengths.append(min(line.length, 1.0))
     outside_share = float((outside & (inside > 0)).sum()) / max(int(inside.sum()), 1)
-    tilt = float(np.average(turns, weights=lengths)) if turns else 0.0
-    return min(1.0, outside_share + _unexplained_bars(inside)), tilt
+    outside_share = min(1.0, outside_share + _unexplained_bars(inside))
+    if not turns:
+        return outside_share, 0.0, None
+    tilt, turn = (float(np.average(one, weights=lengths)) for one in (np.abs(turns), turns))
+    return outside_share, tilt, round(turn, 1) if abs(turn) > _ONE_SIDED * tilt else None
 
 
 def _unexplained_bars(inside: np.ndarray) -> float:

@@ -60,12 +60,15 @@ class Suspicion:
         why: The reason, in words a person can check against the photo.
         box: Where, as (x, y, width, height) in shares of the photo's width and height, such as the operator
             ``blank`` takes; None where it concerns the whole photo.
+        measured: What was measured, where it says how far a photo is to be put right: the degrees by which it
+            is to be turned anticlockwise.
     """
 
     kind: str
     score: float
     why: str
     box: tuple[float, float, float, float] | None = None
+    measured: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

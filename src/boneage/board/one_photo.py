@@ -36,7 +36,7 @@ class OnePhoto:
         cases: Every case by id.
         suspicions: Of the cases that have any.
         photos: Where photos come from.
-        suggest: Gives names of operators that suit a photo.
+        suggest: Gives what may put a case's photo right.
 
     Attributes:
         picture, preview: The photo, and what it becomes.
@@ -52,9 +52,9 @@ class OnePhoto:
         cases: Mapping[str, Case],
         suspicions: Mapping[str, list[Suspicion]],
         photos: Photos,
-        suggest: Callable[[np.ndarray], list[str]] | None,
+        suggest: Callable[[str, np.ndarray], list[dict[str, Any]]] | None,
     ):
-        self._cases, self._suspicions, self._photos = cases, suspicions, photos
+        self._cases, self._suspicions, self._photos, self._suggest = cases, suspicions, photos, suggest
         self._case_id: str | None = None
         self._photo: np.ndarray | None = None
         self._compared: str | None = None
@@ -78,7 +78,9 @@ class OnePhoto:
             hands,
             self._operators_changed,
             self._box_to_blank,
-            None if suggest is None else lambda: [] if self._photo is None else suggest(self._photo),
+            None
+            if suggest is None
+            else lambda: [] if self._photo is None else suggest(self._case_id, self._photo),
         )
         self.neighbours = [
             Tile(make, "see this one beside the photo; click again to leave it") for _ in range(NEIGHBOURS)
@@ -129,6 +131,9 @@ class OnePhoto:
     def neighbours_of(self, case_id: str, rejected: Collection[str]) -> list[str]:
         """The cases that are shown for comparison with a case."""
         return alike(case_id, self._cases, rejected, NEIGHBOURS)
+
+    def _suggested(self) -> list[dict[str, Any]]:
+        return [] if self._photo is None else self._suggest(self._case_id, self._photo)
 
     def _wire(self, hands: Hands) -> None:
         hands.value(self.suspicion_list, lambda _: self._suspicion_picked())

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from boneage.board.facts import Box
 from boneage.board.parts import Hands, Maker
 from boneage.errors import BoneAgeError
-from boneage.operators import OPERATORS
+from boneage.operators import CORRECTIONS, OPERATORS
 
 _DEFAULT_BOX = (0.0, 0.0, 0.3, 0.1)
 _SIDES = {"x": "left", "y": "top", "width": "wide", "height": "high"}
@@ -38,20 +38,8 @@ _DIALS = {
     # In steps of log 2, so fine that every hundredth of the log can be set again.
     "contrast": _Dial("factor", 1.0, 1.2, 0.005, log=True),
     "gamma": _Dial("power", 1.0, 0.8, 0.005, log=True),
-    "clahe": _Dial("clip", 1.0, 2.0, 0.1, ".1f"),
-    "sharpen": _Dial("amount", 0.0, 0.5, 0.05),
-    "tint": _Dial("warmth", 0.0, 0.4, 0.05),
 }
 _SWITCHES = ("flip", "invert")
-# Names that a suggestion may have beside those of the operators, and the mild setting that each stands for.
-_SUGGESTED = {
-    "tilt": ("rotate", 3.0),
-    "brighten": ("brightness", 20.0),
-    "darken": ("brightness", -20.0),
-    "contrast up": ("contrast", 1.2),
-    "gamma lighter": ("gamma", 0.8),
-    "gamma darker": ("gamma", 1.25),
-}
 
 
 class OperatorPanel:
@@ -62,7 +50,7 @@ class OperatorPanel:
         hands: Wires them.
         changed: Called when a person changed something.
         marked_box: The box of the suspicion in sight, if any.
-        suggest: Names that suit the photo in sight; None where nothing suggests any.
+        suggest: What may put the photo in sight right; None where nothing suggests it.
     """
 
     def __init__(
@@ -71,7 +59,7 @@ class OperatorPanel:
         hands: Hands,
         changed: Callable[[], None],
         marked_box: Callable[[], Box | None],
-        suggest: Callable[[], list[str]] | None,
+        suggest: Callable[[], list[dict[str, Any]]] | None,
     ):
         self._changed = changed
         self._suggest = suggest
@@ -82,7 +70,7 @@ class OperatorPanel:
         }
         self.sliders = {name: _slider(make, name) for name in _DIALS}
         self.reset_button = make.button("Reset", "the photo as it is")
-        self.suggest_button = make.button("Use suggested", "switch on what suits this photo's exposure")
+        self.suggest_button = make.button("Use suggested", "switch on what was measured")
         self.suggested = make.words("", "suggested", "dim")
         self.blank_marked = make.button("Blank the marked box", "hide what lies in the suspicion's box")
         self.add_box = make.button("+ box", "one more box to blank", "narrow")
@@ -111,7 +99,7 @@ class OperatorPanel:
         chosen: list[dict[str, Any]] = [
             {"name": "blank", **dict(zip(_SIDES, box, strict=True))} for box in self._boxes
         ]
-        for name in OPERATORS:
+        for name in CORRECTIONS:
             if name in self.switches and self.switches[name].value:
                 dial = _DIALS.get(name)
                 setting = {dial.parameter: round(float(self.sliders[name].value), 2)} if dial else {}
@@ -134,7 +122,8 @@ class OperatorPanel:
     def suggest(self) -> None:
         """Says what suits the photo in sight."""
         if self._suggest is not None:
-            self.suggested.value = f"suggested: {html.escape(', '.join(self._suggest())) or 'nothing'}"
+            names = ", ".join(one["name"] for one in self._suggest())
+            self.suggested.value = f"suggested: {html.escape(names) or 'nothing'}"
 
     def _wire(self, hands: Hands, marked_box: Callable[[], Box | None]) -> None:
         for name, switch in self.switches.items():
@@ -151,7 +140,7 @@ class OperatorPanel:
         hands.click(self.remove_box, self._remove_box)
 
     def _lay_out(self, make: Maker) -> widgets.VBox:
-        title = make.words("<b>What suits this photo</b>")
+        title = make.words("<b>What puts this photo right</b>")
         if self._suggest is None:
             rows = [make.row(title, self.reset_button, classes=("spread",))]
         else:
@@ -170,17 +159,7 @@ class OperatorPanel:
         self._changed()
 
     def _use_suggestion(self) -> None:
-        chosen: list[dict[str, Any]] = [one for one in self.operators if one["name"] == "blank"]
-        for suggested in self._suggest():
-            name, value = _SUGGESTED.get(suggested, (suggested, None))
-            if name in {one["name"] for one in chosen}:
-                continue
-            if name in _DIALS:
-                dial = _DIALS[name]
-                chosen.append({"name": name, dial.parameter: dial.mild if value is None else value})
-            elif name in _SWITCHES:
-                chosen.append({"name": name})
-        self._set(chosen)
+        self._set([one for one in self.operators if one["name"] == "blank"] + self._suggest())
 
     def _switched(self, name: str, on: bool) -> None:
         if name in _DIALS:

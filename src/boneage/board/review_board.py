@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.anomalies import LIKELY
+from boneage.augmentations import parse_augmentations
 from boneage.board.facts import read_cases, read_suspicions, words_of_year
 from boneage.board.grid import TILES, Grid
 from boneage.board.one_photo import OnePhoto
@@ -20,7 +21,7 @@ from boneage.board.pictures import Photos
 from boneage.board.queue import ALL, ANY, Queue
 from boneage.board.style import STYLE
 from boneage.errors import BoneAgeError
-from boneage.operators import parse_operators
+from boneage.operators import parse_corrections
 from boneage.review import REASONS, Decision, ReviewLog
 
 DOUBLE_CLICK_SECONDS = 0.25
@@ -50,7 +51,7 @@ class ReviewBoard:
         read_photo: Gives the photo of a case, uint8 (side, side); raises BoneAgeError where it is gone. It
             is called from a thread, too.
         queue: Case ids in the order of the review; the table's order where None.
-        suggest: Gives names of operators that suit a photo.
+        suggest: Gives what may put a case's photo right.
         what_next: What to do when every photo is decided, for the person to read.
 
     Attributes:
@@ -65,7 +66,7 @@ class ReviewBoard:
         log: ReviewLog,
         read_photo: Callable[[str], np.ndarray],
         queue: Sequence[str] | None = None,
-        suggest: Callable[[np.ndarray], list[str]] | None = None,
+        suggest: Callable[[str, np.ndarray], list[dict[str, Any]]] | None = None,
         what_next: str = "Run the next cell: it applies the log.",
     ):
         self._cases = read_cases(cases)
@@ -323,11 +324,18 @@ class ReviewBoard:
         if decision == "keep" and not self.one.is_seen:
             raise BoneAgeError(f"case {case_id}: what cannot be seen cannot be kept; skip it, or reject it")
         note = _checked_note(reason, self.note.value)
-        self._log.append(case_id, decision, reason, self.one.operators.operators, note)
+        self._log.append(
+            case_id, decision, reason, self.one.operators.operators, self._augmentations(case_id), note
+        )
         self._drafted_for = None
         self._state = self._log.state()
         self._clicks.append([case_id])
         self._go(self._queue.next(self._state))
+
+    def _augmentations(self, case_id: str) -> list[str] | None:
+        """What copies may be drawn from stays as it was chosen."""
+        decision = self._state.get(case_id)
+        return None if decision is None else parse_augmentations(decision.augmentations)
 
     def _check_hand(self) -> None:
         if time.monotonic() - self._shown_at < DOUBLE_CLICK_SECONDS:
@@ -346,9 +354,9 @@ class ReviewBoard:
             for case_id in page:
                 operators = self._drafts.get(case_id, _NOTHING)[0]
                 if case_id in marked:
-                    self._log.append(case_id, "reject", reason, operators, note)
+                    self._log.append(case_id, "reject", reason, operators, self._augmentations(case_id), note)
                 elif case_id in rest:
-                    self._log.append(case_id, "keep", "", operators)
+                    self._log.append(case_id, "keep", "", operators, self._augmentations(case_id))
                 else:
                     continue
                 self._drafts.pop(case_id, None)
@@ -413,7 +421,10 @@ class ReviewBoard:
                 taken.insert(0, self._clicks[-1].pop())
         finally:
             self._state = self._log.state()
-            self._drafts |= {case_id: _recorded(before.get(case_id))[0] for case_id in taken}
+            # Where an earlier decision stands again, it is shown as it was made.
+            self._drafts |= {
+                case_id: _recorded(before.get(case_id))[0] for case_id in taken if case_id not in self._state
+            }
             if taken:
                 self._show_case(taken[0])
         named = ", ".join(taken[:_MOST_NAMED]) + ", …" * (len(taken) > _MOST_NAMED)
@@ -475,7 +486,7 @@ def _recorded(decision: Decision | None) -> tuple[_Draft, str]:
     if decision is None:
         return _NOTHING, ""
     try:
-        return (parse_operators(decision.operators), decision.note), ""
+        return (parse_corrections(decision.corrections), decision.note), ""
     except BoneAgeError as error:
         return ([], decision.note), f"case {decision.case_id}: {error}; shown without its recorded operators"
 
