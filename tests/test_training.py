@@ -270,22 +270,79 @@ def test_killed_and_started_again_on_jax_it_ends_as_if_it_had_not_been(work, tmp
     pd.testing.assert_frame_equal(cut.predictions, whole.predictions, check_exact=True)
 
 
-def test_a_damaged_or_foreign_checkpoint_is_refused_by_name(work, trained, tmp_path, monkeypatch):
-    from boneage.training import run as training
+class StopError(Exception):
+    pass
 
-    class StopError(Exception):
-        pass
+
+@pytest.fixture
+def trained_until(trained, monkeypatch):
+    """Trains, but stops after the checkpoint of an epoch."""
+    from boneage.training import run as training
 
     save = training.save_checkpoint
 
-    def save_and_stop(*arguments):
-        save(*arguments)
-        raise StopError
+    def run(stop, epochs, **settings):
+        def save_and_stop(model, state, folder):
+            save(model, state, folder)
+            if state["epoch"] == stop:
+                raise StopError
 
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "save_checkpoint", save_and_stop)
-        with pytest.raises(StopError):
-            trained()
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "save_checkpoint", save_and_stop)
+            with pytest.raises(StopError):
+                trained(epochs=epochs, **settings)
+
+    return run
+
+
+def zeroed(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes(32) + data[middle + 32 :]
+
+
+def flipped(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+DAMAGES = {
+    "cut off": lambda data: data[: len(data) // 2],
+    "a bit flipped": flipped,
+    "zeros in it": zeroed,
+}
+
+
+def test_one_damaged_checkpoint_costs_one_epoch_and_the_end_is_the_same(
+    trained, trained_until, tmp_path, capsys
+):
+    whole = trained(epochs=4, width="tiny")
+    shutil.move(whole.folder, tmp_path / "whole")
+    whole = read_run(tmp_path / "whole")
+    trained_until(3, epochs=4, width="tiny")
+    checkpoint = tmp_path / "cnn-4" / "checkpoint"
+    assert sorted(path.name for path in checkpoint.glob("*.keras")) == ["epoch-2.keras", "epoch-3.keras"]
+    shutil.copytree(checkpoint, tmp_path / "sound")
+    for name, damage in (
+        *(("epoch-3.keras", damage) for damage in DAMAGES.values()),
+        ("state.json", flipped),
+    ):
+        shutil.rmtree(tmp_path / "cnn-4")
+        shutil.copytree(tmp_path / "sound", checkpoint)
+        path = checkpoint / name
+        path.write_bytes(damage(path.read_bytes()))
+        capsys.readouterr()
+        run = trained(epochs=4, width="tiny")
+        said = capsys.readouterr().out
+        assert "the checkpoint is damaged" in said
+        assert "goes on after epoch 2 of 4" in said
+        pd.testing.assert_frame_equal(comparable(run), comparable(whole), check_exact=True)
+        pd.testing.assert_frame_equal(run.predictions, whole.predictions, check_exact=True)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(work, trained, trained_until, tmp_path, monkeypatch):
+    from boneage.training import run as training
+
+    trained_until(1, epochs=2)
     with pytest.raises(BoneAgeError, match="batch_size"):
         training.train(
             "cnn",
@@ -301,21 +358,14 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_by_name(work, trained, tmp_p
             trained()
     state = tmp_path / "cnn-2" / "checkpoint" / "state.json"
     whole = state.read_text()
-    without_share = json.loads(whole)
-    del without_share["identity"]["rate_share"]
-    state.write_text(json.dumps(without_share))
-    with pytest.raises(BoneAgeError, match=r"share of the learning rate \(not recorded, now 1\.0\)"):
-        trained()
     state.write_text(json.dumps(json.loads(whole) | {"epoch": "two"}))
     with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
         trained()
     state.write_text(whole)
     model = next((tmp_path / "cnn-2" / "checkpoint").glob("*.keras"))
     written = model.read_bytes()
-    flipped = bytearray(written)
-    flipped[len(written) // 2] ^= 1
-    for damaged in (written[:1000], bytes(flipped)):
-        model.write_bytes(damaged)
+    for damage in DAMAGES.values():
+        model.write_bytes(damage(written))
         with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
             trained()
 

@@ -14,6 +14,7 @@ import pytest
 from discs import plain_work
 
 from boneage.evaluation import read_run
+from boneage.files import sha256_of
 from boneage.tables import read_table
 
 pytestmark = [
@@ -113,9 +114,9 @@ def check_what_is_left(run: Path) -> None:
             assert len(table) == {"history.csv": EPOCHS, "predictions.csv": 80}[name]
     if (run / "model.keras").exists():
         load_model(run)
-    path = run / "checkpoint" / "state.json"
-    if path.exists():
+    for path in (run / "checkpoint").glob("[!.]*.json"):
         state = json.loads(path.read_text())
+        assert sha256_of(run / "checkpoint" / state["model"]) == state["sha256"]
         model, _ = load_checkpoint(run, state["identity"])
         assert model is not None
         assert [row["epoch"] for row in state["history"]] == list(range(1, state["epoch"] + 1))
