@@ -15,7 +15,7 @@ from slug import slug
 from boneage import notebooks, runtime
 from boneage.errors import BoneAgeError
 from boneage.networks import NETWORKS
-from boneage.settings import Settings
+from boneage.settings import PRESETS, Settings
 
 NOTEBOOKS = notebooks.find_notebooks()
 FIELDS = ["PRESET", "SOURCE", "DATA", "WORK", "USE_DRIVE", "OVERRIDES"]
@@ -203,6 +203,25 @@ def test_folders_of_a_notebook_count_from_the_repository(tmp_path, monkeypatch):
     assert settings.data == str(tmp_path / "repository" / "photos.zip")
 
 
+def test_without_a_named_folder_the_work_lies_below_the_repository_and_on_colab_below_content(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(notebooks, "checkout", lambda: tmp_path / "repository")
+    monkeypatch.setattr(notebooks, "COLAB_FOLDER", str(tmp_path / "content"))
+    monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
+    assert notebooks.notebook_settings("colab").work == str(tmp_path / "repository" / "work" / "atlas")
+    assert not (tmp_path / "content").exists()
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab_20260801")
+    settings = notebooks.notebook_settings("colab", data="atlas.zip")
+    assert settings.work == str(tmp_path / "content" / "work" / "atlas")
+    assert settings.data == str(tmp_path / "content" / "atlas.zip")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_preset_works_outside_the_folder_it_is_started_in(preset):
+    assert not Path(Settings.preset(preset).work).is_absolute()
+
+
 def test_drive_is_mounted_and_holds_the_work_folder(tmp_path, monkeypatch):
     mounted = []
     monkeypatch.setattr(runtime, "mount_drive", lambda: mounted.append(True))
@@ -231,7 +250,10 @@ def test_data_may_be_a_link_or_lie_on_a_drive_that_is_mounted_for_it(tmp_path, m
     [
         (("demmo",), "preset"),
         (("demo", "atlas"), "source"),
-        (("demo", "", "", "", False, {"epoch": 3}), "no such setting"),
+        (("demo", "", "", "", False, {"epoch": 3}), "epoch: no such setting; did you mean epochs?"),
+        (("demo", "", "", "", False, {"Train_Size": 3}), "did you mean train_size?"),
+        (("demo", "", "", "", False, "epochs=3"), "OVERRIDES: 'epochs=3' must be like"),
+        (("demo", "", "", "", False, {3: 4}), "OVERRIDES"),
         (("demo", "", "", "", True), "Drive"),
     ],
 )
@@ -311,6 +333,34 @@ def test_run_stops_at_a_failing_cell_and_keeps_the_copy(small_suite, tmp_path):
     assert "\n" not in str(error.value)
     assert "before" in printed(tmp_path / "w" / "notebooks" / "01_fails.ipynb")
     assert not (tmp_path / "w" / "notebooks" / "02_after.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "from boneage.notebooks import notebook_settings\n\n\n"
+            "def asked():\n    return notebook_settings('demo', overrides={'epoch': 3})\n\n\nasked()",
+            "BoneAgeError: epoch: no such setting; did you mean epochs?",
+        ),
+        (
+            "from boneage.web import Refused\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n"
+            "    raise Refused('two\\nlines')",
+            r"BoneAgeError: two\nlines",
+        ),
+    ],
+)
+def test_what_a_person_can_put_right_is_one_red_line_in_a_notebook_and_stops_it(
+    small_suite, tmp_path, source, said
+):
+    small_suite("01_fails", source, "print('never')")
+    with pytest.raises(BoneAgeError, match="stopped: "):
+        notebooks.run_notebooks(Settings.preset("demo", work=str(tmp_path / "w")), "demo")
+    cells = code_cells(read(tmp_path / "w" / "notebooks" / "01_fails.ipynb"))
+    (output,) = next(cell.outputs for cell in cells if cell.source == source)
+    assert output.output_type == "error"
+    assert output.traceback == [f"\x1b[0;31m{said}\x1b[0m"]
+    assert "never" not in printed(tmp_path / "w" / "notebooks" / "01_fails.ipynb")
 
 
 def waits_for(own, other, folder):

@@ -64,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: BoneAgeError) -> int:
-    # A file's name may hold a line break; the message stays one line all the same.
-    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(error))
-    print(f"boneage: {line}", file=sys.stderr)
+    print(f"boneage: {error.line()}", file=sys.stderr)
     return 2
 
 

@@ -20,6 +20,9 @@ from boneage.files import make_folder, write_text
 from boneage.networks import NETWORKS
 from boneage.settings import Settings
 
+COLAB_FOLDER = "/content"
+"""Where Colab starts notebooks, puts what a person uploads, and opens its file browser."""
+
 DRIVE_FOLDER = "/content/drive/MyDrive/boneage"
 """The work folder on a mounted Drive, where none is named."""
 
@@ -70,7 +73,8 @@ def notebook_settings(
 ) -> Settings:
     """The settings of a notebook from the fields of its settings cell; kept in the work folder.
 
-    Folders that are not absolute count from the repository, wherever Jupyter was started.
+    Folders that are not absolute count from the repository, wherever Jupyter was started, and on Colab from
+    ``/content``, where its own file browser begins.
 
     Args:
         preset: Name of the preset.
@@ -86,14 +90,17 @@ def notebook_settings(
         BoneAgeError: An unknown preset or setting, a value that does not fit, no Drive here, or a work
             folder that cannot be made.
     """
-    data = data.strip()
+    data = str(data or "").strip()
+    overrides = overrides or {}
+    if not (isinstance(overrides, Mapping) and all(isinstance(name, str) for name in overrides)):
+        raise BoneAgeError(f'OVERRIDES: {overrides!r} must be like {{"epochs": [3], "seed": 7}}')
     if use_drive or (data.startswith(drive.MOUNTED) and not Path(data).exists()):
         runtime.mount_drive()
     if use_drive:
         work = work or DRIVE_FOLDER
-        overrides = {"cache": CACHE_BESIDE_DRIVE, **(overrides or {})}
+        overrides = {"cache": CACHE_BESIDE_DRIVE, **overrides}
     given = {name: value for name, value in zip(_FIELDS, (source, data, work), strict=True) if value}
-    settings = Settings.preset(preset, **{**given, **(overrides or {})})
+    settings = Settings.preset(preset, **{**given, **overrides})
     folders = {name: getattr(settings, name) for name in ("data", "work", "cache") if getattr(settings, name)}
     settings = settings.replace(**{name: drive.absolute(folder, _base()) for name, folder in folders.items()})
     settings.save(pipeline.work_folder(settings).settings)
@@ -101,6 +108,8 @@ def notebook_settings(
 
 
 def _base() -> Path:
+    if runtime.on_colab():
+        return Path(COLAB_FOLDER)
     try:
         return checkout()
     except BoneAgeError:

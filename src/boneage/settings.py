@@ -1,6 +1,7 @@
 """Every choice of a run in one frozen object, with presets, checked overrides, and JSON in and out."""
 
 import dataclasses
+import difflib
 import json
 import typing
 from dataclasses import dataclass
@@ -148,7 +149,9 @@ class Settings:
         known = [field.name for field in dataclasses.fields(self)]
         unknown = sorted(set(overrides) - set(known))
         if unknown:
-            raise BoneAgeError(f"{', '.join(unknown)}: no such setting; the settings are {', '.join(known)}")
+            meant = difflib.get_close_matches(unknown[0].lower(), known, 1)
+            advice = f"did you mean {meant[0]}?" if meant else f"the settings are {', '.join(known)}"
+            raise BoneAgeError(f"{', '.join(unknown)}: no such setting; {advice}")
         return dataclasses.replace(self, **overrides)
 
     def to_json(self) -> str:
@@ -206,7 +209,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The whole atlas on a Colab GPU.
     "colab": {
         "source": "dha",
-        "work": "/content/boneage",
+        "work": "work/atlas",
         "train_size": 256,
         "epochs": (10, 18),
     },
