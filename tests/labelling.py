@@ -1,7 +1,9 @@
 """Labels for tests: every usable case once, untouched."""
 
+import pandas as pd
+
 from boneage.labels import Labels, build_labels, usable_cases
-from boneage.split import draw_split, untouched_plan
+from boneage.split import draw_split, plan_without_copies
 
 
 def untouched_labels(
@@ -9,4 +11,5 @@ def untouched_labels(
 ) -> Labels:
     """The labels of a case table as it is."""
     usable = usable_cases(cases, label, left_out)
-    return build_labels(usable, untouched_plan(draw_split(usable.strata, validation_share, test_share, seed)))
+    split = draw_split(usable.strata, validation_share, test_share, seed)
+    return build_labels(usable, plan_without_copies(split, pd.Series("[]", split.index)))

@@ -173,7 +173,7 @@ def test_train_takes_a_store_and_labels_from_elsewhere_and_fails_one_run_at_a_ti
         "2",
     ]
     assert main(["store", "--work", str(work), "--size", "40"]) == 0
-    line += ["--labels", str(work / "labels.csv"), "--store", str(work / "store-40.npy")]
+    line += ["--labels", str(work / "labels.csv"), "--store", str(work / "store-40.npy"), "--accept-losses"]
     done = subprocess.run([*line, "--arch", "cnn", "vision_transformer"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stdout.count("wrote ") == 2
@@ -190,6 +190,7 @@ def test_a_backend_that_is_installed_but_broken_is_said(work, rsna, tmp_path):
     (tmp_path / "broken" / "tensorflow" / "__init__.py").write_text("raise ImportError('no such symbol')")
     path = os.pathsep.join(filter(None, [str(tmp_path / "broken"), os.environ.get("PYTHONPATH", "")]))
     line = [sys.executable, "-m", "boneage", "train", "--work", str(work), "--arch", "cnn", "--epochs", "1"]
+    line.append("--accept-losses")
     environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 2
@@ -277,11 +278,26 @@ def test_one_failed_run_is_one_line(work, capsys):
         "1",
         "--store",
         str(work / "plain.npy"),
+        "--accept-losses",
     ]
     assert main(line) == 2
     error = capsys.readouterr().err
     assert [row for row in error.splitlines() if row.startswith("boneage:")] == [error.splitlines()[-1]]
     assert "runs failed" not in error
+
+
+def test_too_little_to_train_on_stops_once_and_going_on_counts_for_one_command(work, rsna, capsys):
+    for line in verbs(work, rsna)[:4]:
+        assert main(line) == 0
+    capsys.readouterr()
+    for line in (["train", "--work", str(work)], ["train", "--work", str(work), "--arch", "cnn"]):
+        assert main(line) == 2
+        said = capsys.readouterr()
+        assert said.err.count("only 16 training cases (fewer than 20)") == 1
+        assert said.err.count("\n") == 1
+        assert "failed" not in said.out
+    Settings.load(work / "settings.json").replace(accept_losses=True).save(work / "settings.json")
+    assert main(["train", "--work", str(work)]) == 2
 
 
 def test_a_terminal_of_ascii_is_no_fault(work, rsna):

@@ -7,7 +7,7 @@ from labelling import untouched_labels
 
 from boneage.errors import BoneAgeError
 from boneage.labels import label_years, read_labels, write_labels
-from boneage.tables import CASE_COLUMNS, LABEL_COLUMNS
+from boneage.tables import CASE_COLUMNS, LABEL_COLUMNS, SPLITS
 
 
 def case_table(count=40, **columns):
@@ -99,7 +99,7 @@ def test_bad_rows_are_left_out_with_a_reason_and_the_rest_goes_on(tmp_path):
         "3,nan,TRUE,Asian,3,train,[]",
         "4,seven,TRUE,Asian,4,train,[]",
         "5,300,TRUE,Asian,5,train,[]",
-        "6,7,yes,Asian,6,train,[]",
+        "6,7,perhaps,Asian,6,train,[]",
         "7,7,TRUE,Mars,7,train,[]",
         "8,7,TRUE,Asian,8,holdout,[]",
         "../9,7,TRUE,Asian,9,train,[]",
@@ -114,6 +114,74 @@ def test_bad_rows_are_left_out_with_a_reason_and_the_rest_goes_on(tmp_path):
     assert labels.skipped["item"].tolist() == ["1", "2", "3", "4", "5", "6", "7", "8", "../9"]
     assert "in months?" in labels.skipped["reason"][4]
     assert (labels.kind, labels.source) == ("unknown", "unknown")
+
+
+def saved_as(path, separator=",", male=("TRUE", "FALSE"), age=str, encoding="utf-8", case_id=str):
+    """Sixty labels, every second one a boy's, as a spreadsheet saves them."""
+    rows = [LABEL_COLUMNS]
+    for number in range(60):
+        name, years, sex = case_id(1300 + number), age(4.5 + number % 12), male[number % 2]
+        rows.append((name, years, sex, "Asian", name, SPLITS[max(0, number % 6 - 3)], "[]"))
+    text = "\r\n".join(separator.join(row) for row in rows)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def comma(years):
+    return str(years).replace(".", ",")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"separator": ";", "male": ("WAHR", "FALSCH"), "age": comma},
+        {"separator": ";", "male": ("VRAI", "FAUX"), "age": comma, "encoding": "utf-8-sig"},
+        {"separator": ";", "male": ("VERDADERO", "FALSO"), "age": comma},
+        {"male": ("VERO", "FALSO"), "age": lambda years: f'"{comma(years)}"'},
+        {"male": ("真", "假")},
+        {"male": ("1", "0"), "case_id": lambda number: f"{number}.0"},
+        {"male": ("M", "F"), "separator": "\t"},
+        {"male": ("male", "Female"), "case_id": lambda number: f"{number}.png"},
+        {"male": ("True", "False"), "age": lambda years: f"{years:.6f}"},
+    ],
+)
+def test_labels_that_a_spreadsheet_has_saved_lose_nobody(tmp_path, how):
+    labels = read_labels(saved_as(tmp_path / "labels.csv", **how))
+    expected = read_labels(saved_as(tmp_path / "plain.csv"))
+    pd.testing.assert_frame_equal(labels.table, expected.table)
+    assert labels.skipped.empty
+    assert labels.table["Male"].mean() == 0.5
+
+
+def test_ages_in_months_are_known_for_what_they_are(tmp_path):
+    path = saved_as(tmp_path / "labels.csv", age=lambda years: str(round(12 * years)))
+    with pytest.raises(BoneAgeError, match=r"in months, it seems \(60 of 60 .*up to 186\).*divide .* by 12"):
+        read_labels(path)
+    path = saved_as(tmp_path / "labels.csv", age=lambda years: str(round(12 * (years - 4.5)) + 9))
+    with pytest.raises(BoneAgeError, match="in months"):
+        read_labels(path)
+
+
+def test_a_single_age_beyond_is_a_fault_of_its_row(tmp_path):
+    path = saved_as(tmp_path / "labels.csv", age=lambda years: "142" if years == 15.5 else str(years))
+    labels = read_labels(path)
+    assert len(labels.skipped) == 5
+    assert labels.skipped["reason"].str.contains("Bone Age 142 is outside 0 to 20 years").all()
+
+
+@pytest.mark.parametrize("age", ["12. Mai", "12-May", "May 12", "12.05.2026", "2026-05-12"])
+def test_an_age_that_a_spreadsheet_made_a_date_of_is_said(tmp_path, age):
+    path = saved_as(tmp_path / "labels.csv", age=lambda years: age if years == 12.5 else str(years))
+    reasons = read_labels(path).skipped["reason"]
+    assert (
+        reasons.tolist() == [f"Bone Age {age!r} is not a number (a date, which a spreadsheet made of it)"] * 5
+    )
+
+
+@pytest.mark.parametrize("age", ["seven", "7.5 years", "", "?"])
+def test_what_is_no_number_is_not_always_a_date(tmp_path, age):
+    path = saved_as(tmp_path / "labels.csv", age=lambda years: age if years == 12.5 else str(years))
+    assert read_labels(path).skipped["reason"].tolist() == [f"Bone Age {age!r} is not a number"] * 5
 
 
 def test_a_case_in_two_splits_is_refused(tmp_path):

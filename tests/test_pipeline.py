@@ -25,7 +25,12 @@ def prepared(tmp_path):
 
     def prepare(source, count=24, folder=""):
         settings = Settings(
-            source=source, work=str(tmp_path / (folder or source)), train_size=32, epochs=(1,), batch_size=8
+            source=source,
+            work=str(tmp_path / (folder or source)),
+            train_size=32,
+            epochs=(1,),
+            batch_size=8,
+            accept_losses=True,
         )
         work = pipeline.work_folder(settings)
         work.photos.mkdir()

@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 
 from boneage import drive, pipeline, report
 from boneage.anomalies import LIKELY
-from boneage.dataset import open_store
+from boneage.dataset import open_store, rows_of
+from boneage.enough import check_enough
 from boneage.errors import BoneAgeError
 from boneage.files import write_error
 from boneage.labels import Labels, read_labels
@@ -223,6 +224,12 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", choices=WEIGHTS, help="what to begin with (default: ImageNet if possible)"
     )
+    parser.add_argument(
+        "--accept-losses",
+        action="store_true",
+        default=None,
+        help="train all the same where few cases are left, none to validate or test, or many were lost",
+    )
     parser.add_argument("--precision", choices=PRECISIONS, help="the numbers that the sums are done in")
     parser.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
 
@@ -240,6 +247,8 @@ def _settings(given: argparse.Namespace) -> Settings:
             overrides[name] = drive.absolute(overrides[name])
     path = pipeline.WorkFolder(Path(overrides.get("work", Settings.work))).settings
     settings = Settings.load(path) if path.is_file() else Settings()
+    # Whoever accepts losses has seen those of this command, and no later ones.
+    settings = settings.replace(accept_losses=False)
     if overrides.get("source", settings.source) != settings.source:
         # The folder that was named for one source holds nothing of another.
         overrides.setdefault("data", "")
@@ -338,12 +347,14 @@ def _store(given: argparse.Namespace) -> None:
 def _train(given: argparse.Namespace) -> None:
     settings = _settings(given)
     networks = list(NETWORKS) if given.arch == ["all"] else [find(key).key for key in given.arch]
-    labels = _given_labels(given)
+    labels = _given_labels(given) or pipeline.load_labels(settings)
     store = open_store(given.store) if given.store else pipeline.make_store(settings, labels, given.photos)
     if given.store and given.train_size not in (None, store.size):
         raise BoneAgeError(
             f"{given.store}: photos of {store.size} px, not {given.train_size}; leave --size out"
         )
+    # Once, and not for each network.
+    check_enough(labels, rows_of(store, labels.table)[0], settings.accept_losses)
     rows, failures = [], []
     wanted = list(itertools.product(networks, settings.epochs, given.variant))
     # No bar over a single run: it has one of its own.

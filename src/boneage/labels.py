@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ import pandas as pd
 from boneage.errors import BoneAgeError
 from boneage.files import write_text
 from boneage.operators import format_operators, operators_of_image
+from boneage.spellings import canonical_id, read_sexes
 from boneage.tables import (
     LABEL_COLUMNS,
+    MONTHS_PER_YEAR,
     OLDEST_YEARS,
     RACES,
     SEXES,
@@ -26,6 +29,24 @@ from boneage.tables import (
 
 UNKNOWN = "unknown"
 
+LARGEST_SHARE_TOO_OLD = 0.1
+"""Where a larger share of the ages is above the oldest, they are months, not faults of single rows."""
+
+# 12. Mai, 12-May, May 12, 12.05.2026
+_DATE = re.compile(r"\d[.-] ?[^\W\d]{3}|[^\W\d]{3}[ .-]+\d|\d[./-]\d+[./-]")
+
+REJECTED = "rejected in review"
+"""How the reason begins for a case that a person, not a fault, has left out."""
+
+
+# What stands beside a label CSV: its name there, the attribute of Labels, its type.
+_FACTS = (
+    ("label_kind", "kind", str),
+    ("source", "source", str),
+    ("decisions", "decisions", str),
+    ("lost_cases", "lost_cases", int),
+)
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -37,6 +58,7 @@ class Labels:
         source: Where the radiographs come from.
         skipped: Rows that were left out and why (``item``, ``reason``).
         decisions: ``UsableCases.decisions`` of the cases that they were made from; empty where unknown.
+        lost_cases: How many cases of the case table have no label here though nobody rejected them.
     """
 
     table: pd.DataFrame
@@ -44,6 +66,7 @@ class Labels:
     source: str
     skipped: pd.DataFrame
     decisions: str = ""
+    lost_cases: int = 0
 
 
 def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
@@ -151,7 +174,9 @@ def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
     source = " and ".join(sorted(usable.cases["source"].unique()))
     table = label_table(usable.cases, plan, usable.years)
     check_splits(table, "plan")
-    return Labels(table, usable.kind, source, usable.skipped, usable.decisions)
+    unlabelled = set(usable.cases["case_id"]) - set(plan["case_id"])
+    lost = len(unlabelled) + int((~usable.skipped["reason"].str.startswith(REJECTED)).sum())
+    return Labels(table, usable.kind, source, usable.skipped, usable.decisions, lost)
 
 
 def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:
@@ -194,43 +219,51 @@ def write_labels(path: Path | str, labels: Labels) -> Path:
         }
     )
     # What the labels are goes first: a label CSV is never there without it.
-    facts = {"label_kind": labels.kind, "source": labels.source, "decisions": labels.decisions}
+    facts = {name: getattr(labels, attribute) for name, attribute, _ in _FACTS}
     write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     return write_table(path, text)
 
 
 def read_labels(path: Path | str) -> Labels:
-    """Reads a label CSV, leaving out rows that cannot be used.
+    """Reads a label CSV, also as a spreadsheet has saved it, leaving out rows that cannot be used.
 
     A row is left out, with its reason, when its id cannot name a file or stands twice, its age is text,
     negative, not a number or above 20 years, or its sex, race or split is none of the known.
 
     Raises:
-        BoneAgeError: The file is no such table, no row is usable, or a case stands in two splits.
+        BoneAgeError: The file is no such table, its ages are months, no row is usable, or a case stands in
+            two splits.
     """
     path = Path(path)
-    raw = read_table(path, LABEL_COLUMNS)
+    raw = read_table(path, LABEL_COLUMNS)[list(LABEL_COLUMNS)]
+    for name, spellings in (("Location", RACES), ("Split", SPLITS)):
+        known = {word.casefold(): word for word in spellings}
+        raw[name] = raw[name].map(lambda cell, known=known: known.get(cell.casefold(), cell))
+    for name in ("Case ID", "Source ID"):
+        raw[name] = raw[name].map(canonical_id)
+    ages = pd.to_numeric(raw["Bone Age"].str.replace(",", "."), errors="coerce")
+    _refuse_months(path, ages)
+    sexes, _ = read_sexes(raw["Male"].tolist(), "Male")
     rows, reasons, seen = [], [], set()
-    for row in raw[list(LABEL_COLUMNS)].itertuples(index=False, name=None):
+    for row, years, sex in zip(raw.itertuples(index=False, name=None), ages, sexes, strict=True):
         case_id, age, male, location, source_id, split, operators = row
-        reason = _fault(case_id, age, male, location, source_id, split, seen)
+        reason = _fault(case_id, age, years, location, source_id, split, seen)
+        if not reason and sex is None:
+            reason = f"Male {male!r} must be TRUE or FALSE"
         if reason:
             reasons.append((case_id, reason))
             continue
         seen.add(case_id)
-        rows.append((case_id, float(age), male.upper() == "TRUE", location, source_id, split, operators))
+        rows.append((case_id, float(years), sex == "M", location, source_id, split, operators))
     if not rows:
         why = f" (the first: {reasons[0][1]})" if reasons else ""
         raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
     table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
     check_splits(table, str(path))
-    facts = _read_facts(path.with_suffix(".json"))
     return Labels(
-        table,
-        facts.get("label_kind", UNKNOWN),
-        facts.get("source", UNKNOWN),
-        skipped_table(reasons),
-        facts.get("decisions", ""),
+        table=table,
+        skipped=skipped_table(reasons),
+        **{"kind": UNKNOWN, "source": UNKNOWN, **_read_facts(path.with_suffix(".json"))},
     )
 
 
@@ -249,8 +282,19 @@ def check_splits(labels: pd.DataFrame, name: str) -> None:
         )
 
 
+def _refuse_months(path: Path, ages: pd.Series) -> None:
+    """Left to itself each row above the oldest age would be left out, and the youngest taken for years."""
+    too_old = ages[ages > OLDEST_YEARS]
+    if len(too_old) > LARGEST_SHARE_TOO_OLD * len(ages) and too_old.max() <= OLDEST_YEARS * MONTHS_PER_YEAR:
+        raise BoneAgeError(
+            f"{path}: Bone Age is in months, it seems ({len(too_old)} of {len(ages)} are above "
+            f"{OLDEST_YEARS:g}, up to {too_old.max():g}), and must be in years; divide the column by 12, or "
+            "make it anew with `python -m boneage labels`"
+        )
+
+
 def _fault(
-    case_id: str, age: str, male: str, location: str, source_id: str, split: str, seen: set[str]
+    case_id: str, age: str, years: float, location: str, source_id: str, split: str, seen: set[str]
 ) -> str | None:
     if not is_safe_id(case_id):
         return "the Case ID must be 1 to 64 letters, digits, _ or -"
@@ -258,14 +302,12 @@ def _fault(
         return "the Case ID stands twice; the first row is kept"
     if not source_id:
         return "the Source ID is empty"
-    try:
-        years = float(age)
-    except ValueError:
-        return f"Bone Age {age!r} is not a number"
+    if np.isnan(years):
+        # Where a comma is decimal, a spreadsheet takes 12.5 for the twelfth of May.
+        as_date = " (a date, which a spreadsheet made of it)" if _DATE.search(age) else ""
+        return f"Bone Age {age!r} is not a number{as_date}"
     if not 0 <= years <= OLDEST_YEARS:
         return f"Bone Age {age} is outside 0 to {OLDEST_YEARS:g} years (is it in months?)"
-    if male.upper() not in ("TRUE", "FALSE"):
-        return f"Male {male!r} must be TRUE or FALSE"
     if location not in RACES:
         return f"Location {location!r} must be one of {', '.join(RACES)}"
     if split not in SPLITS:
@@ -273,9 +315,14 @@ def _fault(
     return None
 
 
-def _read_facts(path: Path) -> dict[str, str]:
+def _read_facts(path: Path) -> dict[str, str | int]:
+    """What stands beside a label CSV, by the attributes of ``Labels``; empty where it cannot be read."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        return {name: value for name, value in facts.items() if isinstance(value, str)}
+        return {
+            attribute: facts[name]
+            for name, attribute, kind in _FACTS
+            if type(facts.get(name)) is kind and facts[name]
+        }
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}

@@ -33,7 +33,15 @@ from boneage.board import ReviewBoard
 from boneage.dataset import Store, build_store, fingerprint, open_store, read_photo, rows_of
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, sha256_of, write_text
-from boneage.labels import Labels, UsableCases, build_labels, read_labels, usable_cases, write_labels
+from boneage.labels import (
+    REJECTED,
+    Labels,
+    UsableCases,
+    build_labels,
+    read_labels,
+    usable_cases,
+    write_labels,
+)
 from boneage.left_out import leave_out, tell_left_out
 from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
 from boneage.plan import balanced_plan
@@ -522,7 +530,7 @@ def _usable_cases(settings: Settings) -> UsableCases:
     cases, faults = load_cases(settings)
     left_out = _without_photo(work, cases)
     reviewed = _reviewed(settings)
-    left_out |= {row.case_id: f"rejected in review: {row.reason}" for row in reviewed.rejected.itertuples()}
+    left_out |= {row.case_id: f"{REJECTED}: {row.reason}" for row in reviewed.rejected.itertuples()}
     chosen = reviewed.accepted.set_index("case_id")[list(_CHOSEN)]
     cases = cases.join(chosen, on="case_id").fillna(_CHOSEN)
     usable = usable_cases(cases, settings.label, left_out)
@@ -589,8 +597,8 @@ def make_labels(settings: Settings) -> Labels:
         plan, without_photo = _made_of_plan(work, _plan_in_force(settings, usable))
     else:
         plan, without_photo = _without_copies(settings, work, usable)
-    usable = replace(usable, skipped=pd.concat([usable.skipped, without_photo], ignore_index=True))
     labels = build_labels(usable, plan)
+    labels = replace(labels, skipped=pd.concat([labels.skipped, without_photo], ignore_index=True))
     leave_out(work.skipped("labels"), labels.skipped, len(labels.table))
     write_labels(work.labels, labels)
     return labels

@@ -97,6 +97,8 @@ class Settings:
     weights: str = ""
     # The numbers that the sums are done in; the mixed ones keep the weights in float32.
     precision: str = "float32"
+    # Whether to train all the same where few cases are left, none to validate or test, or many were lost.
+    accept_losses: bool = False
     # "" takes KERAS_BACKEND, else TensorFlow, else JAX.
     backend: str = ""
 

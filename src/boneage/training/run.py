@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.dataset import Store, fingerprint, rows_of
+from boneage.enough import check_enough
 from boneage.errors import BoneAgeError
 from boneage.evaluation import RECORD_FORMAT, constant_predictor, metrics_by_split, read_run, run_name
 from boneage.files import make_folder, write_text
@@ -94,10 +95,10 @@ def train(
         The run's record.
 
     Raises:
-        BoneAgeError: A case stands in two splits, a split is missing, the folder holds a run with other
-            settings or data, another process trains it, the estimates are not numbers, the network takes no
-            photos of that size, the weights that the settings insist on cannot be had, one photo is too
-            much for the memory, there is no plain run to take, or the disk is full.
+        BoneAgeError: A case stands in two splits, there is too little to train on (see ``enough``), the
+            folder holds a run with other settings or data, another process trains it, the estimates are not
+            numbers, the network takes no photos of that size, the weights that the settings insist on cannot
+            be had, one photo is too much for the memory, there is no plain run to take, or the disk is full.
     """
     check_size(network, store.size)
     if variant not in VARIANTS:
@@ -129,6 +130,7 @@ def _run(
     check_splits(table, "labels")
     if not (table["Split"] == "train").any():
         raise BoneAgeError("labels: no training case has a photo; run labels and preprocess again")
+    check_enough(labels, table, settings.accept_losses)
     identity = {
         "network": network,
         "epochs": epochs,
