@@ -1,32 +1,106 @@
-"""Which values of an image become black and white."""
+"""Which values of an image become black and white.
+
+A detector writes 10 to 14 bits into 16, a printed letter or the blank rim around the picture takes a value
+of its own at the end of the 16, and a few pixels are hot or dead. None of these may set the range, or the
+hand would come out in a dozen of 256 shades.
+"""
 
 import cv2
 import numpy as np
 
 ROBUST_RANGE = (0.001, 0.999)
-"""Shares of a 16-bit photo's pixels that become black and white; a few hot or dead pixels fall outside."""
+"""Shares of the pixels that become black and white; a few hot or dead pixels fall outside."""
+
+# The range is found on about so many pixels, evenly spaced.
+_SAMPLE = 2**20
+# What lies within this share of the range from its end may be a mark or padding; it is one where the values
+# outside it, and outside its soft edges, end this share of their own range away ...
+_BAND = 1 / 32
+_GAP = 0.5
+# ... and are this share of the pixels at least.
+_LEAST_LEFT = 0.02
+_EDGE_PIXELS = 6
 
 
-def to_uint8(photo: np.ndarray) -> np.ndarray:
-    """A photo at 8 bits; 16 bits are used to their full depth.
+def to_uint8(photo: np.ndarray, shown: np.ndarray | None = None) -> np.ndarray:
+    """A photo at 8 bits; more bits are used to their full depth.
 
     A detector writes 10 to 14 bits into 16, so that the high byte alone would come out nearly black and in
-    bands. The range between the 0.1 and 99.9 percentiles is mapped to 0 to 255 instead.
+    bands. The range of :func:`grey_range` is mapped to 0 to 255 instead.
 
     Args:
-        photo: uint8 or uint16, of shape (height, width).
+        photo: Numbers, of shape (height, width).
+        shown: Whether a pixel is part of the picture, bool, (height, width); all are by default.
 
     Returns:
-        uint8 of the same shape; a uint8 photo as it is.
+        uint8 of the same shape; a uint8 photo as it is, what is not shown otherwise black.
     """
     if photo.dtype == np.uint8:
         return photo
-    counts = cv2.calcHist([photo], [0], None, [65536], [0, 65536]).ravel()
-    share = np.cumsum(counts, dtype=np.float64) / photo.size
-    low, high = np.searchsorted(share, ROBUST_RANGE)
+    low, high = grey_range(photo, shown)
     if low == high:
-        low, high = int(photo.min()), int(photo.max())
+        grey = np.full(photo.shape, int(np.clip(low, 0, 65535)) >> 8, np.uint8)
+    elif photo.dtype == np.uint16:
+        grey = _shades(np.arange(65536), low, high)[photo]
+    else:
+        grey = _shades(photo, low, high)
+    if shown is not None:
+        grey[~shown] = 0
+    return grey
+
+
+def _shades(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        steps = np.nan_to_num((values - low) / (high - low))
+    return np.rint(255 * np.clip(steps, 0, 1)).astype(np.uint8)
+
+
+def grey_range(photo: np.ndarray, shown: np.ndarray | None = None) -> tuple[float, float]:
+    """The values that become black and white: the robust range of what is no mark or padding.
+
+    A mark or padding is a narrow group of values at an end of the range, far from the values of all pixels
+    that do not touch it. Where hardly a pixel differs from the others, the whole range.
+
+    Args:
+        photo: Numbers, of shape (height, width).
+        shown: Whether a pixel counts, bool, (height, width); all that are finite do by default.
+
+    Returns:
+        The lower and the higher value; the same value twice where there is but one.
+    """
+    stride = max(1, int((photo.size / _SAMPLE) ** 0.5))
+    sample = photo[::stride, ::stride].astype(np.float64)
+    counted = np.isfinite(sample)
+    if shown is not None:
+        counted &= shown[::stride, ::stride]
+    if not counted.any():
+        return 0.0, 0.0
+    low, high = _robust_range(sample[counted])
     if low == high:
-        return (photo >> 8).astype(np.uint8)
-    steps = (np.arange(65536) - low) / (high - low)
-    return np.rint(255 * np.clip(steps, 0, 1)).astype(np.uint8)[photo]
+        everything = photo[np.isfinite(photo) if shown is None else np.isfinite(photo) & shown]
+        return float(everything.min()), float(everything.max())
+    least = _LEAST_LEFT * counted.sum()
+    edge = max(1, min(_EDGE_PIXELS, min(sample.shape) // 80))
+    # Each turn takes one mark or one kind of padding away; no image has many.
+    for _ in range(8):
+        band = (high - low) * _BAND
+        ends = (counted & (sample >= high - band), counted & (sample <= low + band))
+        # The more uniform end is the likelier mark.
+        for mark in sorted(ends, key=lambda end: float(np.ptp(sample[end]))):
+            around = cv2.dilate(mark.astype(np.uint8), np.ones((2 * edge + 1,) * 2, np.uint8))
+            rest = counted & (around == 0)
+            if rest.sum() < least:
+                continue
+            inner_low, inner_high = _robust_range(sample[rest])
+            away = max(high - inner_high, inner_low - low)
+            if away > _GAP * (inner_high - inner_low) > 0:
+                counted, low, high = rest, inner_low, inner_high
+                break
+        else:
+            break
+    return low, high
+
+
+def _robust_range(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, ROBUST_RANGE, method="nearest")
+    return float(low), float(high)

@@ -38,7 +38,7 @@ class PhotoFacts:
     """What a photo was when it came in.
 
     Attributes:
-        format: JPEG, PNG or DICOM.
+        format: JPEG, PNG, TIFF, BMP, WEBP or DICOM.
         width: Pixels, as seen (turned by EXIF where it says so).
         height: Pixels, as seen.
         bit_depth: Bits a channel.
@@ -72,7 +72,8 @@ def is_image(path: Path) -> bool:
 def read_grey(data: bytes, name: str) -> tuple[np.ndarray, PhotoFacts]:
     """Decodes a photo of any kind to grey, turned upright by its EXIF tag, at its own bit depth.
 
-    Colour becomes luma (ITU-R BT.601), CMYK goes through RGB, and what is transparent becomes black.
+    Colour becomes luma (ITU-R BT.601), CMYK goes through RGB, and what is transparent becomes black, unless
+    that is all of it. A DICOM file is shown as it says (:func:`boneage.dicom.read_dicom`).
 
     Args:
         data: The file's bytes.
