@@ -193,6 +193,17 @@ class TestQuality:
         told = [one for one in photo_suspicions(tilted) if one.kind == "tilted scan"]
         assert told[0].score > 0.6
         assert any(f"{degrees:.1f}" in told[0].why for degrees in np.arange(7.0, 9.0, 0.1))
+        # Turned 8 degrees anticlockwise, it is put right by as many clockwise; mirrored, the other way.
+        mirrored = photo_suspicions(np.ascontiguousarray(tilted[:, ::-1]))
+        measured = [one.measured for one in [*told, *mirrored] if one.kind == "tilted scan"]
+        assert measured == [pytest.approx(-8, abs=1), pytest.approx(8, abs=1)]
+
+    def test_a_turned_hand_is_told_with_the_turn_that_puts_it_upright(self):
+        before = find_hand(a_hand()).up_degrees
+        for degrees in (-90, -30, 40, 170):
+            told = [one for one in photo_suspicions(turned(a_hand(), degrees)) if one.kind == "rotated"]
+            off = (told[0].measured - before + degrees + 180) % 360 - 180
+            assert abs(off) < 10
 
     def test_fingers_and_wrists_that_are_cut_off_are_told(self):
         photo = a_hand()

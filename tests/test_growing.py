@@ -467,3 +467,26 @@ def test_the_review_is_waited_for_until_it_is_done_or_said_to_be(prepared):
     for case_id in cases[1:]:
         log.append(case_id, "keep")
     assert "40 of 40" in pipeline.wait_for_review(prepared, reviewed=False)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_photo_kept_with_a_turn_is_upright_in_every_split(prepared, planned):
+    log = pipeline.open_review(prepared)
+    for number in range(CASES):
+        log.append(str(2000 + number), "keep", corrections=[{"name": "rotate", "degrees": 180}])
+    if planned:
+        pipeline.make_plan(prepared)
+        pipeline.make_grown(prepared)
+    labels = pipeline.make_labels(prepared)
+    assert set(labels.table["Split"]) == {"train", "validation", "test"}
+    work = pipeline.work_folder(prepared)
+    folder = pipeline.photos_folder(work, labels)
+    for case_id in labels.table["Source ID"].unique():
+        upside_down = cv2.imread(str(work.photos / f"{case_id}.png"), 0)
+        assert (cv2.imread(str(folder / f"{case_id}.png"), 0) == upside_down[::-1, ::-1]).all()
+    store = pipeline.make_store(prepared)
+    assert len(store.ids) == len(labels.table)
+    # What was chosen is undone, and no labels of before are used.
+    log.undo("2000")
+    with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
+        pipeline.make_store(prepared)

@@ -8,7 +8,10 @@ from boneage.errors import BoneAgeError
 from boneage.operators import (
     OPERATORS,
     apply_operators,
+    format_corrections,
     format_operators,
+    operators_of_image,
+    parse_corrections,
     parse_operators,
 )
 
@@ -121,3 +124,43 @@ def test_what_is_no_list_of_operators_is_refused(operators):
         apply_operators(a_photo(), operators)
     with pytest.raises(BoneAgeError, match="operators: "):
         format_operators(operators)
+
+
+def test_corrections_stand_in_the_order_in_which_they_are_applied():
+    said = [{"name": "gamma", "power": 0.5}, {"name": "rotate", "degrees": 90}, {"name": "flip"}, EVERY[0]]
+    text = format_corrections(said)
+    assert [one["name"] for one in parse_corrections(text)] == ["blank", "flip", "rotate", "gamma"]
+    photo = a_photo()
+    made = apply_operators(photo, parse_corrections(text))
+    mirrored = apply_operators(photo, EVERY[:1])[:, ::-1]
+    assert np.array_equal(made, apply_operators(np.rot90(mirrored).copy(), said[:1]))
+
+
+@pytest.mark.parametrize(
+    ("operators", "named"),
+    [([{"name": "tint", "warmth": 1}], "no correction"), ([{"name": "invert"}, {"name": "invert"}], "twice")],
+)
+def test_what_cannot_put_an_image_right_is_refused(operators, named):
+    with pytest.raises(BoneAgeError, match=named):
+        format_corrections(operators)
+
+
+def test_an_image_is_made_of_boxes_then_corrections_then_augmentations():
+    corrections = format_corrections([{"name": "gamma", "power": 0.5}])
+    augmentations = format_operators([{"name": "flip"}, {"name": "rotate", "degrees": 5}])
+    names = [one["name"] for one in operators_of_image(corrections, augmentations)]
+    assert names == ["gamma", "flip", "rotate"]
+
+
+def test_turned_the_background_goes_on_without_a_step():
+    """A ramp of air, a bright forearm at its foot, a film's bright line along its left edge."""
+    photo = np.tile(np.linspace(20, 120, 232).astype(np.uint8), (232, 1))
+    photo[150:, 90:140] = 200
+    photo[:, 0] = 255
+    for degrees in (15, -15):
+        made = apply_operators(photo, [{"name": "rotate", "degrees": degrees}]).astype(int)
+        # No shade of the foot or of the right edge differs by more than the forearm's own edges do.
+        corner = made[:, -60:]
+        assert np.abs(np.diff(corner[:60], axis=0)).max() <= 8
+        assert made[-1].max() > 150, "the forearm goes on to the edge"
+        assert (made == 255).sum() < 3 * 232, "the line is not drawn out into a corner"

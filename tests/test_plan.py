@@ -1,5 +1,6 @@
 """The laws of a balanced plan."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from boneage.augmentations import (
     AUGMENTATIONS,
     DEFAULT_ALLOWED,
     MOST_OPERATORS,
+    carried,
     drawn_by_name,
     format_augmentations,
 )
@@ -162,9 +164,18 @@ def test_a_year_over_its_share_and_a_year_of_few_operators_are_said():
     plan, notices = balanced_plan(cases.assign(split=["train", *cases["split"][1:]]), 30, only_flips)
     assert len(plan) == 30
     assert notices[0] == "year 3: 13 photos; all copies are of one training case"
-    assert notices[1] == "year 4: 4 photos; its cases allow too few operators for its share of 10"
+    assert notices[1] == (
+        "year 4: 4 photos; no more than its 2 training cases can make differ, of a share of 10"
+    )
     _, notices = balanced_plan(cases.assign(split="train"), len(cases) + 1)
-    assert notices[0] == "year 3: 9 cases, more than its share of 4; none is copied"
+    assert notices == [
+        "year 3: 9 photos; that many cases, more than its share of 4, so none is copied",
+        "year 4: 3 photos; short of its share of 4, as year 3 has more cases than that",
+        "year 5: 2 photos; short of its share of 4, as year 3 has more cases than that",
+    ] or notices[1:] == [
+        "year 4: 2 photos; short of its share of 4, as year 3 has more cases than that",
+        "year 5: 3 photos; short of its share of 4, as year 3 has more cases than that",
+    ]
     _, notices = balanced_plan(cases.assign(split="train"), len(cases))
     assert not notices, "nothing is grown, so no year falls short"
 
@@ -190,3 +201,29 @@ def test_ids_keep_clear_of_each_other():
     long, _ = balanced_plan(cases.assign(case_id=["x" * 64, "x" * 63 + "y"]), 40)
     assert long["photo_id"].is_unique
     assert long["photo_id"].map(is_safe_id).all()
+
+
+def test_a_year_that_cannot_be_copied_is_told_so_though_others_are_over_their_share():
+    rows = [(3, "F", "Asian", "train")] * 9 + [(4, "F", "Asian", "test"), (5, "F", "Asian", "train")]
+    _, notices = balanced_plan(case_table(rows), 13)
+    assert notices[1] == "year 4: 1 photos; no training case to copy, so its share went to the other years"
+    assert notices[2] == (
+        "year 5: 3 photos; short of its share of 4, as year 3 has more cases than that; "
+        "all copies are of one training case"
+    )
+
+
+def test_no_copy_is_mirrored_where_the_image_has_letters_whatever_was_chosen():
+    cases = case_table([(3, "F", "Asian", "train")] * 2).assign(augmentations=['["flip", "rotate"]', ""])
+    plan, notices = balanced_plan(cases, 60, {"C0": ["rotate"], "C1": ["rotate", "flip"]})
+    mirrored = plan[plan["augmentations"].str.contains("flip")]
+    assert set(mirrored["case_id"]) == {"C1"}
+    assert any("flip was chosen for 1 cases" in notice and "C0" in notice for notice in notices)
+
+
+def test_thirty_copies_of_one_baby_all_look_different():
+    cases = case_table([(0, "F", "Asian", "train")])
+    plan, _ = balanced_plan(cases, 31, {"C0": ["rotate", "brightness", "contrast", "gamma"]})
+    places = np.stack([carried(parse_operators(text)) for text in plan["augmentations"]])
+    apart = np.linalg.norm(places[:, None] - places, axis=2) + np.where(np.eye(31), np.inf, 0)
+    assert apart.min() > 2

@@ -566,6 +566,90 @@ def test_an_undo_takes_back_only_the_reviewers_own_decision(tmp_path):
     assert ann.first_undecided(["a"]) is None
 
 
+DECIDED = st.one_of(
+    st.tuples(
+        st.just("keep"), st.just(""), st.sampled_from([[], [BOX]]), st.sampled_from([None, [], ["flip"]])
+    ),
+    st.tuples(st.just("reject"), st.sampled_from(REASONS), st.just([]), st.none()),
+    st.just("undo"),
+    st.just("undo the last"),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(acts=st.lists(st.tuples(st.sampled_from(["", "Ann"]), st.sampled_from("ab"), DECIDED), max_size=25))
+def test_undo_puts_back_what_stood_before_for_that_reviewer_and_case(acts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("log") / "log.csv"
+    logs = {reviewer: ReviewLog(path, reviewer) for reviewer in ("", "Ann")}
+    decided: dict[str, list[tuple]] = {"": [], "Ann": []}
+    for reviewer, case_id, act in acts:
+        ours = decided[reviewer]
+        if isinstance(act, str):
+            named = case_id if act == "undo" else None
+            standing = [one for one in ours if named in (None, one[0])]
+            # The last row in the log is the last that stands of its case, so a list without it is the truth.
+            assert logs[reviewer].undo(named) == (standing[-1][0] if standing else None)
+            if standing:
+                ours.remove(standing[-1])
+        else:
+            decision, reason, corrections, names = act
+            row = logs[reviewer].append(case_id, decision, reason, corrections, names)
+            ours.append((case_id, row))
+        # A board that is opened now sees the same.
+        for who in logs:
+            expected = {case_id: row for case_id, row in decided[who]}
+            assert ReviewLog(path, who).state() == expected
+            assert list(ReviewLog(path, who).state()) == sorted(
+                expected, key=lambda one: decided[who].index((one, expected[one]))
+            )
+
+
+def test_kept_rejected_and_undone_it_is_kept_again_with_its_box(tmp_path):
+    log = ReviewLog(tmp_path / "log.csv")
+    kept = log.append("a", "keep", corrections=[BOX], augmentations=["rotate"], note="look")
+    log.append("a", "reject", "ring")
+    assert log.undo("a") == "a"
+    assert log.state() == {"a": kept}
+    accepted, _, _ = apply_log(pd.DataFrame({"case_id": ["a"]}), log)
+    assert accepted["corrections"].tolist() == [review.format_corrections([BOX])]
+    assert accepted["augmentations"].tolist() == ['["rotate"]']
+    assert log.undo("a") == "a"
+    assert log.undo("a") is None
+    assert log.first_undecided(["a"]) == "a"
+
+
+def test_augmentations_tell_no_choice_from_no_copies_and_a_faulty_name_is_told(tmp_path):
+    log = ReviewLog(tmp_path / "log.csv")
+    log.append("a", "keep")
+    log.append("b", "keep", augmentations=[])
+    log.append("c", "keep", augmentations=["gamma", "rotate", "gamma"])
+    with open(log.path, "a") as file:
+        file.write(
+            """2026,d,keep,,[],"[""swirl"", ""tilt""]",,\n2026,e,keep,,[],"[""swirl""]",,\n"""
+            """2026,f,keep,,[],flip,,\n"""
+        )
+    again = ReviewLog(log.path)
+    assert [row.augmentations for row in again.rows] == ["", "[]", '["rotate", "gamma"]', '["tilt"]', "", ""]
+    assert [word for notice in again.notices for word in ("swirl", "broken") if word in notice] == [
+        "swirl",
+        "swirl",
+        "broken",
+    ]
+    with pytest.raises(BoneAgeError, match="swirl"):
+        log.append("a", "keep", augmentations=["swirl"])
+    with pytest.raises(BoneAgeError, match="list"):
+        log.append("a", "keep", augmentations="flip")
+
+
+def test_a_log_with_operators_in_one_column_is_named_with_what_to_do(tmp_path):
+    path = tmp_path / "log.csv"
+    before = b'time,case_id,decision,reason,operators,note,reviewer\n2026,a,keep,,[],,"Ann"\n'
+    path.write_bytes(before)
+    with pytest.raises(BoneAgeError, match=r"log\.csv: .*rename its column operators to corrections"):
+        ReviewLog(path)
+    assert path.read_bytes() == before
+
+
 def test_boxes_of_every_reviewer_are_blanked(tmp_path):
     path = tmp_path / "log.csv"
     ReviewLog(path, "Ann").append("a", "keep", corrections=[BOX, {"name": "flip"}])

@@ -1,7 +1,8 @@
 """What the copies of an image may be drawn from: names, each for an operator and its mild values."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,37 @@ def _checked(names: Sequence[object]) -> list[str]:
                 f"augmentation {str(name)[:40]!r}: unknown; use one of {', '.join(AUGMENTATIONS)}"
             )
     return list(names)
+
+
+# Along which axis an operator carries an image, and how far one unit of its value does, or a doubling where
+# it is a factor: about as many grey levels as 46 real images changed by on average.
+_CARRIES = {
+    "invert": ("polarity", 100.0),
+    "flip": ("side", 17.0),
+    "rotate": ("turn", 1.0),
+    "brightness": ("exposure", 0.8),
+    "gamma": ("exposure", -35.0),
+    "contrast": ("contrast", 17.0),
+    "clahe": ("local contrast", 4.6),
+    "sharpen": ("sharpness", 2.0),
+    "tint": ("tint", 7.0),
+}
+_AXES = tuple(dict.fromkeys(axis for axis, _ in _CARRIES.values()))
+
+
+def carried(recipe: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Where operators carry an image: the distance of two such points tells how different copies look.
+
+    Returns:
+        float, about in grey levels; the origin is the image as it is.
+    """
+    point = np.zeros(len(_AXES))
+    for operator in recipe:
+        axis, far = _CARRIES[operator["name"]]
+        parameter, neutral = NEUTRAL.get(operator["name"], (None, 0.0))
+        value = 1.0 if parameter is None else operator[parameter]
+        point[_AXES.index(axis)] += far * (math.log2(value) if neutral == 1.0 else value - neutral)
+    return point
 
 
 def drawn_by_name(name: str) -> list[dict[str, Any]]:

@@ -44,7 +44,10 @@ def _middle(shades: np.ndarray) -> int:
 
 
 def rotated(photo: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """A photo turned about its middle; its corners are cut off, and filled with the background's shade.
+    """A photo turned about its middle; its corners are cut off, and what comes in continues its edges.
+
+    A single shade would leave an oblique edge wherever the background is not that shade, and cut the forearm
+    off aslant.
 
     Args:
         photo: uint8, (height, width).
@@ -57,8 +60,47 @@ def rotated(photo: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LI
     height, width = photo.shape
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     return cv2.warpAffine(
-        photo, turn, (width, height), flags=interpolation, borderValue=background_shade(photo)
+        photo,
+        turn,
+        (width, height),
+        dst=_continued(photo, degrees),
+        flags=interpolation,
+        borderMode=cv2.BORDER_TRANSPARENT,
     )
+
+
+# The background is continued at this side: it has no detail.
+_COARSE = 116
+_RIM, _SMOOTH = 5, 3.0
+
+
+def _continued(photo: np.ndarray, degrees: float) -> np.ndarray:
+    """What a turned photo shows where it ends: the shades along its edges, smoothed, drawn outward.
+
+    The median of a rim as deep as a twentieth of the photo is taken, so that the bright line of a collimator
+    or of the film along an edge is not drawn out into a bright corner.
+    """
+    height, width = photo.shape
+    cell = max(1.0, min(height, width) / _COARSE)
+    size = max(1, round(width / cell)), max(1, round(height / cell))
+    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    top, bottom = (_smoothed(np.median(rim, axis=0)) for rim in (small[:_RIM], small[-_RIM:]))
+    left, right = (_smoothed(np.median(rim, axis=1)) for rim in (small[:, :_RIM], small[:, -_RIM:]))
+    small[0], small[-1] = top, bottom
+    # Two edges meet in a corner.
+    left[[0, -1]] = (left[[0, -1]] + (top[0], bottom[0])) / 2
+    right[[0, -1]] = (right[[0, -1]] + (top[-1], bottom[-1])) / 2
+    small[:, 0], small[:, -1] = left, right
+    turn = cv2.getRotationMatrix2D(((size[0] - 1) / 2, (size[1] - 1) / 2), degrees, 1.0)
+    turned = cv2.warpAffine(small, turn, size, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(np.rint(turned).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _smoothed(profile: np.ndarray) -> np.ndarray:
+    blurred = cv2.GaussianBlur(
+        profile[None].astype(np.float32), (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE
+    )
+    return blurred[0]
 
 
 def _contrast(photo: np.ndarray, factor: float) -> np.ndarray:

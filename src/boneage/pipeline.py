@@ -48,7 +48,7 @@ from boneage.plan import balanced_plan
 from boneage.review import ReviewLog, apply_log, summary
 from boneage.settings import Settings
 from boneage.split import draw_split, plan_without_copies
-from boneage.suggestions import suggest_corrections, suggest_for
+from boneage.suggestions import mirrored_letters, suggest_corrections, suggest_for
 from boneage.tables import (
     PLAN_COLUMNS,
     SKIPPED_COLUMNS,
@@ -510,11 +510,17 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
     split = _draw_split(settings, usable)
     cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
     cases = cases.merge(usable.cases[["case_id", *_CHOSEN]], on="case_id")
-    open_to_suggestion = cases[(cases["split"] == "train") & (cases["augmentations"] == "")]
-    corrections = dict(zip(open_to_suggestion["case_id"], open_to_suggestion["corrections"], strict=True))
-    allowed, unread = suggest_for(corrections, work.photos, settings.laterality_matters)
+    corrections = cases.set_index("case_id")["corrections"]
+    training = corrections[cases.set_index("case_id")["split"] == "train"].to_dict()
+    allowed, unread = suggest_for(training, work.photos, settings.laterality_matters)
     total = settings.total or len(cases)
     plan, notices = balanced_plan(cases, total, allowed, settings.laterality_matters, settings.seed)
+    mirrored = mirrored_letters(corrections.to_dict(), work.photos)
+    if mirrored:
+        notices.append(
+            f"{len(mirrored)} cases are mirrored to put them right, and so may be letters on them (the "
+            f"first: {mirrored[0]}); blank those on the board"
+        )
     skipped = pd.concat([usable.skipped, unread], ignore_index=True)
     leave_out(work.skipped("plan"), skipped, len(cases), noted=cases["case_id"])
     facts = work.plan.with_suffix(".json")

@@ -18,6 +18,7 @@ from boneage.augmentations import (
     DEFAULT_ALLOWED,
     EXPOSURE,
     MOST_OPERATORS,
+    carried,
     drawn_by_name,
     format_augmentations,
     parse_augmentations,
@@ -48,7 +49,8 @@ def balanced_plan(
             ``corrections`` and ``augmentations`` (as :func:`boneage.review.apply_log` gives them).
         total: Rows of the plan.
         allowed: Names from which a case's copies are drawn where nobody chose any
-            (:func:`boneage.suggestions.suggest_for`), by case id; ``DEFAULT_ALLOWED`` for others.
+            (:func:`boneage.suggestions.suggest_for`), by case id; ``DEFAULT_ALLOWED`` for others. Where it
+            leaves out ``flip``, a person's choice is no reason to mirror the letters on an image.
         laterality_matters: Whether to leave out flips of copies whatever is allowed or chosen.
         seed: The same seed gives the same plan, in whatever order the cases come.
 
@@ -78,7 +80,13 @@ def balanced_plan(
     drawn = {
         case_id: _draw(palettes[case_id], quotas[case_id] - 1, rng) for case_id in sorted(cases["case_id"])
     }
-    return _plan_table(cases, drawn), _notices(cases, quotas, total)
+    notices = _notices(cases, quotas, most, total)
+    if unflipped := [row.case_id for row in cases.itertuples() if _stays_unflipped(row, allowed or {})]:
+        notices.append(
+            f"flip was chosen for {len(unflipped)} cases on which it would mirror letters (the first: "
+            f"{unflipped[0]}), so it is not drawn; blank the letters first"
+        )
+    return _plan_table(cases, drawn), notices
 
 
 def _checked_cases(cases: pd.DataFrame) -> pd.DataFrame:
@@ -107,6 +115,10 @@ def _checked_cases(cases: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("case_id", ignore_index=True)
 
 
+_CANDIDATES = 8
+"""Recipes from which each copy's is taken."""
+
+
 @dataclass(frozen=True)
 class _Palette:
     """What the copies of a case are drawn from.
@@ -133,32 +145,51 @@ class _Palette:
 def _palette(case: Any, allowed: Mapping[str, Sequence[str]], laterality_matters: bool) -> _Palette:
     try:
         parse_corrections(case.corrections)
-        names = parse_augmentations(case.augmentations)
-        if names is None:
-            names = parse_augmentations(format_augmentations(allowed.get(case.case_id, DEFAULT_ALLOWED)))
+        suggested = parse_augmentations(format_augmentations(allowed.get(case.case_id, DEFAULT_ALLOWED)))
+        chosen = parse_augmentations(case.augmentations)
     except BoneAgeError as error:
         raise BoneAgeError(f"case {case.case_id}: {error}") from None
     if case.split != "train":
         return _Palette({})
+    may_be_mirrored = "flip" in suggested and not laterality_matters
     found: dict[str, list[dict[str, Any]]] = {}
-    for one in chain.from_iterable(map(drawn_by_name, names)):
+    for one in chain.from_iterable(map(drawn_by_name, suggested if chosen is None else chosen)):
         of_operator = found.setdefault(one["name"], [])
-        if one not in of_operator and not (laterality_matters and one["name"] == "flip"):
+        if one not in of_operator and (may_be_mirrored or one["name"] != "flip"):
             of_operator.append(one)
     return _Palette({name: found[name] for name in OPERATORS if found.get(name)})
 
 
+def _stays_unflipped(case: Any, allowed: Mapping[str, Sequence[str]]) -> bool:
+    chosen = parse_augmentations(case.augmentations) or []
+    return case.split == "train" and "flip" in chosen and "flip" not in allowed.get(case.case_id, chosen)
+
+
 def _draw(palette: _Palette, wanted: int, rng: np.random.Generator) -> list[list[dict[str, Any]]]:
-    """So many different recipes."""
+    """So many different recipes, each far from the image as it is and from those drawn before.
+
+    Of several drawn at random the one that differs most is taken (Mitchell, SIGGRAPH 1991): values stay
+    spread over their ranges, and no two copies of a case look the same while others are free.
+    """
     subsets, choices = palette.subsets, palette.choices
     if wanted * 4 > palette.ways:
         every = [list(recipe) for names in subsets for recipe in product(*(choices[name] for name in names))]
         return [every[at] for at in rng.choice(len(every), wanted, replace=False)] if wanted else []
     recipes: dict[str, list[dict[str, Any]]] = {}
+    places = np.zeros((wanted + 1, carried([]).size))
     while len(recipes) < wanted:
-        names = subsets[rng.integers(len(subsets))]
-        recipe = [choices[name][rng.integers(len(choices[name]))] for name in names]
-        recipes.setdefault(format_operators(recipe), recipe)
+        candidates = []
+        for _ in range(_CANDIDATES):
+            names = subsets[rng.integers(len(subsets))]
+            candidates.append([choices[name][rng.integers(len(choices[name]))] for name in names])
+        there = np.stack([carried(recipe) for recipe in candidates])
+        known = places[: len(recipes) + 1]
+        nearest = np.linalg.norm(there[:, None] - known, axis=2).min(axis=1)
+        best = int(np.argmax(nearest))
+        text = format_operators(candidates[best])
+        if text not in recipes:
+            recipes[text] = candidates[best]
+            places[len(recipes)] = there[best]
     return list(recipes.values())
 
 
@@ -202,22 +233,34 @@ def _plan_table(cases: pd.DataFrame, copies: Mapping[str, list[list[dict[str, An
     return pd.DataFrame(rows, columns=list(PLAN_COLUMNS))
 
 
-def _notices(cases: pd.DataFrame, quotas: Mapping[str, int], total: int) -> list[str]:
+def _notices(
+    cases: pd.DataFrame, quotas: Mapping[str, int], most: Mapping[str, int], total: int
+) -> list[str]:
+    """A line for each year that has not its equal share, or only copies of one case, and why."""
     if total == len(cases):
         return []
     years = cases.groupby("year")
     equal = total // years.ngroups
+    over = [year for year, group in years if len(group) > equal]
     notices = []
     for year, group in years:
-        photos = sum(quotas[case_id] for case_id in group["case_id"])
+        photos, top = (sum(of_case[case_id] for case_id in group["case_id"]) for of_case in (quotas, most))
         training = int((group["split"] == "train").sum())
-        said = f"year {year}: {photos} photos"
-        if training == 0:
-            notices.append(f"{said}; no training case to copy, so its share went to the other years")
-        elif training == 1:
-            notices.append(f"{said}; all copies are of one training case")
+        reasons = []
+        if photos < equal and training == 0:
+            reasons.append("no training case to copy, so its share went to the other years")
+        elif photos < equal and photos == top:
+            reasons.append(
+                f"no more than its {training} training case{'s' * (training != 1)} can make differ, "
+                f"of a share of {equal}"
+            )
         elif photos < equal:
-            notices.append(f"{said}; its cases allow too few operators for its share of {equal}")
-        elif len(group) > equal + 1:
-            notices.append(f"year {year}: {photos} cases, more than its share of {equal}; none is copied")
+            named = f"year {over[0]} has" if len(over) == 1 else f"{len(over)} years have"
+            reasons.append(f"short of its share of {equal}, as {named} more cases than that")
+        elif year in over and photos == len(group):
+            reasons.append(f"that many cases, more than its share of {equal}, so none is copied")
+        if training == 1 and photos > len(group):
+            reasons.append("all copies are of one training case")
+        if reasons:
+            notices.append(f"year {year}: {photos} photos; {'; '.join(reasons)}")
     return notices

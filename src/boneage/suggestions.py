@@ -12,6 +12,7 @@ import pandas as pd
 from boneage.anomalies.suspicion import LIKELY
 from boneage.augmentations import GAMMAS, MOST_DEGREES, MOST_SHADES
 from boneage.errors import BoneAgeError
+from boneage.markers import has_letters, letter_boxes
 from boneage.operators import apply_operators, background_shade, parse_corrections
 from boneage.reading import read_file
 from boneage.runtime import on_all_cores
@@ -22,6 +23,7 @@ from boneage.tables import skipped_table
 _MIDDLE_SHADES = (40.0, 155.0)
 _USUAL_SHADE = 95.0
 _CLEAR_SHADES = 90.0
+_TRIES = 7
 # Between the 5th and the 95th percentile of the hand lie fewer shades in 95 % of those that look flat to the
 # eye, and more in 99 % of the others.
 _FLAT_SHADES = 50.0
@@ -50,7 +52,11 @@ def suggest_corrections(photo: np.ndarray, suspicions: pd.DataFrame) -> list[dic
     likely = likely.drop_duplicates("kind").set_index("kind")
     switches = (("inverted", "invert"), ("right hand", "flip"))
     chosen: list[dict[str, Any]] = [{"name": name} for kind, name in switches if kind in likely.index]
-    degrees = _turn_upright(likely)
+    if {"name": "flip"} in chosen:
+        sides = ("x", "y", "width", "height")
+        boxes = [{"name": "blank", **dict(zip(sides, box, strict=True))} for box in letter_boxes(photo)]
+        chosen = boxes + chosen
+    degrees = _turn_upright(likely, suspicions)
     if degrees:
         # Mirrored, it leans to the other side.
         mirrored = {"name": "flip"} in chosen
@@ -58,32 +64,51 @@ def suggest_corrections(photo: np.ndarray, suspicions: pd.DataFrame) -> list[dic
     return chosen + _exposed(apply_operators(photo, chosen), set(likely.index))
 
 
-def _turn_upright(likely: pd.DataFrame) -> float:
+def _turn_upright(likely: pd.DataFrame, suspicions: pd.DataFrame) -> float:
     """The degrees anticlockwise that put a hand upright, or else the plate that it lies on; 0 for none."""
-    for kind in ("rotated", "tilted scan"):
-        if kind in likely.index and not np.isnan(measured := float(likely["measured"].get(kind, np.nan))):
-            return min(max(measured, -180.0), 180.0)
+    if "measured" not in suspicions:
+        return 0.0
+    measured = suspicions.drop_duplicates("kind").set_index("kind")["measured"].astype(float).dropna()
+    askew = measured.get("rotated", 0.0)
+    if "rotated" in likely.index and "rotated" in measured:
+        return askew
+    if "tilted scan" in likely.index and "tilted scan" in measured:
+        turn = measured["tilted scan"]
+        # A plate that lies askew by design, under a hand that does not, is left.
+        return turn if abs(askew - turn) <= max(MOST_DEGREES, abs(askew)) else 0.0
     return 0.0
 
 
 def _exposed(photo: np.ndarray, kinds: set[str]) -> list[dict[str, Any]]:
     """What carries the hand's middle shade into the range of real hands, and its shades apart."""
-    chosen: list[dict[str, Any]] = []
-    if "low contrast" in kinds:
-        low, middle, high = hand_shades(photo)
-        factor = round(min(max(_CLEAR_SHADES / max(high - low, 1), 1.0), 4.0), 2)
-        mean = round(float(photo.mean()))
-        shades = round(_USUAL_SHADE - mean - (middle - mean) * factor)
-        chosen = [
-            {"name": "brightness", "shades": min(max(shades, -100), 100)},
-            {"name": "contrast", "factor": factor},
-        ]
+    chosen = _stretched(photo) if "low contrast" in kinds else []
     middle = hand_shades(apply_operators(photo, chosen))[1]
-    least, most = _MIDDLE_SHADES
-    if not least <= middle <= most or ("dark" in kinds and middle < _USUAL_SHADE and not chosen):
+    too_dark = "dark" in kinds and middle < _USUAL_SHADE and not chosen
+    if too_dark or not _is_usual(middle):
         power = math.log(_USUAL_SHADE / 255) / math.log(min(max(middle, 1), 254) / 255)
         chosen.append({"name": "gamma", "power": round(min(max(power, 0.25), 4.0), 2)})
     return chosen
+
+
+def _stretched(photo: np.ndarray) -> list[dict[str, Any]]:
+    """Brightness and contrast for a flat hand: as much contrast as leaves the hand where real ones are."""
+    low, middle, high = hand_shades(photo)
+    mean = round(float(photo.mean()))
+    wanted = min(max(_CLEAR_SHADES / max(high - low, 1), 1.0), 4.0)
+    for factor in np.linspace(wanted, 1.0, _TRIES).round(2).tolist():
+        shades = round(_USUAL_SHADE - mean - (middle - mean) * factor)
+        chosen: list[dict[str, Any]] = [
+            {"name": "brightness", "shades": min(max(shades, -100), 100)},
+            {"name": "contrast", "factor": factor},
+        ]
+        # What the first step cuts off at black or white moves the mean, about which the second one works.
+        if _is_usual(hand_shades(apply_operators(photo, chosen))[1]):
+            return chosen
+    return []
+
+
+def _is_usual(middle: float) -> bool:
+    return _MIDDLE_SHADES[0] <= middle <= _MIDDLE_SHADES[1]
 
 
 def hand_shades(photo: np.ndarray) -> tuple[float, float, float]:
@@ -101,7 +126,8 @@ def suggest_augmentations(photo: np.ndarray, laterality_matters: bool = False) -
 
     Args:
         photo: uint8, (height, width).
-        laterality_matters: Whether a mirrored hand would be a wrong hand.
+        laterality_matters: Whether a mirrored hand would be a wrong hand. With letters beside it none is
+            mirrored anyhow.
 
     Returns:
         Names that :func:`boneage.plan.balanced_plan` draws from.
@@ -111,7 +137,7 @@ def suggest_augmentations(photo: np.ndarray, laterality_matters: bool = False) -
     low, middle, high = np.percentile(small[hand], (5, 50, 95))
     least, most = _MIDDLE_SHADES
     suits = {
-        "flip": not laterality_matters,
+        "flip": not laterality_matters and not has_letters(photo),
         "rotate": _may_be_turned(hand),
         "tilt": not _may_be_turned(hand),
         "brighten": middle + MOST_SHADES <= most and high + MOST_SHADES <= 255,
@@ -186,3 +212,21 @@ def suggest_for(
         {case_id: found[case_id] for case_id in corrections if case_id in found},
         skipped_table((case_id, faults[case_id]) for case_id in corrections if case_id in faults),
     )
+
+
+def mirrored_letters(corrections: Mapping[str, str], photos: Path | str) -> list[str]:
+    """The cases whose image is mirrored to put it right, and with it letters that nobody blanked.
+
+    Args:
+        corrections: JSON of what puts the image right, by case id.
+        photos: Folder of preprocessed photos, ``<case_id>.png``.
+    """
+
+    def shows(case_id: str) -> bool:
+        chosen = parse_corrections(corrections[case_id])
+        try:
+            return has_letters(apply_operators(read_file(Path(photos) / f"{case_id}.png"), chosen))
+        except BoneAgeError:
+            return False
+
+    return [case_id for case_id, text in corrections.items() if '"flip"' in text and shows(case_id)]

@@ -1,0 +1,88 @@
+"""Where letters lie beside the hand: the lead marker of the side, initials, labels.
+
+Mirrored, a letter tells that an image was mirrored, to a person and to a network alike. What is looked for is
+anything small and bright in the air around the hand, so a screw or a splinter of a plate's edge counts too:
+that costs a mirrored copy and nothing more.
+"""
+
+import cv2
+import numpy as np
+
+from boneage.anomalies.hand import WORKING_SIDE, Box, Hand, find_hand
+
+# Pixels of the working size, and shares of the step from air to bone.
+_STROKE = 17
+_LEAST_INK, _FAINTEST = 0.25, 4.0
+_GAP = 5
+_AROUND_HAND = 3
+_LEAST_SIZE, _THINNEST, _LINE = 5, 3, 48
+_ROOM = 2
+_CLEAR, _LARGEST = 6, 80
+
+
+def has_letters(photo: np.ndarray) -> bool:
+    """Whether anything beside the hand may be a letter.
+
+    Args:
+        photo: uint8, (n, n), of any exposure.
+    """
+    return bool(_found(photo)[0])
+
+
+def letter_boxes(photo: np.ndarray) -> list[Box]:
+    """Boxes to blank around what may be letters, but for those so large or so near that they might hide bone.
+
+    Args:
+        photo: uint8, (n, n), of any exposure.
+
+    Returns:
+        (x, y, width, height) in shares of the image, in no order.
+    """
+    boxes, limb = _found(photo)
+    near = cv2.dilate(limb.astype(np.uint8), np.ones((2 * _CLEAR + 1,) * 2, np.uint8)) > 0
+    return [
+        _shares(box)
+        for box in boxes
+        if max(box[2:]) <= _LARGEST and not near[box[1] : box[1] + box[3], box[0] : box[0] + box[2]].any()
+    ]
+
+
+def _found(photo: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Boxes (x, y, width, height) in pixels of the working size, and the hand, somewhat widened."""
+    hand = find_hand(photo)
+    bright = -hand.small if hand.inverted else hand.small
+    ink = bright - cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
+    limb = cv2.dilate(hand.mask.astype(np.uint8), np.ones((2 * _AROUND_HAND + 1,) * 2, np.uint8)) > 0
+    return _boxes((ink > _least_ink(bright, hand, limb)) & ~limb, limb), limb
+
+
+def _least_ink(bright: np.ndarray, hand: Hand, limb: np.ndarray) -> float:
+    air = hand.field & ~limb
+    if not air.any() or not hand.mask.any():
+        return _FAINTEST
+    step = float(np.percentile(bright[hand.mask], 90) - np.median(bright[air]))
+    return max(_LEAST_INK * step, _FAINTEST)
+
+
+def _boxes(letters: np.ndarray, limb: np.ndarray) -> list[np.ndarray]:
+    """The boxes (x, y, width, height) of groups of strokes that are no dust and no line."""
+    strokes = letters.astype(np.uint8)
+    # The straight edges of plates and films would join what is apart.
+    for line in ((_LINE, 1), (1, _LINE)):
+        strokes[cv2.morphologyEx(strokes, cv2.MORPH_OPEN, np.ones(line, np.uint8)) > 0] = 0
+    _, number, facts, _ = cv2.connectedComponentsWithStats(strokes)
+    size = facts[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    fits = (size.max(axis=1) >= _LEAST_SIZE) & (size.min(axis=1) >= _THINNEST)
+    # What touches the hand is the tip of a finger that its mask cuts off.
+    touching = cv2.dilate(limb.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    fits[np.unique(number[touching])] = False
+    fits[0] = False
+    kept = fits[number].astype(np.uint8)
+    joined = cv2.morphologyEx(kept, cv2.MORPH_CLOSE, np.ones((_GAP, _GAP), np.uint8))
+    return list(cv2.connectedComponentsWithStats(joined)[2][1:, :4])
+
+
+def _shares(box: np.ndarray) -> Box:
+    x, y = (max(int(start) - _ROOM, 0) for start in box[:2])
+    right, bottom = (min(int(box[at] + box[at + 2]) + _ROOM, WORKING_SIDE) for at in (0, 1))
+    return x / WORKING_SIDE, y / WORKING_SIDE, (right - x) / WORKING_SIDE, (bottom - y) / WORKING_SIDE
