@@ -13,6 +13,7 @@ from scipy import stats
 from boneage.errors import BoneAgeError
 from boneage.evaluation import (
     TABLE_COLUMNS,
+    cases_by_error,
     check_comparable,
     constant_predictor,
     group_of,
@@ -316,3 +317,24 @@ def test_no_runs_folder_is_no_runs(tmp_path):
     runs, left_out = read_runs(tmp_path / "runs")
     assert runs == []
     assert left_out.empty
+
+
+def test_cases_are_found_by_how_far_their_estimates_are_off():
+    errors = [0.5, -3.0, 0.1, 2.0, -0.5, -0.2]
+    joined = pd.DataFrame({"Case ID": list("fedcba"), "Split": "test", "Error": errors})
+    # Off by 0.1, 0.2, 0.5 (b before f), 0.5, 2, 3.
+    found = cases_by_error(joined)
+    assert {kind: rows["Case ID"].tolist() for kind, rows in found.items() if kind != "random"} == {
+        "best": ["d"],
+        "median": ["b"],
+        "worst": ["e"],
+    }
+    assert list(found["best"]) == list(joined)
+    two = cases_by_error(joined, seed=3, count=2)
+    assert two["worst"]["Case ID"].tolist() == ["e", "c"]
+    assert two["median"]["Case ID"].tolist() == ["b", "f"]
+    again = cases_by_error(joined, seed=3, count=2)["random"]
+    assert again["Case ID"].tolist() == two["random"]["Case ID"].tolist()
+    assert [len(rows) for rows in cases_by_error(joined.head(1), count=4).values()] == [1] * 4
+    with pytest.raises(BoneAgeError, match="there are none"):
+        cases_by_error(joined.head(0))

@@ -2,18 +2,17 @@
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 from on_jax import said_on_jax
 
 from boneage.errors import BoneAgeError
 from boneage.explain import (
     CENTRE_COLUMNS,
-    cases_to_show,
     drawn_hands,
     grad_cam,
     growth_centre_table,
     heat_map,
+    heat_sheet,
     mass_on_growth_centres,
     near,
     overlay,
@@ -188,17 +187,16 @@ def test_an_even_map_colours_nothing():
     np.testing.assert_array_equal(shown, np.repeat(photo[..., None], 3, axis=2))
 
 
-def test_the_median_the_best_and_the_worst_case_are_shown():
-    errors = [0.5, -3.0, 0.1, 2.0, -0.5, -0.2]
-    joined = pd.DataFrame({"Case ID": list("fedcba"), "Split": "test", "Error": errors})
-    shown = cases_to_show(joined)
-    assert shown["Shown"].tolist() == ["median", "best", "worst"]
-    # Off by 0.1, 0.2, 0.5 (b before f), 0.5, 2, 3.
-    assert shown["Case ID"].tolist() == ["b", "d", "e"]
-    assert list(shown) == ["Case ID", "Split", "Error", "Shown"]
-    assert cases_to_show(joined.head(1))["Case ID"].tolist() == ["f", "f", "f"]
-    with pytest.raises(BoneAgeError, match="there are none"):
-        cases_to_show(joined.head(0))
+def test_each_photo_is_followed_by_where_the_network_looks():
+    model, photos = tiny_model("cnn"), photos_of(2)
+    sheet = heat_sheet(model, photos, ["first", "second"])
+    where = "where it looks"
+    assert sheet.words.endswith(f"first; {where}; second; {where}.")
+    # Grey photos, coloured maps.
+    grey = [
+        np.ptp(sheet.pixels[20:200, left : left + 200].astype(int), axis=2).max() == 0 for left in (12, 238)
+    ]
+    assert grey == [True, False]
 
 
 # On growth centres

@@ -1,6 +1,7 @@
 """All notebooks from first to last on a handful of drawn hands, as `python -m boneage run` runs them."""
 
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -58,7 +59,11 @@ def test_a_recorded_review_stands_in_for_a_person_and_the_notebook_says_so(work)
 )
 def test_figures_are_shown_as_pictures(work, name):
     shown = [output.get("data", {}) for output in outputs_of(work / "notebooks" / f"{name}.ipynb")]
-    assert any("image/png" in data for data in shown)
+    pictures = [data for data in shown if "image/png" in data]
+    assert pictures
+    for data in pictures:
+        (words,) = re.findall(r'<img alt="([^"]+)"', data["text/html"])
+        assert len(words) > 20
 
 
 def test_nothing_is_said_on_standard_error_but_progress(work):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import CHROMIUM
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from boneage import evaluation, pipeline, plots, report
@@ -151,7 +152,7 @@ DRAWN_PNG = plots.Chart.png
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes nearly all of a report's time; only the tests about pictures draw them."""
-    monkeypatch.setattr(plots.Chart, "png", lambda chart: b"picture")
+    monkeypatch.setattr(plots.Chart, "png", lambda chart, transparent=False: b"picture")
 
 
 @pytest.fixture
@@ -356,7 +357,7 @@ def test_nothing_in_the_page_is_fetched(tmp_path: Path, labels: Labels) -> None:
     assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "base"}
     links = [given[name] for _, given in page.tags for name in ("src", "href", "srcset") if name in given]
     assert len(links) >= 6
-    assert all(link.startswith("data:image/png;base64,") for link in links)
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in links)
     style = page.text[: page.text.index("Bone age: nine", 40)]
     assert "url(" not in style
     assert "@import" not in style
@@ -382,7 +383,7 @@ def test_every_table_says_source_and_label(tmp_path: Path, labels: Labels) -> No
         labels.kind,
         "30 train, 15 validation, 15 test",
         "by case",
-        "before anything is grown",
+        "before any augmentation",
     ):
         assert words in comparison.heading
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
@@ -410,7 +411,7 @@ def test_the_headline_is_chosen_by_validation_not_by_test(tmp_path: Path, labels
     record["metrics"] = evaluation.metrics_by_split(labels.table, predictions)
     (folder / "record.json").write_text(json.dumps(record))
     page = Page(report.write_report(compare(tmp_path, labels), tmp_path / "report.html"))
-    assert "chosen by its validation error, U-Net after 10 epochs" in page.text
+    assert "Chosen by its validation error, U-Net after 10 epochs" in page.text
 
 
 @pytest.mark.usefixtures("pictures")
@@ -506,6 +507,55 @@ def test_markdown_has_units_and_says_what_was_not_run(tmp_path: Path, labels: La
     assert lines[2].count("not run yet") == 6
     assert {line.count("|") for line in lines} == {8}
     assert report.table_title(10) == "10 Epoch"
+
+
+def test_the_heading_adds_up_where_there_are_copies(tmp_path: Path, labels: Labels) -> None:
+    training = labels.table[labels.table["Split"] == "train"]
+    copies = training.assign(**{"Case ID": training["Case ID"] + "_1", "Operators": "[]"}).iloc[:20]
+    more = dataclasses.replace(labels, table=pd.concat([labels.table, copies], ignore_index=True))
+    heading = compare(tmp_path, more).heading
+    assert "60 cases: 30 train, 15 validation, 15 test." in heading
+    assert "80 images: one of each case and 20 changed copies of training cases" in heading
+    assert "which makes 50 for training" in heading
+    assert "copies" not in compare(tmp_path, labels).heading
+
+
+def test_the_contents_lead_to_every_section(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels)
+    page = Page(report.write_report(compare(tmp_path, labels), tmp_path / "report.html"))
+    sections = [given["id"] for tag, given in page.tags if tag == "h2"]
+    assert [given["href"] for tag, given in page.tags if tag == "a"] == [f"#{name}" for name in sections]
+    assert len(set(sections)) == len(sections) > 5
+    first_link = page.tags.index(("a", {"href": f"#{sections[0]}"}))
+    assert first_link < page.tags.index(("h2", {"id": sections[0]}))
+
+
+def test_a_table_in_a_notebook_is_marked_as_in_the_report(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, "cnn", off=0.7)
+    write_run(tmp_path, labels, "unet", off=0.3)
+    comparison = compare(tmp_path, labels)
+    page = tmp_path / "table.html"
+    grid = report.results_grid(10, comparison)
+    page.write_text(grid._repr_html_(), encoding="utf-8")
+    shown, whole = Page(page), Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert shown.tables == whole.tables[:1]
+    kinds = [given.get("class") for tag, given in shown.tags if tag in ("td", "tr")]
+    assert kinds.count("best") == 6
+    assert kinds.count("constant") == 1
+    assert repr(grid) == "10 Epoch"
+
+
+def test_one_image_has_every_estimate_the_nearest_first(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, "cnn", off=0.7)
+    write_run(tmp_path, labels, "unet", off=-0.3)
+    grid = report.case_grid(compare(tmp_path, labels), "c0")
+    cells = [[cell.text for cell in row.cells] for row in grid.rows]
+    assert cells == [
+        ["Label", "", "1.00", ""],
+        ["U-Net", "10", "0.70", "−0.30"],
+        ["CNN", "10", "1.70", "+0.70"],
+    ]
+    assert report.case_grid(compare(tmp_path, labels), "nobody").rows == []
 
 
 def noise(labels: Labels, size: float, seed: int) -> np.ndarray:
@@ -920,3 +970,25 @@ def test_on_a_phone_the_tables_scroll_in_their_box_and_the_page_does_not(tmp_pat
             assert page.evaluate(_WIDE) > 0 or width > 1000
         browser.close()
     assert {url.split(":")[0] for url in asked if not url.startswith("data:")} == {"file"}
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.usefixtures("pictures")
+def test_the_result_is_on_a_phones_first_screen_and_nothing_is_white_in_the_dark(tmp_path: Path) -> None:
+    labels = make_labels("a reading", "phantom")
+    write_run(tmp_path / "runs", labels)
+    path = report.write_report(compare(tmp_path / "runs", labels), tmp_path / "report.html")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+        page.goto(path.as_uri())
+        result = page.locator(".result").bounding_box()
+        assert result["y"] + result["height"] < 844 / 2
+        (tmp_path / "chart.png").write_bytes(page.locator("img.chart").first.screenshot())
+        browser.close()
+    with Image.open(tmp_path / "chart.png") as picture:
+        shades = np.asarray(picture.convert("L"))
+    # Light ink on the page's own dark.
+    assert np.median(shades) < 40
+    assert shades.max() > 180

@@ -266,6 +266,9 @@ def constant_predictor(labels: pd.DataFrame) -> dict[str, Record]:
     }
 
 
+HISTORY_COLUMNS = ("Network", "Epochs", "epoch", "mae", "val_mae")
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run as it lies in its folder.
@@ -360,6 +363,20 @@ def variant_of(record: Record) -> str:
 def plain_runs(runs: Sequence[Run]) -> list[Run]:
     """The runs that stand in the two tables: those of no variant."""
     return [run for run in runs if not variant_of(run.record)]
+
+
+def histories_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """How the error of runs fell, one row an epoch: ``HISTORY_COLUMNS``, in the runs' order.
+
+    ``mae`` is that of the training images as they were shown, changed copies and random turns included, while
+    the network was changing; ``val_mae`` is empty where there were no validation cases.
+    """
+    columns = list(HISTORY_COLUMNS)
+    tables = []
+    for run in runs:
+        of_run = {"Network": NETWORKS[run.record["network"]].title, "Epochs": run.record["epochs"]}
+        tables.append(run.history.assign(**of_run).reindex(columns=columns))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
 def read_run(folder: Path | str) -> Run:
@@ -531,3 +548,31 @@ def _table_row(of_split: Record) -> dict[str, float]:
         row[column] = of_split["train"][metric]
         row[f"Validation {column}"] = of_split.get("validation", {}).get(metric, np.nan)
     return row
+
+
+def cases_by_error(joined: pd.DataFrame, seed: int = 0, count: int = 1) -> dict[str, pd.DataFrame]:
+    """The cases whose estimates are nearest, in the middle, drawn at random, and farthest off.
+
+    Args:
+        joined: Estimates beside the truth, as ``evaluation.join_truth`` makes it.
+        seed: Draws the random ones.
+        count: Cases of each kind, fewer where there are fewer.
+
+    Returns:
+        ``best``, ``median``, ``random`` and ``worst`` -> rows of the table, by absolute error; the worst
+        first among the worst. Of cases equally far off the one whose Case ID comes first.
+
+    Raises:
+        BoneAgeError: There is no case.
+    """
+    if joined.empty:
+        raise BoneAgeError("cases by error: there are none; choose a split that has cases")
+    ordered = joined.assign(Off=joined["Error"].abs()).sort_values(["Off", "Case ID"]).drop(columns="Off")
+    count = min(count, len(ordered))
+    first = (len(ordered) - count) // 2
+    return {
+        "best": ordered.head(count),
+        "median": ordered.iloc[first : first + count],
+        "random": ordered.sample(count, random_state=seed),
+        "worst": ordered.tail(count)[::-1],
+    }

@@ -18,8 +18,10 @@ from boneage.errors import BoneAgeError
 from boneage.networks.maps import attention_by_place, outputs_of, years_by_place
 from boneage.networks.parts import POOLED
 from boneage.phantom import draw_hand, hand_region
+from boneage.pictures import Picture
 from boneage.preprocess import square
 from boneage.runtime import gradient
+from boneage.sheets import sheet_of
 from boneage.tables import SEXES
 
 CENTRE_RADIUS = 0.03
@@ -181,27 +183,30 @@ def overlay(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.rint((1 - share) * photo[..., np.newaxis] + share * colour).astype(np.uint8)
 
 
-def cases_to_show(joined: pd.DataFrame) -> pd.DataFrame:
-    """The cases of a run whose estimates are nearest, in the middle, and farthest off.
+def heat_sheet(
+    model: keras.Model, photos: np.ndarray, captions: Sequence[str], male: np.ndarray | None = None
+) -> Picture:
+    """Photos as a network sees them, each with where it looks beside it.
 
     Args:
-        joined: Estimates beside the truth, as ``evaluation.join_truth`` makes it; of one split, for a run's
-            training cases say nothing about others.
-
-    Returns:
-        Three rows of it in the order of ``Shown``: ``median``, ``best`` and ``worst`` absolute error. Of
-        an even number the median is the better of the two in the middle; of cases equally far off the one
-        whose Case ID comes first.
+        model: A network with its head.
+        photos: uint8, (photos, size, size).
+        captions: What stands beneath each.
+        male: Whether each is male, (photos,); used where the model asks for the sex.
 
     Raises:
-        BoneAgeError: There is no case.
+        BoneAgeError: The model asks for the sex and is told none.
     """
-    if joined.empty:
-        raise BoneAgeError("cases to show: there are none; choose a split that has cases")
-    ordered = joined.assign(Off=joined["Error"].abs()).sort_values(["Off", "Case ID"])
-    places = {"median": (len(ordered) - 1) // 2, "best": 0, "worst": -1}
-    shown = ordered.drop(columns="Off").iloc[list(places.values())]
-    return shown.assign(Shown=list(places)).reset_index(drop=True)
+    maps = heat_map(model, photos, male)
+    pairs = [
+        pair
+        for photo, heat, caption in zip(photos, maps, captions, strict=True)
+        for pair in (
+            (caption, np.repeat(photo[..., np.newaxis], 3, axis=-1)),
+            ("where it looks", overlay(photo, heat)),
+        )
+    ]
+    return sheet_of(pairs, "Images, each followed by itself coloured where the network looks", columns=4)
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,11 @@ from boneage.labels import (
 )
 from boneage.left_out import leave_out, tell_left_out
 from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
+from boneage.one_case import OneCase, find_case, words_of_case
 from boneage.plan import balanced_plan
 from boneage.review import ReviewLog, apply_log, summary
 from boneage.settings import Settings
+from boneage.sheets import copies_sheet
 from boneage.split import draw_split, plan_without_copies
 from boneage.suggestions import mirrored_letters, suggest_corrections, suggest_for
 from boneage.tables import (
@@ -904,6 +906,47 @@ def _with_examinations(
     kept = report.kept_examinations(comparison.runs, report.tables_folder(work.report))
     left_out = pd.concat([comparison.left_out, skipped_table(reasons)], ignore_index=True)
     return replace(comparison, examinations=tuple(kept), left_out=left_out)
+
+
+def one_case(settings: Settings, comparison: report.Comparison, wanted: str = "") -> OneCase:
+    """What is known of one case, from its image to every network's estimate.
+
+    Args:
+        settings: The work folder.
+        comparison: From :func:`compare`.
+        wanted: The id; empty for the test case that the networks are farthest off with.
+
+    Raises:
+        BoneAgeError: There is no such case or no image of it, or nothing is compared yet and none is named.
+    """
+    work = work_folder(settings)
+    cases = load_cases(settings)[0].set_index("case_id", drop=False)
+    case_id = find_case(wanted or _hardest(comparison), list(cases.index))
+    labels = comparison.labels.table
+    of_case = labels[labels["Source ID"] == case_id]
+    images = list(of_case[["Case ID", "Operators"]].itertuples(index=False, name=None))
+    folder = photos_folder(work, comparison.labels) if images else work.photos
+    found = pd.DataFrame(columns=list(anomalies.SUSPICION_COLUMNS))
+    if work.suspicions.is_file():
+        found = _read_suspicions(work.suspicions)
+    decisions = [of_one[case_id] for of_one in open_review(settings).standing().values() if case_id in of_one]
+    words = words_of_case(
+        cases.loc[case_id],
+        of_case["Split"].iloc[0] if len(of_case) else "",
+        found[(found["case_id"] == case_id) & (found["score"] >= LIKELY)],
+        decisions,
+    )
+    return OneCase(
+        words, copies_sheet(images or [(case_id, "[]")], folder), report.case_grid(comparison, case_id)
+    )
+
+
+def _hardest(comparison: report.Comparison) -> str:
+    if not comparison.joined:
+        raise BoneAgeError("no network has estimated a case yet; name a case, or train a network first")
+    every = pd.concat(comparison.joined.values())
+    judged = every[every["Split"] == "test"] if (every["Split"] == "test").any() else every
+    return str(judged["Error"].abs().groupby(judged["Source ID"]).mean().idxmax())
 
 
 def _runs_folder(folder: Path) -> Path:

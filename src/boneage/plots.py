@@ -1,294 +1,384 @@
 """Figures of a comparison, drawn from tables only.
 
 Each function returns a :class:`Chart` that stands alone: a title with its counts, axes with their units,
-colours that a colour-blind reader tells apart, letters that a phone still shows. No figure is made through
-pyplot, so none outlives its reader, and nothing here sees a pixel of a radiograph.
+colours that a colour-blind reader tells apart, letters that a phone still shows, and its words for those who
+do not see it. No figure is made through pyplot, so none outlives its reader, and nothing here sees a pixel
+of a radiograph.
 """
 
-import io
 import itertools
-import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from boneage.tables import MONTHS_PER_YEAR, OLDEST_YEARS, SPLITS
-
-WIDTH_INCHES = 4.8
-"""So narrow that matplotlib's 10 point letters stay readable on a phone held upright."""
-
-CSS_PIXELS_PER_INCH = 110
-_SHARPNESS = 1.6  # pixels of the picture for each CSS pixel: crisp on fine screens, still a small file
-
-# The palette of Okabe and Ito, "Color Universal Design", 2008: told apart by colour-blind readers.
-_BLUE, _ORANGE, _GREEN, _VERMILION, _SKY, _PURPLE = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#56B4E9",
-    "#CC79A7",
+from boneage.charts import (
+    BLUE,
+    COLOUR_OF_SPLIT,
+    GREEN,
+    GREY,
+    MARKER_OF_SPLIT,
+    ORANGE,
+    PURPLE,
+    SERIES_COLOURS,
+    SKY,
+    VERMILION,
+    Chart,
+    dress,
+    legend,
+    panel_title,
+    panels,
+    shades,
+    signed,
+    title,
 )
-_COLOUR_OF_SPLIT = {"train": _SKY, "validation": _ORANGE, "test": _BLUE, "outside": _VERMILION}
-_MARKER_OF_SPLIT = {"train": ".", "validation": "^", "test": "o", "outside": "s"}
-_SERIES_COLOURS = (_SKY, _BLUE, _ORANGE, _GREEN, _PURPLE, _VERMILION)
-_GREY = "#595959"
+from boneage.tables import MONTHS_PER_YEAR, OLDEST_YEARS, SPLITS
 
 # Splits that were not trained on, the one that says most first.
 _JUDGED = ("test", "outside", "validation")
 _LIMITS_IN_SD = 1.96
+_SEXES = (("F", "girls", VERMILION), ("M", "boys", SKY))
 
 
-class Chart(Figure):
-    """A matplotlib Figure that a notebook shows when it is the last expression of a cell.
+def ages_by_sex(years: pd.Series, sex: pd.Series) -> Chart:
+    """How many cases there are of each year of age, girls and boys stacked.
 
-    A plain Figure made without pyplot shows there as text only.
+    Args:
+        years: The age of each case in years.
+        sex: ``F`` or ``M``, for each of them.
     """
-
-    def __init__(self, height: float):
-        super().__init__(figsize=(WIDTH_INCHES, height), layout="constrained", facecolor="white")
-        self.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-
-    def png(self) -> bytes:
-        """The figure as a PNG file."""
-        file = io.BytesIO()
-        self.savefig(file, format="png", dpi=CSS_PIXELS_PER_INCH * _SHARPNESS)
-        return file.getvalue()
-
-    @property
-    def css_width(self) -> int:
-        """The width to show it at, in CSS pixels."""
-        return round(self.get_figwidth() * CSS_PIXELS_PER_INCH)
-
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        return self.png(), {"width": self.css_width}
+    figure = Chart(height=3.2)
+    axes = figure.subplots()
+    below = np.zeros(int(OLDEST_YEARS) + 1)
+    counts = []
+    for letter, name, colour in _SEXES:
+        count = _by_year(years[sex == letter])
+        axes.bar(
+            count.index, count, bottom=below, color=colour, width=0.85, label=f"{name} ({count.sum():,})"
+        )
+        below += count
+        counts.append(f"{count.sum():,} {name}")
+    axes.set_ylabel("Cases a year of age")
+    _whole_years(axes, "Age (whole years)")
+    title(figure, f"Ages of the {int(below.sum()):,} cases")
+    legend(figure, columns=2)
+    figure.words = f"Bars: cases of each year of age, {' and '.join(counts)}; {_extremes(below)}."
+    return figure
 
 
 def age_histogram(labels: pd.DataFrame) -> Chart:
-    """How many cases there are of each year of age, by sex and split.
+    """How many images there are of each year of age, by sex and split; changed copies apart.
 
     Args:
         labels: A label table (``tables.LABEL_COLUMNS``).
     """
-    figure = Chart(height=4.6)
+    figure = Chart(height=4.7)
     upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
-    photos = len(labels) > labels["Source ID"].nunique()
-    things = "Photos" if photos else "Cases"
+    changed = labels["Case ID"] != labels["Source ID"]
+    parts = {split: (labels["Split"] == split) & ~changed for split in SPLITS}
+    if changed.any():
+        parts = {"train": parts["train"], _COPIES: changed, **parts}
+    names = {part: f"{part} ({rows.sum():,})" for part, rows in parts.items()}
+    things = "Images" if changed.any() else "Cases"
     for axes, male, name in ((upper, False, "Girls"), (lower, True, "Boys")):
-        of_sex = labels[labels["Male"].astype(bool) == male]
-        _stack_years(axes, of_sex)
-        axes.set_ylabel(f"{things} a year of age")
-        _title(axes, f"{name} (n = {len(of_sex):,})")
-    counts = labels["Split"].value_counts()
-    for split in SPLITS:
-        upper.bar(0, 0, color=_COLOUR_OF_SPLIT[split], label=f"{split} ({counts.get(split, 0):,})")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False, columnspacing=1.2)
-    figure.suptitle(f"Bone ages of the {len(labels):,} {things.lower()}", fontsize=11, x=0.02, ha="left")
-    lower.set_xlabel("Bone age (whole years)")
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+        of_sex = labels["Male"].astype(bool) == male
+        below = np.zeros(int(OLDEST_YEARS) + 1)
+        for part, rows in parts.items():
+            count = _by_year(labels.loc[rows & of_sex, "Bone Age"])
+            colour = {"color": COLOUR_OF_SPLIT.get(part, _COLOUR_OF_COPIES), "label": names[part]}
+            axes.bar(count.index, count, bottom=below, width=0.85, **colour)
+            below += count
+        axes.set_ylabel(f"{things} a year")
+        panel_title(axes, f"{name} (n = {of_sex.sum():,})")
+        _whole_years(axes, "Bone age (whole years)" if male else "")
+    title(figure, f"Bone ages of the {len(labels):,} {things.lower()}")
+    legend(figure, columns=2)
+    counts = ", ".join(names.values())
+    figure.words = (
+        f"Bars: {len(labels):,} {things.lower()} by year of bone age, girls above, boys below: {counts}."
+    )
     return figure
 
 
-def _stack_years(axes: Axes, labels: pd.DataFrame) -> None:
-    years = np.floor(labels["Bone Age"].astype(float))
-    below = pd.Series(0, index=np.arange(int(OLDEST_YEARS) + 1))
-    for split in SPLITS:
-        count = years[labels["Split"] == split].value_counts().reindex(below.index, fill_value=0)
-        axes.bar(below.index, count, bottom=below, color=_COLOUR_OF_SPLIT[split], width=0.85)
-        below = below + count
-    _dress(axes, grid="y")
+_COPIES, _COLOUR_OF_COPIES = "train, changed copies", "#A9D6F2"
+
+
+def _by_year(years: pd.Series) -> pd.Series:
+    every_year = np.arange(int(OLDEST_YEARS) + 1)
+    return np.floor(years.astype(float)).value_counts().reindex(every_year, fill_value=0)
+
+
+def _whole_years(axes: Axes, words: str = "") -> None:
+    dress(axes, grid="y")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    axes.set_xlabel(words)
+
+
+def _extremes(counts: np.ndarray) -> str:
+    present = np.asarray(counts)[np.asarray(counts) > 0]
+    return f"{int(present.min()):,} to {int(present.max()):,} a year" if len(present) else "none"
 
 
 def years_before_and_after(before: pd.Series, after: pd.Series) -> Chart:
-    """How many photos there are of each year of age before and after the set is grown.
+    """How many images there are of each year of age before and after augmentation.
 
     Args:
         before: The age of each accepted case in years.
-        after: The age of each photo of the plan in years.
+        after: The age of each image of the plan in years.
     """
     figure = Chart(height=4.4)
-    panels = figure.subplots(2, 1, sharex=True)
-    every_year = np.arange(int(OLDEST_YEARS) + 1)
-    for axes, ages, name, colour in (
-        (panels[0], before, "Accepted cases", _SKY),
-        (panels[1], after, "Photos of the plan", _BLUE),
+    said = []
+    for axes, ages, name, colour in zip(
+        figure.subplots(2, 1, sharex=True), (before, after), _BEFORE_AND_AFTER, (SKY, BLUE), strict=True
     ):
-        counts = np.floor(ages.astype(float)).value_counts().reindex(every_year, fill_value=0)
-        axes.bar(every_year, counts, color=colour, width=0.85)
-        present = counts[counts > 0]
-        spread = f", {present.min():,} to {present.max():,} a year" if len(present) else ""
-        _title(axes, f"{name} (n = {len(ages):,}{spread})")
-        axes.set_ylabel("Photos a year of age")
-        _dress(axes, grid="y")
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-    panels[1].set_xlabel("Age by the label (whole years)")
-    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+        counts = _by_year(ages)
+        axes.bar(counts.index, counts, color=colour, width=0.85)
+        panel_title(axes, f"{name} (n = {len(ages):,}, {_extremes(counts)})")
+        axes.set_ylabel("Images a year")
+        _whole_years(axes, "Age by the label (whole years)" if ages is after else "")
+        said.append(f"{name.lower()}, {len(ages):,}: {_extremes(counts)}")
+    title(figure, "Ages before and after augmentation")
+    figure.words = f"Bars: images of each year of age. {'; '.join(said)}."
     return figure
 
 
-def learning_curves(history: pd.DataFrame, title: str) -> Chart:
-    """Loss and MAE after each epoch, of the training and the validation cases.
+_BEFORE_AND_AFTER = ("Accepted cases", "Images of the plan")
+
+
+def groups_before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> Chart:
+    """How many girls and boys of each race there are before and after augmentation.
 
     Args:
-        history: A run's history: ``epoch``, ``loss`` (years squared), ``mae`` (years) and, where there
-            are validation cases, ``val_loss`` and ``val_mae``.
-        title: What was trained.
+        before: A row an accepted case, with ``sex`` and ``race``.
+        after: A row an image of the plan, with the same columns.
     """
-    figure = Chart(height=4.8)
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    for axes, name, label in ((upper, "loss", "Loss (years²)"), (lower, "mae", "MAE (years)")):
-        for prefix, split in (("", "train"), ("val_", "validation")):
-            if f"{prefix}{name}" in history:
+    races = sorted(before["race"].unique())[::-1]
+    figure = Chart(height=1.6 + 0.5 * len(races))
+    said = []
+    for axes, table, name in zip(
+        figure.subplots(1, 2, sharey=True), (before, after), _BEFORE_AND_AFTER, strict=True
+    ):
+        for place, (letter, words, colour) in enumerate(_SEXES):
+            counts = table.loc[table["sex"] == letter, "race"].value_counts().reindex(races, fill_value=0)
+            bars = axes.barh(
+                np.arange(len(races)) + 0.2 - 0.4 * place, counts, 0.36, color=colour, label=words
+            )
+            axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=8)
+            said.append(
+                f"{name.lower()}, {words}: {', '.join(f'{n:,} {r}' for r, n in counts[::-1].items())}"
+            )
+        axes.set_yticks(range(len(races)), races)
+        axes.margins(x=0.2)
+        dress(axes, grid="x")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
+        panel_title(axes, name, f"n = {len(table):,}")
+    title(figure, "Sex and race before and after augmentation")
+    legend(figure, columns=2)
+    figure.words = f"Bars. {'; '.join(said)}."
+    return figure
+
+
+def learning_curves(histories: pd.DataFrame, wide: bool = True) -> Chart:
+    """How the MAE fell, epoch by epoch: a panel a network, a colour an epoch count.
+
+    Args:
+        histories: What ``evaluation.histories_table`` returns: ``Network``, ``Epochs``, ``epoch``, ``mae``
+            (years, of the training images as they were shown) and ``val_mae``, empty without validation.
+        wide: See :func:`boneage.charts.panels`.
+    """
+    networks = list(dict.fromkeys(histories["Network"]))
+    figure, every = panels(networks, 1.9, wide, "Learning curves", "Epoch", "MAE (years)")
+    colours = dict(zip(sorted(histories["Epochs"].unique()), itertools.cycle(SERIES_COLOURS), strict=False))
+    top = 2.0 * histories["mae"].max()
+    for axes, network in zip(every, networks, strict=True):
+        of_network = histories[histories["Network"] == network]
+        for epochs, history in of_network.groupby("Epochs"):
+            for column, split, style in _CURVES:
+                # Batches that differ much from the running averages can make the first validations hundreds
+                # of times too large, which would press all that follows flat against the axis.
                 axes.plot(
                     history["epoch"],
-                    history[f"{prefix}{name}"],
-                    color=_COLOUR_OF_SPLIT["test" if split == "train" else split],
-                    marker=_MARKER_OF_SPLIT[split],
-                    linestyle="-" if split == "train" else "--",
-                    markersize=5,
-                    label=split,
+                    history[column].astype(float).where(lambda mae: mae <= top),
+                    style,
+                    color=colours[epochs],
+                    markersize=4,
+                    linewidth=1.4,
+                    label=f"{epochs} epochs, {split}",
                 )
-        axes.set_ylabel(label)
-        axes.margins(x=0.03)
-        axes.set_ylim(0, _leave_out_spikes(axes, history[name].max()))
-        _dress(axes)
-    _title(upper, f"Learning curves: {title}")
-    upper.legend(fontsize=9, frameon=False)
-    lower.set_xlabel("Epoch")
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+        panel_title(axes, network, *_beyond(of_network, top))
+        dress(axes)
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    legend(figure, columns=2 if wide and len(networks) > 1 else 1)
+    figure.words = f"Learning curves. {_ends_of_curves(histories)}"
     return figure
 
 
-def _leave_out_spikes(axes: Axes, highest_in_training: float) -> float:
-    """The top of an axis of errors; validation far above it in the first epochs is said, not drawn to scale.
-
-    Batch statistics that have not settled can make the first validations hundreds of times too large,
-    which would press all that follows flat against the axis.
-    """
-    top = 2.0 * highest_in_training
-    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.get_lines()])
-    values = values[np.isfinite(values)]
-    beyond = values[values > top]
-    if not len(beyond):
-        return 1.05 * values.max() if len(values) else 1.0
-    note = f"{len(beyond)} beyond the scale, up to {beyond.max():.3g}"
-    behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    axes.annotate(note, (0.26, 0.92), xycoords="axes fraction", fontsize=9, color="dimgrey", bbox=behind)
-    return top
+_CURVES = (("mae", "training (changed images)", ".-"), ("val_mae", "validation", "^--"))
 
 
-def predicted_against_true(joined: pd.DataFrame, title: str) -> Chart:
-    """Estimates over the true bone ages, for every case that was not trained on.
+def _beyond(history: pd.DataFrame, top: float) -> list[str]:
+    beyond = history["val_mae"][history["val_mae"] > top]
+    return [f"{len(beyond)} beyond the scale, up to {beyond.max():.3g}"] if len(beyond) else []
+
+
+def _ends_of_curves(histories: pd.DataFrame) -> str:
+    last = histories.sort_values("epoch", kind="stable").groupby(["Network", "Epochs"], sort=False).last()
+    return "; ".join(
+        f"{network} after {epochs} epochs: training {row['mae']:.2f}, validation {row['val_mae']:.2f} years"
+        for (network, epochs), row in last.iterrows()
+    )
+
+
+def predicted_against_true(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
+    """Estimates over the true bone ages, for every case that was not trained on: a panel a run.
 
     Args:
-        joined: What ``evaluation.join_truth`` returns.
-        title: Whose estimates they are.
+        runs: Name of a run -> what ``evaluation.join_truth`` returns.
+        of: What the runs have in common, for the title.
+        wide: See :func:`boneage.charts.panels`.
     """
-    figure = Chart(height=4.9)
-    axes = figure.subplots()
-    judged = joined[joined["Split"] != "train"]
-    ages = np.r_[judged["Bone Age"], judged["Estimate"], 0.0, 19.0].astype(float)
-    low, high = ages.min() - 0.5, ages.max() + 0.5
-    line = np.array([low, high])
-    axes.fill_between(line, line - 1, line + 1, color="#d9d9d9", linewidth=0, label="within 1 year")
-    axes.plot(line, line, color=_GREY, linewidth=1, label="estimate = truth")
-    for split in reversed(_JUDGED):
-        rows = judged[judged["Split"] == split]
-        if len(rows):
-            error = rows["Error"].abs().mean()
-            label = f"{split}: n = {len(rows):,}, MAE {error:.2f} years"
-            _scatter(axes, rows["Bone Age"], rows["Estimate"], split, label)
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.set_xlabel("True bone age (years)")
-    axes.set_ylabel("Estimate (years)")
-    _dress(axes)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    _title(axes, f"Predicted against true: {title}")
-    figure.legend(loc="outside lower left", fontsize=9, frameon=False)
+    judged = {name: joined[joined["Split"] != "train"] for name, joined in runs.items()}
+    ages = np.concatenate(
+        [[0.0, 19.0], *(rows[["Bone Age", "Estimate"]].to_numpy().ravel() for rows in judged.values())]
+    )
+    line = np.array([ages.min() - 0.5, ages.max() + 0.5])
+    head = f"Predicted against true: {of}"
+    figure, every = panels(runs, 2.6, wide, head, "True bone age (years)", "Estimate (years)")
+    for axes, (name, rows) in zip(every, judged.items(), strict=True):
+        axes.fill_between(
+            line, line - 1, line + 1, color="#808080", alpha=0.3, linewidth=0, label="within 1 year"
+        )
+        axes.plot(line, line, color=GREY, linewidth=1, label="estimate = truth")
+        for split in reversed(_JUDGED):
+            of_split = rows[rows["Split"] == split]
+            if len(of_split):
+                _scatter(axes, of_split["Bone Age"], of_split["Estimate"], split)
+        axes.set(xlim=line, ylim=line, aspect="equal")
+        dress(axes)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        panel_title(axes, name, *_mae_of_splits(rows))
+    legend(figure, columns=2)
+    figure.words = f"Estimates over true bone ages, {of}. " + "; ".join(
+        ", ".join((name, *_mae_of_splits(rows))) for name, rows in judged.items()
+    )
     return figure
 
 
-def bland_altman(joined: pd.DataFrame, title: str) -> Chart:
-    """Difference over mean of estimate and truth, with bias and 95 % limits of agreement.
+def _mae_of_splits(rows: pd.DataFrame) -> list[str]:
+    sizes = rows["Error"].abs().groupby(rows["Split"])
+    return [
+        f"{split}: MAE {sizes.mean()[split]:.2f}, n = {sizes.size()[split]:,}"
+        for split in _JUDGED
+        if split in sizes.groups
+    ]
+
+
+def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
+    """Difference over mean of estimate and truth, with bias and 95 % limits of agreement: a panel a run.
 
     After Bland and Altman, "Statistical methods for assessing agreement between two methods of clinical
     measurement", Lancet 1986; 327:307-310: bias is the mean difference, the limits lie 1.96 standard
     deviations (of the sample, n - 1) to either side.
 
     Args:
-        joined: What ``evaluation.join_truth`` returns; its test cases are shown, its validation cases
-            where it has none.
-        title: Whose estimates they are.
+        runs: Name of a run -> what ``evaluation.join_truth`` returns; its test cases are shown, its
+            validation cases where it has none.
+        of: What the runs have in common, for the title.
+        wide: See :func:`boneage.charts.panels`.
     """
-    rows, split = _judged_rows(joined)
-    figure = Chart(height=3.9)
-    axes = figure.subplots()
-    difference = rows["Error"].astype(float)
-    _scatter(axes, (rows["Bone Age"] + rows["Estimate"]) / 2, difference, split)
-    if len(rows):
-        bias = difference.mean()
-        _level(axes, bias, "bias", "-")
-    if len(rows) > 1:
-        reach = _LIMITS_IN_SD * difference.std(ddof=1)
-        _level(axes, bias + reach, "+1.96 SD", "--")
-        _level(axes, bias - reach, "−1.96 SD", "--")
-    axes.axhline(0, color=_GREY, linewidth=0.8)
-    axes.margins(y=0.12)
-    axes.set_xlabel("Mean of estimate and truth (years)")
-    axes.set_ylabel("Estimate − truth (years)")
-    _dress(axes)
-    _title(axes, f"Bland-Altman: {title}", f"{len(rows):,} {split} cases")
+    head, xlabel = f"Bland-Altman: {of}", "Mean of estimate and truth (years)"
+    figure, every = panels(runs, 1.95, wide, head, xlabel, "Estimate − truth (years)")
+    said = []
+    for axes, (name, joined) in zip(every, runs.items(), strict=True):
+        rows, split = _judged_rows(joined)
+        _scatter(axes, (rows["Bone Age"] + rows["Estimate"]) / 2, rows["Error"], split)
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        bias, low, high = _agreement(rows["Error"])
+        for height, style, words in (
+            (bias, "-", "bias"),
+            (low, "--", "limits of agreement"),
+            (high, "--", None),
+        ):
+            if np.isfinite(height):
+                axes.axhline(height, color=VERMILION, linestyle=style, linewidth=1.2, label=words)
+        facts = [f"bias {signed(bias)}"] if len(rows) else [f"no {split} cases"]
+        facts += [f"limits {signed(low)} to {signed(high)}"] if len(rows) > 1 else []
+        panel_title(axes, name, *facts)
+        said.append(", ".join((name, f"{len(rows):,} {split} cases", *facts)))
+        axes.margins(y=0.12)
+        dress(axes)
+    legend(figure, columns=3 if wide else 2)
+    figure.words = f"Differences between estimate and truth in years, {of}. {'; '.join(said)}"
     return figure
 
 
-def error_by_age(joined: pd.DataFrame, title: str) -> Chart:
-    """Box plots of the error by true bone age, two years a box: where a network fails.
+def _agreement(errors: pd.Series) -> tuple[float, float, float]:
+    """Bias and the two limits of agreement; NaN where there are too few cases."""
+    bias, reach = errors.mean(), _LIMITS_IN_SD * errors.std(ddof=1)
+    return bias, bias - reach, bias + reach
+
+
+def error_by_age(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
+    """Box plots of the error by true bone age, three years a box: where a network fails, a panel a run.
 
     A box spans the quartiles with the median in it, whiskers reach 1.5 times as far, dots lie beyond.
 
     Args:
-        joined: What ``evaluation.join_truth`` returns; its test cases are shown, its validation cases
-            where it has none.
-        title: Whose estimates they are.
+        runs: Name of a run -> what ``evaluation.join_truth`` returns; its test cases are shown, its
+            validation cases where it has none.
+        of: What the runs have in common, for the title.
+        wide: See :func:`boneage.charts.panels`.
     """
-    rows, split = _judged_rows(joined)
-    figure = Chart(height=3.9)
-    axes = figure.subplots()
-    group = (rows["Bone Age"].astype(float) // 2 * 2).astype(int)
-    firsts = sorted(group.unique())
-    if firsts:
-        axes.boxplot(
-            [rows.loc[group == first, "Error"].to_numpy(float) for first in firsts],
-            positions=range(len(firsts)),
-            tick_labels=[f"{first}–{first + 1}\n{(group == first).sum():,}" for first in firsts],
-            widths=0.65,
-            patch_artist=True,
-            boxprops={"facecolor": _SKY, "edgecolor": _BLUE},
-            medianprops={"color": "black", "linewidth": 1.5},
-            whiskerprops={"color": _BLUE},
-            capprops={"color": _BLUE},
-            flierprops={"marker": "o", "markersize": 3, "markeredgecolor": _BLUE},
-        )
-    axes.axhline(0, color=_GREY, linewidth=0.8)
-    axes.set_xlabel("True bone age (whole years), cases below")
-    axes.set_ylabel("Estimate − truth (years)")
-    _dress(axes, grid="y")
-    axes.tick_params(axis="x", labelsize=8)
-    _title(axes, f"Error by age: {title}", f"{len(rows):,} {split} cases")
+    head, xlabel = f"Error by age: {of}", "True bone age: years from, cases"
+    figure, every = panels(runs, 1.9, wide, head, xlabel, "Estimate − truth (years)")
+    said = []
+    for axes, (name, joined) in zip(every, runs.items(), strict=True):
+        rows, split = _judged_rows(joined)
+        groups = rows.groupby((rows["Bone Age"].astype(float) // _YEARS_A_BOX * _YEARS_A_BOX).astype(int))
+        if len(rows):
+            axes.boxplot([group["Error"].to_numpy(float) for _, group in groups], **_boxes(groups.groups))
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        panel_title(axes, name)
+        dress(axes, grid="y")
+        axes.tick_params(axis="x", labelsize=8)
+        medians = [
+            f"{first} to {first + _YEARS_A_BOX - 1}: {signed(m)}"
+            for first, m in groups["Error"].median().items()
+        ]
+        said.append(f"{name}, {len(rows):,} {split} cases, median by age: {', '.join(medians)}")
+    figure.words = f"Errors by true bone age in years, {of}. {'; '.join(said)}"
     return figure
+
+
+_YEARS_A_BOX = 3
+
+
+def _boxes(groups: Mapping[int, pd.Index]) -> dict[str, object]:
+    """Where boxes stand, what they are named, and how they look."""
+    return {
+        "positions": list(groups),
+        "tick_labels": [f"{first}\n{len(rows):,}" for first, rows in groups.items()],
+        "widths": 0.65 * _YEARS_A_BOX,
+        "patch_artist": True,
+        "boxprops": {"facecolor": SKY, "edgecolor": BLUE},
+        "medianprops": {"color": "black", "linewidth": 1.5},
+        "whiskerprops": {"color": BLUE},
+        "capprops": {"color": BLUE},
+        "flierprops": {"marker": "o", "markersize": 3, "markeredgecolor": BLUE},
+    }
 
 
 def mae_bars(
     details: pd.DataFrame,
     constant_mae: float = np.nan,
-    lines: dict[str, tuple[float, float]] | None = None,
+    lines: Mapping[str, tuple[float, float]] | None = None,
 ) -> Chart:
-    """Test MAE of every run with its 95 % interval, beside the constant predictor's.
+    """Test MAE of every run with its 95 % interval, the best network first, beside the constant predictor's.
 
     Args:
         details: Columns ``Network``, ``Epochs``, ``Test cases``, ``Test MAE (years)``, ``Test MAE low
@@ -298,105 +388,110 @@ def mae_bars(
             the highest MAE in years.
     """
     lines = lines or {}
-    names = list(dict.fromkeys(details["Network"]))
-    every_epochs = sorted(details["Epochs"].unique())
+    names = list(details.groupby("Network")["Test MAE (years)"].min().sort_values(kind="stable").index)
     figure = Chart(height=1.7 + 0.28 * max(1, len(details)) + 0.12 * len(names) + 0.2 * len(lines))
     axes = figure.subplots()
-    thickness = 0.8 / max(1, len(every_epochs))
-    for number, epochs in enumerate(every_epochs):
-        rows = details[details["Epochs"] == epochs]
-        mae = rows["Test MAE (years)"].to_numpy(float)
-        whiskers = [
-            mae - rows["Test MAE low (years)"].to_numpy(float),
-            rows["Test MAE high (years)"].to_numpy(float) - mae,
-        ]
-        places = [
-            names.index(name) + (number - (len(every_epochs) - 1) / 2) * thickness for name in rows["Network"]
-        ]
-        colour = _SERIES_COLOURS[number % len(_SERIES_COLOURS)]
-        axes.barh(places, mae, thickness * 0.92, color=colour, label=f"{epochs} epochs")
-        axes.errorbar(
-            mae, places, xerr=whiskers, fmt="none", ecolor="black", elinewidth=1, capsize=3, zorder=4
-        )
+    _bars(axes, details, names)
     if np.isfinite(constant_mae):
         label = f"constant predictor ({constant_mae:.2f} years)"
-        axes.axvline(constant_mae, color=_VERMILION, linestyle="--", label=label)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(left=0)
-    axes.set_xlabel("Test MAE (years), with 95 % interval")
-    _dress(axes, grid="x")
-    cases = sorted({int(count) for count in details["Test cases"].dropna()})
-    _title(axes, "Test error of each run", f"{' or '.join(f'{count:,}' for count in cases) or 0} test cases")
-    for (words, (low, high)), colour in zip(lines.items(), itertools.cycle((_GREEN, _PURPLE, _ORANGE))):
+        axes.axvline(constant_mae, color=VERMILION, linestyle="--", label=label)
+    for (words, (low, high)), colour in zip(lines.items(), itertools.cycle((GREEN, PURPLE, ORANGE))):
         if low == high:
             axes.axvline(low, color=colour, linestyle=":", linewidth=2, zorder=3, label=words)
         else:
             axes.axvspan(low, high, color=colour, alpha=0.6, linewidth=0, zorder=3, label=words)
-    figure.legend(loc="outside lower left", fontsize=9, frameon=False)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Test MAE (years), with 95 % interval")
+    dress(axes, grid="x")
+    cases = sorted({int(count) for count in details["Test cases"].dropna()})
+    title(figure, "Test error of each run", f"{' or '.join(f'{count:,}' for count in cases) or 0} test cases")
+    legend(figure)
+    figure.words = _words_of_bars(details, constant_mae)
     return figure
+
+
+def _bars(axes: Axes, details: pd.DataFrame, names: list[str]) -> None:
+    every_epochs = sorted(details["Epochs"].unique())
+    thickness = 0.8 / max(1, len(every_epochs))
+    for number, (epochs, colour) in enumerate(
+        zip(every_epochs, itertools.cycle(SERIES_COLOURS), strict=False)
+    ):
+        rows = details[details["Epochs"] == epochs]
+        mae, low, high = (rows[f"Test MAE{end} (years)"].to_numpy(float) for end in ("", " low", " high"))
+        offset = (number - (len(every_epochs) - 1) / 2) * thickness
+        places = [names.index(name) + offset for name in rows["Network"]]
+        axes.barh(places, mae, thickness * 0.92, color=colour, label=f"{epochs} epochs")
+        whiskers = {"fmt": "none", "ecolor": "black", "elinewidth": 1, "capsize": 3, "zorder": 4}
+        axes.errorbar(mae, places, xerr=[mae - low, high - mae], **whiskers)
+
+
+def _words_of_bars(details: pd.DataFrame, constant_mae: float) -> str:
+    runs = [
+        f"{row['Network']} after {row['Epochs']} epochs {row['Test MAE (years)']:.2f}"
+        for row in details.sort_values("Test MAE (years)", kind="stable").to_dict("records")
+    ]
+    return (
+        f"Bars: test MAE in years, the best first. {'; '.join(runs)}; constant predictor {constant_mae:.2f}."
+    )
 
 
 def difference_heatmap(differences: pd.DataFrame) -> Chart:
     """By how much each network is further off than each better one, and which of that is real.
 
     Rows and columns are sorted by test MAE. A coloured cell is a difference that is real after the correction
-    for the number of pairs; the others are white, their numbers grey.
+    for the number of pairs; the others are plain, their numbers grey.
 
     Args:
         differences: One epoch count of ``report.differences_table``: ``Epochs``, ``Network``, ``Other
             network``, ``Test cases``, ``Test MAE (years)``, ``Other test MAE (years)`` and ``Real``.
     """
-    # Seaborn loads pyplot, which takes a second that no other figure needs.
-    import seaborn as sns
-
-    ends = (
-        differences[["Network", "Test MAE (years)"]],
-        differences[["Other network", "Other test MAE (years)"]],
-    )
-    mae = pd.concat([end.set_axis(["name", "mae"], axis=1) for end in ends]).groupby("name")["mae"].first()
-    mae = mae.sort_values(kind="stable")
-    apart = pd.DataFrame(
-        np.subtract.outer(mae.to_numpy(), mae.to_numpy()) * MONTHS_PER_YEAR, mae.index, mae.index
-    )
-    real = pd.DataFrame(False, mae.index, mae.index)
-    for one, other, verdict in differences[["Network", "Other network", "Real"]].itertuples(index=False):
-        real.loc[one, other] = real.loc[other, one] = verdict == "yes"
-    # The best network is further off than none, and none is further off than the worst.
-    apart, real = apart.iloc[1:, :-1], real.iloc[1:, :-1]
-    below = np.tri(*apart.shape, dtype=bool)
-    figure = Chart(height=2.2 + 0.34 * len(apart))
+    mae = _mae_of_networks(differences)
+    pairs = differences.loc[differences["Real"] == "yes", ["Network", "Other network"]]
+    real = {frozenset(pair) for pair in pairs.itertuples(index=False)}
+    months = np.subtract.outer(mae.to_numpy(), mae.to_numpy()) * MONTHS_PER_YEAR
+    figure = Chart(height=2.2 + 0.34 * (len(mae) - 1))
     axes = figure.subplots()
-    sns.heatmap(
-        apart,
-        mask=~(below & real.to_numpy()),
-        annot=True,
-        fmt=".1f",
-        annot_kws={"size": 9},
-        cmap=sns.light_palette(_BLUE, as_cmap=True),
-        vmin=0,
-        vmax=max(apart.to_numpy().max(), 0.1),
-        linewidths=0.8,
-        # The cells hold their numbers.
-        cbar=False,
-        ax=axes,
-    )
-    for row, column in zip(*np.nonzero(below & ~real.to_numpy()), strict=True):
-        words = f"{apart.iat[row, column]:.1f}"
-        axes.text(column + 0.5, row + 0.5, words, size=9, color=_GREY, ha="center", va="center")
-    with_mae = [f"{name} ({years:.2f})" for name, years in mae.items()]
-    axes.set_yticklabels(with_mae[1:], rotation=0)
-    axes.set_xticklabels(with_mae[:-1], rotation=40, ha="right", rotation_mode="anchor")
-    axes.set(xlabel="than this network", ylabel="")
-    axes.tick_params(labelsize=9, length=0)
+    # The best network is further off than none, and none is further off than the worst.
+    coloured = np.full((len(mae) - 1, len(mae) - 1), np.nan)
+    for row, column in zip(*np.tril_indices(len(coloured)), strict=True):
+        apart, colour = months[row + 1, column], GREY
+        if frozenset((mae.index[row + 1], mae.index[column])) in real:
+            coloured[row, column] = apart
+            colour = "white" if apart > months.max() / 2 else "black"
+        axes.text(column, row, f"{apart:.1f}", size=9, ha="center", va="center", color=colour)
+    strongest = max(months.max(), 0.1)
+    axes.imshow(np.ma.masked_invalid(coloured), cmap=shades(BLUE), vmin=0, vmax=strongest, aspect="auto")
+    _name_pairs(axes, mae)
     cases, epochs = differences["Test cases"].iloc[0], differences["Epochs"].iloc[0]
-    lines = [
-        f"Months of test MAE that a network is further off, {epochs} epochs",
-        f"{cases:,} test cases, {len(differences):,} pairs; test MAE in years in brackets",
-        "Blue: real (paired bootstrap, p < 0.05 after Holm). White: not",
-    ]
-    figure.suptitle("\n".join(lines), fontsize=10, x=0.02, ha="left", parse_math=False)
+    title(
+        figure,
+        f"Months of MAE that a network is off more, {epochs} epochs",
+        f"{cases:,} test cases, {len(differences):,} pairs; in brackets MAE in years",
+        "Blue: real (bootstrap, p < 0.05 after Holm). Plain: not",
+    )
+    figure.words = (
+        f"Differences in test MAE after {epochs} epochs, {len(real)} of {len(differences)} pairs real. From "
+        f"the best: {', '.join(f'{name} {years:.2f} years' for name, years in mae.items())}."
+    )
     return figure
+
+
+def _mae_of_networks(differences: pd.DataFrame) -> pd.Series:
+    """The test MAE of each network in a table of pairs, the best first."""
+    ends = (["Network", "Test MAE (years)"], ["Other network", "Other test MAE (years)"])
+    both = pd.concat([differences[end].set_axis(["name", "mae"], axis=1) for end in ends])
+    return both.groupby("name")["mae"].first().sort_values(kind="stable")
+
+
+def _name_pairs(axes: Axes, mae: pd.Series) -> None:
+    with_mae = [f"{name} ({years:.2f})" for name, years in mae.items()]
+    axes.set_yticks(range(len(mae) - 1), with_mae[1:])
+    axes.set_xticks(range(len(mae) - 1), with_mae[:-1], rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_xlabel("than this network")
+    axes.tick_params(labelsize=9, length=0)
+    axes.spines[:].set_visible(False)
 
 
 def _judged_rows(joined: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -405,124 +500,102 @@ def _judged_rows(joined: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return joined[joined["Split"] == split], split
 
 
-def _scatter(axes: Axes, x: pd.Series, y: pd.Series, split: str, label: str | None = None) -> None:
+def _scatter(axes: Axes, x: pd.Series, y: pd.Series, split: str) -> None:
     axes.scatter(
         x,
         y,
-        s=18,
+        s=14,
         alpha=0.65,
-        color=_COLOUR_OF_SPLIT[split],
-        marker=_MARKER_OF_SPLIT[split],
+        color=COLOUR_OF_SPLIT[split],
+        marker=MARKER_OF_SPLIT[split],
         linewidths=0,
-        label=label,
+        label=f"{split} cases",
     )
 
 
-def _level(axes: Axes, height: float, name: str, style: str) -> None:
-    axes.axhline(height, color=_VERMILION, linestyle=style, linewidth=1.2)
-    # To the right of the axes, where no case can lie under the words.
-    axes.annotate(
-        f"{name}\n{height:+.2f}".replace("-", "−"),
-        (1.02, height),
-        xycoords=("axes fraction", "data"),
-        va="center",
-        fontsize=9,
-    )
-
-
-def _dress(axes: Axes, grid: str = "both") -> None:
-    axes.grid(axis=grid, color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=9)
-
-
-def _title(axes: Axes, title: str, below: str = "") -> None:
-    lines = [*textwrap.wrap(title, 50), *textwrap.wrap(below, 50)]
-    # A title may hold a folder's or a label's name: a dollar sign there is no formula.
-    axes.set_title("\n".join(lines), loc="left", fontsize=10.5, parse_math=False)
-
-
-def coverage_by_band(coverage: pd.DataFrame, title: str) -> Chart:
+def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
     """The share of test cases inside of their interval, by band of estimated ages, beside the promised level.
 
     Args:
         coverage: What ``intervals.coverage_table`` returns; bands without a test case are named, not drawn.
-        title: Whose intervals they are.
+        run: Whose intervals they are.
     """
     figure = Chart(height=2.0 + 0.5 * len(coverage))
     axes = figure.subplots()
     places = np.arange(len(coverage))
-    share = coverage["Coverage"].to_numpy(float)
-    low, high = (coverage[f"Coverage {end}"].to_numpy(float) for end in ("low", "high"))
-    reach = [share - low, high - share]
+    share, low, high = (coverage[f"Coverage{end}"].to_numpy(float) for end in ("", " low", " high"))
     axes.errorbar(
-        share, places, xerr=reach, fmt="o", color=_BLUE, capsize=3, label="test cases, 95 % interval"
+        share,
+        places,
+        xerr=[share - low, high - share],
+        fmt="o",
+        color=BLUE,
+        capsize=3,
+        label="test cases, 95 % interval",
     )
     level = coverage["Level"].iloc[0]
-    axes.axvline(level, color=_VERMILION, linestyle="--", label=f"promised: {level:.0%}")
-    names = []
-    for words, count, width in coverage[["Estimates", "Test cases", "Mean width (years)"]].itertuples(
-        index=False
-    ):
-        wide = f", {width:.1f} years wide" if count else ""
-        names.append(f"{words}\n{count:,} cases{wide}")
+    axes.axvline(level, color=VERMILION, linestyle="--", label=f"promised: {level:.0%}")
+    names = [
+        f"{words}\n{count:,} cases" + (f", {width:.1f} years wide" if count else "")
+        for words, count, width in zip(
+            *(coverage[c] for c in ("Estimates", "Test cases", "Mean width (years)")), strict=True
+        )
+    ]
     axes.set_yticks(places, names)
     axes.set_ylim(len(coverage) - 0.5, -0.5)
     axes.set_xlim(max(0.0, np.nanmin([0.5, *coverage["Coverage low"]]) - 0.05), 1.02)
     axes.set_ylabel("Estimate (years)")
     axes.set_xlabel("Share of cases inside of their interval")
-    _dress(axes, grid="x")
-    count = int(coverage["Test cases"].iloc[-1])
-    _head(figure, f"Coverage of the {level:.0%} intervals: {title}")
-    _title(axes, f"{count:,} test cases")
-    figure.legend(loc="outside lower left", fontsize=9, frameon=False, ncols=2)
+    dress(axes, grid="x")
+    title(
+        figure,
+        f"Coverage of the {level:.0%} intervals: {run}",
+        f"{int(coverage['Test cases'].iloc[-1]):,} test cases",
+    )
+    legend(figure, columns=2)
+    shares = [
+        f"{name.replace(chr(10), ', ')}: {value:.0%} covered"
+        for name, value in zip(names, share, strict=True)
+        if np.isfinite(value)
+    ]
+    figure.words = f"Coverage of the intervals of {run}, promised {level:.0%}. {'; '.join(shares)}."
     return figure
 
 
-def robustness_dots(robustness: pd.DataFrame, title: str) -> Chart:
-    """What each change of the photos does: to the MAE, with its 95 % interval, and to the single estimate.
+def robustness_dots(robustness: pd.DataFrame, run: str) -> Chart:
+    """What each change of the images does: to the MAE, with its 95 % interval, and to the single estimate.
 
     Args:
         robustness: What ``robustness.robustness_table`` returns.
-        title: Whose estimates they are.
+        run: Whose estimates they are.
     """
     plain, rows = robustness.iloc[0], robustness.iloc[1:]
     figure = Chart(height=1.9 + 0.2 * len(rows))
     axes = figure.subplots()
     places = np.arange(len(rows))
-    change = rows["Change in MAE (years)"].to_numpy(float)
-    reach = [change - rows["Change low (years)"], rows["Change high (years)"] - change]
-    axes.axvline(0, color=_GREY, linewidth=0.8)
-    axes.errorbar(
-        change, places, xerr=reach, fmt="o", markersize=4, color=_BLUE, label="change in MAE, 95 % interval"
-    )
-    movement = rows["Mean movement (years)"]
-    axes.plot(
-        movement,
-        places,
-        "d",
-        markersize=5,
-        color=_VERMILION,
-        fillstyle="none",
-        label="mean movement of an estimate",
-    )
-    # Kinds apart from one another, so that the eye finds rotation, shades and the others.
+    change, low, high = (rows[f"Change {end} (years)"].to_numpy(float) for end in ("in MAE", "low", "high"))
+    dots = {"fmt": "o", "markersize": 4, "color": BLUE, "label": "change in MAE, 95 % interval"}
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.errorbar(change, places, xerr=[change - low, high - change], **dots)
+    diamonds = {
+        "markersize": 5,
+        "color": VERMILION,
+        "fillstyle": "none",
+        "label": "mean movement of an estimate",
+    }
+    axes.plot(rows["Mean movement (years)"], places, "d", **diamonds)
+    # Kinds apart from one another, so that the eye finds rotation, grey levels and the others.
     kinds = rows["Perturbation"].to_numpy()
     for place in np.flatnonzero(kinds[1:] != kinds[:-1]):
-        axes.axhline(place + 0.5, color="#d9d9d9", linewidth=0.8)
+        axes.axhline(place + 0.5, color="#808080", alpha=0.35, linewidth=0.8)
     axes.set_yticks(places, rows["Photos"])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("Years")
-    _dress(axes, grid="x")
+    dress(axes, grid="x")
     axes.tick_params(axis="y", labelsize=8)
-    _head(figure, f"Changed photos: {title}")
-    _title(axes, f"{plain['Cases']:,} cases, MAE {plain['MAE (years)']:.2f} years unchanged")
-    figure.legend(loc="outside lower left", fontsize=9, frameon=False)
+    facts = f"{plain['Cases']:,} cases, MAE {plain['MAE (years)']:.2f} years unchanged"
+    title(figure, f"Changed images: {run}", facts)
+    legend(figure)
+    changes = [f"{name} {signed(value)}" for name, value in zip(rows["Photos"], change, strict=True)]
+    figure.words = f"Changed images: {run}, {facts}. Change in MAE, years: {', '.join(changes)}."
     return figure
-
-
-def _head(figure: Chart, title: str) -> None:
-    """A title over the whole figure, for axes that long names leave no room for one."""
-    lines = "\n".join(textwrap.wrap(title, 50))
-    figure.suptitle(lines, fontsize=10.5, x=0.02, ha="left", parse_math=False)

@@ -367,31 +367,45 @@ def contact_sheet(
     """Small copies of photos in rows, each with its caption beneath.
 
     Args:
-        photos: (caption, photo) pairs; a photo is a uint8 or uint16 array of shape (height, width) or a path.
-        columns: Photos in a row.
+        photos: (caption, photo) pairs. A caption may have several lines. A photo is a uint8 or uint16 array
+            of shape (height, width), a square uint8 one of shape (side, side, 3), or a path.
+        columns: Photos in a row, where there are so many.
         thumb: Side of a small copy in pixels.
 
     Returns:
-        uint8 of shape (height, width).
+        uint8 of shape (height, width), or (height, width, 3) where a photo has colours.
 
     Raises:
         BoneAgeError: A path that cannot be read as a photo.
     """
     gap, line = max(2, thumb // 32), max(10, thumb // 9)
+    below = line * max([1, *(caption.count("\n") + 1 for caption, _ in photos)])
+    columns = max(1, min(columns, len(photos)))
     rows = max(1, -(-len(photos) // columns))
-    width, height = gap + columns * (thumb + gap), gap + rows * (thumb + line + gap)
-    sheet = Image.new("L", (width, height), _SHEET_SHADE)
+    width, height = gap + columns * (thumb + gap), gap + rows * (thumb + below + gap)
+    coloured = any(np.ndim(photo) == 3 for _, photo in photos)
+    sheet = Image.new(
+        "RGB" if coloured else "L", (width, height), (_SHEET_SHADE,) * 3 if coloured else _SHEET_SHADE
+    )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(line * 0.8)
     for index, (caption, photo) in enumerate(photos):
         row, column = divmod(index, columns)
-        left, top = gap + column * (thumb + gap), gap + row * (thumb + line + gap)
-        grey = photo if isinstance(photo, np.ndarray) else read_file(Path(photo))
-        sheet.paste(Image.fromarray(square(to_uint8(grey), thumb)), (left, top))
-        while caption and draw.textlength(caption, font) > thumb:
-            caption = caption[:-1]
-        draw.text((left + thumb / 2, top + thumb + line / 2), caption, 255, font, anchor="mm")
+        left, top = gap + column * (thumb + gap), gap + row * (thumb + below + gap)
+        sheet.paste(_thumb(photo, thumb), (left, top))
+        for place, words in enumerate(caption.split("\n")):
+            while words and draw.textlength(words, font) > thumb:
+                words = words[:-1]
+            middle = (left + thumb / 2, top + thumb + (place + 0.5) * line)
+            draw.text(middle, words, (255,) * 3 if coloured else 255, font, anchor="mm")
     return np.asarray(sheet)
+
+
+def _thumb(photo: np.ndarray | Path | str, side: int) -> Image.Image:
+    if np.ndim(photo) == 3:
+        return Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR)
+    grey = photo if isinstance(photo, np.ndarray) else read_file(Path(photo))
+    return Image.fromarray(square(to_uint8(grey), side))
 
 
 _SHEET_SHADE = 48

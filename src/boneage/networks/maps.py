@@ -1,15 +1,10 @@
 """Which places of a photo an estimate comes from, as far as the network itself can tell."""
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 
 from boneage.networks.attention import ATTENTION
 from boneage.networks.parts import POOLED, STANDARDISED
-
-# Shade of a place that adds nothing, and how far from it the place that adds or takes the most lies.
-_NEUTRAL, _REACH = 128, 127
 
 
 def years_by_place(model: keras.Model, photos: np.ndarray) -> np.ndarray:
@@ -64,33 +59,3 @@ def outputs_of(model: keras.Model, tensor: keras.KerasTensor, photos: np.ndarray
     """
     part = keras.Model(model.inputs[0], tensor)
     return np.asarray(part.predict(photos[..., np.newaxis], batch_size=8, verbose=0), np.float32)
-
-
-def map_sheet(
-    model: keras.Model, photos: np.ndarray, captions: Sequence[str]
-) -> list[tuple[str, np.ndarray]]:
-    """Photos, each followed by its maps, for ``preprocess.contact_sheet``.
-
-    Args:
-        model: A network with its head.
-        photos: uint8 (photos, size, size).
-        captions: What to write below each photo.
-
-    Returns:
-        (caption, uint8 picture) pairs: the photo; the years by place, grey for none, brighter for older,
-        darker for younger; and, where the network attends, the attention, black for none.
-    """
-    years, attention = years_by_place(model, photos), attention_by_place(model, photos)
-    sheet = []
-    for index, caption in enumerate(captions):
-        sheet.append((caption, photos[index]))
-        most = np.abs(years[index]).max() or 1.0
-        sheet.append((f"± {most:.2f} years a place", _shades(_NEUTRAL + _REACH * years[index] / most)))
-        if attention is not None:
-            share = attention[index]
-            sheet.append((f"attention up to {share.max():.0%}", _shades(255 * share / share.max())))
-    return sheet
-
-
-def _shades(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

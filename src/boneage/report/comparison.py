@@ -247,16 +247,27 @@ def compare_runs(
 
 
 def _heading(labels: Labels, runs: list[Run]) -> str:
-    table = labels.table
-    cases = table.groupby("Split")["Source ID"].nunique()
-    counts = ", ".join(f"{cases.get(split, 0):,} {split}" for split in SPLITS)
-    grown = f" grown to {len(table):,} photos," if len(table) > table["Source ID"].nunique() else ""
     sizes = sorted({str(run.record["size"]) for run in runs})
-    pixels = f"; photos of {' or '.join(f'{size} × {size}' for size in sizes)} pixels" if sizes else ""
+    pixels = f" Images of {' or '.join(f'{size} × {size}' for size in sizes)} pixels." if sizes else ""
     return printable(
-        f"Source: {source_words(known_source(labels, runs))}. Label: {labels.kind}. "
-        f"{table['Source ID'].nunique():,} cases,{grown} {counts}; split by case, stratified by year of age, "
-        f"sex and race, before anything is grown{pixels}.{words_of_width(runs[0].record) if runs else ''}"
+        f"Source: {source_words(known_source(labels, runs))}. Label: {labels.kind}. {_counts(labels.table)} "
+        "Split by case, stratified by year of age, sex and race, before any augmentation."
+        f"{pixels}{words_of_width(runs[0].record) if runs else ''}"
+    )
+
+
+def _counts(table: pd.DataFrame) -> str:
+    """How many cases and images there are, of each split and in all: numbers that add up."""
+    cases = table.groupby("Split")["Source ID"].nunique().reindex(SPLITS, fill_value=0)
+    images = table["Split"].value_counts().reindex(SPLITS, fill_value=0)
+    copies = images - cases
+    parts = ", ".join(f"{count:,} {split}" for split, count in cases.items())
+    counts = f"{cases.sum():,} cases: {parts}."
+    if not copies.any():
+        return counts
+    return (
+        f"{counts} {images.sum():,} images: one of each case and {copies['train']:,} changed copies of "
+        f"training cases, which makes {images['train']:,} for training."
     )
 
 

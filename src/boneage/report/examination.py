@@ -4,6 +4,7 @@ Made in :mod:`boneage.report.examine`, which needs Keras; nothing here does.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pandas as pd
 from boneage.evaluation import Run
 from boneage.files import sha256_of, write_bytes, write_text
 from boneage.networks import find
+from boneage.pictures import Picture
 from boneage.report.words import printable, title_of
 from boneage.robustness import PERTURBATIONS, ROBUSTNESS_COLUMNS
 from boneage.tables import read_table, write_table
@@ -22,7 +24,7 @@ EXAMINED = 3
 """How many networks are examined where nothing else is said."""
 
 # Raised when an examination finds something else for the same run, so that what was kept is made anew.
-_FORMAT = 2
+_FORMAT = 3
 
 RUN_ROBUSTNESS_COLUMNS = ("Network", "Epochs", *ROBUSTNESS_COLUMNS, "Run", "Finished")
 """A table of several runs; when each had finished tells a later training of the same name apart."""
@@ -38,7 +40,7 @@ class Examination:
         run: Name of the run's folder.
         title: Network and epochs in words.
         robustness: ``robustness.ROBUSTNESS_COLUMNS``.
-        heat: A sheet as PNG: its median, best and worst test case, and where the network looks.
+        heat: A sheet as PNG: its best, median, a random and its worst test case, and where the network looks.
         centres: ``explain.CENTRE_COLUMNS``, one row a drawn hand; None where it was trained on others.
     """
 
@@ -47,6 +49,12 @@ class Examination:
     robustness: pd.DataFrame
     heat: bytes
     centres: pd.DataFrame | None
+
+    @property
+    def sheet(self) -> Picture:
+        """The sheet of heat maps, with its words."""
+        words = f"Where {self.title} looks: its best, median, a random and its worst test case"
+        return Picture.read(io.BytesIO(self.heat), words)
 
 
 @dataclass(frozen=True)

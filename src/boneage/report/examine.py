@@ -7,14 +7,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from boneage import plots
 from boneage.dataset import fingerprint, open_store, rows_of
 from boneage.errors import BoneAgeError
-from boneage.explain import DrawnHand, cases_to_show, drawn_hands, growth_centre_table, heat_map, overlay
+from boneage.evaluation import cases_by_error
+from boneage.explain import DrawnHand, drawn_hands, growth_centre_table, heat_map, overlay
 from boneage.labels import Labels
+from boneage.pictures import Picture
 from boneage.report.examination import Examination, ExaminedFiles
-from boneage.report.words import title_of
 from boneage.robustness import robustness_table
+from boneage.sheets import sheet_of, words_of_estimate
 from boneage.training import estimate, load_model
 
 
@@ -55,7 +56,7 @@ def examine_run(files: ExaminedFiles, store: Path, labels: Labels, joined: pd.Da
         found = robustness_table(lambda changed: estimate(model, changed, male), photos, truth)
         files.keep(files.robustness, found)
     if files.heat in missing:
-        files.keep(files.heat, _heat_sheet(model, table, photos, title_of(run)).png())
+        files.keep(files.heat, _heat_sheet(model, table, photos).png())
     if files.centres in missing:
         files.keep(files.centres, growth_centre_table(model, _drawn_hands(opened.size)))
     return files.read()
@@ -66,27 +67,16 @@ def _drawn_hands(size: int) -> list[DrawnHand]:
     return drawn_hands(size)
 
 
-def _heat_sheet(model: keras.Model, test: pd.DataFrame, photos: np.ndarray, title: str) -> plots.Chart:
-    """The cases of ``explain.cases_to_show``, above as the network sees them, below where it looks."""
-    shown = cases_to_show(test)
+def _heat_sheet(model: keras.Model, test: pd.DataFrame, photos: np.ndarray) -> Picture:
+    """Best, median, random and worst case, above as the network sees them, below where it looks."""
+    by_kind = cases_by_error(test)
+    shown = pd.concat(by_kind.values())
     row_of = {case_id: row for row, case_id in enumerate(test["Case ID"])}
     of_shown = photos[[row_of[case_id] for case_id in shown["Case ID"]]]
     maps = heat_map(model, of_shown, shown["Male"].to_numpy(bool))
-    figure = plots.Chart(height=4.2)
-    panels = figure.subplots(2, len(shown))
-    for column, case in enumerate(shown.to_dict("records")):
-        upper, lower = panels[:, column]
-        upper.imshow(of_shown[column], cmap="gray", vmin=0, vmax=255)
-        lower.imshow(overlay(of_shown[column], maps[column]))
-        upper.set_title(
-            f"{case['Shown']}: {case['Error']:+z.1f} years\ntrue {case['Bone Age']:.1f}, "
-            f"said {case['Estimate']:.1f}".replace("-", "−"),
-            fontsize=9,
-        )
-        # An id may hold a dollar sign, which is no formula.
-        lower.set_xlabel(case["Case ID"][:24], fontsize=8, parse_math=False)
-    for axes in panels.flat:
-        axes.set(xticks=[], yticks=[])
-    words = f"Where the network looks: {title}\nof {len(test):,} test cases the median, best and worst error"
-    figure.suptitle(words, fontsize=10.5, x=0.02, ha="left", parse_math=False)
-    return figure
+    above = [
+        (f"{kind}: {row['Case ID']}\n{words_of_estimate(row)}", photo)
+        for kind, row, photo in zip(by_kind, shown.to_dict("records"), of_shown, strict=True)
+    ]
+    below = [("where it looks", overlay(photo, heat)) for photo, heat in zip(of_shown, maps, strict=True)]
+    return sheet_of(above + below, "Where the network looks", columns=4)

@@ -13,6 +13,7 @@ from boneage.report.differences import LEVEL
 from boneage.report.examination import Examination
 from boneage.report.groups import FEW_CASES
 from boneage.report.references import CAUTION
+from boneage.report.template import MACROS, TABLE, environment
 from boneage.report.words import (
     BASELINE,
     NOT_RUN,
@@ -23,6 +24,7 @@ from boneage.report.words import (
     shown_range,
     source_words,
     table_title,
+    title_of,
     unit_of,
 )
 
@@ -50,7 +52,7 @@ class Row:
     kind: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grid:
     """One table of the page.
 
@@ -71,6 +73,13 @@ class Grid:
     def holds_words(self, column: int) -> bool:
         """Whether a column holds words, which stand at its left."""
         return any(len(row.cells) > column and row.cells[column].kind == "words" for row in self.rows)
+
+    def __repr__(self) -> str:
+        return self.label
+
+    def _repr_html_(self) -> str:
+        """The table as a notebook shows it, marked as in the report."""
+        return environment().from_string(MACROS + TABLE).render(grid=self)
 
 
 def _row(*cells: str | Cell, kind: str = "", best: Iterable[int] = ()) -> Row:
@@ -186,6 +195,29 @@ def quality_grid(comparison: Comparison) -> Grid:
         "R²: share of the ages' spread that the estimates explain; 0 is no better than the mean."
     )
     return Grid("Error on the test cases", heads, rows, note)
+
+
+def case_grid(comparison: Comparison, case_id: str) -> Grid:
+    """What every run says of one image, the nearest first, below the truth."""
+    heads = [("Network", ""), ("Epochs", ""), ("Estimate", "years"), ("Off by", "years")]
+    found = []
+    for run in comparison.runs:
+        joined = comparison.joined[run.folder.name]
+        row = joined[joined["Case ID"] == case_id].assign(Run=title_of(run), Epochs=run.record["epochs"])
+        found += row.to_dict("records")
+    rows = [
+        _row(
+            row["Run"].rpartition(",")[0],
+            str(row["Epochs"]),
+            shown(row["Estimate"]),
+            shown(row["Error"], sign=True),
+        )
+        for row in sorted(found, key=lambda row: abs(row["Error"]))
+    ]
+    if found:
+        rows.insert(0, _row("Label", "", shown(found[0]["Bone Age"]), "", kind="constant"))
+    note = "Off by: estimate minus label. Of a training case every network has seen the label."
+    return Grid(f"Estimates for {case_id}", heads, rows, note)
 
 
 def variants_grid(comparison: Comparison) -> Grid:

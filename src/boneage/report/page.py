@@ -5,17 +5,16 @@ that came from a file is escaped.
 """
 
 import base64
-import io
 import shlex
 from pathlib import Path
 
-import jinja2
 import pandas as pd
-from PIL import Image
 
 from boneage import plots
+from boneage.evaluation import histories_table
 from boneage.files import write_text
-from boneage.networks import NETWORKS
+from boneage.networks import NETWORKS, find
+from boneage.pictures import Picture
 from boneage.report.comparison import Comparison
 from boneage.report.grids import (
     Grid,
@@ -40,9 +39,12 @@ from boneage.report.grids import (
     variants_grid,
 )
 from boneage.report.references import reference_lines
-from boneage.report.template import PAGE
-from boneage.report.words import known_source, printable, shown, source_words, title_of
+from boneage.report.template import MACROS, PAGE, environment
+from boneage.report.words import known_source, printable, shown, source_words
 from boneage.tables import write_table
+
+# Four photos side by side, as wide as the page can use.
+_SHEET_WIDTH = 900
 
 _CSV = (
     "details",
@@ -81,45 +83,45 @@ def write_report(comparison: Comparison, path: Path | str) -> Path:
 
 
 def _html(comparison: Comparison, work: Path) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     source = known_source(comparison.labels, comparison.runs)
-    charts = _run_charts(comparison)
-    return environment.from_string(PAGE).render(
-        heading=comparison.heading,
-        phantom="phantom" in source.split(" and "),
-        headline=_headline(comparison),
-        results=[results_grid(epochs, comparison) for epochs in comparison.tables],
-        test=quality_grid(comparison),
-        bars=_bars(comparison),
-        references=references_grid(comparison),
-        sources=sources_of(comparison),
-        differences=_differences(comparison),
-        seeds=seeds_grid(comparison),
-        variants=variants_grid(comparison),
-        groups=_groups(comparison),
-        groups_note=groups_note(comparison),
-        coverage=coverage_grid(comparison),
-        coverage_bands=coverage_bands_grids(comparison),
-        coverage_outside=coverage_outside_grid(comparison),
-        coverage_picture=_coverage_picture(comparison),
-        interval_notices=interval_notices_grid(comparison),
-        outside=outside_grid(comparison),
-        outside_pictures=_outside_pictures(comparison),
-        runs=[
-            (title, [_picture(chart, words) for words, chart in charts[title].items()]) for title in charts
-        ],
-        examinations=_examinations(comparison),
-        centres=centres_grid(comparison.examinations),
-        ages=_picture(
-            plots.age_histogram(comparison.labels.table), "How many cases there are of each year of age"
-        ),
-        took=took_grid(comparison),
-        left_out=left_out_grid(comparison),
-        first_network=next(iter(NETWORKS)),
-        epochs=" ".join(str(epochs) for epochs in comparison.tables) or "10",
-        work=printable(shlex.quote(str(work))),
+    return (
+        environment()
+        .from_string(MACROS + PAGE)
+        .render(
+            heading=comparison.heading,
+            phantom="phantom" in source.split(" and "),
+            headline=_headline(comparison),
+            results=[results_grid(epochs, comparison) for epochs in comparison.tables],
+            test=quality_grid(comparison),
+            bars=_picture(mae_chart(comparison)),
+            references=references_grid(comparison),
+            sources=sources_of(comparison),
+            differences=_differences(comparison),
+            seeds=seeds_grid(comparison),
+            variants=variants_grid(comparison),
+            groups=_groups(comparison),
+            groups_note=groups_note(comparison),
+            coverage=coverage_grid(comparison),
+            coverage_bands=coverage_bands_grids(comparison),
+            coverage_outside=coverage_outside_grid(comparison),
+            coverage_picture=_picture(coverage_chart(comparison)),
+            interval_notices=interval_notices_grid(comparison),
+            outside=outside_grid(comparison),
+            outside_pictures=_outside_pictures(comparison),
+            curves=_picture(learning_curves(comparison, wide=False)) if comparison.runs else None,
+            runs=[
+                (f"{epochs} epochs", [_picture(draw(comparison, epochs, wide=False)) for draw in RUN_CHARTS])
+                for epochs in judged_epochs(comparison)
+            ],
+            examinations=_examinations(comparison),
+            centres=centres_grid(comparison.examinations),
+            ages=_picture(plots.age_histogram(comparison.labels.table)),
+            took=took_grid(comparison),
+            left_out=left_out_grid(comparison),
+            first_network=next(iter(NETWORKS)),
+            epochs=" ".join(str(epochs) for epochs in comparison.tables) or "10",
+            work=printable(shlex.quote(str(work))),
+        )
     )
 
 
@@ -138,7 +140,7 @@ def _headline(comparison: Comparison) -> dict[str, str] | None:
         "years": shown(chosen["Test MAE (years)"]),
         "months": shown(chosen["Test MAE (months)"], 1),
         "cases": shown(chosen["Test cases"], 0),
-        "interval": "" if pd.isna(low) else f" (95 % interval {low:.2f} to {high:.2f} years)",
+        "interval": "" if pd.isna(low) else f" (95\u00a0% interval {low:.2f} to {high:.2f} years)",
         "within": shown(100 * chosen["Within 1 year"], 0),
         "constant": shown(constant),
         "verdict": f"the network {'has learnt something' if high < constant else 'is not clearly better'}.",
@@ -150,26 +152,24 @@ def _chosen(comparison: Comparison) -> pd.Series | None:
     return None if tested.empty else tested.loc[tested["Validation MAE (years)"].idxmin()]
 
 
-def _bars(comparison: Comparison) -> dict[str, object] | None:
+def mae_chart(comparison: Comparison) -> plots.Chart | None:
+    """The test error of every run beside the constant predictor's and published ones; None without a run."""
     tested = comparison.details.dropna(subset="Test MAE (years)")
     if tested.empty:
         return None
     constant = constant_of(comparison, "test", "MAE (years)")
     lines = reference_lines(known_source(comparison.labels, comparison.runs))
-    return _picture(
-        plots.mae_bars(tested, constant, lines), "Test MAE of each run beside the constant predictor's"
-    )
+    return plots.mae_bars(tested, constant, lines)
 
 
 def _differences(comparison: Comparison) -> list[dict[str, object]]:
     """For each epoch count how many differences are real, a heat map and the table of all pairs."""
     parts = []
     for epochs, table in comparison.differences.groupby("Epochs"):
-        words = f"Differences in test MAE between networks, {epochs} epochs"
         parts.append(
             {
                 "words": f"After {epochs} epochs {(table['Real'] == 'yes').sum()} of {len(table)}",
-                "picture": _picture(plots.difference_heatmap(table), words),
+                "picture": _picture(plots.difference_heatmap(table)),
                 "grid": differences_grid(epochs, comparison),
             }
         )
@@ -194,67 +194,93 @@ def coverage_chart(comparison: Comparison) -> plots.Chart | None:
     return plots.coverage_by_band(table.iloc[1:] if one_band else table, title)
 
 
-def _coverage_picture(comparison: Comparison) -> dict[str, object] | None:
-    chart = coverage_chart(comparison)
-    words = "How many test cases lie inside of their interval, by estimated age"
-    return None if chart is None else _picture(chart, words)
-
-
 def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, object]], Grid]]:
     """For each network that was examined its title, its pictures and its table of changed photos."""
     parts = []
     for one in comparison.examinations:
         changed = plots.robustness_dots(one.robustness, one.title)
-        pictures = [
-            _picture(changed, f"What changed photos do to {one.title}"),
-            _sheet(one.heat, f"Heat maps of {one.title}: median, best and worst test case"),
-        ]
+        pictures = [_picture(changed), _sheet(one.sheet)]
         parts.append((one.title, pictures, robustness_grid(one)))
     return parts
 
 
-def _run_charts(comparison: Comparison) -> dict[str, dict[str, plots.Chart]]:
-    charts = {}
-    for run in comparison.runs:
-        title, joined = title_of(run), comparison.joined[run.folder.name]
-        charts[title] = {f"Learning curves of {title}": plots.learning_curves(run.history, title)}
-        if (joined["Split"] != "train").any():
-            charts[title] |= {
-                f"Estimates over true ages, {title}": plots.predicted_against_true(joined, title),
-                f"Bland-Altman plot of {title}": plots.bland_altman(joined, title),
-                f"Error by age of {title}": plots.error_by_age(joined, title),
-            }
-    return charts
+def judged_epochs(comparison: Comparison) -> list[int]:
+    """The epoch counts of which a run has cases that it was not trained on."""
+    return [count for count in comparison.tables if _estimates(comparison, count)]
+
+
+def _estimates(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
+    """Network -> its estimates beside the truth, of the runs of one epoch count."""
+    of_count = {
+        find(run.record["network"]).title: comparison.joined[run.folder.name]
+        for run in comparison.runs
+        if run.record["epochs"] == epochs
+    }
+    return {name: joined for name, joined in of_count.items() if (joined["Split"] != "train").any()}
+
+
+def learning_curves(comparison: Comparison, wide: bool = True) -> plots.Chart:
+    """How the error of all runs fell, a panel a network."""
+    return plots.learning_curves(histories_table(comparison.runs), wide)
+
+
+def predicted_against_true(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
+    """The estimates of all networks of one epoch count over the truth."""
+    return plots.predicted_against_true(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+
+
+def bland_altman(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
+    """Bias and limits of agreement of all networks of one epoch count."""
+    return plots.bland_altman(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+
+
+def error_by_age(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
+    """At which ages the networks of one epoch count fail."""
+    return plots.error_by_age(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+
+
+RUN_CHARTS = (predicted_against_true, bland_altman, error_by_age)
+"""What is drawn of every epoch count."""
 
 
 def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
     test = comparison.outside_test
+    if test is None:
+        return []
     pictures = []
-    for run in comparison.runs:
-        if test and run.folder.name in test.joined:
-            title = f"{title_of(run)}, on {source_words(test.source)}"
-            joined = test.joined[run.folder.name].assign(Split="outside")
-            pictures.append(_picture(plots.predicted_against_true(joined, title), title))
+    for epochs in comparison.tables:
+        joined = {
+            find(run.record["network"]).title: test.joined[run.folder.name].assign(Split="outside")
+            for run in comparison.runs
+            if run.record["epochs"] == epochs and run.folder.name in test.joined
+        }
+        if joined:
+            of = f"{epochs} epochs, on {source_words(test.source)}"
+            pictures.append(_picture(plots.predicted_against_true(joined, of, wide=False)))
     return pictures
 
 
-def _sheet(png: bytes, words: str) -> dict[str, object]:
-    """A chart that was kept as a file: as wide as the others."""
-    with Image.open(io.BytesIO(png)) as picture:
-        width, height = picture.size
-    shown_width = round(plots.WIDTH_INCHES * plots.CSS_PIXELS_PER_INCH)
+def _sheet(sheet: Picture) -> dict[str, object]:
+    """A sheet of photos as the page holds it."""
+    height, width = sheet.pixels.shape[:2]
+    shown_width = min(width, _SHEET_WIDTH)
     return {
-        "data": base64.b64encode(png).decode("ascii"),
-        "words": printable(words),
+        "kind": "photos",
+        "data": base64.b64encode(sheet.png()).decode("ascii"),
+        "words": printable(sheet.words),
         "width": shown_width,
         "height": round(height * shown_width / width),
     }
 
 
-def _picture(chart: plots.Chart, words: str) -> dict[str, object]:
+def _picture(chart: plots.Chart | None) -> dict[str, object] | None:
+    """A chart as the page holds it: on no ground of its own, so that it takes the page's."""
+    if chart is None:
+        return None
     return {
-        "data": base64.b64encode(chart.png()).decode("ascii"),
-        "words": printable(words),
+        "kind": "chart",
+        "data": base64.b64encode(chart.png(transparent=True)).decode("ascii"),
+        "words": printable(chart.words),
         "width": chart.css_width,
-        "height": round(chart.get_figheight() * plots.CSS_PIXELS_PER_INCH),
+        "height": chart.css_height,
     }

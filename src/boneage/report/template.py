@@ -1,5 +1,47 @@
 """The page: its style, its order and its words; what is put into it is escaped."""
 
+import jinja2
+
+
+def environment() -> jinja2.Environment:
+    """What renders the page and its tables: everything put into them is escaped."""
+    return jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+MACROS = """\
+{% macro show(picture) %}
+<figure><img class="{{ picture.kind }}" src="data:image/png;base64,{{ picture.data }}"
+ alt="{{ picture.words }}" width="{{ picture.width }}" height="{{ picture.height }}"></figure>
+{% endmacro %}
+{% macro table(grid) %}
+{% if grid.heads|length > 4 %}
+<p class="cue" aria-hidden="true">{{ grid.heads|length }} columns: scroll the table sideways →</p>
+{% endif %}
+<div class="scroll" role="region" aria-label="{{ grid.label }}" tabindex="0">
+<table{% if grid.kind %} class="{{ grid.kind }}"{% endif %}>
+<thead><tr>{% for name, unit in grid.heads %}<th scope="col"
+{%- if grid.holds_words(loop.index0) %} class="words"{% endif %}>{{ name }}
+{%- if unit %} <small>{{ unit }}</small>{% endif %}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in grid.rows %}
+<tr{% if row.kind %} class="{{ row.kind }}"{% endif %}><th scope="row">{{ row.cells[0].text }}</th>
+{%- for cell in row.cells[1:] -%}
+<td{% if cell.kind %} class="{{ cell.kind }}"{% endif %}
+{%- if row.kind == "absent" %} colspan="{{ grid.heads|length - 1 }}"{% endif %}>{{ cell.text }}
+{%- if cell.below %} <small>{{ cell.below }}</small>{% endif %}</td>
+{%- endfor %}</tr>
+{% endfor %}
+</tbody>
+</table>
+</div>
+{% if grid.note %}
+<p class="soft">{{ grid.note }}</p>
+{% endif %}
+{% endmacro %}
+"""
+
 PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -12,10 +54,11 @@ PAGE = """\
 <title>Bone age: nine networks compared</title>
 <style>
 :root { --page: #fff; --ink: #1b1f24; --soft: #59636e; --line: #d5dae0; --head: #f3f5f7; --best: #d9f0e6;
-  --note: #eef4fb; --note-edge: #0072b2; --warn: #fdf3e1; --warn-edge: #c77700 }
+  --note: #eef4fb; --note-edge: #0072b2; --warn: #fdf3e1; --warn-edge: #c77700;
+  --shade: #1b1f2466; --link: #0b5cad }
 @media (prefers-color-scheme: dark) { :root { --page: #15181c; --ink: #e4e7ea; --soft: #a3acb6;
   --line: #363c44; --head: #1f242a; --best: #12463a; --note: #182635; --note-edge: #56b4e9;
-  --warn: #33280f; --warn-edge: #e69f00 } }
+  --warn: #33280f; --warn-edge: #e69f00; --shade: #000c; --link: #79b8ff } }
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 72rem; overflow-wrap: break-word;
   background: var(--page); color: var(--ink);
@@ -30,7 +73,10 @@ dd { margin: 0 0 0 1rem }
   margin: .9rem 0 }
 .warn { border-color: var(--warn-edge); background: var(--warn) }
 .soft { color: var(--soft); font-size: .9rem }
-.scroll { overflow-x: auto; margin: .6rem 0 .3rem; border: 1px solid var(--line); border-radius: 6px }
+.scroll { overflow-x: auto; margin: .6rem 0 .3rem; border: 1px solid var(--line); border-radius: 6px;
+  /* A shadow at the edge beyond which there is more. */
+  background: linear-gradient(to left, var(--page) 30%, transparent) right / 3rem 100% no-repeat local,
+    linear-gradient(to left, var(--shade), transparent) right / 1rem 100% no-repeat scroll }
 .scroll:focus-visible { outline: 2px solid var(--note-edge) }
 table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .94rem;
   font-variant-numeric: tabular-nums }
@@ -63,69 +109,32 @@ details > .scroll { margin-top: .8rem }
 .figures { display: grid; gap: 1rem; margin: .8rem 0;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)) }
 figure { margin: 0 }
-img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; display: block }
+img { max-width: 100%; height: auto; border-radius: 6px; display: block }
+/* Charts are drawn in dark ink on nothing: in the dark the ink is turned, and hues stay what they were. */
+@media (prefers-color-scheme: dark) { img.chart { filter: invert(.92) hue-rotate(180deg) } }
+.result { font-size: 1.15rem; margin: .25rem 0 .9rem }
+.result strong { font-size: 1.9rem; line-height: 1.1; margin-right: .3rem; white-space: nowrap }
+nav ul { list-style: none; margin: .25rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .3rem 1.1rem }
+nav { margin: .9rem 0 }
+a { color: var(--link) }
+.cue { display: none; color: var(--soft); font-size: .85rem; margin: .6rem 0 0 }
 details { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .9rem; margin: .6rem 0 }
 summary { cursor: pointer; font-weight: 600; padding: .25rem 0 }
 code, pre { font: .88rem/1.5 ui-monospace, Menlo, Consolas, monospace }
 pre { background: var(--head); border-radius: 6px; padding: .7rem 1rem; overflow-x: auto }
-@media (max-width: 40rem) { table { font-size: .86rem } th, td { padding: .35rem .45rem }
+@media (max-width: 40rem) { body { padding-top: .8rem } .cue { display: block }
+  table { font-size: .86rem } th, td { padding: .35rem .45rem }
   tbody th { white-space: normal; min-width: 6rem } .named tbody th { min-width: 8rem }
   td.words { min-width: 6.5rem } details { padding: .5rem } }
 </style>
 </head>
 <body>
-{% macro show(picture) %}
-<figure><img src="data:image/png;base64,{{ picture.data }}" alt="{{ picture.words }}"
- width="{{ picture.width }}" height="{{ picture.height }}"></figure>
+{% set contents = [] %}
+{% macro section(title) %}
+{{ contents.append(title) or "" }}<h2 id="{{ title|lower|replace(" ", "-") }}">{{ title }}</h2>
 {% endmacro %}
-{% macro table(grid) %}
-<div class="scroll" role="region" aria-label="{{ grid.label }}" tabindex="0">
-<table{% if grid.kind %} class="{{ grid.kind }}"{% endif %}>
-<thead><tr>{% for name, unit in grid.heads %}<th scope="col"
-{%- if grid.holds_words(loop.index0) %} class="words"{% endif %}>{{ name }}
-{%- if unit %} <small>{{ unit }}</small>{% endif %}</th>{% endfor %}</tr></thead>
-<tbody>
-{% for row in grid.rows %}
-<tr{% if row.kind %} class="{{ row.kind }}"{% endif %}><th scope="row">{{ row.cells[0].text }}</th>
-{%- for cell in row.cells[1:] -%}
-<td{% if cell.kind %} class="{{ cell.kind }}"{% endif %}
-{%- if row.kind == "absent" %} colspan="{{ grid.heads|length - 1 }}"{% endif %}>{{ cell.text }}
-{%- if cell.below %} <small>{{ cell.below }}</small>{% endif %}</td>
-{%- endfor %}</tr>
-{% endfor %}
-</tbody>
-</table>
-</div>
-{% if grid.note %}
-<p class="soft">{{ grid.note }}</p>
-{% endif %}
-{% endmacro %}
-<header>
-<h1>Bone age: nine networks compared</h1>
-{% if phantom %}
-<p class="warn"><strong>Drawn hands, not children.</strong> Every picture behind these numbers was drawn by
-a program after published ages of ossification. They show that the code works and what it learns from such
-drawings; they say nothing about any child.</p>
-{% endif %}
-<p class="note"><strong>Research software, no medical device.</strong> It must not be used to diagnose or
-treat, nor to decide how old a person is.</p>
-<p>{{ heading }}</p>
-</header>
-
-<main>
-{% if headline %}
-<p><strong>In short:</strong> chosen by its validation error, <strong>{{ headline.run }}</strong> is off by
-<strong>{{ headline.years }} years</strong> ({{ headline.months }} months) on average on
-{{ headline.cases }} test cases that it never saw{{ headline.interval }}, and within one year for
-{{ headline.within }} % of them. Always saying the training cases' median age is off by
-{{ headline.constant }} years: {{ headline.verdict }}</p>
-{% elif not runs %}
-<p class="warn"><strong>No run is finished yet.</strong> Train a network, then compare again:</p>
-<pre>python -m boneage train --arch {{ first_network }} --epochs {{ epochs }} --work {{ work }}
-python -m boneage compare --work {{ work }}</pre>
-{% endif %}
-
-<h2>Results</h2>
+{% set sections %}
+{{ section("Results") }}
 {% for grid in results %}
 <h3>{{ grid.label }}</h3>
 {{ table(grid) }}
@@ -142,16 +151,16 @@ many small ones.</dd>
 <dd>Share of the cases, from 0 to 1, whose estimate is less than half a year off: it rounds to the right
 whole year.</dd>
 <dt>With and without “Validation”</dt>
-<dd>Validation cases are those that the network was not trained on; the other columns are of those that it
-was. Where the latter look much better, it learnt its training cases by heart. All are measured with the
-finished network, after the last epoch.</dd>
+<dd>Validation cases are those that the network was not trained on; the other columns are of the images that
+it was, changed copies included. Where the latter look much better, it learnt its training cases by heart.
+All are measured with the finished network, after the last epoch.</dd>
 <dt>Constant predictor</dt>
 <dd>Always says the median age of the training cases, whatever the photo. A network that is no better has
 learnt nothing.</dd>
 </dl>
 
 {% if test.rows and runs %}
-<h2>Test cases</h2>
+{{ section("Test cases") }}
 <p>Untouched by training and by every choice before it; each was estimated once, after the last epoch. The
 95 % interval comes from a bootstrap over the cases: it says how much the MAE depends on which cases were
 tested, not how much it would change were the network trained again.</p>
@@ -172,7 +181,7 @@ against them. The systems below were published by others.</p>
 {% endif %}
 
 {% if differences %}
-<h2>Which differences are real</h2>
+{{ section("Which differences are real") }}
 <p>Two networks are tested on the same cases, so they are compared case by case: which of the two is nearer
 to the truth, and by how much. Drawing the cases again at random 10,000 times (the paired bootstrap) shows how
 far that difference hangs on which cases were tested. Among many pairs some would seem to differ by chance, so
@@ -195,7 +204,7 @@ two networks that is no larger than that between two trainings of one says nothi
 {% endif %}
 
 {% if variants.rows %}
-<h2>Variants</h2>
+{{ section("Variants") }}
 <p>What the two tables leave out, each against the plain run with the same network and as many epochs, on the
 same test cases. The best three networks for the mean are chosen by their validation error; the mean stands
 against the best of them.</p>
@@ -203,7 +212,7 @@ against the best of them.</p>
 {% endif %}
 
 {% if groups %}
-<h2>Girls and boys, races, ages</h2>
+{{ section("Girls and boys, races, ages") }}
 <p>{{ groups_note }}</p>
 {% for grid in groups %}
 <h3>{{ grid.label }}</h3>
@@ -212,7 +221,7 @@ against the best of them.</p>
 {% endif %}
 
 {% if coverage.rows or interval_notices.rows %}
-<h2>How far a single estimate may be off</h2>
+{{ section("How far a single estimate may be off") }}
 <p>A mean error says little about one child. So each estimate gets an interval, the estimate plus and minus
 a half-width, that is to hold the true bone age of nine in ten cases like these. The half-width is taken
 from the errors on the validation cases, counted with the correction for their number, and for each band of
@@ -249,7 +258,7 @@ seems kept, it is by chance or by wide intervals.</p>
 {% endif %}
 
 {% if outside.rows %}
-<h2>On another source</h2>
+{{ section("On another source") }}
 <p>The same networks on radiographs of another source, none of which they were trained on: other scanners,
 other children, other readers. Where the label is another kind of age than that of the training, part of the
 error is the labels' own difference.</p>
@@ -258,17 +267,18 @@ error is the labels' own difference.</p>
 {% endif %}
 
 {% if examinations %}
-<h2>Changed photos, and where networks look</h2>
+{{ section("Changed photos, and where networks look") }}
 <p><strong>Changed photos.</strong> The photos of the test cases, changed in ways that change nothing about
 the hand: turned, mirrored, darker, blurred, with a marker. What does an estimate do that should stay where
 it is? The winner of the RSNA challenge of 2017 had a mean difference of 6.9 months on the Digital Hand
 Atlas, and of 45.2 months on the same photos turned by 180° (Santomartino et al., 2022). Training turned and
 shifted photos a little; what lies far beyond that, no network here has been taught to bear.</p>
-<p><strong>Where networks look.</strong> The median, the best and the worst test case, above as the network
-saw them, below coloured where a place counts for the estimate: Grad-CAM (Selvaraju et al., 2017); the
-roll-out of attention for the vision transformer (Abnar and Zuidema, 2020); the attention network's own map.
-A place has seen more of the photo than it is drawn at, and a map on the wrist is no proof that the wrist is
-read as a radiologist reads it. Colour off the hand, on a letter or a rim, is a warning.</p>
+<p><strong>Where networks look.</strong> The best, the median, a random and the worst test case, above as the
+network saw them, below coloured where a place counts for the estimate, from blue to yellow more: Grad-CAM
+(Selvaraju et al., 2017); the roll-out of attention for the vision transformer (Abnar and Zuidema, 2020); the
+attention network's own map. A place has seen more of the photo than it is drawn at, and a map on the wrist is
+no proof that the wrist is read as a radiologist reads it. Colour off the hand, on a letter or a rim, is a
+warning.</p>
 {% if not phantom %}
 <p class="warn"><strong>These are radiographs of children.</strong> Their source may not allow them to be
 passed on, and so neither this page.</p>
@@ -288,44 +298,101 @@ something only for networks that were trained on drawn hands, as these were.</p>
 {{ table(centres) }}
 {% endif %}
 {% elif runs %}
-<h2>Changed photos, and where networks look</h2>
+{{ section("Changed photos, and where networks look") }}
 <p>No network has been examined for this page. On the machine that holds the trained networks and the packed
 photos:</p>
 <pre>python -m boneage compare --examine --work {{ work }}</pre>
 {% endif %}
 
 {% if runs %}
-<h2>Run by run</h2>
-<p>In this order: how the error fell (the training values are taken while it trains, with dropout and random
-turns, so they may lie above the validation values); every estimate over its truth; the difference over the
-mean of both, with bias and 95 % limits of agreement (Bland and Altman, 1986); at which ages it fails.</p>
+{{ section("Run by run") }}
+<p>How the error fell: the training values are taken while the network changes, on changed images (copies,
+random turns and shifts), so they may lie above the validation values. Then, for each number of epochs, every
+estimate over its truth; the difference over the mean of both, with bias and 95 % limits of agreement (Bland
+and Altman, 1986); and at which ages a network fails.</p>
+<div class="figures">{{ show(curves) }}</div>
 {% for title, pictures in runs %}
-<details{% if runs|length <= 2 %} open{% endif %}><summary>{{ title }}</summary>
+<details{% if loop.first %} open{% endif %}><summary>{{ title }}</summary>
 <div class="figures">{% for picture in pictures %}{{ show(picture) }}{% endfor %}</div>
 </details>
 {% endfor %}
 {% endif %}
 
-<h2>The cases</h2>
+{{ section("The cases") }}
 <div class="figures">{{ show(ages) }}</div>
 
 {% if took.rows %}
-<h2>What it took</h2>
+{{ section("What it took") }}
 {{ table(took) }}
 {% endif %}
 
 {% if left_out.rows %}
-<h2>Left out</h2>
+{{ section("Left out") }}
 <p>These did not come into the tables.</p>
 {{ table(left_out) }}
 {% endif %}
 
-<h2>Make it again</h2>
+{{ section("Make it again") }}
 <p>Train what is missing, then compare; what is finished is not trained again. The tables of this page lie
 beside it as CSV in <code>comparison/</code>.</p>
 <pre>python -m boneage train --epochs {{ epochs }} --work {{ work }}
 python -m boneage compare --work {{ work }}</pre>
+{% endset %}
+<header>
+<h1>Bone age: nine networks compared</h1>
+{% if headline %}
+<p class="result"><strong>{{ headline.years }} years</strong> off on average
+<span>({{ headline.months }} months), {{ headline.run }}, on {{ headline.cases }} test cases</span></p>
+{% elif not runs %}
+<p class="warn"><strong>No run is finished yet.</strong> Train a network, then compare again:</p>
+<pre>python -m boneage train --arch {{ first_network }} --epochs {{ epochs }} --work {{ work }}
+python -m boneage compare --work {{ work }}</pre>
+{% endif %}
+{% if phantom %}
+<p class="warn"><strong>Drawn hands, not children.</strong> Every picture behind these numbers was drawn by
+a program after published ages of ossification. They show that the code works and what it learns from such
+drawings; they say nothing about any child.</p>
+{% endif %}
+{% if headline %}
+<p>Chosen by its validation error, {{ headline.run }} is off by {{ headline.years }} years on average on
+{{ headline.cases }} test cases that it never saw{{ headline.interval }}, and within one year for
+{{ headline.within }}&nbsp;% of them. Always saying the training cases' median age is off by
+{{ headline.constant }} years: {{ headline.verdict }}</p>
+{% endif %}
+<p class="note"><strong>Research software, no medical device.</strong> It must not be used to diagnose or
+treat, nor to decide how old a person is.</p>
+<p>{{ heading }}</p>
+<nav aria-label="Contents"><strong>Contents</strong>
+<ul>
+{% for title in contents %}
+<li><a href="#{{ title|lower|replace(" ", "-") }}">{{ title }}</a></li>
+{% endfor %}
+</ul></nav>
+</header>
+
+<main>
+{{ sections }}
 </main>
 </body>
 </html>
+"""
+
+TABLE = """\
+<style>
+.boneage-table { max-width: 100%; overflow-x: auto; line-height: 1.3 }
+.boneage-table table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
+.boneage-table th, .boneage-table td { padding: 4px 10px; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid #8884; background: none }
+.boneage-table thead th { vertical-align: bottom; border-bottom: 2px solid #8888 }
+.boneage-table th:first-child, .boneage-table .words, .boneage-table .words > * { text-align: left }
+.boneage-table .words { white-space: normal; min-width: 110px }
+.boneage-table small { display: block; font-weight: 400; opacity: .7 }
+.boneage-table td.best { background: #009e7333; font-weight: 700 }
+.boneage-table td.real { font-weight: 700 }
+.boneage-table td.few, .boneage-table .absent > * { opacity: .6; font-style: italic }
+.boneage-table .absent td { text-align: left }
+.boneage-table tr.constant > * { font-style: italic; border-top: 2px solid #8888; background: #8882 }
+.boneage-table .cue { display: none }
+</style>
+<div class="boneage-table">{{ table(grid) }}</div>
 """
