@@ -57,7 +57,8 @@ _FAULTS = """
   for (let i = 0; i < things.length; i++) for (let j = i + 1; j < things.length; j++) {
     const a = things[i], b = things[j];
     if (a.one.contains(b.one) || b.one.contains(a.one)) continue;
-    const inFrame = [a, b].some(thing => thing.over) && [a, b].some(thing => thing.one.tagName === 'IMG');
+    const inFrame = [a, b].some(thing => thing.over || thing.one.closest('.ba-strip .ba-caption'))
+      && [a, b].some(thing => thing.one.tagName === 'IMG' || thing.over);
     if (inFrame) continue;
     const wide = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left);
     const high = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top);
@@ -70,7 +71,7 @@ _FAULTS = """
 # Where the parts lie that a person's eye and hand come back to.
 _PLACES = """
 () => Object.fromEntries(
-  ['.ba-keep', '.ba-decide', '.ba-columns', '.ba-columns .ba-frame', '.ba-facts', '.ba-why', '.ba-operators',
+  ['.ba-keep', '.ba-decide', '.ba-columns', '.ba-columns .ba-frame', '.ba-facts', '.ba-why', '.ba-panel',
    '.ba-strip', '.ba-status'].map(one => {
     const box = document.querySelector('.ba-board ' + one).getBoundingClientRect();
     return [one, [box.left, box.top, box.width, box.height].map(Math.round)];
@@ -94,6 +95,11 @@ _STOPWATCH = """
 def button(page: Page, words: str) -> Locator:
     """The button of the board with exactly these words."""
     return page.get_by_role("button", name=words, exact=True)
+
+
+def panel(page: Page, title: str) -> Locator:
+    """The list of corrections, or that of augmentations."""
+    return page.locator(".ba-panel", has_text=title)
 
 
 def picture(page: Page) -> Locator:
@@ -142,3 +148,30 @@ def wait_for_measures(page: Page, count: int) -> None:
 def measured(page: Page) -> list[float]:
     """Milliseconds from click to picture, of each click so far."""
     return page.evaluate("() => window.measured")
+
+
+# What a notebook hears: JupyterLab listens on the document, on the way down; others on the way up.
+_NOTEBOOK = """
+() => {
+  window.heard = [];
+  for (const type of ['keydown', 'keypress', 'keyup'])
+    for (const capture of [true, false])
+      document.addEventListener(type, event => window.heard.push(`${type} ${event.key}`), {capture});
+}
+"""
+
+
+def start_notebook(page: Page) -> None:
+    """From now on the page listens to keys as a notebook does."""
+    page.evaluate(_NOTEBOOK)
+
+
+def heard(page: Page) -> list[str]:
+    """The keys that reached the notebook."""
+    return page.evaluate("() => window.heard")
+
+
+def middle(image: Locator) -> tuple[float, float]:
+    """The middle of a picture, in pixels of the page."""
+    box = image.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -17,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.display import display
 
-from boneage.board import ReviewBoard, review_board
+from boneage.board import ReviewBoard, Suggest, review_board
 from boneage.board.facts import alike, box_in_photo, read_cases
 from boneage.board.grid import TILES
-from boneage.board.pictures import Photos, ages_figure, render_view, window_of
+from boneage.board.one_photo import Choice
+from boneage.board.pictures import GREY, Photos, ages_figure, render_view, window_of
 from boneage.board.queue import ALL, ANY, Queue
 from boneage.board.review_board import AGES, MANY, ONE
 from boneage.errors import BoneAgeError
@@ -75,7 +77,7 @@ def test_keep_reject_undo_back_and_skip_are_on_disk_and_in_the_status(tmp_path):
     board.back_button.click()
     assert board.current == "C001"
     seen = []
-    while "first photo" not in said(board):
+    while "first image" not in said(board):
         board.back_button.click()
         seen.append(board.current)
     assert seen == ["C002", "C001", "C000", "C000"]
@@ -106,7 +108,7 @@ def test_it_reopens_at_the_first_undecided_and_ends_with_what_comes_next(tmp_pat
     again.reject_buttons["bracelet"].click()
     again.keep_button.click()
     assert again.current is None
-    for words in ("All 4 photos are decided", "3 kept", "1 rejected (bracelet 1)", "Run cell 7."):
+    for words in ("All 4 images are decided", "3 kept", "1 rejected (bracelet 1)", "Run cell 7."):
         assert words in again.overview.words.value
     assert bytes(again.overview.picture.value).startswith(b"\x89PNG")
     again.keep_button.click()
@@ -128,7 +130,7 @@ def test_the_second_half_of_a_double_click_decides_nothing(tmp_path, monkeypatch
     monkeypatch.setattr(review_board, "DOUBLE_CLICK_SECONDS", 60.0)
     board = a_board(tmp_path)
     board.keep_button.click()
-    assert "double click" in said(board)
+    assert "taken for a slip" in said(board)
     assert log_of(tmp_path) == []
 
 
@@ -143,7 +145,7 @@ def test_jumping_by_id_and_by_place(tmp_path):
     board.jump.value = "C004"
     assert (board.current, board.jump.value) == ("C004", "")
     board.jump.value = "C999"
-    assert "C999: not among the photos" in said(board)
+    assert "C999: not among the images" in said(board)
     board.place.value = 2
     assert board.current == "C001"
 
@@ -177,7 +179,7 @@ def test_facts_suspicions_and_their_boxes_are_shown(tmp_path):
     for words in ("Case C001", "boy · 6 years · African American", "bone age 6.4 years (readings 6.2, 6.6)"):
         assert words in board.one.facts.value
     labels = [label for label, _ in board.one.suspicion_list.options]
-    assert labels == ["burnt-in text · 0.90", "growth out of step · 0.60"]
+    assert labels == ["● burnt-in text · 0.90", "● growth out of step · 0.60"]
     assert "letters beside" in board.one.why.value
     with_box = board.one.picture.value
     board.one.suspicion_list.index = 1
@@ -191,7 +193,7 @@ def test_facts_suspicions_and_their_boxes_are_shown(tmp_path):
 
 def test_operators_change_the_preview_and_are_written_with_the_decision(tmp_path):
     board = a_board(tmp_path, read_photo=a_photo)
-    panel = board.one.operators
+    panel = board.one.corrections
     before = board.one.preview.value
     assert before == render_view(a_photo("C000"))
     for name, switch in panel.switches.items():
@@ -199,22 +201,22 @@ def test_operators_change_the_preview_and_are_written_with_the_decision(tmp_path
         switch.value = True
         assert board.one.preview.value != shown, name
     panel.add_box.click()
-    chosen = panel.operators
+    chosen = panel.corrections
     assert [one["name"] for one in chosen] == list(CORRECTIONS)
     assert board.one.preview.value == render_view(apply_operators(a_photo("C000"), chosen))
-    assert f"({len(chosen)} on)" in board.one.preview_title.value
+    assert f"({len(chosen)} corrections)" in board.one.preview_title.value
     board.keep_button.click()
-    assert panel.operators == []
+    assert panel.corrections == []
     assert parse_operators(ReviewLog(tmp_path / "log.csv", "Ann").rows[0].corrections) == chosen
     board.back_button.click()
-    assert panel.operators == chosen
+    assert panel.corrections == chosen
     panel.reset_button.click()
     assert board.one.preview.value == before
 
 
 def test_what_was_set_and_typed_is_there_again_when_the_photo_is(tmp_path):
     board = a_board(tmp_path)
-    flip = board.one.operators.switches["flip"]
+    flip = board.one.corrections.switches["flip"]
     flip.value, board.note.value = True, "look again"
     board.skip_button.click()
     assert (flip.value, board.note.value) == (False, "")
@@ -234,7 +236,7 @@ def test_what_was_set_and_typed_is_there_again_when_the_photo_is(tmp_path):
 def test_what_was_set_for_a_photo_is_kept_with_it_by_its_page(tmp_path):
     board = a_board(tmp_path, 3)
     board.skip_button.click()
-    board.one.operators.switches["flip"].value = True
+    board.one.corrections.switches["flip"].value = True
     board.mode.value = MANY
     board.grid.decide_button.click()
     assert [row.corrections for row in ReviewLog(tmp_path / "log.csv").rows] == [
@@ -254,20 +256,20 @@ def test_a_defect_is_said_too(tmp_path, monkeypatch):
 
 def test_operators_of_one_photo_do_not_stand_on_the_next_though_that_is_gone(tmp_path):
     board = a_board(tmp_path, 2, lambda case_id: gone(case_id) if case_id == "C001" else a_shade(case_id))
-    board.one.operators.switches["flip"].value = True
+    board.one.corrections.switches["flip"].value = True
     board.keep_button.click()
     board.reject_buttons["ring"].click()
     assert ReviewLog(tmp_path / "log.csv").rows[1].corrections == "[]"
 
 
 def test_a_slider_switches_its_operator_on_and_off_again_where_it_changes_nothing(tmp_path):
-    panel = a_board(tmp_path).one.operators
+    panel = a_board(tmp_path).one.corrections
     panel.sliders["rotate"].value = -12.5
-    assert panel.operators == [{"name": "rotate", "degrees": -12.5}]
+    assert panel.corrections == [{"name": "rotate", "degrees": -12.5}]
     panel.sliders["rotate"].value = 0
-    assert panel.operators == []
+    assert panel.corrections == []
     panel.switches["gamma"].value = True
-    assert panel.operators == [{"name": "gamma", "power": 0.8}]
+    assert panel.corrections == [{"name": "gamma", "power": 0.8}]
     panel.switches["gamma"].value = False
     assert panel.sliders["gamma"].value == 1
 
@@ -275,7 +277,7 @@ def test_a_slider_switches_its_operator_on_and_off_again_where_it_changes_nothin
 @pytest.mark.parametrize("end", ["min", "max"])
 def test_the_sliders_reach_as_far_as_the_operators_go_and_no_further(tmp_path, end):
     board = a_board(tmp_path)
-    for slider in board.one.operators.sliders.values():
+    for slider in board.one.corrections.sliders.values():
         base = getattr(slider, "base", None)
         slider.value = getattr(slider, end) if base is None else base ** getattr(slider, end)
     board.keep_button.click()
@@ -288,40 +290,309 @@ def test_the_sliders_reach_as_far_as_the_operators_go_and_no_further(tmp_path, e
 def test_boxes_to_blank_cover_what_was_marked(tmp_path):
     board = a_board(tmp_path, read_photo=a_photo)
     board.skip_button.click()
-    panel = board.one.operators
+    panel = board.one.corrections
     panel.blank_marked.click()
     panel.blank_marked.click()
-    (box,) = panel.operators
+    (box,) = panel.corrections
     # Outward from 0.1234, 0.0567 to 0.3702, 0.1356.
     assert box == {"name": "blank", "x": 0.123, "y": 0.056, "width": 0.248, "height": 0.08}
     panel.add_box.click()
     panel.box_sliders["y"].value = 0.5
-    assert [one["y"] for one in panel.operators] == [0.056, 0.5]
+    assert [one["y"] for one in panel.corrections] == [0.056, 0.5]
     panel.which_box.value = 0
     assert panel.box_sliders["y"].value == 0.056
     panel.remove_box.click()
-    assert [one["y"] for one in panel.operators] == [0.5]
+    assert [one["y"] for one in panel.corrections] == [0.5]
     panel.remove_box.click()
-    assert panel.operators == []
+    assert panel.corrections == []
     assert panel.remove_box.disabled
     board.skip_button.click()
     board.skip_button.click()
     panel.blank_marked.click()
     assert "no box is marked" in said(board)
-    assert panel.operators == []
+    assert panel.corrections == []
 
 
-def test_what_is_suggested_is_shown_and_switched_on_by_one_click(tmp_path):
-    suggested = [{"name": "flip"}, {"name": "rotate", "degrees": 9.4}, {"name": "gamma", "power": 0.6}]
-    asked = []
-    board = a_board(tmp_path, suggest=lambda case_id, photo: asked.append(case_id) or suggested)
-    panel = board.one.operators
-    assert "suggested: flip, rotate, gamma" in panel.suggested.value
-    panel.add_box.click()
-    panel.suggest_button.click()
-    assert set(asked) == {"C000"}
-    assert panel.operators[0]["name"] == "blank"
-    assert panel.operators[1:] == suggested
+def test_use_suggested_fills_both_lists_and_leaves_the_boxes(tmp_path):
+    turn = {"name": "rotate", "degrees": 9.4}
+    seen = []
+    suggest = Suggest(
+        lambda case_id, _: [turn] if case_id == "C000" else [], lambda image: names_for(image, seen)
+    )
+    board = a_board(tmp_path, read_photo=a_photo, suggest=suggest)
+    corrections, augmentations = board.one.corrections, board.one.augmentations
+    assert "suggested: rotate 9.4" in board.one.suggested.value
+    assert corrections.corrections == []
+    corrections.add_box.click()
+    augmentations.none_button.click()
+    assert (augmentations.augmentations, augmentations.names) == ([], [])
+    board.one.suggest_button.click()
+    assert corrections.corrections[0]["name"] == "blank"
+    assert corrections.corrections[1:] == [turn]
+    assert augmentations.names == ["flip", "tilt"]
+    # What copies of the corrected image would be drawn from anyhow.
+    assert np.array_equal(seen[-1], apply_operators(a_photo("C000"), corrections.corrections))
+    board.keep_button.click()
+    (row,) = ReviewLog(tmp_path / "log.csv", "Ann").rows
+    assert (parse_operators(row.corrections)[1:], row.augmentations) == ([turn], "")
+    assert "suggested: no correction" in board.one.suggested.value
+
+
+def names_for(image: np.ndarray, seen: list[np.ndarray]) -> list[str]:
+    seen.append(image)
+    return ["tilt", "flip"]
+
+
+def test_the_two_lists_are_recorded_apart_and_shown_again(tmp_path):
+    board = a_board(tmp_path, read_photo=a_photo)
+    copy = board.one.copy.value
+    for name in ("brighten", "darken", "tint"):
+        board.one.augmentations.switches[name].value = True
+    assert board.one.copy.value != copy
+    assert board.one.preview.value == render_view(a_photo("C000"))
+    another = board.one.copy.value
+    board.one.copy_button.click()
+    assert board.one.copy.value != another
+    board.one.corrections.switches["invert"].value = True
+    board.keep_button.click()
+    board.one.augmentations.none_button.click()
+    board.keep_button.click()
+    board.keep_button.click()
+    rows = ReviewLog(tmp_path / "log.csv", "Ann").rows
+    assert [row.corrections for row in rows] == ['[{"name": "invert"}]', "[]", "[]"]
+    assert [row.augmentations for row in rows] == ['["brighten", "darken", "tint"]', "[]", ""]
+    again = a_board(tmp_path, read_photo=a_photo)
+    shown = []
+    for case_id in ("C000", "C001", "C002"):
+        again.jump.value = case_id
+        shown.append(again.one.augmentations.augmentations)
+    assert shown == [["brighten", "darken", "tint"], [], None]
+    assert again._drafts == {}
+
+
+def test_what_was_recorded_by_a_wider_name_is_shown_by_its_parts(tmp_path):
+    log = ReviewLog(tmp_path / "log.csv", "Ann")
+    log.append("C000", "keep", augmentations=["brightness", "gamma"])
+    board = a_board(tmp_path)
+    board.jump.value = "C000"
+    assert board.one.augmentations.names == ["brighten", "darken", "gamma lighter", "gamma darker"]
+    assert said(board) == ""
+
+
+def test_undo_shows_what_stands_again_boxes_too(tmp_path):
+    board = a_board(tmp_path, read_photo=a_photo)
+    board.one.corrections.blank((0.1, 0.1, 0.2, 0.2))
+    board.one.augmentations.switches["tilt"].value = True
+    board.keep_button.click()
+    kept = ReviewLog(tmp_path / "log.csv", "Ann").rows[0]
+    board.back_button.click()
+    board.one.corrections.blank((0.5, 0.5, 0.1, 0.1))
+    board.one.augmentations.none_button.click()
+    board.reject_buttons["ring"].click()
+    board.undo_button.click()
+    assert board.current == "C000"
+    assert "now kept" in said(board)
+    assert "kept" in board.one.facts.value
+    assert board.one.corrections.boxes == [(0.1, 0.1, 0.2, 0.2)]
+    assert board.one.augmentations.augmentations == ["tilt"]
+    state = ReviewLog(tmp_path / "log.csv", "Ann").state()
+    assert (state["C000"].corrections, state["C000"].augmentations) == (kept.corrections, kept.augmentations)
+    board.undo_button.click()
+    assert "now undecided" in said(board)
+    assert "undecided" in board.one.facts.value
+    # Nothing stood before: the controls stay as they were set.
+    assert board.one.corrections.boxes == [(0.1, 0.1, 0.2, 0.2)]
+
+
+def test_undo_of_a_page_puts_back_what_stood_on_each_of_its_cases(tmp_path):
+    log = ReviewLog(tmp_path / "log.csv", "Ann")
+    box = {"name": "blank", "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}
+    log.append("C001", "keep", corrections=[box])
+    board = a_board(tmp_path, 6)
+    board.mode.value = MANY
+    board.grid.mark(["C001", "C002"])
+    board.grid.reason.value = "ring"
+    board.grid.decide_button.click()
+    board.undo_button.click()
+    assert "now 5 undecided, 1 kept" in said(board)
+    state = ReviewLog(tmp_path / "log.csv", "Ann").state()
+    assert {case_id: row.decision for case_id, row in state.items()} == {"C001": "keep"}
+    board.grid.open_buttons[1].click()
+    assert board.one.corrections.boxes == [(0.1, 0.1, 0.2, 0.2)]
+
+
+def test_only_what_is_decided_here_is_said_to_be_saved(tmp_path):
+    recorded = ReviewLog(tmp_path / "log.csv", "Ann", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    recorded.append("C000", "keep")
+    board = a_board(tmp_path)
+    assert status(board).endswith(" · recorded earlier")
+    board.keep_button.click()
+    assert re.search(r"saved \d\d:\d\d:\d\d$", status(board))
+
+
+# Level and window.
+
+
+def test_level_and_window_change_the_view_alone(tmp_path):
+    board = a_board(tmp_path, read_photo=a_photo)
+    one = board.one
+    before = one.picture.value, one.preview.value
+    one.level.value = 60
+    assert one.picture.value != before[0]
+    one.window.value = 100
+    level, window = 60, 100
+    expected = np.clip((a_photo("C000").astype(float) - level) / window * 255 + 127.5, 0, 255)
+    assert np.abs(pixels(one.picture.value).mean() - expected.mean()) < 2
+    assert one.choice == Choice()
+    board.keep_button.click()
+    # Each image comes up by its own grey levels, as at a reading station.
+    assert (one.level.value, one.window.value) == (127.5, 255)
+    board.back_button.click()
+    assert (one.picture.value, one.preview.value) == before
+    one.level.value = 60
+    one.tone_button.click()
+    assert (one.picture.value, one.preview.value) == before
+    (row,) = ReviewLog(tmp_path / "log.csv", "Ann").rows
+    assert (row.corrections, row.augmentations) == ("[]", "")
+
+
+# Keys and the pointer, as the script on the page tells of them.
+
+
+def press(board: ReviewBoard, key: str) -> None:
+    board.script.hear({"key": key, "seen": board.script.seen})
+
+
+def test_keys_do_what_their_buttons_do(tmp_path):
+    board = a_board(tmp_path)
+    press(board, "keep")
+    for number in range(1, 5):
+        press(board, str(number))
+    assert log_of(tmp_path) == [
+        ("C000", "keep", ""),
+        *((f"C{number:03d}", "reject", REASONS[number - 1]) for number in range(1, 5)),
+    ]
+    press(board, "5")
+    assert "write in the note" in said(board)
+    press(board, "undo")
+    assert board.current == "C004"
+    press(board, "next")
+    assert board.current == "C005"
+    press(board, "back")
+    assert board.current == "C004"
+    assert ReviewLog(tmp_path / "log.csv", "Ann").state().keys() == {"C000", "C001", "C002", "C003"}
+
+
+def test_the_keys_stand_on_the_buttons_where_they_are_heard(tmp_path, monkeypatch):
+    board = a_board(tmp_path)
+    words = [board.keep_button, *board.reject_buttons.values(), board.undo_button]
+    assert [re.search(r"\[(.)\]", button.description)[1] for button in words] == list("K12345U")
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    board = a_board(tmp_path)
+    assert board.script.widget is None
+    assert (board.keep_button.description, board.undo_button.description) == ("✓ Keep", "↶ Undo")
+    board.keep_button.click()
+    board.one.zoom_in.click()
+    board.one.level.value = 60
+    board.one.corrections.add_box.click()
+    board.undo_button.click()
+    assert [row[1] for row in log_of(tmp_path)] == ["keep", "undo"]
+
+
+def test_a_broken_anywidget_costs_the_keys_and_not_the_board(tmp_path, monkeypatch):
+    class Broken:
+        def __getattr__(self, name: str):
+            raise RuntimeError("needs another version")
+
+    monkeypatch.setitem(sys.modules, "anywidget", Broken())
+    board = a_board(tmp_path)
+    board.keep_button.click()
+    assert board.current == "C001"
+
+
+def test_a_key_pressed_before_the_image_was_in_sight_decides_nothing(tmp_path):
+    board = a_board(tmp_path)
+    seen = board.script.seen
+    for _ in range(5):
+        board.script.hear({"key": "keep", "seen": seen})
+    assert log_of(tmp_path) == [("C000", "keep", "")]
+    assert "before the image was in sight" in said(board)
+    press(board, "keep")
+    assert len(log_of(tmp_path)) == 2
+
+
+def test_a_key_as_quick_as_a_double_click_is_a_slip(tmp_path, monkeypatch):
+    monkeypatch.setattr(review_board, "DOUBLE_CLICK_SECONDS", 60.0)
+    board = a_board(tmp_path)
+    press(board, "keep")
+    assert log_of(tmp_path) == []
+    press(board, "next")
+    assert board.current == "C001"
+
+
+def test_on_a_page_a_number_names_the_reason_and_keep_decides(tmp_path):
+    board = a_board(tmp_path, 6)
+    board.mode.value = MANY
+    press(board, "2")
+    assert "mark what is to be rejected" in said(board)
+    board.grid.mark(["C003"])
+    press(board, "2")
+    assert (board.grid.reason.value, log_of(tmp_path)) == ("bracelet", [])
+    press(board, "keep")
+    assert log_of(tmp_path)[3] == ("C003", "reject", "bracelet")
+    board.mode.value = AGES
+    for key in ("keep", "1"):
+        press(board, key)
+    assert len(log_of(tmp_path)) == 6
+    press(board, "undo")
+    assert ReviewLog(tmp_path / "log.csv", "Ann").state() == {}
+
+
+def test_keys_on_an_empty_board_and_on_an_image_that_is_gone(tmp_path):
+    empty = a_board(tmp_path, 0)
+    for key in ("keep", "1", "undo", "back", "next"):
+        press(empty, key)
+    board = a_board(tmp_path, 2, gone)
+    press(board, "keep")
+    assert "cannot be kept" in said(board)
+    board.script.hear({"box": [0.1, 0.1, 0.2, 0.2], "seen": board.script.seen})
+    board.script.hear({"view": [0.2, 0.2, 0.5]})
+    assert board.one.corrections.corrections == []
+    press(board, "1")
+    assert log_of(tmp_path) == [("C000", "reject", "ring")]
+
+
+def test_a_box_drawn_with_the_pointer_is_blanked_and_marked(tmp_path):
+    board = a_board(tmp_path, read_photo=a_photo)
+    before = board.one.picture.value
+    for box in ([0.1, 0.2, 0.3, 0.1], [0.8, 0.9, 0.5, 0.5]):
+        board.script.hear({"box": box, "seen": board.script.seen})
+    # The second reaches beyond the image.
+    assert board.one.corrections.boxes == [(0.1, 0.2, 0.3, 0.1), (0.8, 0.9, 0.2, 0.1)]
+    assert board.one.picture.value != before
+    board.one.corrections.which_box.value = 0
+    board.one.corrections.remove_box.click()
+    board.keep_button.click()
+    (row,) = ReviewLog(tmp_path / "log.csv", "Ann").rows
+    assert parse_operators(row.corrections) == [
+        {"name": "blank", "x": 0.8, "y": 0.9, "width": 0.2, "height": 0.1}
+    ]
+
+
+def test_the_pointer_moves_the_part_in_sight_of_both_pictures(tmp_path):
+    board = a_board(tmp_path, read_photo=a_photo)
+    answered = board.script.widget.answered
+    board.script.hear({"view": [0.5, 0.25, 0.25], "tone": [60.0, 100.0]})
+    assert board.one.zoom.value == 4
+    assert (board.one.level.value, board.one.window.value) == (60, 100)
+    assert board.one.picture.value == render_view(a_photo("C000"), 4, (0.625, 0.375), tone=(60.0, 100.0))
+    assert board.one.preview.value == board.one.picture.value
+    assert board.script.widget.view == [0.5, 0.25, 0.25]
+    board.script.hear({"view": [0.9, 0.9, 0.001]})
+    assert board.one.zoom.value == 8
+    assert board.script.widget.answered == answered + 2
+    board.keep_button.click()
+    assert board.script.widget.view == [0, 0, 1]
 
 
 def test_zoom_by_clicks_on_the_photo_the_slider_and_the_buttons(tmp_path):
@@ -355,7 +626,7 @@ def test_neighbours_are_of_the_same_sex_and_year_and_one_is_shown_beside_the_pho
     board.one.neighbours[1].switch.value = True
     assert not tile.switch.value
     board.one.neighbours[1].switch.value = False
-    assert "After the operators" in board.one.preview_title.value
+    assert "Corrected" in board.one.preview_title.value
 
 
 def test_rejected_cases_are_nothing_to_compare_with():
@@ -416,7 +687,7 @@ def test_photos_that_cannot_be_seen_are_not_kept_by_the_page(tmp_path):
     board.mode.value = MANY
     assert board.grid.decide_button.description == "Keep the rest (4)"
     board.grid.decide_button.click()
-    assert "1 photos cannot be read and stay undecided: C002" in said(board)
+    assert "1 images cannot be read and stay undecided: C002" in said(board)
     assert board.current == "C002"
     board.grid.tiles[2].switch.value = True
     board.grid.reason.value = "skeleton unknown"
@@ -506,7 +777,7 @@ def test_photos_that_vanish_midway_can_be_skipped_or_rejected_but_not_kept(tmp_p
     board.keep_button.click()
     assert "cannot be kept" in said(board)
     board.one.zoom_in.click()
-    board.one.operators.switches["flip"].value = True
+    board.one.corrections.switches["flip"].value = True
     board.skip_button.click()
     assert "C002.png: is gone" in said(board)
     board.reject_buttons["skeleton unknown"].click()
@@ -538,7 +809,7 @@ def test_a_log_of_another_table_and_broken_rows_are_told_and_left_alone(tmp_path
     assert "no longer in the case table" in board.notices.value
     assert board.message.value
     board.jump.value = "C001"
-    assert board.one.operators.operators == []
+    assert board.one.corrections.corrections == []
     board.keep_button.click()
     board.undo_button.click()
     board.undo_button.click()
@@ -560,7 +831,7 @@ def test_an_unknown_operator_in_a_decision_is_told(tmp_path, monkeypatch):
     object.__setattr__(row, "corrections", '[{"name": "swirl"}]')
     board.back_button.click()
     assert "swirl" in said(board)
-    assert board.one.operators.operators == []
+    assert board.one.corrections.corrections == []
 
 
 def test_two_boards_on_one_log_see_each_other(tmp_path):
@@ -591,7 +862,7 @@ def test_reviewers_are_named_and_their_disagreement_is_listed(tmp_path):
 @pytest.mark.parametrize("mode", [ONE, MANY, AGES])
 def test_an_empty_queue_says_so_and_no_click_breaks_it(tmp_path, mode):
     board = a_board(tmp_path, 0)
-    assert "There is no photo to review" in board.overview.words.value
+    assert "There is no image to review" in board.overview.words.value
     board.mode.value = mode
     for button in (board.keep_button, board.skip_button, board.back_button, board.undo_button):
         button.click()
@@ -604,10 +875,10 @@ def test_an_empty_queue_says_so_and_no_click_breaks_it(tmp_path, mode):
 def test_one_case_is_a_whole_review(tmp_path):
     board = a_board(tmp_path, 1)
     board.skip_button.click()
-    assert "no other photo" in said(board)
+    assert "no other image" in said(board)
     assert "No other case like this one" in board.one.neighbours_title.value
     board.keep_button.click()
-    assert "All 1 photos are decided" in board.overview.words.value
+    assert "All 1 images are decided" in board.overview.words.value
 
 
 def test_ages_that_are_unknown_races_and_marks_in_text(tmp_path):
@@ -751,7 +1022,7 @@ def test_the_next_photo_is_ready_before_it_is_asked_for(tmp_path):
     board = a_board(tmp_path, 12, read)
     board._photos.wait()
     before = len(reads)
-    board.one.show("C001", None, [], ())
+    board.one.show("C001", None, Choice(), ())
     assert len(reads) == before
 
 
@@ -786,21 +1057,43 @@ def test_a_box_round_the_whole_hand_is_not_blanked(tmp_path):
     suspicions = pd.DataFrame(rows, columns=SUSPICION_COLUMNS)
     board = a_board(tmp_path, read_photo=a_photo, suspicions=suspicions)
     board.jump.value = "C000"
-    board.one.operators.blank_marked.click()
+    board.one.corrections.blank_marked.click()
     assert "holds the hand itself" in said(board)
-    assert board.one.operators.operators == []
+    assert board.one.corrections.corrections == []
 
 
-def test_faint_suspicions_are_no_filter(tmp_path):
+def test_faint_anomalies_count_nowhere_and_look_faint(tmp_path):
     rows = [
-        ("C000", "ring", 0.49, *[np.nan] * 4, "faint"),
-        ("C001", "ring", 0.5, *[np.nan] * 4, "likely"),
-        ("C002", "bracelet", 0.1, *[np.nan] * 4, "faint"),
+        ("C000", "ring", 0.49, 0.1, 0.1, 0.2, 0.2, "faint"),
+        ("C001", "bracelet", 0.1, *[np.nan] * 4, "faint"),
+        ("C001", "ring", 0.5, 0.1, 0.1, 0.2, 0.2, "likely"),
+        ("C001", "burnt-in text", 0.9, 0.5, 0.5, 0.2, 0.2, "likely"),
     ]
-    board = a_board(tmp_path, suspicions=pd.DataFrame(rows, columns=SUSPICION_COLUMNS))
-    shown = [words for words, _ in board.kind_filter.options]
-    assert any("ring (1)" in words for words in shown)
-    assert not any("bracelet" in words for words in shown)
+    board = a_board(tmp_path, read_photo=a_photo, suspicions=pd.DataFrame(rows, columns=SUSPICION_COLUMNS))
+    assert [words for words, _ in board.kind_filter.options] == [
+        "All images",
+        "Any anomaly (1)",
+        "burnt-in text (1)",
+        "ring (1)",
+    ]
+    # By itself a faint one points at nothing.
+    assert [words for words, _ in board.one.suspicion_list.options] == ["○ ring · 0.49 (faint)"]
+    assert board.one.suspicion_list.index is None
+    assert "only faint hints" in board.one.why.value
+    assert board.one.picture.value == render_view(a_photo("C000"))
+    board.one.suspicion_list.index = 0
+    grey = render_view(a_photo("C000"), marks=[((0.1, 0.1, 0.2, 0.2), GREY)])
+    assert board.one.picture.value == grey != render_view(a_photo("C000"), box=(0.1, 0.1, 0.2, 0.2))
+    board.mode.value = MANY
+    assert "nothing likely" in board.grid.tiles[0].caption.value
+    assert pixels(board.grid.tiles[0].image.value).mean() == pytest.approx(
+        pixels(render_view(a_photo("C000"), pixels=240)).mean()
+    )
+    # Filtered for a kind, each tile shows why it is there.
+    board.kind_filter.value = "ring"
+    (shown,) = [tile for tile in board.grid.tiles if tile.case_id]
+    assert "ring" in shown.caption.value
+    assert shown.image.value == render_view(a_photo("C001"), box=(0.1, 0.1, 0.2, 0.2), pixels=240)
 
 
 def test_go_says_that_an_id_is_unknown_however_often(tmp_path):

@@ -2,12 +2,14 @@
 
 import json
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from boneage.errors import BoneAgeError
+from boneage.operators import OPERATORS
 
 MOST_OPERATORS = 3
 """Operators in one drawn recipe at most: each costs some likeness to a radiograph."""
@@ -139,3 +141,21 @@ def drawn_by_name(name: str) -> list[dict[str, Any]]:
     if values is None:
         return [{"name": operator}]
     return [{"name": operator, NEUTRAL[operator][0]: value} for value in values]
+
+
+def draw_example(names: Sequence[str], key: str) -> list[dict[str, Any]]:
+    """The operators of one copy, as the plan might draw them.
+
+    Args:
+        names: Of :data:`AUGMENTATIONS`.
+        key: Any text; the same names and key give the same copy.
+    """
+    rng = np.random.default_rng(zlib.crc32(key.encode()))
+    choices: dict[str, list[dict[str, Any]]] = {}
+    for name in names:
+        for one in drawn_by_name(name):
+            choices.setdefault(one["name"], []).append(one)
+    drawn = rng.permutation(list(choices))[:MOST_OPERATORS].tolist()
+    if EXPOSURE.issubset(drawn):
+        drawn.remove(rng.choice(sorted(EXPOSURE)))
+    return [choices[name][rng.integers(len(choices[name]))] for name in OPERATORS if name in drawn]

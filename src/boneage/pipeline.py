@@ -29,7 +29,7 @@ from boneage import (
     runtime,
 )
 from boneage.anomalies import LIKELY
-from boneage.board import ReviewBoard
+from boneage.board import ReviewBoard, Suggest
 from boneage.dataset import Store, build_store, fingerprint, open_store, read_photo, rows_of
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, sha256_of, write_text
@@ -50,7 +50,7 @@ from boneage.review import ReviewLog, apply_log, summary
 from boneage.settings import Settings
 from boneage.sheets import copies_sheet
 from boneage.split import draw_split, plan_without_copies
-from boneage.suggestions import mirrored_letters, suggest_corrections, suggest_for
+from boneage.suggestions import mirrored_letters, suggest_augmentations, suggest_corrections, suggest_for
 from boneage.tables import (
     PLAN_COLUMNS,
     SKIPPED_COLUMNS,
@@ -370,14 +370,16 @@ def open_board(settings: Settings) -> ReviewBoard:
     """
     cases = reviewable_cases(settings)
     suspicions = make_suspicions(settings)
+    of_case = dict(list(suspicions.groupby("case_id")))
     return ReviewBoard(
         cases,
         suspicions,
         open_review(settings),
         photo_reader(settings),
         queue=anomalies.review_queue(suspicions, cases["case_id"].tolist()),
-        suggest=lambda case_id, photo: suggest_corrections(
-            photo, suspicions[suspicions["case_id"] == case_id]
+        suggest=Suggest(
+            lambda case_id, image: suggest_corrections(image, of_case.get(case_id, suspicions[:0])),
+            lambda image: suggest_augmentations(image, settings.laterality_matters),
         ),
     )
 

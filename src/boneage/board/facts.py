@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from boneage.anomalies import LIKELY
 from boneage.review import Decision
 
 Box = tuple[float, float, float, float]
@@ -55,6 +56,17 @@ class Suspicion:
     box: Box | None
     why: str
 
+    @property
+    def is_likely(self) -> bool:
+        """Whether it counts: in the filters, the grid, and the box that is drawn. The others are faint."""
+        return self.score >= LIKELY
+
+    @property
+    def words(self) -> str:
+        """Such as "● bracelet · 0.80", or "○ ring · 0.31 (faint)"."""
+        words = f"{self.kind} · {self.score:.2f}"
+        return f"● {words}" if self.is_likely else f"○ {words} (faint)"
+
 
 def read_cases(cases: pd.DataFrame) -> dict[str, Case]:
     """The rows of a case table by id; the first one where an id stands twice."""
@@ -75,7 +87,7 @@ def read_cases(cases: pd.DataFrame) -> dict[str, Case]:
 
 
 def read_suspicions(suspicions: pd.DataFrame, known: Collection[str]) -> dict[str, list[Suspicion]]:
-    """The suspicions of known cases by id, in the table's order."""
+    """The anomalies of known cases by id, the likely ones first, else in the table's order."""
     found: dict[str, list[Suspicion]] = {}
     for row in suspicions.to_dict("records"):
         case_id = str(row["case_id"])
@@ -83,7 +95,7 @@ def read_suspicions(suspicions: pd.DataFrame, known: Collection[str]) -> dict[st
             box = box_in_photo(*(_number(row.get(name)) for name in ("x", "y", "width", "height")))
             one = Suspicion(_text(row["kind"]), _number(row["score"]) or 0.0, box, _text(row["why"]))
             found.setdefault(case_id, []).append(one)
-    return found
+    return {case_id: sorted(of_case, key=lambda one: not one.is_likely) for case_id, of_case in found.items()}
 
 
 def box_in_photo(x: float | None, y: float | None, width: float | None, height: float | None) -> Box | None:

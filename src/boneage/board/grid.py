@@ -1,4 +1,4 @@
-"""Many small photos at once: a click marks one, one button decides the page."""
+"""Many small images at once: a click marks one, one button decides the page."""
 
 import html
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ import ipywidgets as widgets
 from boneage.board.facts import Box, Case, Suspicion, words_of_bone_age, words_of_decision
 from boneage.board.parts import Hands, Maker, Tile
 from boneage.board.pictures import TILE_PIXELS, Photos, empty_picture
+from boneage.board.queue import ALL
 from boneage.review import REASONS, Decision
 
 TILES = 24
@@ -39,11 +40,12 @@ class Grid:
     ):
         self._cases, self._suspicions, self._photos = cases, suspicions, photos
         self._state: Mapping[str, Decision] = {}
+        self._kind = ALL
         self.unseen: list[str] = []
         self.tiles: list[Tile] = []
-        self.open_buttons = [make.button("⤢", "look at this photo large", "open") for _ in range(TILES)]
+        self.open_buttons = [make.button("⤢", "look at this image large", "open") for _ in range(TILES)]
         for button in self.open_buttons:
-            tile = Tile(make, "mark this photo for rejection", button)
+            tile = Tile(make, "mark this image for rejection", button)
             self.tiles.append(tile)
             hands.value(tile.switch, lambda on, tile=tile: self._mark(tile, on))
             hands.click(button, lambda tile=tile: open_case(tile.case_id))
@@ -51,7 +53,7 @@ class Grid:
             widgets.Dropdown, "filter", options=[("choose a reason", ""), *((one, one) for one in REASONS)]
         )
         self.note = make(widgets.Text, "note", placeholder="note (needed for “other”)")
-        self.decide_button = make.button("", "write a decision for each photo of this page", "page")
+        self.decide_button = make.button("", "write a decision for each image of this page", "page")
         self.unmark_button = make.button("Unmark all", "take the marks away")
         hands.click(self.unmark_button, self._unmark)
         self.widget = make.column(
@@ -61,7 +63,7 @@ class Grid:
                 self.note,
                 self.decide_button,
                 self.unmark_button,
-                classes=("decide",),
+                classes=("page",),
             ),
             make.box(*(tile.widget for tile in self.tiles), classes=("grid",)),
             classes=("view",),
@@ -84,9 +86,15 @@ class Grid:
             and tile.case_id not in self.unseen
         ]
 
-    def show(self, page: Sequence[str], state: Mapping[str, Decision]) -> None:
-        """Shows a page of at most :data:`TILES` cases, none of them marked, with the decisions that stand."""
-        self._state = state
+    def show(self, page: Sequence[str], state: Mapping[str, Decision], kind: str = ALL) -> None:
+        """Shows a page of at most :data:`TILES` cases, none of them marked, with the decisions that stand.
+
+        Args:
+            page: The cases.
+            state: The decisions that stand.
+            kind: The kind of anomaly that is filtered for, which each tile then shows.
+        """
+        self._state, self._kind = state, kind
         self.unseen = []
         for tile, case_id in zip(self.tiles, page, strict=False):
             jpeg = self._photos.tile(*self._looked_at(case_id))
@@ -102,9 +110,14 @@ class Grid:
         self._photos.read_ahead([], [self._looked_at(case_id) for case_id in page])
 
     def _looked_at(self, case_id: str) -> tuple[str, Box | None]:
-        """A case and the box to look at: that of its first suspicion."""
-        found = self._suspicions.get(case_id)
-        return case_id, found[0].box if found else None
+        """A case and the box to look at: that of its anomaly."""
+        found = self._anomaly(case_id)
+        return case_id, None if found is None else found.box
+
+    def _anomaly(self, case_id: str) -> Suspicion | None:
+        """The likely anomaly of a case that was filtered for, else its first; faint ones do not count."""
+        likely = [one for one in self._suspicions.get(case_id, ()) if one.is_likely]
+        return next((one for one in likely if one.kind == self._kind), likely[0] if likely else None)
 
     def mark(self, case_ids: Sequence[str]) -> None:
         """Marks cases of the page."""
@@ -113,8 +126,8 @@ class Grid:
                 self._mark(tile, True)
 
     def _caption(self, case_id: str) -> str:
-        found = self._suspicions.get(case_id)
-        words, look = (found[0].kind, "suspected") if found else ("nothing suspected", "undecided")
+        found = self._anomaly(case_id)
+        words, look = ("nothing likely", "undecided") if found is None else (found.kind, "suspected")
         if case_id in self._state:
             words, look = words_of_decision(self._state[case_id])
         case = html.escape(f"{case_id} · {words_of_bone_age(self._cases[case_id], short=True)}")

@@ -1,16 +1,31 @@
-"""One photo large, what it becomes beside it, what is known and suspected of it, and others like it."""
+"""One image large, what it becomes beside it, what is known and flagged of it, and others like it."""
 
 import html
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import ipywidgets as widgets
 import numpy as np
 
+from boneage.augmentations import draw_example
+from boneage.board.augmentations_panel import AugmentationsPanel
+from boneage.board.corrections_panel import CorrectionsPanel
 from boneage.board.facts import Box, Case, Suspicion, alike, words_of_bone_age, words_of_decision
-from boneage.board.operator_panel import OperatorPanel
+from boneage.board.keys_and_pointer import KeysAndPointer
 from boneage.board.parts import Hands, Maker, Tile
-from boneage.board.pictures import Photos, empty_picture, render_view, window_of
+from boneage.board.pictures import (
+    AMBER,
+    BLUE,
+    GREY,
+    PLAIN_TONE,
+    TILE_PIXELS,
+    Photos,
+    empty_picture,
+    render_view,
+    window_of,
+)
 from boneage.errors import BoneAgeError
 from boneage.operators import apply_operators
 from boneage.review import Decision
@@ -18,13 +33,30 @@ from boneage.review import Decision
 NEIGHBOURS = 8
 
 CAN_BE_HIDDEN = ("burnt-in text", "ring", "bracelet", "metal")
-"""Kinds of suspicion whose box holds a thing; that of the others is the hand, and blanked nothing is left."""
+"""Kinds of anomaly whose box holds a thing; that of the others is the hand, and blanked nothing is left."""
 
 LARGEST_ZOOM = 8.0
-"""Of a photo of 928 pixels it shows 116: every pixel is seen, more would only be blur."""
+"""Of an image of 928 pixels it shows 116: every pixel is seen, more would only be blur."""
 
 _ZOOM_OF_A_CLICK = 3.0
-_CELLS = 7  # A click on the photo falls into one of 7 x 7 places; the middle one is the photo's middle.
+_CELLS = 7  # A click on the image falls into one of 7 x 7 places; the middle one is the image's middle.
+_NARROWEST_WINDOW, _WIDEST_WINDOW = 8.0, 512.0
+
+
+@dataclass(frozen=True)
+class Suggest:
+    """What gives suggestions: corrections for a case and its image, augmentations for a corrected image."""
+
+    corrections: Callable[[str, np.ndarray], list[dict[str, Any]]]
+    augmentations: Callable[[np.ndarray], list[str]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the controls are set to: corrections, and augmentations or None where nobody chose any."""
+
+    corrections: Sequence[Mapping[str, Any]] = ()
+    augmentations: Sequence[str] | None = None
 
 
 class OnePhoto:
@@ -35,13 +67,14 @@ class OnePhoto:
         hands: Wires them.
         cases: Every case by id.
         suspicions: Of the cases that have any.
-        photos: Where photos come from.
-        suggest: Gives what may put a case's photo right.
+        photos: Where images come from.
+        script: Keys and the pointer.
+        suggest: What gives suggestions; None where nothing does.
 
     Attributes:
-        picture, preview: The photo, and what it becomes.
-        cells: Buttons over the photo, row by row; a click enlarges there.
-        operators: The operators' panel.
+        picture, preview, copy: The image, what it becomes, and an example of its copies.
+        cells: Buttons over the image, row by row; a click enlarges there.
+        corrections, augmentations: The two panels.
         neighbours: Tiles of cases of the same sex and year.
     """
 
@@ -52,16 +85,24 @@ class OnePhoto:
         cases: Mapping[str, Case],
         suspicions: Mapping[str, list[Suspicion]],
         photos: Photos,
-        suggest: Callable[[str, np.ndarray], list[dict[str, Any]]] | None,
+        script: KeysAndPointer,
+        suggest: Suggest | None,
     ):
-        self._cases, self._suspicions, self._photos, self._suggest = cases, suspicions, photos, suggest
+        self._cases, self._suspicions, self._photos = cases, suspicions, photos
+        self._script, self._suggest = script, suggest
         self._case_id: str | None = None
         self._photo: np.ndarray | None = None
+        self._corrected: np.ndarray | None = None
         self._compared: str | None = None
-        self._zoom, self._centre = 1.0, (0.5, 0.5)
+        self._suggested: list[dict[str, Any]] = []
+        self._zoom, self._centre, self._tone = 1.0, (0.5, 0.5), PLAIN_TONE
+        self._example = 0
         self.picture = make(widgets.Image, "image", format="jpeg")
         self.preview = make(widgets.Image, "image", format="jpeg")
         self.preview_title = make.words("", "title")
+        self.copy = make(widgets.Image, "image", format="jpeg")
+        self.copy_button = make.button("", "an example of the copies; a click draws another", "over")
+        self.copy_title = make.words("", "caption")
         self.facts = make.words("", "facts")
         self.suspicion_list = make(widgets.Select, "suspicions", options=[], rows=3)
         self.why = make.words("", "why")
@@ -71,105 +112,143 @@ class OnePhoto:
         )
         self.zoom_out = make.button("−", "smaller", "narrow")
         self.zoom_in = make.button("+", "larger", "narrow")
-        self.whole_button = make.button("Whole", "see all of the photo again")
-        self.show_box = make.switch("Box", "draw the suspicion's box", on=True)
-        self.operators = OperatorPanel(
+        self.whole_button = make.button("Whole", "see all of the image again")
+        self.show_box = make.switch("Boxes", "draw the boxes on the image", on=True)
+        self.level = make(
+            widgets.FloatSlider, "slider", "named", min=0.0, max=255.0, step=0.5, description="Level"
+        )
+        self.window = make(
+            widgets.FloatSlider,
+            "slider",
+            "named",
+            min=_NARROWEST_WINDOW,
+            max=_WIDEST_WINDOW,
+            step=0.5,
+            description="Window",
+        )
+        for slider in (self.level, self.window):
+            slider.readout_format = ".0f"
+        self.tone_button = make.button(
+            "As is", "every grey level as it is; level and window change the view alone"
+        )
+        self.suggest_button = make.button("Use suggested", "set both lists to what suits this image", "small")
+        self.suggested = make.words("", "suggested", "dim")
+        can_draw = script.widget is not None
+        self.corrections = CorrectionsPanel(
             make,
             hands,
-            self._operators_changed,
+            self._corrections_changed,
             self._box_to_blank,
-            None
-            if suggest is None
-            else lambda: [] if self._photo is None else suggest(self._case_id, self._photo),
+            can_draw,
+            lambda on: script.tell(drawing=on),
         )
+        self.augmentations = AugmentationsPanel(make, hands, self._show_copy)
         self.neighbours = [
-            Tile(make, "see this one beside the photo; click again to leave it") for _ in range(NEIGHBOURS)
+            Tile(make, "see this one beside the image; click again to leave it") for _ in range(NEIGHBOURS)
         ]
         self.neighbours_title = make.words("", "title")
         self._wire(hands)
-        self.widget = self._lay_out(make)
 
     @property
     def is_seen(self) -> bool:
-        """Whether the photo could be read."""
+        """Whether the image could be read."""
         return self._photo is not None
 
-    def show(
-        self,
-        case_id: str,
-        decision: Decision | None,
-        operators: Sequence[Mapping[str, Any]],
-        rejected: Collection[str],
-    ) -> str:
+    @property
+    def choice(self) -> Choice:
+        """What the controls are set to."""
+        names = self.augmentations.augmentations
+        return Choice(tuple(self.corrections.corrections), None if names is None else tuple(names))
+
+    def show(self, case_id: str, decision: Decision | None, choice: Choice, rejected: Collection[str]) -> str:
         """Shows a case, its pictures first.
 
         Args:
             case_id: The case.
             decision: The one that stands, if any.
-            operators: What the controls are set to.
+            choice: What the controls are set to.
             rejected: Cases that are not to be compared with.
 
         Returns:
             What went wrong, in words; empty if nothing.
         """
-        self._case_id, self._compared = case_id, None
-        self._zoom, self._centre = 1.0, (0.5, 0.5)
-        self.zoom.value = 1.0
-        fault = "" if self.operators.show(operators) else "the controls cannot show all of its operators"
+        self._case_id, self._compared, self._example = case_id, None, 0
+        self._zoom, self._centre, self._tone = 1.0, (0.5, 0.5), PLAIN_TONE
+        fault = (
+            "" if self.corrections.show(choice.corrections) else "the controls cannot show all corrections"
+        )
         try:
             self._photo = self._photos.photo(case_id)
         except BoneAgeError as error:
             self._photo, fault = None, f"{error}; skip it, or reject it"
         self._show_suspicions()
-        self._show_picture()
-        self._show_preview()
+        self._look()
         self._show_facts(decision)
         self._show_neighbours(rejected)
-        self.operators.suggest()
+        self._show_suggested()
+        if not self._show_augmentations(choice.augmentations):
+            fault = fault or "the controls cannot show all augmentations"
         return fault and f"case {case_id}: {fault}"
 
     def neighbours_of(self, case_id: str, rejected: Collection[str]) -> list[str]:
         """The cases that are shown for comparison with a case."""
         return alike(case_id, self._cases, rejected, NEIGHBOURS)
 
-    def _suggested(self) -> list[dict[str, Any]]:
-        return [] if self._photo is None else self._suggest(self._case_id, self._photo)
+    def look_at(self, left: float, top: float, side: float) -> None:
+        """Shows a part of the image, in shares of it."""
+        self._zoom_to(1 / max(side, 1 / LARGEST_ZOOM), (left + side / 2, top + side / 2))
+
+    def set_tone(self, level: float, window: float) -> None:
+        """Shows the image by a level and a window, which change nothing but the view."""
+        level = min(max(level, self.level.min), self.level.max)
+        self._tone = (level, min(max(window, _NARROWEST_WINDOW), _WIDEST_WINDOW))
+        self._look()
 
     def _wire(self, hands: Hands) -> None:
         hands.value(self.suspicion_list, lambda _: self._suspicion_picked())
         hands.value(self.zoom, self._zoom_to)
         hands.value(self.show_box, lambda _: self._show_picture())
+        hands.value(self.level, lambda level: self.set_tone(level, self._tone[1]))
+        hands.value(self.window, lambda window: self.set_tone(self._tone[0], window))
+        hands.click(self.tone_button, lambda: self.set_tone(*PLAIN_TONE))
         hands.click(self.zoom_out, lambda: self._zoom_to(self._zoom - 1))
         hands.click(self.zoom_in, lambda: self._zoom_to(self._zoom + 1))
         hands.click(self.whole_button, lambda: self._zoom_to(1.0))
+        hands.click(self.copy_button, self._another_copy)
+        hands.click(self.suggest_button, self._use_suggestion)
         for at, cell in enumerate(self.cells):
             hands.click(cell, lambda at=at: self._enlarge(at))
         for tile in self.neighbours:
             hands.value(tile.switch, lambda on, tile=tile: self._compare(tile, on))
 
-    def _lay_out(self, make: Maker) -> widgets.VBox:
+    def lay_out(self, make: Maker, decisions: widgets.Widget) -> widgets.VBox:
+        """All of a case on one screen, with the controls of the decision in it."""
         left = make.column(
-            make.box(self.picture, make.box(*self.cells, classes=("cells",)), classes=("frame",)),
+            make.box(self.picture, make.box(*self.cells, classes=("cells",)), classes=("frame", "look")),
             make.row(self.zoom_out, self.zoom, self.zoom_in, self.whole_button, self.show_box),
+            make.row(self.level, self.window, self.tone_button),
+        )
+        copy = make.column(
+            make.box(self.copy, self.copy_button, classes=("frame",)), self.copy_title, classes=("copy",)
         )
         middle = make.column(
-            self.facts,
-            self.suspicion_list,
-            self.why,
             self.preview_title,
-            make.box(self.preview, classes=("frame",)),
+            make.box(self.preview, classes=("frame", "look")),
+            make.row(copy, make.column(self.suspicion_list, self.why), classes=("below",)),
         )
-        return make.column(
-            make.row(left, middle, self.operators.widget, classes=("columns",)),
-            self.neighbours_title,
-            make.box(*(tile.widget for tile in self.neighbours), classes=("strip",)),
-            classes=("view",),
-        )
+        panels = [self.corrections.widget, self.augmentations.widget]
+        if self._suggest is not None:
+            panels.append(make.row(self.suggest_button, self.suggested))
+        right = make.column(self.facts, decisions, *panels, classes=("settings",))
+        strip = make.box(*(tile.widget for tile in self.neighbours), classes=("strip",))
+        others = make.column(self.neighbours_title, strip, classes=("alike",))
+        return make.column(make.row(left, middle, right, others, classes=("columns",)), classes=("view",))
 
     def _show_suspicions(self) -> None:
         found = self._suspicions.get(self._case_id, [])
-        self.suspicion_list.options = [(f"{one.kind} · {one.score:.2f}", at) for at, one in enumerate(found)]
-        self.suspicion_list.index = 0 if found else None
+        self.suspicion_list.options = [(one.words, at) for at, one in enumerate(found)]
+        # A faint one is there for who looks for it; it does not point at anything by itself.
+        self.suspicion_list.index = 0 if found and found[0].is_likely else None
         self._show_why()
 
     def _picked(self) -> Suspicion | None:
@@ -184,45 +263,103 @@ class OnePhoto:
         picked = self._picked()
         if picked is not None and picked.box is not None and picked.kind not in CAN_BE_HIDDEN:
             raise BoneAgeError(
-                f"{picked.kind}: its box holds the hand itself, which a network must see; "
-                "draw a smaller one with + box"
+                f"{picked.kind}: its box holds the hand itself, which a network must see; draw a smaller one"
             )
         return self._marked_box()
 
     def _show_why(self) -> None:
-        picked = self._picked()
-        self.why.value = "Nothing suspicious was found." if picked is None else html.escape(picked.why)
+        picked, found = self._picked(), self._suspicions.get(self._case_id, [])
+        if picked is not None:
+            self.why.value = html.escape(picked.why)
+        else:
+            self.why.value = "Nothing likely, only faint hints." if found else "No anomaly was found."
 
     def _suspicion_picked(self) -> None:
         self._show_why()
         self._show_picture()
 
+    def _look(self) -> None:
+        """Shows both pictures by the part and the tone that are set, and the controls with them."""
+        self.zoom.value = self._zoom
+        self.level.value, self.window.value = self._tone
+        self._script.tell(view=list(window_of(self._zoom, self._centre)), tone=list(self._tone))
+        self._show_picture()
+        self._show_preview()
+
     def _show_picture(self) -> None:
         if self._photo is None:
             self.picture.value = empty_picture()
-        else:
-            box = self._marked_box() if self.show_box.value else None
-            self.picture.value = render_view(self._photo, self._zoom, self._centre, box)
+            return
+        picked, marks = self._picked(), []
+        if self.show_box.value:
+            if picked is not None and picked.box is not None:
+                marks.append((picked.box, AMBER if picked.is_likely else GREY))
+            marks += [(box, BLUE) for box in self.corrections.boxes]
+        self.picture.value = self._render(self._photo, marks)
+
+    def _render(self, photo: np.ndarray, marks: Sequence[tuple[Box, tuple[int, int, int]]] = ()) -> bytes:
+        return render_view(photo, self._zoom, self._centre, tone=self._tone, marks=marks)
 
     def _show_preview(self) -> None:
-        """What the photo becomes, or the neighbour that a person wants beside it."""
+        """What the image becomes, or the neighbour that a person wants beside it."""
         if self._compared is not None:
             case = self._cases[self._compared]
             self.preview_title.value = (
                 f"For comparison: case {html.escape(case.case_id)}, {words_of_bone_age(case, short=True)}"
             )
-            self.preview.value = render_view(self._photos.photo(case.case_id))
+            self.preview.value = self._render(self._photos.photo(case.case_id))
             return
-        chosen = self.operators.operators
-        self.preview_title.value = f"After the operators ({len(chosen) or 'none'} on)"
+        chosen = self.corrections.corrections
+        self.preview_title.value = f"Corrected ({len(chosen) or 'no'} correction{'s' * (len(chosen) != 1)})"
         if self._photo is None:
-            self.preview.value = empty_picture()
+            self._corrected, self.preview.value = None, empty_picture()
         else:
-            self.preview.value = render_view(apply_operators(self._photo, chosen), self._zoom, self._centre)
+            self._corrected = apply_operators(self._photo, chosen)
+            self.preview.value = self._render(self._corrected)
 
-    def _operators_changed(self) -> None:
+    def _show_copy(self) -> None:
+        names = self.augmentations.names
+        self.copy_button.disabled = self._corrected is None or not names
+        if self._corrected is None or not names:
+            self.copy.value, self.copy_title.value = empty_picture(TILE_PIXELS, "no copies"), ""
+            return
+        # Small is enough to see what it is, and is made at once.
+        side = min(TILE_PIXELS, len(self._corrected))
+        small = cv2.resize(self._corrected, (side, side), interpolation=cv2.INTER_AREA)
+        drawn = draw_example(names, f"{self._case_id} {self._example}")
+        self.copy.value = render_view(apply_operators(small, drawn), pixels=TILE_PIXELS)
+        words = html.escape(", ".join(one["name"] for one in drawn))
+        self.copy_title.value = f'<div title="a copy: {words}">a copy: {words}</div>'
+
+    def _another_copy(self) -> None:
+        self._example += 1
+        self._show_copy()
+
+    def _corrections_changed(self) -> None:
         self._compare_none()
-        self._show_preview()
+        self._look()
+        self._show_augmentations(self.augmentations.augmentations)
+
+    def _show_augmentations(self, chosen: Sequence[str] | None) -> bool:
+        """Shows what was chosen, or what suits the corrected image; whether all of it can be shown."""
+        suggested: Sequence[str] = ()
+        if self._suggest is not None and self._corrected is not None:
+            suggested = self._suggest.augmentations(self._corrected)
+        can_show = self.augmentations.show(chosen, suggested)
+        self._show_copy()
+        return can_show
+
+    def _show_suggested(self) -> None:
+        self._suggested = []
+        if self._suggest is not None and self._photo is not None:
+            self._suggested = self._suggest.corrections(self._case_id, self._photo)
+        words = html.escape(", ".join(map(_words_of, self._suggested)) or "no correction")
+        self.suggested.value = f'<div class="ba-clip" title="{words}">suggested: {words}</div>'
+
+    def _use_suggestion(self) -> None:
+        self.corrections.use(self._suggested)
+        self.augmentations.show(None, ())
+        self._corrections_changed()
 
     def _show_facts(self, decision: Decision | None) -> None:
         words, look = words_of_decision(decision)
@@ -263,13 +400,20 @@ class OnePhoto:
         self._zoom = min(max(zoom, 1.0), LARGEST_ZOOM)
         left, top, side = window_of(self._zoom, centre or self._centre)
         self._centre = (left + side / 2, top + side / 2)
-        self.zoom.value = self._zoom
-        self._show_picture()
-        self._show_preview()
+        self._look()
 
     def _enlarge(self, at: int) -> None:
-        """Enlarges where the photo was clicked; where it is enlarged already, moves there."""
+        """Enlarges where the image was clicked; where it is enlarged already, moves there."""
         left, top, side = window_of(self._zoom, self._centre)
         down, across = divmod(at, _CELLS)
         centre = (left + (across + 0.5) / _CELLS * side, top + (down + 0.5) / _CELLS * side)
         self._zoom_to(_ZOOM_OF_A_CLICK if self._zoom == 1 else self._zoom, centre)
+
+
+def _words_of(correction: Mapping[str, Any]) -> str:
+    """Such as "rotate -9.4"."""
+    if correction["name"] == "blank":
+        return "blank a box"
+    return " ".join(
+        f"{value:g}" if isinstance(value, int | float) else str(value) for value in correction.values()
+    )

@@ -21,7 +21,7 @@ class Overview:
         make: Makes the widgets.
         cases: Every case by id.
         log: The decisions of all reviewers.
-        what_next: What to do when every photo is decided.
+        what_next: What to do when every image is decided.
     """
 
     def __init__(self, make: Maker, cases: Mapping[str, Case], log: ReviewLog, what_next: str):
@@ -30,7 +30,7 @@ class Overview:
         self.words = make.words("", "end")
         self.clear_button = make(
             widgets.Button,
-            description="Show all photos",
+            description="Show all images",
             tooltip="take the filters off",
             button_style="primary",
             layout=widgets.Layout(),
@@ -50,12 +50,12 @@ class Overview:
             is_filtered: Whether filters leave some out.
         """
         if not ids:
-            self._show(ids, "There is no photo to review", "Build the board with a table that has cases.")
+            self._show(ids, "There is no image to review", "Build the board with a table that has cases.")
         elif undecided:
             advice = f"{undecided} others are undecided; take the filters off to go on with them."
-            self._show(ids, "Nothing is left to decide among these photos", advice, is_filtered)
+            self._show(ids, "Nothing is left to decide among these images", advice, is_filtered)
         else:
-            self._show(ids, f"All {len(ids)} photos are decided", self._what_next, is_filtered)
+            self._show(ids, f"All {len(ids)} images are decided", self._what_next, is_filtered)
 
     def _show(self, ids: Sequence[str], title: str, advice: str, can_clear: bool = False) -> None:
         accepted = apply_log(pd.DataFrame({"case_id": list(ids)}), self._log)[0]["case_id"]

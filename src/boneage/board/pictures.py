@@ -26,8 +26,14 @@ _MARGIN = 4  # Pixels between a box and what it marks, which is often no wider t
 _PHOTOS_KEPT = 48  # Decoded, 0.9 MB each.
 _TILES_KEPT = 2048  # As JPEG, 8 kB each.
 
-# Blue, green, red, as OpenCV has them; the colour of suspicions in the style sheet.
-_AMBER = (59, 177, 242)
+# Blue, green, red, as OpenCV has them; as in the style sheet.
+AMBER, BLUE, GREY = (59, 177, 242), (233, 180, 86), (150, 150, 150)
+
+Tone = tuple[float, float]
+"""Level and window in grey levels: the level is shown as middle grey, the window from black to white."""
+
+PLAIN_TONE: Tone = (127.5, 255.0)
+"""Every grey level as it is."""
 
 
 def window_of(zoom: float, centre: tuple[float, float]) -> tuple[float, float, float]:
@@ -51,15 +57,19 @@ def render_view(
     centre: tuple[float, float] = (0.5, 0.5),
     box: Box | None = None,
     pixels: int = PHOTO_PIXELS,
+    tone: Tone = PLAIN_TONE,
+    marks: Sequence[tuple[Box, tuple[int, int, int]]] = (),
 ) -> bytes:
-    """A photo, or a part of it, as the JPEG that the board shows.
+    """An image, or a part of it, as the JPEG that the board shows.
 
     Args:
         photo: uint8, (side, side).
         zoom: How many times enlarged, from 1.
-        centre: (x, y) of the part, in shares of the photo.
-        box: A box to draw.
+        centre: (x, y) of the part, in shares of the image.
+        box: A box to draw, as that of a likely anomaly.
         pixels: Side of the JPEG.
+        tone: Level and window, for the eye alone.
+        marks: More boxes, each with its colour (blue, green, red).
     """
     left, top, side = window_of(zoom, centre)
     size = photo.shape[0]
@@ -67,23 +77,33 @@ def render_view(
     x, y = (min(round(share * size), size - count) for share in (left, top))
     how = cv2.INTER_AREA if count >= pixels else cv2.INTER_CUBIC
     view = cv2.resize(photo[y : y + count, x : x + count], (pixels, pixels), interpolation=how)
-    if box is not None:
+    if tone != PLAIN_TONE:
+        view = cv2.LUT(view, _curve_of(tone))
+    marks = [*([] if box is None else [(box, AMBER)]), *marks]
+    if marks:
         view = cv2.cvtColor(view, cv2.COLOR_GRAY2BGR)
-        corners = ((box[0], box[1], -_MARGIN), (box[0] + box[2], box[1] + box[3], _MARGIN))
+    for (across, down, width, height), colour in marks:
         first, last = (
-            (round((across - left) / side * pixels) + out, round((down - top) / side * pixels) + out)
-            for across, down, out in corners
+            (round((x - left) / side * pixels) + out, round((y - top) / side * pixels) + out)
+            for x, y, out in ((across, down, -_MARGIN), (across + width, down + height, _MARGIN))
         )
         # Dark beside bright, so that it shows on any shade.
         cv2.rectangle(view, first, last, (0, 0, 0), 4)
-        cv2.rectangle(view, first, last, _AMBER, 2)
+        cv2.rectangle(view, first, last, colour, 2)
     return cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
-def empty_picture(pixels: int = PHOTO_PIXELS) -> bytes:
-    """What stands in a photo's place where it cannot be read, as JPEG."""
+def _curve_of(tone: Tone) -> np.ndarray:
+    """What each grey level is shown as, uint8 (256,)."""
+    level, window = tone
+    shown = (np.arange(256) - level) / max(window, 1.0) * 255 + 127.5
+    return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+
+
+def empty_picture(pixels: int = PHOTO_PIXELS, words: str = "no image") -> bytes:
+    """What stands in an image's place where there is none, as JPEG."""
     picture = np.full((pixels, pixels), 24, np.uint8)
-    words, font, scale = "no photo", cv2.FONT_HERSHEY_SIMPLEX, pixels / 500
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, pixels / 500
     (width, _), _ = cv2.getTextSize(words, font, scale, 1)
     cv2.putText(picture, words, ((pixels - width) // 2, pixels // 2), font, scale, 150, 1, cv2.LINE_AA)
     return cv2.imencode(".jpg", picture)[1].tobytes()

@@ -3,18 +3,20 @@
 import html
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
-from boneage.anomalies import LIKELY
 from boneage.augmentations import parse_augmentations
-from boneage.board.facts import read_cases, read_suspicions, words_of_year
+from boneage.board.facts import box_in_photo, read_cases, read_suspicions, words_of_decision, words_of_year
 from boneage.board.grid import TILES, Grid
-from boneage.board.one_photo import OnePhoto
+from boneage.board.keys_and_pointer import KeysAndPointer
+from boneage.board.one_photo import Choice, OnePhoto, Suggest
 from boneage.board.overview import Overview
 from boneage.board.parts import Hands, Maker
 from boneage.board.pictures import Photos
@@ -25,12 +27,12 @@ from boneage.operators import parse_corrections
 from boneage.review import REASONS, Decision, ReviewLog
 
 DOUBLE_CLICK_SECONDS = 0.25
-"""A decision so soon after a photo came up is the second half of a double click, and not meant for it."""
+"""A decision so soon after an image came up is the second half of a double click, and not meant for it."""
 
-ONE, MANY, AGES = "One photo", f"{TILES} photos", "Ages"
+ONE, MANY, AGES = "One image", f"{TILES} images", "Ages"
 
-_Draft = tuple[list[dict[str, Any]], str]  # Operators and note of a photo.
-_NOTHING: _Draft = ([], "")
+_Draft = tuple[Choice, str]  # What the controls were set to for an image, and its note.
+_NOTHING: _Draft = (Choice(), "")
 
 # Photos that are read ahead: two seconds of a hasty person's clicks.
 _AHEAD = 4
@@ -38,7 +40,7 @@ _MOST_NAMED = 3
 
 
 class ReviewBoard:
-    """A board on which a person reviews photos; the last expression of a cell shows it.
+    """A board on which a person reviews images; the last expression of a cell shows it.
 
     It opens at the first photo of the queue that is undecided. Several boards may share a log: each reads
     what the others wrote before it shows the next photo.
@@ -51,12 +53,13 @@ class ReviewBoard:
         read_photo: Gives the photo of a case, uint8 (side, side); raises BoneAgeError where it is gone. It
             is called from a thread, too.
         queue: Case ids in the order of the review; the table's order where None.
-        suggest: Gives what may put a case's photo right.
-        what_next: What to do when every photo is decided, for the person to read.
+        suggest: What gives suggestions for an image; None where nothing does.
+        what_next: What to do when every image is decided, for the person to read.
 
     Attributes:
         widget: All of it.
-        one, grid, overview: The views of one photo, of many, and of the ages.
+        one, grid, overview: The views of one image, of many, and of the ages.
+        script: Keys and the pointer, where anywidget is there; every button works without it.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class ReviewBoard:
         log: ReviewLog,
         read_photo: Callable[[str], np.ndarray],
         queue: Sequence[str] | None = None,
-        suggest: Callable[[str, np.ndarray], list[dict[str, Any]]] | None = None,
+        suggest: Suggest | None = None,
         what_next: str = "Run the next cell: it applies the log.",
     ):
         self._cases = read_cases(cases)
@@ -76,22 +79,22 @@ class ReviewBoard:
             [case_id for case_id in dict.fromkeys(ids) if case_id in self._cases],
             {case_id: case.year for case_id, case in self._cases.items()},
             # Faint suspicions order the queue; a filter that shows them too would pass nearly everything.
-            {
-                case_id: {one.kind for one in found if one.score >= LIKELY}
-                for case_id, found in suspected.items()
-            },
+            {case_id: {one.kind for one in found if one.is_likely} for case_id, found in suspected.items()},
         )
         self._log = log
         self._photos = Photos(read_photo)
         self._state: dict[str, Decision] = {}
         self._clicks: list[list[str]] = []
         self._shown_at = -math.inf
+        self._shown = 0
+        self._saved: datetime | None = None
         self._drafts: dict[str, _Draft] = {}
         self._drafted_for: str | None = None
         self._untouched = _NOTHING
         make, hands = Maker(), Hands(self._attempt)
+        self.script = KeysAndPointer(lambda message: hands.run(lambda: self._hear(message)))
         self._make_controls(make)
-        self.one = OnePhoto(make, hands, self._cases, suspected, self._photos, suggest)
+        self.one = OnePhoto(make, hands, self._cases, suspected, self._photos, self.script, suggest)
         self.grid = Grid(make, hands, self._cases, suspected, self._photos, self._open_large)
         self.overview = Overview(make, self._cases, log, what_next)
         self._wire(hands)
@@ -129,17 +132,26 @@ class ReviewBoard:
             continuous_update=False,
         )
         self.go_button = make.button("Go", "show the case with this id")
-        self.back_button = make.button("‹ Back", "the photo that was in sight before")
-        self.undo_button = make.button("↶ Undo", "take the last decision back")
-        self.skip_button = make.button("Skip ›", "the next photo, without a decision")
+        self.back_button = make.button(self._with_key("‹ Back", "←"), "the image that was in sight before")
+        self.undo_button = make.button(
+            self._with_key("↶ Undo", "U"), "take the last decision back: what stood before stands again"
+        )
+        self.skip_button = make.button(self._with_key("Skip ›", "→"), "the next image, without a decision")
         self.keep_button = make.button(
-            "✓ Keep", "keep this photo, with the operators that are on", "keep", look="success"
+            self._with_key("✓ Keep", "K"), "keep this image, as its two lists are set", "keep", look="success"
         )
         self.reject_buttons = {
-            reason: make.button(reason.capitalize(), f"reject this photo: {reason}", look="danger")
-            for reason in REASONS
+            reason: make.button(
+                self._with_key(reason.capitalize(), str(number)),
+                f"reject this image: {reason}",
+                look="danger",
+            )
+            for number, reason in enumerate(REASONS, 1)
         }
         self.note = make(widgets.Text, "note", placeholder="note (needed for “other”)")
+
+    def _with_key(self, words: str, key: str) -> str:
+        return words if self.script.widget is None else f"{words} [{key}]"
 
     def _age_options(self) -> list[tuple[str, Any]]:
         years = [self._cases[case_id].year for case_id in self._queue.ids]
@@ -151,7 +163,7 @@ class ReviewBoard:
 
     def _kind_options(self) -> list[tuple[str, str]]:
         counts = self._queue.kind_counts()
-        options = [("All photos", ALL), (f"Any suspicion ({counts.pop(ANY)})", ANY)]
+        options = [("All images", ALL), (f"Any anomaly ({counts.pop(ANY)})", ANY)]
         return options + [(f"{kind} ({count})", kind) for kind, count in counts.items()]
 
     def _wire(self, hands: Hands) -> None:
@@ -171,23 +183,23 @@ class ReviewBoard:
         hands.click(self.overview.clear_button, self._clear_filters)
 
     def _lay_out(self, make: Maker) -> widgets.VBox:
-        who = f"reviewer {html.escape(self._log.reviewer)}" if self._log.reviewer else "no reviewer named"
-        head = make.row(self.mode, self.status, make.words(who, "dim"), classes=("head",))
-        moves = (self.go_button, self.back_button, self.undo_button, self.skip_button)
-        ways = make.row(
-            self.age_filter, self.kind_filter, self.undecided_only, self.jump, *moves, classes=("ways",)
-        )
-        decisions = make.row(
-            self.keep_button,
-            make.words("Reject:", "label"),
-            *self.reject_buttons.values(),
+        head = make.row(self.mode, self.status, self.message, classes=("head",))
+        moves = (self.back_button, self.undo_button, self.skip_button)
+        filters = (self.age_filter, self.kind_filter, self.undecided_only, self.jump, self.go_button)
+        ways = make.row(self.place, *filters, *moves, classes=("ways",))
+        rejections = list(self.reject_buttons.values())
+        decisions = make.column(
+            make.row(self.keep_button, make.words("Reject:", "label"), *rejections[:2]),
+            make.row(*rejections[2:]),
             self.note,
             classes=("decide",),
         )
-        self._one_view = make.column(decisions, self.one.widget, classes=("view",))
+        self._one_view = self.one.lay_out(make, decisions)
         self._body = make.box(self._one_view, classes=("body",))
         style = make.words(f"<style>{STYLE}</style>", "style")
-        parts = (style, head, self.place, ways, self.message, self._body, self.notices)
+        parts = [style, head, ways, self._body, self.notices]
+        if self.script.widget is not None:
+            parts.append(self.script.widget)
         return make.column(*parts, classes=("board",))
 
     # What is in sight.
@@ -262,6 +274,9 @@ class ReviewBoard:
             self._show_page()
         else:
             self._show_one(case_id)
+        # Anew each time, so that a key pressed before is known to have meant something else.
+        self._shown += 1
+        self.script.tell(seen=str(self._shown))
         self._show_status()
         self._shown_at = time.monotonic()
 
@@ -270,9 +285,11 @@ class ReviewBoard:
         self._show_body(self._one_view)
         decision, rejected = self._state.get(case_id), self._rejected()
         recorded, fault = _recorded(decision)
-        operators, self.note.value = self._drafts.pop(case_id, recorded)
-        fault = self.one.show(case_id, decision, operators, rejected) or fault
-        self._drafted_for, self._untouched = case_id, recorded
+        is_draft = case_id in self._drafts
+        choice, self.note.value = self._drafts.pop(case_id, recorded)
+        fault = self.one.show(case_id, decision, choice, rejected) or fault
+        # As the controls say it; they may know other words for the same.
+        self._drafted_for, self._untouched = case_id, recorded if is_draft else self._draft()
         if fault:
             self._say(fault, "error")
         self.keep_button.disabled = not self.one.is_seen
@@ -282,15 +299,18 @@ class ReviewBoard:
 
     def _keep_draft(self) -> None:
         """What was set and typed for a photo, but not decided, is there again when the photo is."""
-        draft = (self.one.operators.operators, self.note.value)
+        draft = self._draft()
         if self._drafted_for is not None and draft != self._untouched:
             self._drafts[self._drafted_for] = draft
         self._drafted_for = None
 
+    def _draft(self) -> _Draft:
+        return self.one.choice, self.note.value
+
     def _show_page(self) -> None:
         self._keep_draft()
         self._show_body(self.grid.widget)
-        self.grid.show(self._queue.page(TILES), self._state)
+        self.grid.show(self._queue.page(TILES), self._state, self.kind_filter.value)
         self.grid.read_ahead(self._queue.page(TILES, by=1))
 
     def _show_body(self, view: widgets.Widget) -> None:
@@ -302,17 +322,50 @@ class ReviewBoard:
         count, decided = len(self._queue.view), sum(one in self._state for one in self._queue.ids)
         at = count if self._queue.at is None else self._queue.at + 1
         rejected = len(self._rejected().intersection(self._queue.ids))
-        saved = self._log.saved
-        words = [
-            f"{at} of {count}",
-            f"{rejected} rejected",
-            f"saved {saved.astimezone():%H:%M:%S}" if saved else "nothing saved yet",
-        ]
+        # Only what was decided here was saved now; a log's other rows have times of their own.
+        earlier = "recorded earlier" if decided else "nothing saved yet"
+        saved = earlier if self._saved is None else f"saved {self._saved:%H:%M:%S}"
+        words = [f"{at} of {count}", f"{rejected} rejected", saved]
         more = f"{decided} of {len(self._queue.ids)} decided"
+        if self._log.reviewer:
+            more += f" · {html.escape(self._log.reviewer)}"
         self.status.value = f'<b>{" · ".join(words)}</b><span class="ba-dim">{more}</span>'
         self.place.max = max(count, 1)
         self.place.value = max(at, 1)
         self.place.disabled = count < 2
+
+    # What a key or the pointer does.
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        """Acts on what the script on the page says."""
+        if "view" in message:
+            self.one.look_at(*map(float, message["view"]))
+        if "tone" in message:
+            self.one.set_tone(*map(float, message["tone"]))
+        moves = {"back": self._back, "next": self._skip, "undo": self._undo}
+        if message.get("key") in moves:
+            moves[message["key"]]()
+        elif "key" in message or "box" in message:
+            if message.get("seen") != self.script.seen:
+                raise BoneAgeError("that came before the image was in sight; look at it, then do it again")
+            self._mark_or_decide(message)
+
+    def _mark_or_decide(self, message: Mapping[str, Any]) -> None:
+        key = message.get("key")
+        if key is None:
+            box = box_in_photo(*map(float, message["box"]))
+            if box is not None and self.one.is_seen:
+                self.one.corrections.blank(box)
+        elif self._body.children == (self.grid.widget,):
+            # On a page a number only says what the marked are rejected for.
+            if key == "keep":
+                self._decide_page()
+            elif self.grid.marked:
+                self.grid.reason.value = REASONS[int(key) - 1]
+            else:
+                raise BoneAgeError("mark what is to be rejected with a click, then press the number")
+        elif self._body.children == (self._one_view,):
+            self._decide(*(("keep", "") if key == "keep" else ("reject", REASONS[int(key) - 1])))
 
     # What a click does.
 
@@ -324,39 +377,35 @@ class ReviewBoard:
         if decision == "keep" and not self.one.is_seen:
             raise BoneAgeError(f"case {case_id}: what cannot be seen cannot be kept; skip it, or reject it")
         note = _checked_note(reason, self.note.value)
-        self._log.append(
-            case_id, decision, reason, self.one.operators.operators, self._augmentations(case_id), note
-        )
+        choice = self.one.choice
+        self._log.append(case_id, decision, reason, choice.corrections, choice.augmentations, note)
+        self._saved = datetime.now()
         self._drafted_for = None
         self._state = self._log.state()
         self._clicks.append([case_id])
         self._go(self._queue.next(self._state))
 
-    def _augmentations(self, case_id: str) -> list[str] | None:
-        """What copies may be drawn from stays as it was chosen."""
-        decision = self._state.get(case_id)
-        return None if decision is None else parse_augmentations(decision.augmentations)
-
     def _check_hand(self) -> None:
         if time.monotonic() - self._shown_at < DOUBLE_CLICK_SECONDS:
-            raise BoneAgeError("so quick a second click is taken for a double click; click again to decide")
+            raise BoneAgeError("so quick a second click or key is taken for a slip; do it again to decide")
 
     def _decide_page(self) -> None:
         self._check_hand()
         marked, rest, page = self.grid.marked, self.grid.rest, self._queue.page(TILES)
         reason = self.grid.reason.value
         if marked and not reason:
-            raise BoneAgeError("choose a reason for the marked photos, then click again")
+            raise BoneAgeError("choose a reason for the marked images, then click again")
         note = _checked_note(reason, self.grid.note.value) if marked else ""
         done: list[str] = []
         self._clicks.append(done)
         try:
             for case_id in page:
-                operators = self._drafts.get(case_id, _NOTHING)[0]
+                choice = self._drafts.get(case_id, _NOTHING)[0]
+                chosen = (choice.corrections, choice.augmentations)
                 if case_id in marked:
-                    self._log.append(case_id, "reject", reason, operators, self._augmentations(case_id), note)
+                    self._log.append(case_id, "reject", reason, *chosen, note)
                 elif case_id in rest:
-                    self._log.append(case_id, "keep", "", operators, self._augmentations(case_id))
+                    self._log.append(case_id, "keep", "", *chosen)
                 else:
                     continue
                 self._drafts.pop(case_id, None)
@@ -373,7 +422,7 @@ class ReviewBoard:
         self._go(self._queue.next({*self._state, *unseen}) or self._first_undecided())
         if unseen:
             named = ", ".join(unseen[:_MOST_NAMED])
-            self._say(f"{len(unseen)} photos cannot be read and stay undecided: {named}", "error")
+            self._say(f"{len(unseen)} images cannot be read and stay undecided: {named}", "error")
         else:
             rejected = sum(case_id in marked for case_id in done)
             kept = len(done) - rejected
@@ -386,7 +435,7 @@ class ReviewBoard:
             return
         case_id = self._queue.next(self._state if self.undecided_only.value else ())
         if case_id is None:
-            raise BoneAgeError("there is no other photo here; choose other filters to see more")
+            raise BoneAgeError("there is no other image here; choose other filters to see more")
         self._go(case_id)
 
     def _back(self) -> None:
@@ -396,7 +445,7 @@ class ReviewBoard:
         elif self._queue.back():
             self._show()
         else:
-            raise BoneAgeError("this is the first photo that was in sight")
+            raise BoneAgeError("this is the first image that was in sight")
 
     def _turn_page(self, by: int) -> None:
         page = self._queue.page(TILES, by)
@@ -405,7 +454,10 @@ class ReviewBoard:
         self._go(page[0])
 
     def _undo(self) -> None:
-        """Takes back what this board's last click decided, be it a page; else the log's last decision."""
+        """Takes back what this board's last click decided, be it a page; else the log's last decision.
+
+        What stood before stands again, and is shown. Where nothing stood, the controls stay as they were set.
+        """
         self._refresh()
         while self._clicks and not any(case_id in self._state for case_id in self._clicks[-1]):
             self._clicks.pop()
@@ -421,14 +473,18 @@ class ReviewBoard:
                 taken.insert(0, self._clicks[-1].pop())
         finally:
             self._state = self._log.state()
-            # Where an earlier decision stands again, it is shown as it was made.
-            self._drafts |= {
-                case_id: _recorded(before.get(case_id))[0] for case_id in taken if case_id not in self._state
-            }
+            for case_id in taken:
+                self._drafts.pop(case_id, None)
+                if case_id not in self._state:
+                    self._drafts[case_id] = _recorded(before.get(case_id))[0]
             if taken:
+                self._saved = datetime.now()
+                self._drafted_for = None
                 self._show_case(taken[0])
         named = ", ".join(taken[:_MOST_NAMED]) + ", …" * (len(taken) > _MOST_NAMED)
-        self._say(f"taken back: the decision{'s' * (len(taken) != 1)} on {named}", "done")
+        now = Counter(words_of_decision(self._state.get(case_id))[0] for case_id in taken)
+        stands = ", ".join(f"{count} {words}" if len(taken) > 1 else words for words, count in now.items())
+        self._say(f"taken back: the decision{'s' * (len(taken) != 1)} on {named}; now {stands}", "done")
 
     def _show_case(self, case_id: str) -> None:
         if case_id not in self._queue.view:
@@ -444,7 +500,7 @@ class ReviewBoard:
         if not case_id:
             return
         if case_id not in self._queue.ids:
-            raise BoneAgeError(f"case {case_id}: not among the photos of this review; check the id")
+            raise BoneAgeError(f"case {case_id}: not among the images of this review; check the id")
         self.jump.value = ""
         self._refresh()
         self._show_case(case_id)
@@ -482,13 +538,15 @@ class ReviewBoard:
 
 
 def _recorded(decision: Decision | None) -> tuple[_Draft, str]:
-    """The operators and the note of a decision; and what of them cannot be read, in words."""
+    """What was chosen with a decision, and its note; and what of them cannot be read, in words."""
     if decision is None:
         return _NOTHING, ""
     try:
-        return (parse_corrections(decision.corrections), decision.note), ""
+        names = parse_augmentations(decision.augmentations)
+        corrections = tuple(parse_corrections(decision.corrections))
+        return (Choice(corrections, None if names is None else tuple(names)), decision.note), ""
     except BoneAgeError as error:
-        return ([], decision.note), f"case {decision.case_id}: {error}; shown without its recorded operators"
+        return (Choice(), decision.note), f"case {decision.case_id}: {error}; shown without what was recorded"
 
 
 def _checked_note(reason: str, note: str) -> str:

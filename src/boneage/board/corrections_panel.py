@@ -1,6 +1,5 @@
-"""The controls of the operators that suit a photo."""
+"""The controls of the corrections: what puts an image right, in every split."""
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,24 +32,26 @@ class _Dial:
 
 
 _DIALS = {
-    "rotate": _Dial("degrees", 0.0, 5.0, 0.5, ".1f"),
+    "rotate": _Dial("degrees", 0.0, 5.0, 0.1, ".1f"),
     "brightness": _Dial("shades", 0.0, 20.0, 1.0, ".0f"),
     # In steps of log 2, so fine that every hundredth of the log can be set again.
     "contrast": _Dial("factor", 1.0, 1.2, 0.005, log=True),
     "gamma": _Dial("power", 1.0, 0.8, 0.005, log=True),
 }
-_SWITCHES = ("flip", "invert")
+_SWITCHES = {"flip": "mirror, for a right hand", "invert": "black for white, for a positive"}
+_QUARTER = 90.0
 
 
-class OperatorPanel:
-    """A switch for each operator, a slider where there is something to set, and boxes to blank.
+class CorrectionsPanel:
+    """A switch for each correction, a slider where there is something to set, and boxes to blank.
 
     Args:
         make: Makes the widgets.
         hands: Wires them.
         changed: Called when a person changed something.
-        marked_box: The box of the suspicion in sight, if any.
-        suggest: What may put the photo in sight right; None where nothing suggests it.
+        marked_box: The box of the anomaly in sight, if any.
+        can_draw: Whether a box can be drawn with the mouse.
+        draws: Called with whether the next drag draws a box.
     """
 
     def __init__(
@@ -59,22 +60,27 @@ class OperatorPanel:
         hands: Hands,
         changed: Callable[[], None],
         marked_box: Callable[[], Box | None],
-        suggest: Callable[[], list[dict[str, Any]]] | None,
+        can_draw: bool,
+        draws: Callable[[bool], None],
     ):
         self._changed = changed
-        self._suggest = suggest
         self._boxes: list[Box] = []
         self.switches = {
-            name: make.switch(name, "on or off; a slider sets how much", "switch")
+            name: make.switch(
+                name, f"{_SWITCHES.get(name, 'a slider sets how much')}; again to leave it", "switch"
+            )
             for name in (*_SWITCHES, *_DIALS)
         }
         self.sliders = {name: _slider(make, name) for name in _DIALS}
-        self.reset_button = make.button("Reset", "the photo as it is")
-        self.suggest_button = make.button("Use suggested", "switch on what was measured")
-        self.suggested = make.words("", "suggested", "dim")
-        self.blank_marked = make.button("Blank the marked box", "hide what lies in the suspicion's box")
-        self.add_box = make.button("+ box", "one more box to blank", "narrow")
-        self.remove_box = make.button("− box", "take the chosen box away", "narrow")
+        self.turn_left = make.button("↺ 90°", "a quarter turn to the left", "small")
+        self.turn_right = make.button("↻ 90°", "a quarter turn to the right", "small")
+        self.reset_button = make.button("None", "the image as it came", "small")
+        self.draw_button = make.switch("Draw a box", "then drag over what is to be blanked", "small")
+        self.blank_marked = make.button(
+            "Blank the marked box", "hide what lies in the anomaly's box", "small"
+        )
+        self.add_box = make.button("+ box", "one more box to blank, set by the sliders", "small")
+        self.remove_box = make.button("✕", "take the chosen box away", "small")
         self.which_box = make(widgets.Dropdown, "which", options=[("no box", -1)])
         self.box_sliders = {
             side: make(
@@ -89,12 +95,18 @@ class OperatorPanel:
             )
             for side, words in _SIDES.items()
         }
-        self._wire(hands, marked_box)
+        self._can_draw = can_draw
+        self._wire(hands, marked_box, draws)
         self._show_boxes()
         self.widget = self._lay_out(make)
 
     @property
-    def operators(self) -> list[dict[str, Any]]:
+    def boxes(self) -> list[Box]:
+        """The boxes to blank, in shares of the image."""
+        return list(self._boxes)
+
+    @property
+    def corrections(self) -> list[dict[str, Any]]:
         """What is switched on, in the order in which it is applied."""
         chosen: list[dict[str, Any]] = [
             {"name": "blank", **dict(zip(_SIDES, box, strict=True))} for box in self._boxes
@@ -106,26 +118,41 @@ class OperatorPanel:
                 chosen.append({"name": name, **setting})
         return chosen
 
-    def show(self, operators: Sequence[Mapping[str, Any]]) -> bool:
-        """Sets the controls to operators; whether they can say all of it."""
+    def show(self, corrections: Sequence[Mapping[str, Any]]) -> bool:
+        """Sets the controls to corrections; whether they can say all of it."""
         self._boxes = [
-            tuple(float(one[side]) for side in _SIDES) for one in operators if one["name"] == "blank"
+            tuple(float(one[side]) for side in _SIDES) for one in corrections if one["name"] == "blank"
         ]
-        by_name = {one["name"]: one for one in operators}
+        by_name = {one["name"]: one for one in corrections}
         for name, switch in self.switches.items():
             switch.value = name in by_name
         for name, dial in _DIALS.items():
             self.sliders[name].value = by_name[name][dial.parameter] if name in by_name else dial.neutral
+        self.draw_button.value = False
         self._show_boxes()
-        return self.operators == [dict(one) for one in operators]
+        return self.corrections == [dict(one) for one in corrections]
 
-    def suggest(self) -> None:
-        """Says what suits the photo in sight."""
-        if self._suggest is not None:
-            names = ", ".join(one["name"] for one in self._suggest())
-            self.suggested.value = f"suggested: {html.escape(names) or 'nothing'}"
+    def use(self, suggested: Sequence[Mapping[str, Any]]) -> None:
+        """Sets the controls to a suggestion; the boxes that are there stay."""
+        boxes = [one for one in self.corrections if one["name"] == "blank"]
+        self.show(boxes + [one for one in suggested if one not in boxes])
 
-    def _wire(self, hands: Hands, marked_box: Callable[[], Box | None]) -> None:
+    def blank(self, box: Box) -> None:
+        """Adds a box to blank, in shares of the image."""
+        # Outward to whole thousandths, which are the steps of the log: what was marked stays covered.
+        # What is a hair beyond one is there by the sum's rounding.
+        left, top = (math.floor(round(start * 1000, 6)) / 1000 for start in box[:2])
+        ends = (round((box[at] + box[at + 2]) * 1000, 6) for at in (0, 1))
+        right, bottom = (min(math.ceil(end) / 1000, 1.0) for end in ends)
+        new = (left, top, round(right - left, 3), round(bottom - top, 3))
+        if new not in self._boxes:
+            self._boxes.append(new)
+        self._show_boxes(self._boxes.index(new))
+        self._changed()
+
+    def _wire(
+        self, hands: Hands, marked_box: Callable[[], Box | None], draws: Callable[[bool], None]
+    ) -> None:
         for name, switch in self.switches.items():
             hands.value(switch, lambda on, name=name: self._switched(name, on))
         for name, slider in self.sliders.items():
@@ -133,33 +160,41 @@ class OperatorPanel:
         for slider in self.box_sliders.values():
             hands.value(slider, lambda _: self._box_slid())
         hands.value(self.which_box, self._show_boxes)
-        hands.click(self.reset_button, lambda: self._set([]))
-        hands.click(self.suggest_button, self._use_suggestion)
-        hands.click(self.blank_marked, lambda: self._blank(marked_box()))
-        hands.click(self.add_box, lambda: self._add_box(_DEFAULT_BOX))
+        # Also when the board lets go of it for the next image.
+        self.draw_button.observe(lambda change: draws(change["new"]), "value")
+        hands.click(self.turn_left, lambda: self._turn(_QUARTER))
+        hands.click(self.turn_right, lambda: self._turn(-_QUARTER))
+        hands.click(self.reset_button, self._reset)
+        hands.click(self.blank_marked, lambda: self._blank_marked(marked_box()))
+        hands.click(self.add_box, lambda: self.blank(_DEFAULT_BOX))
         hands.click(self.remove_box, self._remove_box)
 
     def _lay_out(self, make: Maker) -> widgets.VBox:
-        title = make.words("<b>What puts this photo right</b>")
-        if self._suggest is None:
-            rows = [make.row(title, self.reset_button, classes=("spread",))]
-        else:
-            buttons = make.row(self.suggest_button, self.reset_button, classes=("halves",))
-            rows = [title, self.suggested, buttons]
-        rows.append(make.row(*(self.switches[name] for name in _SWITCHES), classes=("halves",)))
-        rows += [make.row(self.switches[name], self.sliders[name]) for name in _DIALS]
-        rows.append(make.row(self.blank_marked, self.add_box, classes=("boxes",)))
-        rows.append(make.row(self.which_box, self.remove_box, classes=("boxes",)))
-        for pair in (("x", "width"), ("y", "height")):
-            rows.append(make.row(*(self.box_sliders[side] for side in pair), classes=("halves",)))
-        return make.column(*rows, classes=("operators",))
+        title = make.words('<b>Corrections</b> <span class="ba-dim">of this image, in every split</span>')
+        switches = [self.switches[name] for name in _SWITCHES]
+        dials = [make.row(self.switches[name], self.sliders[name]) for name in _DIALS]
+        ways = [self.draw_button] * self._can_draw
+        return make.column(
+            make.row(title, self.reset_button, classes=("spread",)),
+            make.row(*switches, self.turn_left, self.turn_right, classes=("even",)),
+            make.box(*dials, classes=("dials",)),
+            make.row(
+                *ways, self.blank_marked, self.add_box, self.which_box, self.remove_box, classes=("boxes",)
+            ),
+            make.row(*self.box_sliders.values(), classes=("even",)),
+            classes=("panel",),
+        )
 
-    def _set(self, operators: Sequence[Mapping[str, Any]]) -> None:
-        self.show(operators)
+    def _reset(self) -> None:
+        self.show([])
         self._changed()
 
-    def _use_suggestion(self) -> None:
-        self._set([one for one in self.operators if one["name"] == "blank"] + self._suggest())
+    def _turn(self, degrees: float) -> None:
+        """Turns on from where it is; of the two ways round the shorter."""
+        slider = self.sliders["rotate"]
+        slider.value = round((slider.value + degrees + 180) % 360 - 180, 2)
+        self.switches["rotate"].value = slider.value != 0
+        self._changed()
 
     def _switched(self, name: str, on: bool) -> None:
         if name in _DIALS:
@@ -174,20 +209,11 @@ class OperatorPanel:
         self.switches[name].value = not math.isclose(value, _DIALS[name].neutral, abs_tol=1e-9)
         self._changed()
 
-    def _blank(self, marked: Box | None) -> None:
+    def _blank_marked(self, marked: Box | None) -> None:
         if marked is None:
-            raise BoneAgeError("no box is marked on this photo; draw one with + box and its sliders")
-        self._add_box(marked)
-
-    def _add_box(self, box: Box) -> None:
-        # Outward to whole thousandths, which are the steps of the log: what was marked stays covered.
-        left, top = (math.floor(start * 1000) / 1000 for start in box[:2])
-        right, bottom = (min(math.ceil((box[at] + box[at + 2]) * 1000) / 1000, 1.0) for at in (0, 1))
-        new = (left, top, round(right - left, 3), round(bottom - top, 3))
-        if new not in self._boxes:
-            self._boxes.append(new)
-        self._show_boxes(self._boxes.index(new))
-        self._changed()
+            how = "draw one with the mouse" if self._can_draw else "add one with + box and its sliders"
+            raise BoneAgeError(f"no box is marked on this image; {how}")
+        self.blank(marked)
 
     def _remove_box(self) -> None:
         del self._boxes[self.which_box.value]
