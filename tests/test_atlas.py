@@ -79,7 +79,6 @@ def test_any_folder_of_the_tree_may_be_named(tmp_path, inside):
         ("BLKM/BLKM19/3002.jpg", "beyond 18"),
         ("BLKM/BLKM10/30045.jpg", "4-digit"),
         ("BLKM/BLKM10/hand.png", "4-digit"),
-        ("BLKM/BLKM10/3005.bmp", "JPEG or PNG"),
         ("XYZM/XYZM10/3006.jpg", "not in a folder of the atlas"),
         ("BLKM/3007.jpg", "not in a folder of the atlas"),
     ],
@@ -93,12 +92,37 @@ def test_a_photo_out_of_place_is_reported_by_name(tmp_path, path, reason):
 
 def test_litter_is_passed_over_in_silence(tmp_path):
     place(
-        tmp_path, "BLKM/BLKM10/3145.jpg", "BLKM/BLKM10/Thumbs.db", "BLKM/BLKM10/.3146.jpg", "BLKM/notes.txt"
+        tmp_path, "BLKM/BLKM10/3145.jpg", "BLKM/BLKM10/Thumbs.db", "BLKM/BLKM10/.3146.jpg", "BLKM/desktop.ini"
     )
     place(tmp_path / "__MACOSX", "BLKM/BLKM10/3147.jpg")
     cases, skipped = read_atlas(tmp_path)
     assert cases["case_id"].tolist() == ["3145"]
     assert list(reasons(skipped)) == ["."]
+
+
+def test_every_other_file_is_used_or_has_a_row_that_says_why_not(tmp_path):
+    place(
+        tmp_path,
+        *(
+            f"BLKM/BLKM10/{3100 + i}{suffix}"
+            for i, suffix in enumerate((".tif", ".BMP", ".dcm", ".dicom", ""))
+        ),
+        "BLKM/BLKM10/notes.docx",
+        "BLKM/readme.txt",
+        "BLKM/BLKM10/scan.xyz",
+        "more.rar",
+        "BLKM/loose.dcm",
+        "BLKM/BLKM10/3900",
+    )
+    dicom = tmp_path / "JPEGimages/BLKM/BLKM10/3104"
+    dicom.write_bytes(bytes(128) + b"DICM")
+    cases, skipped = read_atlas(tmp_path)
+    assert cases["case_id"].tolist() == ["3100", "3101", "3102", "3103", "3104"]
+    told = set(reasons(skipped)) - {"."}
+    used = {Path(photo).relative_to(tmp_path).as_posix() for photo in cases["photo"]}
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert told | used == files
+    assert "archive" in reasons(skipped)["JPEGimages/more.rar"]
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path):

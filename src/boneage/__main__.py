@@ -31,6 +31,7 @@ from boneage.settings import (
     PRECISIONS,
     PRESETS,
     SOURCES,
+    UNITS,
     VARIANTS,
     WEIGHTS,
     WIDTHS,
@@ -187,6 +188,7 @@ def _verb(verbs, name: str, function, description: str) -> argparse.ArgumentPars
 def _source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", choices=SOURCES, help="where the radiographs come from")
     parser.add_argument("--data", help="folder or zip with them, or the link of a zip on Google Drive")
+    parser.add_argument("--unit", choices=UNITS, help="what its bone ages are in (default: found, and said)")
     parser.add_argument("--phantoms-per-group", type=int, help="phantoms for each year, sex and race")
     parser.add_argument("--phantom-anomalies", type=float, help="share of phantoms with something wrong")
 

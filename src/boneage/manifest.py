@@ -2,9 +2,11 @@
 
 import contextlib
 import datetime
+import glob
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,7 @@ NO_DATA = "neither a folder nor a zip; name the folder with the radiographs"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9]{1,8}){0,2}")
 _DRIVE = re.compile(r"drive:([A-Za-z0-9_-]{10,100})?")
+_DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RANGE_ANSWERS = (200, 206, 416)
 
@@ -134,6 +137,9 @@ def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
 def local_data(path: Path | str, work: Path | str) -> Path:
     """A folder of radiographs as it is, or a zip or tar.gz unpacked below ``work/data``.
 
+    Of a folder that Google Drive split into several zips (``atlas-20261129T083000Z-001.zip`` and so on) all
+    that lie beside the named one are unpacked.
+
     Args:
         path: The folder or archive, or the sharing link of such an archive on Google Drive.
         work: The work folder.
@@ -153,12 +159,76 @@ def local_data(path: Path | str, work: Path | str) -> Path:
         what = f"a {kind} archive, which is not read; {BY_HAND}" if kind else NO_DATA
         raise BoneAgeError(f"{path}: {what}")
     try:
+        if len(parts := _parts_of(path)) > 1:
+            return _unpack_parts(parts, Path(work) / "data" / _DRIVE_PART.fullmatch(path.name)[1])
         return _unpack_with_inner(path, Path(work) / "data" / _stem(path.name))
     except Broken as error:
         if drive_id:
             # It came cut off, and must not be taken for the whole again.
             _put_aside(path, str(error))
         raise
+
+
+def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
+    """Unpacks the archives that lie in a folder of radiographs, below ``work/data``.
+
+    Returns:
+        For each archive the folder with what it holds, or why it was not unpacked.
+    """
+    below = Path(work) / "data" / f"{folder.name}-archives"
+    found: dict[Path, Path | str] = {}
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in kinds.ARCHIVES]
+    for path in paths:
+        inside = path.relative_to(folder)
+        hidden = any(part.startswith((".", "__MACOSX")) for part in inside.parts)
+        if hidden or not path.is_file() or path.is_symlink():
+            continue
+        beside = path.with_name(_stem(path.name))
+        if (beside / STAMP).exists():
+            found[Path(os.path.abspath(path))] = Path(os.path.abspath(beside))
+            continue
+        try:
+            if not is_archive(path):
+                place: Path | str = NO_DATA
+            elif _lies_beside(path, folder):
+                place = "an archive; what it holds lies unpacked beside it"
+            else:
+                place = _unpack_with_inner(path, below.joinpath(*inside.parts[:-1], _stem(path.name)))
+        except BoneAgeError as error:
+            place = str(error).removeprefix(f"{path}: ")
+        found[Path(os.path.abspath(path))] = place
+    return found
+
+
+def _lies_beside(archive: Path, folder: Path) -> bool:
+    """Whether all files of a zip, by name and size, are in the folder already."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            held = {
+                (info.filename.replace("\\", "/").rsplit("/", 1)[-1], info.file_size)
+                for info in file.infolist()
+                if info.file_size and "__MACOSX" not in info.filename
+            }
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
+        return False
+    there = {(path.name, path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
+    return bool(held) and held <= there
+
+
+def _parts_of(path: Path) -> list[Path]:
+    """The zips of one download that Drive split, those beside the given one; alone where it is none."""
+    part = _DRIVE_PART.fullmatch(path.name)
+    if not part:
+        return [path]
+    beside = sorted(path.parent.glob(f"{glob.escape(part[1])}-*.zip"))
+    return [one for one in beside if (other := _DRIVE_PART.fullmatch(one.name)) and other[1] == part[1]]
+
+
+def _unpack_parts(parts: list[Path], folder: Path) -> Path:
+    print(f"{len(parts)} zips of one download are read: {', '.join(part.name for part in parts)}")
+    for part in parts:
+        _unpack_with_inner(part, folder / _stem(part.name))
+    return folder
 
 
 def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Path | str = MANIFEST) -> Path:

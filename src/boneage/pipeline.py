@@ -7,7 +7,7 @@ again at any time: what is done is not done again.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -218,24 +218,36 @@ def fetch_by_index(settings: Settings) -> Settings:
 def make_cases(settings: Settings) -> pd.DataFrame:
     """Reads the source into the case table, and writes it with what was left out.
 
+    What each table of bone ages was taken for, months or years, and why, is printed and stands in
+    ``cases.json`` beside the case table.
+
     Raises:
-        BoneAgeError: The source holds no radiograph.
+        BoneAgeError: The source holds no radiograph, or a table of bone ages may be in months as well as
+            years.
     """
     work = work_folder(settings)
     folder = get_data(settings)
+    unpacked = {} if settings.source == "phantom" else manifest.unpack_below(folder, work.large)
     if settings.source == "rsna":
-        cases, skipped = rsna.read_rsna(folder)
+        cases, skipped = rsna.read_rsna(folder, settings.unit, unpacked)
     else:
-        cases, skipped = atlas.read_atlas(folder, _readings(settings, folder), settings.source)
+        readings = _fetched_readings(settings, folder, unpacked)
+        cases, skipped = atlas.read_atlas(folder, readings, settings.source, settings.unit, unpacked)
+    units = cases.attrs["units"]
+    for one in units:
+        print(f"{one['table']}: bone ages in {one['unit']} ({one['why']})")
+    # Beside the table, so that whoever reads it later knows too.
+    write_text(work.cases.with_suffix(".json"), json.dumps({"units": units}, indent=1) + "\n")
     write_table(work.cases, cases)
-    leave_out(work.skipped("cases"), skipped, len(cases), noted=cases["case_id"])
+    leave_out(work.skipped("cases"), skipped, len(cases), noted=[*cases["case_id"], *cases.attrs["noted"]])
     return cases
 
 
-def _readings(settings: Settings, folder: Path) -> Path | None:
-    found = atlas.find_readings(folder)
-    if found or settings.source != "dha" or settings.label != "reading":
-        return found
+def _fetched_readings(settings: Settings, folder: Path, unpacked: Mapping[Path, Path | str]) -> Path | None:
+    """The atlas's published readings where its photos come without any; None where they have their own."""
+    own = atlas.find_readings(folder, unpacked)
+    if own or settings.source != "dha" or settings.label != "reading":
+        return None
     work = work_folder(settings)
     try:
         return manifest.fetch("la_dha.csv", work.data, record=work.large / "fetched.csv", web=Web(attempts=2))

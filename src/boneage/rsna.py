@@ -3,102 +3,176 @@
 Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290:498-503.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.sources import (
-    Listing,
-    age_fault,
-    case_table,
-    header_of,
-    list_files,
-    number_of,
-    read_normalised,
-    shown,
-)
-from boneage.tables import MONTHS_PER_YEAR, is_safe_id, skipped_table
+from boneage.label_tables import BONE_AGE_NAMES, ID_NAMES, FoundTable
+from boneage.left_out import in_words
+from boneage.readings import read_readings
+from boneage.sources import Listing, case_table, list_files
+from boneage.spellings import canonical_id, id_finder, is_sex_column, read_sexes
+from boneage.tables import is_safe_id, skipped_table
+from boneage.units import Unit, bare_numbers, find_unit
 
-# The training part says id, boneage, male; the validation part Image ID, male, Bone Age (months).
-_COLUMNS = {"id": ("id", "imageid"), "months": ("boneage", "boneagemonths"), "male": ("male",)}
-_SEX_OF_MALE = {"true": "M", "1": "M", "false": "F", "0": "F"}
+# Two tables that say the same of a photo may round its age differently.
+_SAME_YEARS = 0.05
 
 
-def read_rsna(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_rsna(
+    folder: Path | str, unit: str = "", unpacked: Mapping[Path, Path | str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reads the challenge's photos and labels from wherever they lie below a folder.
 
-    Every CSV with the challenge's header is read (bone age in months) and joined to the photos
-    ``<id>.png``, ``.jpg`` or ``.jpeg``. The challenge gives no race and no chronological age.
+    Every table, CSV or sheet of a workbook, with columns for an id, a bone age and the sex is read and
+    joined to the photos by their names: ``id,boneage,male`` of the training part, ``Image ID,male,Bone Age
+    (months)`` of the validation part, ``Case ID,Sex,Ground truth bone age (months)`` of the test part, and
+    tables like them. Whether a table is in months or years is found by :func:`boneage.units.find_unit`.
+    The challenge gives no race and no chronological age.
 
     Args:
         folder: The folder with the unpacked archives.
+        unit: ``months`` or ``years`` where the tables do not tell; "" finds it.
+        unpacked: See :func:`boneage.sources.list_files`.
 
     Returns:
         The case table (``tables.CASE_COLUMNS``, bone age in years, race ``Unknown``, no age group and no
-        single readings), and the table of what was left out with the reason.
+        single readings; ``attrs`` as in :func:`boneage.sources.case_table`), and the table of what was left
+        out with the reason.
 
     Raises:
-        BoneAgeError: No label table, no photo, or no photo with a label.
+        BoneAgeError: No label table, no photo, no photo with a label, or a table that may be in months as
+            well as years.
     """
-    listing = list_files(folder)
-    tables = [path for path in listing.csv_files() if _is_label_header(header_of(path))]
+    listing = list_files(folder, unpacked)
+    photos = _photos_by_id(listing)
+    found = listing.tables()
+    tables = [table for table in found if _is_label_table(table, listing)]
+    listing.skip_the_rest()
     if not tables:
         raise BoneAgeError(
-            f"{listing.folder}: no label table found; put the challenge's CSV (id,boneage,male) below it"
+            f"{listing.folder}: no label table found{listing.seen()}; put the challenge's CSV "
+            "(id,boneage,male) below it"
         )
-    photos = _photos_by_id(listing)
-    cases = _labelled(tables, photos, listing)
-    labelled = {case["case_id"] for case in cases}
+    labels = _Labels(photos, unit, listing)
+    for table in tables:
+        labels.read(table)
     named = {item for item, _ in listing.skipped}
-    for case_id in sorted(set(photos) - labelled - named):
+    for case_id in sorted(set(photos) - set(labels.cases) - named):
         listing.skip(photos[case_id], "photo without a label; add its row to the label table")
-    if not cases:
-        raise BoneAgeError(
-            f"{listing.folder}: no photo has a label; photos must be named <id>.png or <id>.jpg, "
-            f"with the ids of {shown(tables[0], listing.folder)}"
-        )
-    return case_table(cases), skipped_table(listing.skipped)
+    if not labels.cases:
+        raise BoneAgeError(f"{listing.folder}: no photo has a label; {_why_none(photos, tables, listing)}")
+    cases = case_table(labels.cases.values(), labels.units, labels.noted)
+    return cases, skipped_table(listing.skipped)
 
 
-def _is_label_header(header: set[str]) -> bool:
-    return all(header.intersection(names) for names in _COLUMNS.values())
+def _is_label_table(table: FoundTable, listing: Listing) -> bool:
+    """Whether a table has the columns of labels; where it has not, that is noted."""
+    if table.is_ours:
+        fault = "a table of this project, made from others; not used"
+    else:
+        has = {
+            "an id": table.column(ID_NAMES),
+            "a bone age": table.column(BONE_AGE_NAMES),
+            "the sex": _sex_column(table),
+        }
+        missing = [what for what, column in has.items() if column is None]
+        fault = f"no label table: no column for {' and '.join(missing)} in its header ({table.header})"
+        if not missing:
+            return True
+    listing.skipped.append((table.name, fault))
+    return False
+
+
+def _sex_column(table: FoundTable) -> str | None:
+    return next((column for column in table.cells if is_sex_column(column)), None)
 
 
 def _photos_by_id(listing: Listing) -> dict[str, Path]:
     photos: dict[str, Path] = {}
-    for path in listing.photos():
-        if path.stem in photos:
-            first = shown(photos[path.stem], listing.folder)
-            listing.skip(path, f"second photo with id {path.stem}; {first} is used, remove one of them")
+    for path in listing.photos:
+        case_id = canonical_id(path.name)
+        if not is_safe_id(case_id):
+            listing.skip(path, "its name is no id of 1 to 64 letters and digits; rename it as its label says")
+        elif case_id in photos:
+            first = listing.shown(photos[case_id])
+            listing.skip(path, f"second photo with id {case_id}; {first} is used, remove one of them")
         else:
-            photos[path.stem] = path
+            photos[case_id] = path
     return photos
 
 
-def _labelled(tables: list[Path], photos: dict[str, Path], listing: Listing) -> list[dict[str, object]]:
-    cases: dict[str, dict[str, object]] = {}
-    for table in tables:
-        name = shown(table, listing.folder)
-        for row in read_normalised(table, _COLUMNS).itertuples(index=False):
-            years = number_of(row.months) / MONTHS_PER_YEAR
-            sex = _SEX_OF_MALE.get(row.male.lower())
-            if not is_safe_id(row.id):
-                reason = "id is not 1 to 64 letters and digits; correct it in the table"
-            elif row.id in cases:
-                reason = "second label with this id; the first is used, remove one of them"
-            elif fault := age_fault(row.months, years):
-                reason = fault
-            elif sex is None:
-                reason = f"male is {row.male!r}; write True or False"
-            elif row.id not in photos:
-                reason = "label without a photo; fetch the photo or remove the row"
-            else:
-                cases[row.id] = _case(row.id, photos[row.id], sex, years)
-                continue
-            listing.skipped.append((row.id, f"{name}: {reason}"))
-    return list(cases.values())
+class _Labels:
+    """The labels of some tables, joined to the photos one table after the other."""
+
+    def __init__(self, photos: dict[str, Path], unit: str, listing: Listing):
+        self.photos, self.unit, self.listing = photos, unit, listing
+        self.find = id_finder(photos)
+        self.cases: dict[str, dict[str, object]] = {}
+        self.units: list[dict[str, str]] = []
+        self.noted: list[str] = []
+
+    def read(self, table: FoundTable) -> None:
+        """Joins a table's rows; those that cannot be used are noted with the reason."""
+        ids = self._ids(table)
+        column, sex_column = table.column(BONE_AGE_NAMES), _sex_column(table)
+        ages = table.cells[column].tolist()
+        cells = table.cells[sex_column].tolist()
+        sexes, doubt = read_sexes(cells, sex_column)
+        photos = [self.find(one) for one in ids]
+        joined = [age for age, photo in zip(ages, photos, strict=True) if photo is not None]
+        unit = Unit("months", "")
+        if joined:
+            unit = find_unit(table.name, bare_numbers(joined), [column], given=self.unit)
+            self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
+        repeated = 0
+        for one, age, sex, cell, photo in zip(ids, ages, sexes, cells, photos, strict=True):
+            fault = self._row(photo, one, age, sex, unit)
+            repeated += fault == _REPEATED
+            if fault == _NO_SEX:
+                fault = (
+                    f"{sex_column} is {cell!r}; {doubt or 'write True or False for male, or M or F for sex'}"
+                )
+            if fault and fault != _REPEATED:
+                self.listing.skipped.append((one, f"{table.name}: {fault}"))
+        if repeated:
+            why = f"{repeated} of its {len(ids)} rows say again what another row said"
+            self.listing.skipped.append((table.name, why))
+            self.noted.append(table.name)
+
+    def _ids(self, table: FoundTable) -> list[str]:
+        """The ids of the column that names the most photos; the first of equals."""
+        columns = [table.cells[column].tolist() for column in table.columns(ID_NAMES)]
+        return max(columns, key=lambda ids: sum(self.find(one) is not None for one in ids))
+
+    def _row(self, photo: str | None, one: str, age: str, sex: str | None, unit: Unit) -> str | None:
+        """Joins a row, or says why it cannot be."""
+        if not is_safe_id(canonical_id(one)):
+            return "id is not 1 to 64 letters and digits; correct it in the table"
+        reading = read_readings((age,), unit)
+        if photo is None:
+            return reading.fault or "label without a photo; fetch the photo or remove the row"
+        if photo in self.cases:
+            before = self.cases[photo]
+            if sex == before["sex"] and abs(reading.mean - before["bone_age"]) < _SAME_YEARS:
+                return _REPEATED
+            return (
+                f"second label with this id, and it says otherwise than the first ({before['bone_age']:.3g} "
+                f"years, {before['sex']}), which is used; remove one of them"
+            )
+        if reading.fault:
+            return reading.fault
+        if sex is None:
+            return _NO_SEX
+        self.cases[photo] = _case(photo, self.photos[photo], sex, reading.mean)
+        return None
+
+
+_REPEATED = "said before"
+_NO_SEX = "no sex"
 
 
 def _case(case_id: str, photo: Path, sex: str, years: float) -> dict[str, object]:
@@ -113,3 +187,17 @@ def _case(case_id: str, photo: Path, sex: str, years: float) -> dict[str, object
         "reading_1": np.nan,
         "reading_2": np.nan,
     }
+
+
+def _why_none(photos: dict[str, Path], tables: list[FoundTable], listing: Listing) -> str:
+    if not photos:
+        return f"no photo found{listing.seen()}; put the photos, named <id>.png or <id>.jpg, below it"
+    rows = [row for row in listing.skipped if row[1].startswith(tuple(f"{table.name}: " for table in tables))]
+    if rows and not all("label without a photo" in reason for _, reason in rows):
+        return f"rows left out: {in_words(skipped_table(rows), len(rows))}"
+    first = tables[0]
+    ids = first.cells[first.column(ID_NAMES)].tolist()
+    return (
+        f"photos must be named <id>.png or <id>.jpg, with the ids of {first.name}: the first photo is "
+        f"{next(iter(photos.values())).name}, the first id {ids[0] if ids else 'missing'!r}"
+    )

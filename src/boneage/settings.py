@@ -12,6 +12,7 @@ from boneage.errors import BoneAgeError
 from boneage.files import write_text
 
 SOURCES = ("phantom", "dha", "rsna")
+UNITS = ("months", "years")
 PADS = ("background", "black", "white")
 LABEL_KINDS = ("reading", "age_group")
 BACKENDS = ("tensorflow", "jax")
@@ -48,6 +49,8 @@ class Settings:
     source: str = "dha"
     # A folder or a zip with the source's files; empty lets the manifest fetch them (or draws phantoms).
     data: str = ""
+    # What the source's tables of bone ages are in: months or years; empty finds it, and says what it found.
+    unit: str = ""
     # Everything that is made goes below this folder.
     work: str = "work"
     # Where it is on a slow disk (Google Drive), a fast folder for what is large and can be made again: the
@@ -108,6 +111,7 @@ class Settings:
                 self, field.name, _checked_type(field.name, field.type, getattr(self, field.name))
             )
         _check_one_of("source", self.source, SOURCES)
+        _check_one_of("unit", self.unit, ("", *UNITS))
         _check_one_of("pad", self.pad, PADS)
         _check_one_of("label", self.label, LABEL_KINDS)
         _check_one_of("backend", self.backend, ("", *BACKENDS))

@@ -1,55 +1,118 @@
-"""What the sources have in common: a walk through a downloaded folder, CSV headers, ages, the case table."""
+"""What the sources have in common: a walk through a downloaded folder, and the case table."""
 
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.tables import CASE_COLUMNS, OLDEST_YEARS, read_table
+from boneage.label_tables import TABLE_SUFFIXES, WORKBOOK_SUFFIXES, FoundTable, tables_in
+from boneage.reading import is_image
+from boneage.tables import CASE_COLUMNS
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
-_HEADER_BYTES = 4096
-_LITTER = ("__macosx", "thumbs.db")
+_NOT_USED = "neither an image nor a table; not used"
+_MOST_SEEN = 4
+_LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "phantom.json")
 
 
 @dataclass
 class Listing:
-    """The files below a folder, in path order, and what was passed over with the reason."""
+    """The files below a folder, in path order, and what was passed over with the reason.
+
+    Attributes:
+        folder: The folder, and what its archives were unpacked to in ``unpacked``.
+        unpacked: For each archive below it the folder that it was unpacked to, or why it was not.
+        files: All files.
+        skipped: Rows of ``tables.SKIPPED_COLUMNS``.
+    """
 
     folder: Path
+    unpacked: Mapping[Path, Path | str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def roots(self) -> list[Path]:
+        """The folder, and those outside it that its archives were unpacked to."""
+        outside = {place for place in self.unpacked.values() if isinstance(place, Path)}
+        return [self.folder, *sorted(one for one in outside if not one.is_relative_to(self.folder))]
+
+    def shown(self, path: Path) -> str:
+        """A file's path below the folder, or below what an archive was unpacked to, as text for any table."""
+        root = next((one for one in self.roots if path.is_relative_to(one)), None)
+        relative = path.relative_to(root) if root else path
+        if root and root != self.folder:
+            relative = root.name / relative
+        return relative.as_posix().encode("utf-8", "replace").decode()
+
     def skip(self, path: Path, reason: str) -> None:
         """Notes a file by its path below the folder."""
-        self.skipped.append((shown(path, self.folder), reason))
+        self.skipped.append((self.shown(path), reason))
 
+    @cached_property
     def photos(self) -> list[Path]:
-        """The files with a photo's suffix."""
-        return [path for path in self.files if path.suffix.lower() in PHOTO_SUFFIXES]
+        """The files that are images by their suffix or, without one, by their start (DICOM)."""
+        others = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)
+        return [path for path in self.files if path.suffix.lower() not in others and is_image(path)]
 
-    def csv_files(self) -> list[Path]:
-        """The files with a table's suffix."""
-        return [path for path in self.files if path.suffix.lower() == ".csv"]
+    def tables(self, beside: bool = False) -> list[FoundTable]:
+        """The tables below the folder; what cannot be read as one is noted with the reason.
+
+        Args:
+            beside: Also those in the folder that holds it.
+        """
+        paths = [path for path in self.files if path.suffix.lower() in TABLE_SUFFIXES]
+        if beside:
+            paths += sorted(
+                path
+                for path in self.folder.parent.glob("*")
+                if path.suffix.lower() in (".csv", ".tsv", *WORKBOOK_SUFFIXES)
+                and path.is_file()
+                and not _is_litter(path.name)
+            )
+        found: list[FoundTable] = []
+        for path in paths:
+            try:
+                found += tables_in(path, self.shown(path))
+            except BoneAgeError as error:
+                self.skip(path, str(error).removeprefix(f"{path}: "))
+        return found
+
+    def skip_the_rest(self) -> None:
+        """Notes every file that is neither an image nor a table: nothing is passed over in silence."""
+        images = set(self.photos)
+        for path in self.files:
+            suffix = path.suffix.lower()
+            if suffix in ARCHIVE_SUFFIXES:
+                place = self.unpacked.get(path, "an archive; unpack it here, or name it as the data")
+                if isinstance(place, str):
+                    self.skip(path, place)
+            elif path not in images and suffix not in TABLE_SUFFIXES:
+                self.skip(path, _NOT_USED)
+
+    def seen(self) -> str:
+        """What was seen and why it was not used, tables and archives first, for an error of one line."""
+        rows = sorted(self.skipped, key=lambda row: _NOT_USED in row[1])
+        shown = "; ".join(f"{item}: {reason}" for item, reason in rows[:_MOST_SEEN])
+        more = f"; and {len(rows) - _MOST_SEEN} more" if len(rows) > _MOST_SEEN else ""
+        return f" (seen: {shown}{more})" if rows else ""
 
 
-def shown(path: Path, folder: Path) -> str:
-    """A path below ``folder`` as text that any table can hold."""
-    relative = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return relative.as_posix().encode("utf-8", "replace").decode()
-
-
-def list_files(folder: Path | str) -> Listing:
+def list_files(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = None) -> Listing:
     """Every file below a folder, in path order.
 
     Hidden files and the litter of macOS and Windows are left out in silence. A symbolic link is used only
     when it is a file's and leads to a file inside the folder.
+
+    Args:
+        folder: The folder.
+        unpacked: What its archives were unpacked to, or why not (:func:`boneage.manifest.unpack_below`).
 
     Raises:
         BoneAgeError: No such folder, or it cannot be read.
@@ -60,7 +123,14 @@ def list_files(folder: Path | str) -> Listing:
         raise BoneAgeError(f"{folder}: a file, not a folder; unpack it first or name the folder beside it")
     if not os.path.isdir(folder):
         raise BoneAgeError(f"{folder}: no such folder; check the path")
-    listing = Listing(folder)
+    listing = Listing(folder, unpacked or {})
+    for root in listing.roots:
+        _walk(root, listing)
+    listing.files.sort()
+    return listing
+
+
+def _walk(folder: Path, listing: Listing) -> None:
     inside = Path(os.path.realpath(folder))
 
     def unreadable(error: OSError) -> None:
@@ -79,8 +149,8 @@ def list_files(folder: Path | str) -> Listing:
                 listing.skip(path, "a link that leads out of the folder is not followed; copy the file here")
             elif os.path.isfile(path):
                 listing.files.append(path)
-    listing.files.sort()
-    return listing
+            else:
+                listing.skip(path, "a link that leads nowhere, or no file; copy the file here")
 
 
 def normalised(name: str) -> str:
@@ -88,76 +158,30 @@ def normalised(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def header_of(path: Path) -> set[str]:
-    """The normalised column names of a CSV; empty where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(_HEADER_BYTES).decode("utf-8-sig", "replace")
-    except OSError:
-        return set()
-    lines = start.splitlines()
-    return {normalised(name) for name in re.split("[,;\t]", lines[0])} if lines else set()
-
-
-def read_normalised(path: Path, columns: Mapping[str, Iterable[str]]) -> pd.DataFrame:
-    """Reads a CSV whose columns go by several names.
-
-    Args:
-        path: The CSV file.
-        columns: For each wanted column the normalised names it may have.
-
-    Returns:
-        The wanted columns, as text, in file order.
-
-    Raises:
-        BoneAgeError: The file is not a table, or a column is missing.
-    """
-    table = read_table(path, ())
-    found = {}
-    for wanted, names in columns.items():
-        matches = [index for index, name in enumerate(table.columns) if normalised(name) in names]
-        if not matches:
-            raise BoneAgeError(f"{path}: column {' or '.join(names)} is missing; mend its header")
-        found[wanted] = table.iloc[:, matches[0]]
-    return pd.DataFrame(found, columns=list(columns))
-
-
-def number_of(text: str) -> float:
-    """The number a cell holds; NaN where it holds none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def age_fault(text: str, years: float) -> str | None:
-    """Why an age in years cannot be a bone age, or None where it can.
-
-    Args:
-        text: The cell it was read from, for the reason.
-        years: The age in years; NaN where the cell holds no number.
-    """
-    if not math.isfinite(years):
-        return f"bone age {text!r} is not a number; correct it in the table"
-    if years < 0:
-        return f"bone age {text!r} is negative; correct it in the table"
-    if years > OLDEST_YEARS:
-        return f"bone age {text!r} is above {OLDEST_YEARS:g} years; correct it in the table"
-    return None
-
-
-def case_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+def case_table(
+    rows: Iterable[Mapping[str, object]],
+    units: Iterable[Mapping[str, str]] = (),
+    noted: Iterable[str] = (),
+) -> pd.DataFrame:
     """The case table of some rows: columns as in ``tables.CASE_COLUMNS``, sorted by case id.
 
     ``age_group`` is whole years (nullable), ``bone_age`` and the readings are years (NaN where absent).
+
+    Args:
+        rows: The cases.
+        units: What each table of ages was taken for: ``table``, ``unit`` and ``why``. They stand in the
+            table's ``attrs["units"]``.
+        noted: Items of the table of what was left out that only carry a remark; in ``attrs["noted"]``.
     """
     table = pd.DataFrame(list(rows), columns=list(CASE_COLUMNS))
     kinds = {"age_group": "Int64", "bone_age": "float64", "reading_1": "float64", "reading_2": "float64"}
-    return table.astype(kinds).sort_values("case_id", kind="stable", ignore_index=True)
+    table = table.astype(kinds).sort_values("case_id", kind="stable", ignore_index=True)
+    table.attrs = {"units": [dict(one) for one in units], "noted": sorted(set(noted))}
+    return table
 
 
 def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _LITTER
+    return name.startswith((".", "~$")) or name.endswith(".lock") or name.lower() in _LITTER
 
 
 def _is_utf8(path: Path) -> bool:

@@ -30,29 +30,30 @@ def plain(text: str) -> str:
     return folded.replace("ς", "σ").strip(" \t\r\n.'\"`")
 
 
-def _words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text, each as :func:`plain`."""
     return frozenset(map(plain, text.split()))
 
 
 # As spreadsheets write a logical value in their languages, and as people answer a question.
-_TRUE = _words(
+_TRUE = word_set(
     """true t yes y wahr ja j vrai oui v verdadero si vero verdadeiro sim waar sant sand sann tosi kylla
     prawda tak pravda ano igaz igen adevarat da dogru evet istina истина да істина так αληθης αληθες
     真 是 はい 참 예 אמת صحيح نعم benar dung"""
 )
-_FALSE = _words(
+_FALSE = word_set(
     """false f no n falsch nein faux non falso nao onwaar nee falskt falsk usann nej nei epatosi ei
     falsz nie nepravda ne hamis nem fals nu yanlis hayir neistina ложь нет хибність ні лъжа ψευδης ψευδες
     假 伪 偽 否 いいえ 거짓 아니요 שקר خطأ لا salah sai"""
 )
-_MALE = _words(
+_MALE = word_set(
     """male man boy boys masculine mannlich maennlich mann junge jungen knabe herr homme garcon masculin
     masculino hombre nino varon maschio maschile ragazzo uomo homem menino rapaz mannelijk jongen pojke
     gutt dreng mandlig poika mies mezczyzna chlopiec muz chlapec hoch ferfi fiu barbat baiat erkek
     мужской мужчина мальчик муж чоловік хлопець мъж момче αρρεν αγορι ανδρας 男 男性 男子 男孩 男生
     남 남자 남성 남아 זכר ذكر laki-laki pria"""
 )
-_FEMALE = _words(
+_FEMALE = word_set(
     """female woman girl girls fem feminine weiblich madchen maedchen frau femme fille feminin femenino
     femenina mujer nina femmina femminile ragazza donna mulher menina feminino vrouw vrouwelijk meisje
     kvinna flicka kvinne jente kvinde pige kvindelig tytto nainen kobieta dziewczyna dziewczynka zena divka
@@ -83,12 +84,12 @@ _PAIRS = (
 # Alone, each of these is the first letter of a word for a boy in one language and for a girl in another.
 _MANY_SENSES = frozenset("hkvp")
 _SPANISH = frozenset(("sexo", "genero"))
-_SEX_COLUMNS = _words(
+_SEX_COLUMNS = word_set(
     "sex gender geschlecht sexe genre sexo genero sesso geslacht kon kjonn plec pohlavi cinsiyet пол "
     "стать 性别 性別 성별 φυλο"
 )
-_MALE_COLUMNS = _words("male ismale boy mannlich maennlich masculin masculino maschio homme hombre")
-_FEMALE_COLUMNS = _words("female isfemale girl weiblich feminin femenino femminile femmina femme mujer")
+_MALE_COLUMNS = word_set("male ismale boy mannlich maennlich masculin masculino maschio homme hombre")
+_FEMALE_COLUMNS = word_set("female isfemale girl weiblich feminin femenino femminile femmina femme mujer")
 
 _WHOLE = re.compile(r"([0-9]+)[.,]0+")
 _SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)e\+?([0-9]{1,2})", re.IGNORECASE)

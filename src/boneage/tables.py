@@ -5,6 +5,7 @@ semicolons, missing columns, duplicate ids, text where a number belongs); writin
 leaves a cell that a spreadsheet would run as a formula.
 """
 
+import codecs
 import io
 import re
 import warnings
@@ -52,6 +53,9 @@ MONTHS_PER_YEAR = 12.0
 LARGEST_TABLE_BYTES = 64 * 2**20
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _DECIMAL_COMMA = r"^(-?[0-9]+),([0-9]+)$"
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_SEPARATOR_LINE = re.compile(r"\"?sep=([,;|\t])\"?[ ,;|\t]*\r?\n", re.IGNORECASE)
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -63,8 +67,9 @@ def is_safe_id(text: object) -> bool:
 def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
     """Reads a CSV with every cell as text; empty cells are empty strings.
 
-    A byte-order mark is dropped and ``;`` or a tab is understood as the separator; then a number may have a
-    decimal comma, as spreadsheets write it where ``;`` separates.
+    The text may be UTF-8, UTF-16 or Windows-1252 (:func:`decoded`). A first line ``sep=;`` and ``;``, a tab
+    or ``|`` are understood as the separator; then a number may have a decimal comma, as spreadsheets write
+    it where ``;`` separates.
 
     Args:
         path: The CSV file.
@@ -82,15 +87,18 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
             raise BoneAgeError(
                 f"{path}: larger than 64 MiB, which no table of this project is; name the right CSV file"
             )
-        text = path.read_bytes().decode("utf-8-sig")
+        text = decoded(path.read_bytes())
     except UnicodeDecodeError:
         raise BoneAgeError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
     except OSError as error:
         raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    # Excel's own first line, which names the separator.
+    told = _SEPARATOR_LINE.match(text)
+    text = text[told.end() :] if told else text
     header = text.split("\n", 1)[0]
     if not header.strip():
-        raise BoneAgeError(f"{path}: empty; its first line must name {', '.join(columns)}")
-    separator = max(",;\t", key=header.count)
+        raise BoneAgeError(f"{path}: empty; its first line must name {', '.join(columns) or 'its columns'}")
+    separator = told[1] if told else max(",;\t|", key=header.count)
     try:
         with warnings.catch_warnings():
             # Rows longer than the header would lose their last cells with no more than a warning.
@@ -109,6 +117,27 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
         )
     table = table.fillna("").apply(lambda column: column.str.strip())
     return table if separator == "," else table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a CSV file as spreadsheets write it: UTF-8, UTF-16 with or without mark, or Windows-1252.
+
+    Raises:
+        UnicodeDecodeError: It is none of them.
+    """
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding)
+    # Without a mark UTF-16 tells itself by the zero bytes of its Latin letters.
+    even, odd = data[0:200:2], data[1:200:2]
+    if odd and even.count(0) + odd.count(0) >= 0.3 * len(odd):
+        return data.decode("utf-16-le" if odd.count(0) > even.count(0) else "utf-16-be")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if _CONTROL.search(data):
+            raise error
+        return data.decode("cp1252")
 
 
 def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
