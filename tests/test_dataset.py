@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boneage.dataset import batches_of, build_store, fingerprint, open_store, read_photo, rows_of
+from boneage.dataset import (
+    batches_of,
+    build_store,
+    fingerprint,
+    open_store,
+    photo_ids,
+    read_photo,
+    rows_of,
+)
 from boneage.errors import BoneAgeError
 
 IDS = ["3145", "3146", "3147"]
@@ -185,3 +193,20 @@ def test_a_store_of_a_size_that_no_network_takes_is_refused(tmp_path, size):
     np.save(tmp_path / "store.npy", np.zeros((1, size, size), np.uint8))
     with pytest.raises(BoneAgeError, match="between 32 and 1024"):
         open_store(tmp_path / "store.npy")
+
+
+def test_an_id_that_lost_its_zeros_in_a_spreadsheet_still_means_its_photo():
+    assert photo_ids(["12", "7", "0034"], ["0012", "0034", "0099"]) == {"12": "0012", "0034": "0034"}
+    # Two labels cannot be of one photo, and the exact one has it.
+    assert photo_ids(["12", "0012"], ["0012"]) == {"0012": "0012"}
+    assert photo_ids(["12", "012"], ["0012"]) == {}
+
+
+def test_a_store_is_made_and_found_by_ids_that_lost_their_zeros(tmp_path):
+    for name in ("0012", "0034"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((32, 32), int(name), np.uint8))
+    assert build_store(["34", "12"], tmp_path, 32, tmp_path / "store.npy").empty
+    store = open_store(tmp_path / "store.npy")
+    table, rows, notices = rows_of(store, pd.DataFrame({"Case ID": ["12", "34"]}))
+    assert store.photos[rows][:, 0, 0].tolist() == [12, 34]
+    assert (table["Case ID"].tolist(), notices) == (["12", "34"], [])

@@ -9,7 +9,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -26,6 +27,7 @@ from boneage.files import atomic_write
 from boneage.preprocess import square
 from boneage.runtime import interruptible
 from boneage.settings import TRAIN_SIZES
+from boneage.spellings import id_finder
 from boneage.tables import skipped_table
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -79,6 +81,24 @@ def read_photo(path: Path, size: int) -> np.ndarray:
     return photo if photo.shape == (size, size) else square(photo, size, "background")
 
 
+def photo_ids(ids: Sequence[str], known: Iterable[str]) -> dict[str, str]:
+    """The photo that each label's id means, by id; what has none is left out.
+
+    A spreadsheet takes the zeros away that an id begins with, so ``12`` is the photo ``0012`` where no other
+    label means it.
+
+    Args:
+        ids: The labels' ids.
+        known: The ids that photos have.
+    """
+    known = set(known)
+    found = {one: one for one in known & set(ids)}
+    find = id_finder(known - set(found))
+    meant = {one: photo for one in ids if one not in found and (photo := find(one))}
+    times = Counter(meant.values())
+    return found | {one: photo for one, photo in meant.items() if times[photo] == 1}
+
+
 def build_store(ids: list[str], folder: Path, size: int, path: Path) -> pd.DataFrame:
     """Packs photos into one store file, in the order of ``ids``; a store that is up to date is kept.
 
@@ -95,6 +115,8 @@ def build_store(ids: list[str], folder: Path, size: int, path: Path) -> pd.DataF
         BoneAgeError: Not one photo was found, or the disk is full.
     """
     folder = Path(folder)
+    meant = photo_ids(ids, {path.stem for path in folder.glob("*") if path.suffix in PHOTO_SUFFIXES})
+    ids = [meant.get(photo_id, photo_id) for photo_id in ids]
     found = {photo_id: find_photo(folder, photo_id) for photo_id in ids}
     skipped = [
         (photo_id, f"no photo {photo_id}.png in {folder.name}/; run preprocess")
@@ -181,7 +203,7 @@ def rows_of(store: Store, labels: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarra
         notice = f"{store.path.name} carries no ids: its rows are taken to be in the label CSV's order"
         return labels, np.arange(len(labels)), [notice]
     row_of_id = {photo_id: row for row, photo_id in enumerate(store.ids)}
-    rows = labels["Case ID"].map(row_of_id)
+    rows = labels["Case ID"].map(photo_ids(labels["Case ID"].tolist(), store.ids)).map(row_of_id)
     found = rows.notna().to_numpy()
     if not found.any():
         raise BoneAgeError(

@@ -42,7 +42,7 @@ from boneage.labels import (
     usable_cases,
     write_labels,
 )
-from boneage.left_out import leave_out, tell_left_out
+from boneage.left_out import in_words, leave_out, tell_left_out
 from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
 from boneage.one_case import OneCase, find_case, words_of_case
 from boneage.plan import balanced_plan
@@ -810,6 +810,9 @@ def compare(
     """
     work = work_folder(settings)
     labels = load_labels(settings)
+    if len(labels.skipped):
+        of = len(labels.skipped) + len(labels.table)
+        print(f"left out of {work.labels.name}: {in_words(labels.skipped, of)}")
     runs, left_out = evaluation.read_runs(*filter(None, (work.runs, recorded)))
     of_grown = [_runs_folder(grown)] if grown else []
     of_seeds = [_runs_folder(folder) for folder in seeds]
