@@ -183,19 +183,47 @@ def test_train_takes_a_store_and_labels_from_elsewhere_and_fails_one_run_at_a_ti
     assert json.loads(records[0].read_text())["source"] == "rsna"
 
 
-def test_a_backend_that_is_installed_but_broken_is_said(work, rsna, tmp_path):
+def broken_package(folder, name, code):
+    """The environment of a process that finds this in place of the package."""
+    (folder / "broken" / name).mkdir(parents=True)
+    (folder / "broken" / name / "__init__.py").write_text(code)
+    path = os.pathsep.join(filter(None, [str(folder / "broken"), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "tensorflow"}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise ImportError('no such symbol')", "cannot be imported (no such symbol)"),
+        ("raise RuntimeError('built for another NumPy')", "(RuntimeError: built for another NumPy)"),
+    ],
+)
+def test_a_backend_that_is_installed_but_broken_is_said(work, rsna, tmp_path, code, said):
     for line in verbs(work, rsna)[:4]:
         assert main(line) == 0
-    (tmp_path / "broken" / "tensorflow").mkdir(parents=True)
-    (tmp_path / "broken" / "tensorflow" / "__init__.py").write_text("raise ImportError('no such symbol')")
-    path = os.pathsep.join(filter(None, [str(tmp_path / "broken"), os.environ.get("PYTHONPATH", "")]))
     line = [sys.executable, "-m", "boneage", "train", "--work", str(work), "--arch", "cnn", "--epochs", "1"]
-    line.append("--accept-losses")
-    environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "tensorflow"}
+    environment = broken_package(tmp_path, "tensorflow", code)
+    done = subprocess.run([*line, "--accept-losses"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_network_whose_package_fails_on_import_does_not_end_the_others(work, rsna, tmp_path):
+    for line in verbs(work, rsna)[:4]:
+        assert main(line) == 0
+    code = "class NotFoundError(Exception): pass\nraise NotFoundError('_sentencepiece.so: undefined symbol')"
+    environment = broken_package(tmp_path, "tensorflow_text", code)
+    line = [sys.executable, "-m", "boneage", "train", "--work", str(work), "--epochs", "1", "--width", "tiny"]
+    line += ["--accept-losses", "--arch", "yolo", "vision_transformer", "cnn"]
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 2
-    assert "cannot be imported (no such symbol)" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert [path.name for path in (work / "runs").iterdir() if (path / "record.json").is_file()] == ["cnn-1"]
+    assert "failed: yolo-1, vision_transformer-1: keras_hub: cannot be imported" in done.stdout
+    assert "tensorflow-text==" in done.stdout
+    assert "2 of 3 runs failed" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.slow

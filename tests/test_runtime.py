@@ -1,6 +1,7 @@
 """A generator run apart: what it yields, how it ends, and that an interrupt ends it."""
 
 import os
+import sys
 import threading
 
 import pytest
@@ -90,3 +91,30 @@ def test_what_a_job_raises_ends_all_of_them():
     with pytest.raises(OSError, match="No space"):
         list(on_all_cores(work, range(1000), "jobs", progress=False))
     assert len(done) < 100
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise ImportError('no such symbol')", "broken: cannot be imported (no such symbol); mend it"),
+        ("raise RuntimeError('built for\\nanother')", "(RuntimeError: built for another); mend it"),
+        (
+            "class NotFoundError(Exception): pass\nraise NotFoundError('x.so: undefined symbol')",
+            "(NotFoundError: x",
+        ),
+        ("1 / 0", "(ZeroDivisionError: division by zero)"),
+        ("raise AttributeError", "(AttributeError)"),
+        ("import absent_from_everywhere", "(No module named 'absent_from_everywhere')"),
+    ],
+)
+def test_a_package_that_fails_in_any_way_is_one_line_with_what_to_do(tmp_path, monkeypatch, code, said):
+    (tmp_path / "broken.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BoneAgeError) as caught:
+        runtime.package("broken", "mend it")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_is_sound_is_itself():
+    assert runtime.package("json", "mend it") is sys.modules["json"]

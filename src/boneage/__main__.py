@@ -20,6 +20,7 @@ from boneage.anomalies import LIKELY
 from boneage.dataset import open_store, rows_of
 from boneage.enough import check_enough
 from boneage.errors import BoneAgeError
+from boneage.evaluation import run_name
 from boneage.files import write_error
 from boneage.labels import Labels, read_labels
 from boneage.left_out import in_words
@@ -355,28 +356,34 @@ def _train(given: argparse.Namespace) -> None:
         raise BoneAgeError(
             f"{given.store}: photos of {store.size} px, not {given.train_size}; leave --size out"
         )
-    # Once, and not for each network.
-    check_enough(labels, rows_of(store, labels.table)[0], settings.accept_losses)
-    rows, failures = [], []
+    if not settings.accept_losses:
+        # Once, and not for each network.
+        check_enough(labels, rows_of(store, labels.table)[0], accepted=False)
+    rows: list[dict[str, object]] = []
+    failures: dict[str, BoneAgeError] = {}
     wanted = list(itertools.product(networks, settings.epochs, given.variant))
     # No bar over a single run: it has one of its own.
     for network, epochs, variant in tqdm(wanted, "runs", unit="run", disable=len(wanted) == 1):
         try:
             run = pipeline.train_network(settings, network, epochs, labels, store, variant)
         except BoneAgeError as error:
-            failures.append(error)
-            print(f"failed: {error}")
+            name = run_name(network, epochs, variant)
+            failures[name] = error
+            print(f"failed: {name}: {error.line()}")
             continue
         _wrote(run.folder / "record.json", run.record["title"])
         rows.append(_result_row(run.record))
     if rows:
         print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
-    if len(failures) + len(rows) == 1 and failures:
-        raise failures[0]
-    if failures:
-        raise BoneAgeError(
-            f"{len(failures)} of {len(failures) + len(rows)} runs failed; the first: {failures[0]}"
-        )
+    if not failures:
+        return
+    first = next(iter(failures.values()))
+    if len(wanted) == 1:
+        raise first
+    # Once more, below the table, where they are seen.
+    for reason, names in itertools.groupby(failures, lambda name: failures[name].line()):
+        print(f"failed: {', '.join(names)}: {reason}")
+    raise BoneAgeError(f"{len(failures)} of {len(wanted)} runs failed; the first: {first}")
 
 
 def _result_row(record: dict) -> dict[str, object]:

@@ -18,6 +18,7 @@ import numpy as np
 from boneage.errors import BoneAgeError
 from boneage.grey_range import grey_range, to_uint8
 from boneage.limits import LARGEST_FILE_BYTES, check_size, too_many_bytes
+from boneage.runtime import package
 
 START_BYTES = 132
 """As much of a file as :func:`looks_like_dicom` looks at."""
@@ -75,10 +76,10 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
         BoneAgeError: As in :func:`boneage.reading.read_grey`, or a package that decodes it is not installed.
     """
     try:
-        import pydicom
-        from pydicom.pixels import apply_color_lut
-    except ImportError:
-        raise BoneAgeError(f"{name}: a DICOM file; pip install pydicom (3 or later) and run again") from None
+        advice = "pip install pydicom (3 or later) and run again"
+        pydicom, pixels = package("pydicom", advice), package("pydicom.pixels", advice)
+    except BoneAgeError as error:
+        raise BoneAgeError(f"{name}: a DICOM file; {error}") from None
     _silence(pydicom)
     dataset, notes = _read_header(data, name)
     try:
@@ -96,7 +97,7 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
         grey = _shown(dataset, stored, notes)
         return grey, "DICOM", mode, bits, notes
     try:
-        colour = apply_color_lut(stored, dataset) if mode == "PALETTE COLOR" else stored
+        colour = pixels.apply_color_lut(stored, dataset) if mode == "PALETTE COLOR" else stored
         grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
     except Exception:
         raise BoneAgeError(f"{name}: its colours are damaged; save it as grey PNG") from None

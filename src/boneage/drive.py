@@ -6,6 +6,7 @@ from pathlib import Path
 from boneage.errors import BoneAgeError
 from boneage.files import make_folder, write_error
 from boneage.kinds import fault_of
+from boneage.runtime import package
 
 MOUNTED = "/content/drive"
 """Where Colab shows a mounted Drive."""
@@ -70,8 +71,8 @@ def download(drive_id: str, part: Path, name: str) -> None:
     Raises:
         BoneAgeError: It cannot be fetched, with what to do; or the disk is full.
     """
-    import gdown  # only who fetches from Drive waits for its import
-
+    # Only who fetches from Drive waits for its import.
+    gdown = package("gdown", "pip install gdown, or download the file and name it as data")
     try:
         found = gdown.download(id=drive_id, output=str(part), resume=True)
     except OSError as error:

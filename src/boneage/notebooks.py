@@ -239,7 +239,7 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
 def _run(
     notebook: Path, copy: Path, parameters: dict[str, object], scratch: Path, with_bar: bool = True
 ) -> Path:
-    import papermill
+    papermill = runtime.package("papermill", "pip install papermill nbclient")
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 

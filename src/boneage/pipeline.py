@@ -5,6 +5,7 @@ again at any time: what is done is not done again.
 """
 
 import hashlib
+import importlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -774,10 +775,10 @@ def _training(settings: Settings) -> ModuleType:
     """The module that needs Keras, imported late: the other stages do not wait for it."""
     backend = runtime.choose_backend(settings.backend)
     try:
-        from boneage import training
-    except ImportError as error:
+        training = importlib.import_module("boneage.training")
+    except Exception as error:
         raise BoneAgeError(
-            f"backend {backend}: installed, but it cannot be imported ({' '.join(str(error).split())}); "
+            f"backend {backend}: installed, but it cannot be imported ({runtime.reason_of(error)}); "
             "install it anew or choose the other backend"
         ) from None
     training.join_hosts(settings.seed)

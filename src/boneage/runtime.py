@@ -6,6 +6,7 @@ The only module that may name TensorFlow. Keras reads its backend once, when it 
 
 import contextlib
 import functools
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -47,6 +49,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _JOBS_UNDER_WAY_PER_CORE = 4
+
+_LONGEST_REASON = 300
 
 GPU_ADVICE = "no GPU: on Colab choose Runtime > Change runtime type > T4 GPU, then Runtime > Run all"
 
@@ -89,6 +93,31 @@ def choose_backend(name: str = "") -> str:
     # TensorFlow tells of every library that it does not find; none of it concerns the reader.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return wanted
+
+
+def package(name: str, advice: str) -> ModuleType:
+    """A package that is imported only where it is needed, and may be missing or unfit for what is beside it.
+
+    Args:
+        name: The module's name.
+        advice: What to do where it cannot be imported.
+
+    Raises:
+        BoneAgeError: It cannot be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        # A package that was built for another version of its neighbours raises whatever it likes.
+        raise BoneAgeError(f"{name}: cannot be imported ({reason_of(error)}); {advice}") from None
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of another package says, in a line that is not too long to read."""
+    words = " ".join(str(error).split())[:_LONGEST_REASON]
+    if isinstance(error, ImportError) and words:
+        return words
+    return f"{type(error).__name__}: {words}".removesuffix(": ")
 
 
 def seed_everything(seed: int) -> None:

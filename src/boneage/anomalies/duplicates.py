@@ -5,7 +5,7 @@ from PIL import Image
 
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.suspicion import Suspicion
-from boneage.errors import BoneAgeError
+from boneage.runtime import package
 
 HASH_BITS = 256
 
@@ -21,12 +21,7 @@ def photo_hash(hand: Hand) -> np.ndarray:
     Raises:
         BoneAgeError: The library ImageHash is not installed.
     """
-    try:
-        import imagehash
-    except ImportError:
-        raise BoneAgeError(
-            "near-duplicates need ImageHash; pip install --no-deps ImageHash and run again"
-        ) from None
+    imagehash = package("imagehash", "near-duplicates need it; pip install --no-deps ImageHash and run again")
     rows, columns = np.flatnonzero(hand.content.any(axis=1)), np.flatnonzero(hand.content.any(axis=0))
     picture = hand.small[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     side = round(HASH_BITS**0.5)

@@ -1,8 +1,10 @@
 """Networks of KerasHub, which is imported only where one of them is built."""
 
+import contextlib
+import importlib.metadata
 from types import ModuleType
 
-from boneage.errors import BoneAgeError
+from boneage.runtime import package
 
 
 def keras_hub() -> ModuleType:
@@ -11,11 +13,13 @@ def keras_hub() -> ModuleType:
     Raises:
         BoneAgeError: It is not installed, or it cannot be imported beside this Keras and its backend.
     """
-    try:
-        import keras_hub
-    except ImportError as error:
-        raise BoneAgeError(
-            f"keras-hub: cannot be imported ({' '.join(str(error).split())}); run `pip install keras-hub`, "
-            "and where there is no TensorFlow `pip install 'keras-hub>=0.32'`"
-        ) from None
-    return keras_hub
+    return package("keras_hub", f"run {_installation()}, restart, and train this network again")
+
+
+def _installation() -> str:
+    """The line that installs what fits what is there: KerasHub brings TensorFlow Text, which is built for one
+    version of TensorFlow and fails, in ways of its own, beside another."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+        major, minor, *_ = importlib.metadata.version("tensorflow").split(".")
+        return f"`pip install keras-hub 'tensorflow-text=={major}.{minor}.*'`"
+    return "`pip install 'keras-hub>=0.32'`"
