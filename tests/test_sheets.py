@@ -76,9 +76,9 @@ def test_copies_say_which_operators_made_them(tmp_path):
     for name in ("a", "a_1"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((32, 32), 90, np.uint8))
     operators = '[{"name": "rotate", "degrees": -8}, {"name": "flip"}]'
-    assert words_of(operators) == ["rotate -8", "flip"]
+    assert words_of(operators) == ["rotate −8", "flip"]
     sheet = copies_sheet(iter([("a", "[]"), ("a_1", operators), ("gone", "[]")]), tmp_path, count=2)
-    assert sheet.words == "A case and its changed copies. as it is; rotate -8, flip."
+    assert sheet.words == "A case and its changed copies. as it is; rotate −8, flip."
     with pytest.raises(BoneAgeError, match="gone"):
         copies_sheet([("gone", "[]")], tmp_path)
 
@@ -95,8 +95,8 @@ def test_estimates_are_shown_with_what_was_said_of_them():
 
     sheet = estimates_sheet(joined, read_photo, seed=1, count=2)
     assert read[:4] + read[6:] == ["a", "f", "e", "c", "d", "b"]
-    assert "worst: d, true 5.0, said 7.0, off by +2.0 years" in sheet.words
-    assert "best: a, true 5.0, said 5.0, off by +0.0 years" in sheet.words
+    assert "worst: d, true 5.00, said 7.00, off by +2.00 years" in sheet.words
+    assert "best: a, true 5.00, said 5.04, off by +0.04 years" in sheet.words
     assert len(estimates_sheet(joined.head(1), read_photo).words.split(";")) == 4
 
 
@@ -108,3 +108,9 @@ def test_a_sheet_with_a_colour_in_it_has_colours_and_one_of_few_photos_no_empty_
     assert sheet.shape[2] == 3
     assert sheet.shape[1] < 3 * 64
     assert (sheet == (200, 0, 0)).all(axis=2).sum() == 64 * 64
+
+
+def test_a_minus_is_drawn_as_one():
+    photo = np.zeros((64, 64), np.uint8)
+    minus, hyphen = (sheet_of([(f"{sign}3.4 years", photo)], "One").pixels for sign in "−-")
+    np.testing.assert_array_equal(minus, hyphen)

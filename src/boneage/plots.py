@@ -247,7 +247,7 @@ def predicted_against_true(runs: Mapping[str, pd.DataFrame], of: str, wide: bool
     )
     line = np.array([ages.min() - 0.5, ages.max() + 0.5])
     head = f"Predicted against true: {of}"
-    figure, every = panels(runs, 2.6, wide, head, "True bone age (years)", "Estimate (years)")
+    figure, every = panels(runs, 2.75, wide, head, "True bone age (years)", "Estimate (years)")
     for axes, (name, rows) in zip(every, judged.items(), strict=True):
         axes.fill_between(
             line, line - 1, line + 1, color="#808080", alpha=0.3, linewidth=0, label="within 1 year"

@@ -393,7 +393,8 @@ def contact_sheet(
         row, column = divmod(index, columns)
         left, top = gap + column * (thumb + gap), gap + row * (thumb + below + gap)
         sheet.paste(_thumb(photo, thumb), (left, top))
-        for place, words in enumerate(caption.split("\n")):
+        # Pillow's own font has no minus sign.
+        for place, words in enumerate(caption.replace("−", "-").split("\n")):
             while words and draw.textlength(words, font) > thumb:
                 words = words[:-1]
             middle = (left + thumb / 2, top + thumb + (place + 0.5) * line)

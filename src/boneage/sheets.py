@@ -109,13 +109,19 @@ def copies_sheet(copies: Iterable[tuple[str, str]], folder: Path | str, count: i
         ("\n".join(words_of(operators) or ["as it is"]), Path(folder) / f"{photo_id}.png")
         for photo_id, operators in itertools.islice(copies, count)
     ]
-    return sheet_of(shown, "A case and its changed copies", columns=4, thumb=220)
+    # One image alone has the room of several.
+    return sheet_of(shown, "A case and its changed copies", columns=4, thumb=220 if len(shown) > 1 else 460)
 
 
 def words_of(operators: str) -> list[str]:
     """Each operator of a list in JSON by its name and its strength, such as ``rotate 8``."""
     return [
-        " ".join([one["name"], *(f"{value:g}" for value in one.values() if type(value) in (int, float))])
+        " ".join(
+            [
+                one["name"],
+                *(f"{value:g}".replace("-", "−") for value in one.values() if type(value) in (int, float)),
+            ]
+        )
         for one in parse_operators(operators)
     ]
 
@@ -146,8 +152,8 @@ def estimates_sheet(
 
 def words_of_estimate(row: Mapping[str, object]) -> str:
     """What stands beneath a photo: truth and estimate, and how far that is off, in years."""
-    off = f"{row['Error']:+z.1f}".replace("-", "−")
-    return f"true {row['Bone Age']:.1f}, said {row['Estimate']:.1f}\noff by {off} years"
+    off = f"{row['Error']:+z.2f}".replace("-", "−")
+    return f"true {row['Bone Age']:.2f}, said {row['Estimate']:.2f}\noff by {off} years"
 
 
 def sheet_of(
