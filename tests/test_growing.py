@@ -487,6 +487,8 @@ def test_a_photo_kept_with_a_turn_is_upright_in_every_split(prepared, planned):
         assert (cv2.imread(str(folder / f"{case_id}.png"), 0) == upside_down[::-1, ::-1]).all()
     store = pipeline.make_store(prepared)
     assert len(store.ids) == len(labels.table)
+    with pytest.raises(BoneAgeError, match="photos as they came"):
+        pipeline.make_store(prepared, labels, work.photos)
     # What was chosen is undone, and no labels of before are used.
     log.undo("2000")
     with pytest.raises(BoneAgeError, match="cases or decisions have changed"):

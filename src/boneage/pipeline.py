@@ -736,18 +736,29 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
         photos: Folder of photos; by default the work folder's, grown where there is a plan.
 
     Raises:
-        BoneAgeError: No labels or no photos yet, or the disk is full.
+        BoneAgeError: No labels or no photos yet, the folder named holds photos as they came although the
+            labels tell of corrections, or the disk is full.
     """
     work = work_folder(settings)
     labels = labels or load_labels(settings)
     path = work.store(settings.train_size)
-    skipped = build_store(
-        labels.table["Case ID"].tolist(), photos or photos_folder(work, labels), settings.train_size, path
-    )
+    folder = photos or photos_folder(work, labels)
+    _check_made(labels, folder, work)
+    skipped = build_store(labels.table["Case ID"].tolist(), folder, settings.train_size, path)
     store = open_store(path)
     skipped = pd.concat([labels.skipped, skipped], ignore_index=True)
     leave_out(work.skipped("store"), skipped, len(store.photos))
     return store
+
+
+def _check_made(labels: Labels, folder: Path, work: WorkFolder) -> None:
+    """Photos as they came must not reach a network where a person put them right or blanked a part."""
+    changed = labels.table.loc[labels.table["Operators"] != "[]", "Case ID"]
+    if len(changed) and Path(folder).resolve() == work.photos.resolve():
+        raise BoneAgeError(
+            f"{folder}: holds the photos as they came, and {len(changed)} labels tell of corrections or "
+            f"copies (the first: {changed.iloc[0]}); name {work.grown}, or no folder"
+        )
 
 
 def train_network(
