@@ -334,11 +334,145 @@ def test_every_place_of_the_tree_is_understood():
                 assert place_of(Path(f"{race}{sex}/{group}/1234.jpg")) == (group, "1234")
 
 
+def test_a_table_of_another_data_set_is_not_joined_by_its_last_four_digits(atlas):
+    (atlas / "a_other.csv").write_text(
+        "patient_ID,bone_age,sex\n55553145,180,M\n12344087,180,M\n77777287,60,M\n13146,90,F\n"
+    )
+    (atlas / "la_dha.csv").write_text("patient_ID,bone_age,sex\n810103145,120,M\n821084087,96,F\n")
+    cases, skipped = read_atlas(atlas)
+    assert cases.set_index("case_id")["bone_age"].dropna().to_dict() == {"3145": 10.0, "4087": 8.0}
+    found = reasons(skipped)
+    assert "none of its 4 ids has the form of one (the first is '55553145')" in found["a_other.csv"]
+    # Alone it is not joined either, and neither is one row of it among others of the atlas.
+    (atlas / "la_dha.csv").write_text("patient_ID,bone_age,sex\n55553145,180,M\n821084087,96,F\n")
+    cases, skipped = read_atlas(atlas)
+    assert cases.set_index("case_id")["bone_age"].dropna().to_dict() == {"4087": 8.0}
+    assert "no 4-digit photo number of the atlas's form" in reasons(skipped)["55553145"]
+
+
+@pytest.mark.parametrize("wrong", ["810153145", "811103145", "820103145", "81013145"])
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_rows_for_a_photo_the_one_that_contradicts_its_folder_loses_and_both_are_told(
+    atlas, wrong, first
+):
+    rows = ["810103145,120,M", f"{wrong},180,M"]
+    (atlas / "la_dha.csv").write_text(
+        "\n".join(["patient_ID,bone_age,sex", *(rows[::-1] if first else rows)])
+    )
+    cases, skipped = read_atlas(atlas)
+    assert cases.set_index("case_id").loc["3145", "bone_age"] == 10.0
+    found = reasons(skipped)
+    assert "the photo lies in BLKM10; not used" in found[wrong]
+    assert f"the row {wrong} is for this photo too" in found["810103145"]
+    assert "810103145" in cases.attrs["noted"]
+    assert wrong not in cases.attrs["noted"]
+
+
+def test_a_row_whose_id_contradicts_the_folder_is_not_joined_even_alone(atlas):
+    (atlas / "la_dha.csv").write_text("patient_ID,bone_age,sex\n810153145,180,M\n821084087,96,F\n")
+    cases, skipped = read_atlas(atlas)
+    assert np.isnan(cases.set_index("case_id").loc["3145", "bone_age"])
+    assert "its id says BLKM15, the photo lies in BLKM10" in reasons(skipped)["810153145"]
+
+
+def test_the_digit_that_deeplasias_ids_lack_below_ten_is_no_contradiction(atlas):
+    (atlas / "la_dha.csv").write_text("patient_ID,bone_age,sex\n82104087,96,F\n811097287.0,108,F\n")
+    cases, _ = read_atlas(atlas)
+    assert cases.set_index("case_id")["bone_age"].dropna().to_dict() == {"4087": 8.0, "7287": 9.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "photo;reading_1;reading_2\n3145.0;10;11\n4087.0;8;9\n",
+        "photo,bone age (months),sex\n3145.jpg,126,male\nJPEGimages/CAUF/CAUF08/4087.jpg,102,female\n",
+        "filename,bone_age\n03145,10.5\n4087,8.5\n",
+        "image,bone_age,Geschlecht\n3145,126,m\n4087,102,w\n",
+    ],
+)
+def test_ids_and_sexes_as_people_write_them_join(atlas, text):
+    (atlas / "readings.csv").write_text(text)
+    cases, skipped = read_atlas(atlas)
+    assert cases.set_index("case_id")["bone_age"].dropna().to_dict() == {"3145": 10.5, "4087": 8.5}
+    assert set(reasons(skipped)) == {"3146", "7287"}
+
+
+def test_a_sex_that_the_folder_denies_keeps_a_row_out_and_many_of_them_the_table(atlas):
+    (atlas / "readings.csv").write_text("photo,bone_age,sex\n3145,126,F\n4087,102,F\n")
+    cases, skipped = read_atlas(atlas)
+    assert cases.set_index("case_id")["bone_age"].dropna().to_dict() == {"4087": 8.5}
+    assert "its sex is F, the photo lies in BLKM10" in reasons(skipped)["3145"]
+    place(atlas, "BLKM/BLKM12/3001.jpg", "BLKM/BLKM12/3002.jpg")
+    rows = "".join(f"{number},126,F\n" for number in (3145, 3146, 3001, 3002, 4087, 7287))
+    (atlas / "readings.csv").write_text(f"photo,bone_age,sex\n{rows}")
+    cases, skipped = read_atlas(atlas)
+    assert cases["bone_age"].isna().all()
+    assert "not a table of these photos: 4 of the 6 rows" in reasons(skipped)["readings.csv"]
+
+
+def test_deeplasias_table_in_years_is_taken_for_years(atlas):
+    (atlas / "la_dha.csv").write_text("patient_ID,bone_age,sex\n810103145,10.5,M\n821084087,8.25,F\n")
+    cases, _ = read_atlas(atlas)
+    assert cases.set_index("case_id")["bone_age"].dropna().to_dict() == {"3145": 10.5, "4087": 8.25}
+    ((unit,),) = [cases.attrs["units"]]
+    assert unit["table"] == "la_dha.csv"
+    assert unit["unit"] == "years"
+    (atlas / "la_dha.csv").write_text(
+        "patient_ID,bone_age (months),sex\n810103145,10.5,M\n821084087,8.25,F\n"
+    )
+    with pytest.raises(BoneAgeError, match=r"its header says months, but .* --unit months or --unit years"):
+        read_atlas(atlas)
+
+
+@pytest.mark.parametrize(("per_year", "unit"), [(1, "years"), (12, "months")])
+def test_a_table_of_infants_only_is_known_by_its_folders(tmp_path, per_year, unit):
+    place(tmp_path, *(f"ASIM/ASIM0{age}/56{age}{n}.jpg" for age in (0, 1) for n in range(4)))
+    years = {f"56{age}{n}": age + 0.25 * n + (0.25 if not age else 0.0) for age in (0, 1) for n in range(4)}
+    rows = "".join(f"{number},{value * per_year:g}\n" for number, value in years.items())
+    (tmp_path / "r.csv").write_text(f"photo,bone_age\n{rows}")
+    cases, _ = read_atlas(tmp_path)
+    assert cases["bone_age"].tolist() == list(years.values())
+    assert cases.attrs["units"][0]["unit"] == unit
+
+
+def test_a_reading_of_zero_beside_another_is_not_read_and_odd_pairs_have_rows(atlas):
+    (atlas / "readings.csv").write_text(
+        "photo,reading_1,reading_2\n3145,0,10.5\n3146,9,11.5\n4087,12,12.5\n7287,9,9.5\n"
+    )
+    cases, skipped = read_atlas(atlas)
+    rows = cases.set_index("case_id")
+    assert rows["bone_age"].to_dict() == {"3145": 10.5, "3146": 10.25, "4087": 12.25, "7287": 9.25}
+    assert np.isnan(rows.loc["3145", "reading_1"])
+    found = reasons(skipped)
+    assert "taken for not read" in found["3145"]
+    assert "differ by more than 2 years" in found["3146"]
+    assert "more than 3 years from the folder's year of age (8); used all the same" in found["4087"]
+    assert set(found) == {"3145", "3146", "4087"}
+
+
 @pytest.mark.real_data
 def test_the_real_atlas_photos_all_join(real_data):
     cases, skipped = read_atlas(real_data / "dha")
     assert len(cases) == 53
     assert skipped.empty
     assert cases["bone_age"].between(8, 19).all()
+    assert [one["unit"] for one in cases.attrs["units"]] == ["months"]
     # The folder's year and the readers differ by under a year on average.
     assert (cases["bone_age"] - cases["age_group"]).abs().mean() < 1.5
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("divisor", "unit"), [(1.0, "months"), (12.0, "years")])
+def test_the_real_readings_join_in_either_unit_whatever_a_spreadsheet_did_to_them(
+    real_data, tmp_path, divisor, unit
+):
+    table = pd.read_csv(real_data / "dha" / "la_dha.csv", dtype=str)
+    table["bone_age"] = (table["bone_age"].astype(float) / divisor).map("{:.4f}".format).str.replace(".", ",")
+    table["patient_ID"] += ".0"
+    table["sex"] = table["sex"].map({"M": "männlich", "F": "weiblich"})
+    table.to_csv(tmp_path / "la_dha.csv", sep=";", index=False, encoding="cp1252")
+    cases, skipped = read_atlas(real_data / "dha", tmp_path / "la_dha.csv")
+    expected, _ = read_atlas(real_data / "dha")
+    assert np.allclose(cases["bone_age"], expected["bone_age"], atol=1e-3)
+    assert cases.attrs["units"][0]["unit"] == unit
+    assert skipped["item"].tolist() == ["la_dha.csv"]

@@ -1,5 +1,7 @@
 """The RSNA challenge's labels and photos: what joins, and what is reported instead of lost."""
 
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,171 @@ def test_a_photo_without_a_label_and_a_second_photo_are_reported(tmp_path):
 def test_without_anything_to_join_the_error_says_what_is_missing(tmp_path, labels, photos, reason):
     with pytest.raises(BoneAgeError, match=reason):
         read_rsna(lay(tmp_path, labels, *photos))
+
+
+FOUND_IN_THE_WILD = {
+    "Excel's first line": "sep=;\nid;boneage;male\n1377;180;FALSCH\n1380;120;WAHR\n",
+    "German, decimal comma": "Bild;Knochenalter (Monate);Geschlecht\n1377;180,0;w\n1380;120,0;m\n",
+    "French": "id;âge osseux (mois);sexe\n1377;180;F\n1380;120;H\n",
+    "Spanish": "id,edad ósea (meses),sexo\n1377,180,mujer\n1380,120,hombre\n",
+    "Chinese": "id,骨龄（月）,性别\n1377,180,女\n1380,120,男\n",
+    "test set": "Case ID,Sex,Ground truth bone age (months)\n1377,F,180.0\n1380,M,120.0\n",
+    "years": "id,bone age (years),male\n1377,15,False\n1380,10,True\n",
+    "years by fractions": "id,boneage,male\n1377,15,False\n1380,10,True\n1,2.5,True\n2,7.25,True\n",
+    "a unit in each cell": "id,boneage,male\n1377,15 years,False\n1380,10 y,True\n",
+    "years and months": "id,boneage,male\n1377,15y 0m,False\n1380,10 yrs 0 months,True\n",
+    "ids of a spreadsheet": "id,boneage,male\n1377.0,180,0.0\n1380.0,120,1.0\n",
+    "file names": "filename,boneage,female\n1377.png,180,TRUE\nimages/1380.jpg,120,FALSE\n",
+    "leading zeros": "id,boneage,male\n0001377,180,False\n01380,120,True\n",
+    "two ids": "nr,image,boneage,sex\n1,1377.png,180,girl\n2,1380.png,120,boy\n",
+    "tabs and quotes": 'id\tboneage\tmale\n"1377"\t"180"\t"False"\n1380\t120\tTrue\n',
+    "pipes": "id|boneage|male\n1377|180|F\n1380|120|M\n",
+    "Mac line ends": "id,boneage,male\r1377,180,False\r1380,120,True\r",
+    "more columns": "id,boneage,male,age,race\n1377,180,False,14,x\n1380,120,True,9,y\n",
+    "blank lines": "id,boneage,male\n1377,180,False\n\n,,\n1380,120,True\n\n",
+    "a title": "Bone ages of our clinic,,\n,,\nid,boneage,male\n1377,180,False\n1380,120,True\n",
+}
+
+
+@pytest.mark.parametrize("labels", FOUND_IN_THE_WILD.values(), ids=FOUND_IN_THE_WILD)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_tables_as_people_have_them_give_the_same_two_children(tmp_path, labels, encoding):
+    lay(tmp_path, None, "1377.png", "images/1380.dcm")
+    (tmp_path / "labels.csv").write_bytes(labels.encode(encoding))
+    cases, skipped = read_rsna(tmp_path)
+    assert cases[["case_id", "sex", "bone_age"]].to_numpy().tolist() == [
+        ["1377", "F", 15.0],
+        ["1380", "M", 10.0],
+    ]
+    assert set(skipped["item"]) <= {"1", "2"}
+
+
+def test_a_table_in_windows_1252_keeps_its_umlauts(tmp_path):
+    lay(tmp_path, None, "1377.png", "1380.png")
+    text = "id;Knochenalter (Monate);männlich\n1377;180;nein\n1380;120;ja\n"
+    (tmp_path / "labels.csv").write_bytes(text.encode("cp1252"))
+    assert read_rsna(tmp_path)[0]["sex"].tolist() == ["F", "M"]
+
+
+def test_a_table_of_years_is_not_divided_by_twelve_without_a_word(tmp_path):
+    ages = list(range(1, 19))
+    rows = "".join(f"{100 + age},{age},True\n" for age in ages)
+    lay(tmp_path, f"id,boneage,male\n{rows}", *(f"{100 + age}.png" for age in ages))
+    with pytest.raises(BoneAgeError, match=r"train.csv: months or years\? .*--unit months or --unit years"):
+        read_rsna(tmp_path)
+    assert read_rsna(tmp_path, "years")[0]["bone_age"].tolist() == ages
+    assert np.allclose(read_rsna(tmp_path, "months")[0]["bone_age"] * 12, ages)
+
+
+def test_each_table_has_a_unit_of_its_own_and_says_which(tmp_path):
+    lay(tmp_path, "id,boneage,male\n1377,180,False\n", "1377.png", "1380.png")
+    (tmp_path / "ours.csv").write_text("id,bone age (years),male\n1380,2,True\n")
+    cases, _ = read_rsna(tmp_path)
+    assert cases["bone_age"].tolist() == [15.0, 2.0]
+    assert [(one["table"], one["unit"]) for one in cases.attrs["units"]] == [
+        ("ours.csv", "years"),
+        ("train.csv", "months"),
+    ]
+
+
+def test_sexes_that_can_mean_two_things_have_rows_that_say_so(tmp_path):
+    lay(tmp_path, "id,boneage,sexo\n1377,180,H\n1380,120,M\n5,60,mujer\n", "1377.png", "1380.png", "5.png")
+    cases, skipped = read_rsna(tmp_path)
+    assert cases["case_id"].tolist() == ["5"]
+    assert skipped["reason"].str.contains("H and M under sexo can mean a boy or a girl").sum() == 2
+    lay(tmp_path, "id,boneage,sex\n1377,180,0\n1380,120,1\n")
+    with pytest.raises(BoneAgeError, match=r"no photo has a label; rows left out: 2 of 2 .*name it male"):
+        read_rsna(tmp_path)
+
+
+def test_a_workbook_is_read_sheet_by_sheet(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    lay(tmp_path, None, "1377.png", "1380.png")
+    book = openpyxl.Workbook()
+    book.active.title = "About"
+    book.active["A1"] = "who made this"
+    labels = book.create_sheet("Labels")
+    for row in (
+        ["Bone ages"],
+        [],
+        ["id", "boneage", "male"],
+        [1377, 180.0, False],
+        ["01380", 120, True],
+        [9, None, True],
+    ):
+        labels.append(row)
+    book.save(tmp_path / "labels.xlsx")
+    cases, skipped = read_rsna(tmp_path)
+    assert cases[["case_id", "sex", "bone_age"]].to_numpy().tolist() == [
+        ["1377", "F", 15.0],
+        ["1380", "M", 10.0],
+    ]
+    found = dict(skipped.itertuples(index=False))
+    assert "no reading" in found["9"]
+    assert "no label table" in found["labels.xlsx, sheet About"]
+
+
+def test_without_openpyxl_a_workbook_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    lay(tmp_path, None, "1.png", "labels.xlsx")
+    with pytest.raises(
+        BoneAgeError, match=r"no label table found \(seen: labels.xlsx: .*pip install openpyxl"
+    ):
+        read_rsna(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("labels.xlsx", b"<html>", "no workbook"),
+        ("labels.xlsx", b"\xd0\xcf\x11\xe0rest", "protected or of an old Excel"),
+        ("labels.xls", b"\xd0\xcf\x11\xe0rest", ".xls is not read; save it as CSV"),
+        ("labels.ods", b"PK", "save it as CSV"),
+        (
+            "labels.csv",
+            b"id,age,male\n1,2,True\n",
+            r"no column for a bone age in its header \(id, age, male\)",
+        ),
+        ("labels.csv", b"id,boneage\n1,200\n", "no column for the sex"),
+        ("labels.csv", b"", "empty"),
+        ("labels.csv", b"\x89PNG\xff\xfe\x00", "not UTF-8"),
+        ("photos.zip", b"PK\x03\x04", "an archive"),
+        ("labels.csv", b"Case ID,Bone Age,Male,Location\n1,12,TRUE,Unknown\n", "a table of this project"),
+    ],
+)
+def test_the_error_says_what_was_seen_and_why_it_was_not_used(tmp_path, name, content, words):
+    lay(tmp_path, None, "1.png")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BoneAgeError, match=f"no label table found .*seen: .*{name}: .*{words}") as caught:
+        read_rsna(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("boneage.label_tables.LARGEST_WORKBOOK_BYTES", 10**6)
+    lay(tmp_path, None, "1.png")
+    with zipfile.ZipFile(tmp_path / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("xl/workbook.xml", b"0" * 10**7)
+    with pytest.raises(BoneAgeError, match=r"bomb\.xlsx: larger than any table of labels"):
+        read_rsna(tmp_path)
+
+
+def test_photos_named_otherwise_are_shown_beside_the_ids(tmp_path):
+    lay(tmp_path, "id,boneage,male\n1377,180,False\n", "hand-a.png")
+    with pytest.raises(BoneAgeError, match=r"first photo is hand-a.png, the first id '1377'"):
+        read_rsna(tmp_path)
+
+
+def test_a_table_that_is_there_twice_takes_one_row_and_one_that_says_otherwise_is_told(tmp_path):
+    lay(tmp_path, "id,boneage,male\n1377,180,False\n1380,120,True\n", "1377.png", "1380.png")
+    (tmp_path / "copy.csv").write_text("id,bone age (years),male\n1377,15,0\n1380,10,1\n")
+    (tmp_path / "zzz.csv").write_text("id,boneage,male\n1377,60,True\n")
+    cases, skipped = read_rsna(tmp_path)
+    assert cases["bone_age"].tolist() == [15.0, 10.0]
+    found = dict(skipped.itertuples(index=False))
+    assert "2 of its 2 rows say again" in found["train.csv"]
+    assert "says otherwise than the first (15 years, F)" in found["1377"]
+    assert set(found) == {"train.csv", "1377"}
 
 
 @pytest.mark.real_data

@@ -104,7 +104,13 @@ def tables_in(path: Path, shown: str) -> Iterator[FoundTable]:
     if suffix in WORKBOOK_SUFFIXES:
         yield from _sheets(path, shown)
     else:
-        yield FoundTable(path, shown, read_table(path, ()))
+        table = read_table(path, ())
+        # A spreadsheet that has a title above its header leaves the other columns of that line empty.
+        titles = [not name or name.startswith("Unnamed: ") for name in table.columns]
+        if sum(titles) > 0.5 * len(titles):
+            names = ["" if empty else name for name, empty in zip(table.columns, titles, strict=True)]
+            table = _framed([names, *(row for row in table.to_numpy().tolist() if any(row))])
+        yield FoundTable(path, shown, table[table.ne("").any(axis=1)].reset_index(drop=True))
 
 
 def _sheets(path: Path, shown: str) -> Iterator[FoundTable]:

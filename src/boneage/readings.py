@@ -8,7 +8,7 @@ import numpy as np
 
 from boneage.label_tables import is_missing
 from boneage.tables import OLDEST_YEARS
-from boneage.units import PER_YEAR, Unit, years_of
+from boneage.units import PER_YEAR, Unit, years_of, years_outside
 
 FURTHEST_READINGS = 2.0
 """Years by which two readings may differ before it is said; those of the atlas differ by 0.63 (RMS)."""
@@ -102,8 +102,3 @@ def read_readings(cells: Sequence[str], unit: Unit, age_group: int | None = None
             )
         remarks.append(f"{far}; used all the same")
     return Reading(tuple(years), "", "; ".join(remarks))
-
-
-def years_outside(age: float, year: int) -> float:
-    """How many years an age lies before or after a whole year of age: 0 from ``year`` to ``year + 1``."""
-    return max(year - age, age - (year + 1), 0.0)

@@ -123,10 +123,9 @@ class _Labels:
         cells = table.cells[sex_column].tolist()
         sexes, doubt = read_sexes(cells, sex_column)
         photos = [self.find(one) for one in ids]
-        joined = [age for age, photo in zip(ages, photos, strict=True) if photo is not None]
         unit = Unit("months", "")
-        if joined:
-            unit = find_unit(table.name, bare_numbers(joined), [column], given=self.unit)
+        if any(photo is not None for photo in photos):
+            unit = find_unit(table.name, bare_numbers(ages), [column], given=self.unit)
             self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
         repeated = 0
         for one, age, sex, cell, photo in zip(ids, ages, sexes, cells, photos, strict=True):

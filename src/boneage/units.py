@@ -33,8 +33,10 @@ _NUMBER = r"([0-9]+(?:[.,][0-9]+)?)\s*"
 _WITH_UNIT = re.compile(rf"{_NUMBER}([^\W\d_]+)\.?[\s,]*(?:{_NUMBER}([^\W\d_]+)\.?)?")
 # A share of typing errors that does not decide for a column.
 _STRAYS = 0.1
-# An age in years is 0.4 to 2.2 times the middle of the folder's year, one in months 5 to 27 times.
-_LIKE_YEARS = (0.4, 2.2)
+# Years by which one unit must lie nearer to the folders' years of age than the other.
+_CLEARLY_NEARER = 0.3
+# Else an age in years must be 0.4 to 2.2 times the middle of the folder's year, one in months 5 to 27 times.
+_LIKE = (0.4, 2.2)
 
 
 @dataclass(frozen=True)
@@ -182,15 +184,28 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
 
 def _by_folder(pairs: Iterable[tuple[float, float]]) -> tuple[str, str]:
     """The unit in which a column agrees with the folders' years of age ("" where neither does), and why."""
-    ratios = [value / (age + 0.5) for value, age in pairs if math.isfinite(value) and value > 0]
-    if not ratios:
+    known = [(value, age) for value, age in pairs if math.isfinite(value) and value > 0]
+    if not known:
         return "", ""
-    ratio = float(np.median(ratios))
-    low, high = _LIKE_YEARS
-    for unit, per_year in PER_YEAR.items():
-        if low <= ratio / per_year <= high:
-            return unit, f"taken for {unit} they agree with the folders' years of age"
-    return "", ""
+    far = {unit: _median_outside(known, per_year) for unit, per_year in PER_YEAR.items()}
+    nearest = min(far, key=far.__getitem__)
+    if max(far.values()) - far[nearest] < _CLEARLY_NEARER:
+        # Infants lie near their year of age in both; their months are many times that.
+        ratio = float(np.median([value / (age + 0.5) for value, age in known]))
+        near = [unit for unit in PER_YEAR if _LIKE[0] <= ratio / PER_YEAR[unit] <= _LIKE[1]]
+        if not near:
+            return "", ""
+        nearest = near[0]
+    return nearest, f"taken for {nearest} they agree with the folders' years of age"
+
+
+def _median_outside(known: list[tuple[float, float]], per_year: float) -> float:
+    return float(np.median([years_outside(value / per_year, age) for value, age in known]))
+
+
+def years_outside(age: float, year: float) -> float:
+    """How many years an age lies before or after a whole year of age: 0 from ``year`` to ``year + 1``."""
+    return max(year - age, age - (year + 1), 0.0)
 
 
 def _unclear(name: str, why: str) -> BoneAgeError:
