@@ -102,3 +102,8 @@ def test_the_unit_is_said_stands_beside_the_table_and_can_be_set_for_good(tmp_pa
     # Kept for the next run.
     assert Settings.load(tmp_path / "work" / "settings.json").unit == "years"
     assert cases(data)[0] == 0
+    # But not for other data.
+    (tmp_path / "other").mkdir()
+    for path in data.iterdir():
+        (tmp_path / "other" / path.name).write_bytes(path.read_bytes())
+    assert cases(tmp_path / "other")[0] == 2

@@ -255,6 +255,9 @@ def _settings(given: argparse.Namespace) -> Settings:
     if overrides.get("source", settings.source) != settings.source:
         # The folder that was named for one source holds nothing of another.
         overrides.setdefault("data", "")
+    if overrides.get("data", settings.data) != settings.data:
+        # Nor does the unit of one table hold for another.
+        overrides.setdefault("unit", "")
     settings = settings.replace(**{"work": str(path.parent), **overrides})
     settings.save(path)
     return settings
