@@ -239,9 +239,11 @@ def test_data_may_be_a_link_or_lie_on_a_drive_that_is_mounted_for_it(tmp_path, m
     monkeypatch.setattr(runtime, "mount_drive", lambda: mounted.append(True))
     work = str(tmp_path / "w")
     assert notebooks.notebook_settings("colab", data=LINK, work=work).data == LINK
-    assert not mounted
     on_drive = "/content/drive/MyDrive/atlas.zip"
-    settings = notebooks.notebook_settings("colab", data=f" {on_drive}\n", work=work)
+    assert notebooks.notebook_settings("colab", data=on_drive, work=work).data == on_drive
+    assert not mounted
+    monkeypatch.setattr(runtime, "on_colab", lambda: True)
+    settings = notebooks.notebook_settings("colab", data=f" '{on_drive}'\n", work=work)
     assert (settings.data, settings.work, mounted) == (on_drive, work, [True])
 
 

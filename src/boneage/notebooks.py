@@ -90,11 +90,13 @@ def notebook_settings(
         BoneAgeError: An unknown preset or setting, a value that does not fit, no Drive here, or a work
             folder that cannot be made.
     """
-    data = str(data or "").strip()
+    # Quotes are what a file browser copies around a path.
+    data = str(data or "").strip().strip("\"'")
     overrides = overrides or {}
     if not (isinstance(overrides, Mapping) and all(isinstance(name, str) for name in overrides)):
         raise BoneAgeError(f'OVERRIDES: {overrides!r} must be like {{"epochs": [3], "seed": 7}}')
-    if use_drive or (data.startswith(drive.MOUNTED) and not Path(data).exists()):
+    on_drive = runtime.on_colab() and data.startswith(drive.MOUNTED) and not Path(data).exists()
+    if use_drive or on_drive:
         runtime.mount_drive()
     if use_drive:
         work = work or DRIVE_FOLDER
