@@ -73,6 +73,8 @@ def manners(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     lengths = [len(code_lines(cell)) for cell in code]
     if statistics.median(lengths) > MEDIAN_CELL or max(lengths) > LONGEST_CELL:
         faults.append(f"cells too long: median {statistics.median(lengths)}, longest {max(lengths)}")
+    if any(re.search(r"\bfrom PIL\b|\bpyplot\b|import Image\b", cell.source) for cell in code):
+        faults.append("a picture without words: show it as a Chart or a Picture")
     words = sum(len(cell.source.split()) for cell in prose(notebook))
     if words < 2 * sum(lengths):
         faults.append(f"{words} words of prose for {sum(lengths)} lines of code")
@@ -147,6 +149,7 @@ def test_a_breach_of_each_manner_is_found():
     assert "too long" in breach(write("x = 1\n" * 26))
     assert "words" in breach(lambda notebook, code: [cell.update(source="") for cell in prose(notebook)])
     assert "class" in breach(write("class Net:\n    pass"))
+    assert "without words" in breach(write("from PIL import Image"))
     assert "def" in breach(write("def f():\n" + "    x = 1\n" * 4))
     assert "badge" in breach(lambda notebook, code: notebook.cells[0].update(source="# 01 · Title"))
 
