@@ -129,3 +129,10 @@ def test_a_table_too_large_to_be_read_again_is_not_written(tmp_path, monkeypatch
 def test_half_an_emoji_is_written_in_words(tmp_path):
     path = write_table(tmp_path / "a.csv", pd.DataFrame({"note": ["x \ud83d"]}))
     assert path.read_bytes() == b"note\nx \\ud83d\n"
+
+
+def test_rows_of_separators_alone_are_no_rows(tmp_path):
+    (tmp_path / "labels.csv").write_text("a;b\n1;2\n;\n3;\n; \n;\n")
+    table = read_table(tmp_path / "labels.csv", ("a", "b"))
+    assert table.to_numpy().tolist() == [["1", "2"], ["3", ""]]
+    assert table.index.tolist() == [0, 1]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from boneage.errors import BoneAgeError
 from boneage.files import write_text
+from boneage.left_out import in_words
 from boneage.operators import format_operators, operators_of_image
 from boneage.spellings import canonical_id, read_sexes
 from boneage.tables import (
@@ -256,7 +257,7 @@ def read_labels(path: Path | str) -> Labels:
         seen.add(case_id)
         rows.append((case_id, float(years), sex == "M", location, source_id, split, operators))
     if not rows:
-        why = f" (the first: {reasons[0][1]})" if reasons else ""
+        why = f": left out {in_words(skipped_table(reasons), len(reasons))}" if reasons else ""
         raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
     table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
     check_splits(table, str(path))
