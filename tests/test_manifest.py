@@ -372,10 +372,23 @@ def test_an_archive_that_comes_cut_off_is_not_kept_as_good(tmp_path, listed, web
 
 def test_a_local_archive_of_another_kind_is_named(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"Rar!\x1a\x07\x01\0")
-    with pytest.raises(
-        BoneAgeError, match=r"data\.zip: a rar archive, which is not read; unpack it and name"
-    ):
+    with pytest.raises(BoneAgeError, match=r"a rar archive, which is not read: unpack it and name"):
         local_data(tmp_path / "data.zip", tmp_path / "work")
+
+
+def test_a_page_in_the_place_of_a_local_zip_is_named(tmp_path):
+    (tmp_path / "data.zip").write_bytes(b"<!doctype html><html>Quota exceeded")
+    with pytest.raises(BoneAgeError, match=r"neither a folder nor a zip, as .* asked for too often"):
+        local_data(tmp_path / "data.zip", tmp_path / "work")
+
+
+def test_an_archive_of_another_kind_within_a_zip_is_said(tmp_path, capsys):
+    (tmp_path / "data.zip").write_bytes(
+        zipped({"1.png": b"1", "Atlas.ZIP": zipped({"2.png": b"2"}), "more.7z": b"7z\xbc\xaf\x27\x1c"})
+    )
+    folder = local_data(tmp_path / "data.zip", tmp_path / "work")
+    assert (folder / "Atlas" / "2.png").read_bytes() == b"2"
+    assert "more.7z: a 7z archive, which is not read; unpack it and name" in capsys.readouterr().out
 
 
 def test_an_archive_that_climbs_out_is_refused(tmp_path, listed, web):

@@ -9,6 +9,9 @@ from boneage.errors import BoneAgeError
 from boneage.tables import read_table
 
 ARCHIVES = (".zip", ".gz", ".tgz", ".tar")
+FOREIGN_ARCHIVES = (".7z", ".rar", ".bz2", ".xz", ".zst")
+"""Endings of archives that are not read."""
+
 TABLES = (".csv", ".tsv")
 
 _KIND_IN_WORDS = dict.fromkeys(ARCHIVES, "an archive") | dict.fromkeys(TABLES, "a table")

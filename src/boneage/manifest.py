@@ -37,8 +37,6 @@ ARTEFACTS = {
 COLUMNS = {"la_dha.csv": ("patient_ID", "sex", "bone_age")}
 """Columns that a table of the manifest must have, so that another one in its place is noticed."""
 
-NO_DATA = "neither a folder nor a zip; name the folder with the radiographs"
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9]{1,8}){0,2}")
 _DRIVE = re.compile(r"drive:([A-Za-z0-9_-]{10,100})?")
 _DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", re.IGNORECASE)
@@ -155,9 +153,7 @@ def local_data(path: Path | str, work: Path | str) -> Path:
     if not path.exists():
         raise BoneAgeError(f"{path}: no such folder or zip; check the path (is the Drive mounted?)")
     if not is_archive(path):
-        kind = foreign_archive(path)
-        what = f"a {kind} archive, which is not read; {BY_HAND}" if kind else NO_DATA
-        raise BoneAgeError(f"{path}: {what}")
+        raise BoneAgeError(f"{path}: {_no_data(path)}")
     try:
         if len(parts := _parts_of(path)) > 1:
             return _unpack_parts(parts, Path(work) / "data" / _DRIVE_PART.fullmatch(path.name)[1])
@@ -189,7 +185,7 @@ def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
             continue
         try:
             if not is_archive(path):
-                place: Path | str = NO_DATA
+                place: Path | str = _no_data(path)
             elif _lies_beside(path, folder):
                 place = "an archive; what it holds lies unpacked beside it"
             else:
@@ -474,14 +470,22 @@ def _unpacked(path: Path) -> Path:
     return _unpack_with_inner(path, path.with_name(_stem(path.name)))
 
 
+def _no_data(path: Path) -> str:
+    """What a file is that is no archive, with what to do."""
+    fault = kinds.fault_of(path, "data.zip")
+    return f"neither a folder nor a zip, as {fault}; name the folder with the radiographs"
+
+
 def _unpack_with_inner(archive: Path, folder: Path) -> Path:
     """Unpacks an archive and those in it: RSNA's validation photos come in two zips within a zip."""
     unpack(archive, folder)
     for inner in sorted(folder.rglob("*")):
-        if inner.suffix.lower() not in kinds.ARCHIVES:
+        if inner.suffix.lower() not in kinds.ARCHIVES + kinds.FOREIGN_ARCHIVES or not inner.is_file():
             continue
+        if kind := foreign_archive(inner):
+            print(f"{inner}: a {kind} archive, which is not read; {BY_HAND}")
         above = inner.parents[: len(inner.relative_to(folder).parts) - 1]
         deeper = any((parent / STAMP).exists() for parent in above)
-        if not deeper and not inner.name.startswith(".") and inner.is_file() and is_archive(inner):
+        if not deeper and not inner.name.startswith(".") and is_archive(inner):
             unpack(inner, inner.with_name(_stem(inner.name)))
     return folder
