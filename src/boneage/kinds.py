@@ -32,7 +32,7 @@ _SIGNATURES: dict[str, tuple[bytes, ...]] = {
 _DICOM_PREAMBLE = 128
 
 _BEFORE_A_PAGE = b"\xef\xbb\xbf\xff\xfe \t\r\n"
-_PAGE = re.compile(rb"<(!doctype\s+html|html|head|body|script)\b", re.IGNORECASE)
+_PAGE = re.compile(rb"<(!doctype\s+html|html|head|body|script|meta|title)\b", re.IGNORECASE)
 _START_BYTES = 2**16
 
 # What pages say that come in place of a file, and what to do; the first that fits.
@@ -117,6 +117,8 @@ def _fault_of_table(path: Path, columns: Sequence[str], rows: int | None) -> str
         return f"it is another table, without the column {', '.join(missing)}"
     if len(table.columns) < 2 or table.empty:
         return "it is no table of several columns with a row"
+    if not table.iloc[-1, -1] and not path.read_bytes().endswith(b"\n"):
+        return "its last row is cut off"
     if rows is not None and len(table) != rows:
         return f"it has {len(table)} rows, the manifest says {rows}"
     return None
