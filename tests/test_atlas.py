@@ -386,6 +386,7 @@ def test_the_digit_that_deeplasias_ids_lack_below_ten_is_no_contradiction(atlas)
     [
         "photo;reading_1;reading_2\n3145.0;10;11\n4087.0;8;9\n",
         "photo,bone age (months),sex\n3145.jpg,126,male\nJPEGimages/CAUF/CAUF08/4087.jpg,102,female\n",
+        "photo,Reader A,Reader B\n3145,10,11\n4087,8,9\n",
         "filename,bone_age\n03145,10.5\n4087,8.5\n",
         "image,bone_age,Geschlecht\n3145,126,m\n4087,102,w\n",
     ],

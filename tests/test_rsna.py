@@ -133,6 +133,9 @@ FOUND_IN_THE_WILD = {
     "pipes": "id|boneage|male\n1377|180|F\n1380|120|M\n",
     "Mac line ends": "id,boneage,male\r1377,180,False\r1380,120,True\r",
     "more columns": "id,boneage,male,age,race\n1377,180,False,14,x\n1380,120,True,9,y\n",
+    "explained headers": "Image ID (png),Bone Age (in months),Sex (M/F)\n1377,180,F\n1380,120,M\n",
+    "short names": "nr,BA [mo],Geschlecht (m/w)\n1377,180,w\n1380,120,m\n",
+    "the same column twice": "id,boneage,male,male\n1377,180,False,\n1380,120,True,\n",
     "blank lines": "id,boneage,male\n1377,180,False\n\n,,\n1380,120,True\n\n",
     "a title": "Bone ages of our clinic,,\n,,\nid,boneage,male\n1377,180,False\n1380,120,True\n",
 }
@@ -149,6 +152,15 @@ def test_tables_as_people_have_them_give_the_same_two_children(tmp_path, labels,
         ["1380", "M", 10.0],
     ]
     assert set(skipped["item"]) <= {"1", "2"}
+
+
+def test_a_zero_where_no_other_child_is_below_a_year_is_not_read(tmp_path):
+    lay(tmp_path, "id,boneage,male\n1377,180,False\n5,0,True\n", "1377.png", "5.png", "6.png")
+    cases, skipped = read_rsna(tmp_path)
+    assert cases["case_id"].tolist() == ["1377"]
+    assert "taken for not read" in dict(skipped.itertuples(index=False))["5"]
+    lay(tmp_path, "id,boneage,male\n1377,180,False\n5,0,True\n6,3,True\n")
+    assert read_rsna(tmp_path)[0]["bone_age"].tolist() == [15.0, 0.0, 0.25]
 
 
 def test_a_table_in_windows_1252_keeps_its_umlauts(tmp_path):
@@ -239,6 +251,8 @@ def test_without_openpyxl_a_workbook_says_what_to_install(tmp_path, monkeypatch)
         ),
         ("labels.csv", b"id,boneage\n1,200\n", "no column for the sex"),
         ("labels.csv", b"", "empty"),
+        ("labels.csv", b"<!doctype html>\n<html>", "a web page in place of a table"),
+        ("labels.csv", b"id,boneage,male\n1,1\x0020,True\n", "not UTF-8 text"),
         ("labels.csv", b"\x89PNG\xff\xfe\x00", "not UTF-8"),
         ("photos.zip", b"PK\x03\x04", "an archive"),
         ("labels.csv", b"Case ID,Bone Age,Male,Location\n1,12,TRUE,Unknown\n", "a table of this project"),

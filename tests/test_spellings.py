@@ -107,6 +107,10 @@ def test_a_sex_is_read_in_words_and_letters(boy, girl):
         ("B G", "sex", "M F"),
         ("M", "sex", "M"),
         ("E K", "cinsiyet", "M F"),
+        ("M V", "geslacht", "M F"),
+        ("M K", "kön", "M F"),
+        ("K M", "Geschlecht", "M F"),
+        ("M F", "Sex (m/f)", "M F"),
     ],
 )
 def test_a_column_is_read_by_its_name_and_all_its_letters(cells, name, sexes):

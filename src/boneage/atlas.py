@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.label_tables import BONE_AGE_NAMES, PHOTO_NAMES, FoundTable, tables_in, without_unit
+from boneage.label_tables import (
+    BONE_AGE_NAMES,
+    FIRST_READING_NAMES,
+    PHOTO_NAMES,
+    SECOND_READING_NAMES,
+    FoundTable,
+    tables_in,
+    without_unit,
+)
 from boneage.reading import IMAGE_SUFFIXES
 from boneage.readings import Reading, read_readings
 from boneage.sources import Listing, case_table, list_files
@@ -254,7 +262,7 @@ def _kind_of(table: FoundTable) -> str:
     # This project's own case tables name photos and readings too, but they are made from such a table.
     if table.is_ours or not names & PHOTO_NAMES or _is_drawn(table):
         return ""
-    if {"reading1", "reading2"} <= names:
+    if names & FIRST_READING_NAMES and names & SECOND_READING_NAMES:
         return "two readings"
     return "one reading" if names & BONE_AGE_NAMES else ""
 
@@ -418,7 +426,7 @@ def _of_the_atlas(rows: list[_Row], folders: list[str]) -> list[_Row]:
 
 def _age_columns(table: FoundTable) -> list[str]:
     if _kind_of(table) == "two readings":
-        return [table.column({"reading1"}), table.column({"reading2"})]
+        return [table.column(FIRST_READING_NAMES), table.column(SECOND_READING_NAMES)]
     return [table.column(BONE_AGE_NAMES)]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import textwrap
 import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.spellings import column_name, plain, word_set
+from boneage.spellings import column_name, plain, without_brackets, word_set
 from boneage.tables import CASE_COLUMNS, LABEL_COLUMNS, LARGEST_TABLE_BYTES, PREDICTION_COLUMNS, read_table
 from boneage.units import unit_in_words
 
@@ -28,10 +29,13 @@ ID_NAMES = PHOTO_NAMES | word_set(
     "identifiant identificador 编号 番号"
 )
 BONE_AGE_NAMES = word_set(
-    "boneage boneagegt groundtruthboneage skeletalage knochenalter skelettalter ageosseux edadosea "
+    "boneage ba boneagegt groundtruthboneage skeletalage knochenalter skelettalter ageosseux edadosea "
     "etaossea idadeossea botleeftijd skeletleeftijd skelettalder benalder костныйвозраст 骨龄 骨齡 骨年齢 "
     "골연령"
 )
+_READERS = ("reading", "reader", "rater", "observer", "radiologist", "r", "befunder", "lecteur", "lector")
+FIRST_READING_NAMES = frozenset(f"{reader}{one}" for reader in _READERS for one in ("1", "a"))
+SECOND_READING_NAMES = frozenset(f"{reader}{two}" for reader in _READERS for two in ("2", "b"))
 
 LARGEST_WORKBOOK_BYTES = 512 * 2**20
 """The most that a workbook may unpack to; the challenge's 12,611 labels take 2 MiB."""
@@ -65,7 +69,7 @@ class FoundTable:
     @property
     def header(self) -> str:
         """Its columns in words, for a message."""
-        return ", ".join(list(self.cells)[:8])
+        return textwrap.shorten(", ".join(map(str, self.cells)), 120, placeholder=" ...")
 
     @property
     def is_ours(self) -> bool:
@@ -76,7 +80,7 @@ class FoundTable:
 
 def without_unit(column: str) -> str:
     """A column's name without its unit, spaces and punctuation: ``Bone Age (months)`` is ``boneage``."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column)
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", without_brackets(column))
     words = [word for word in re.split(r"[\W_]+", spaced) if word and not unit_in_words(word)]
     joined = column_name("".join(words)) or column_name(column)
     # Written as one word.
@@ -105,6 +109,8 @@ def tables_in(path: Path, shown: str) -> Iterator[FoundTable]:
         yield from _sheets(path, shown)
     else:
         table = read_table(path, ())
+        if str(table.columns[0]).startswith("<"):
+            raise BoneAgeError(f"{path}: a web page in place of a table; fetch it again")
         # A spreadsheet that has a title above its header leaves the other columns of that line empty.
         titles = [not name or name.startswith("Unnamed: ") for name in table.columns]
         if sum(titles) > 0.5 * len(titles):
@@ -175,7 +181,10 @@ def _framed(rows: list[list[str]]) -> pd.DataFrame:
     names = rows[header]
     width = max(i + 1 for i, name in enumerate(names) if name) if any(names) else 0
     body = [(row + [""] * width)[:width] for row in rows[header + 1 :]]
-    return pd.DataFrame(body, columns=names[:width], dtype=str)
+    counted = [
+        f"{name}.{names[:i].count(name)}" if name in names[:i] else name for i, name in enumerate(names)
+    ]
+    return pd.DataFrame(body, columns=counted[:width], dtype=str)
 
 
 def is_missing(cell: str) -> bool:

@@ -12,7 +12,7 @@ import pandas as pd
 from boneage.errors import BoneAgeError
 from boneage.label_tables import BONE_AGE_NAMES, ID_NAMES, FoundTable
 from boneage.left_out import in_words
-from boneage.readings import read_readings
+from boneage.readings import Reading, read_readings
 from boneage.sources import Listing, case_table, list_files
 from boneage.spellings import canonical_id, id_finder, is_sex_column, read_sexes
 from boneage.tables import is_safe_id, skipped_table
@@ -128,8 +128,9 @@ class _Labels:
             unit = find_unit(table.name, bare_numbers(ages), [column], given=self.unit)
             self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
         repeated = 0
-        for one, age, sex, cell, photo in zip(ids, ages, sexes, cells, photos, strict=True):
-            fault = self._row(photo, one, age, sex, unit)
+        readings = _single_readings(ages, unit)
+        for one, reading, sex, cell, photo in zip(ids, readings, sexes, cells, photos, strict=True):
+            fault = self._row(photo, one, reading, sex)
             repeated += fault == _REPEATED
             if fault == _NO_SEX:
                 fault = (
@@ -147,13 +148,14 @@ class _Labels:
         columns = [table.cells[column].tolist() for column in table.columns(ID_NAMES)]
         return max(columns, key=lambda ids: sum(self.find(one) is not None for one in ids))
 
-    def _row(self, photo: str | None, one: str, age: str, sex: str | None, unit: Unit) -> str | None:
+    def _row(self, photo: str | None, one: str, reading: Reading, sex: str | None) -> str | None:
         """Joins a row, or says why it cannot be."""
         if not is_safe_id(canonical_id(one)):
             return "id is not 1 to 64 letters and digits; correct it in the table"
-        reading = read_readings((age,), unit)
+        if reading.fault:
+            return reading.fault
         if photo is None:
-            return reading.fault or "label without a photo; fetch the photo or remove the row"
+            return "label without a photo; fetch the photo or remove the row"
         if photo in self.cases:
             before = self.cases[photo]
             if sex == before["sex"] and abs(reading.mean - before["bone_age"]) < _SAME_YEARS:
@@ -162,12 +164,19 @@ class _Labels:
                 f"second label with this id, and it says otherwise than the first ({before['bone_age']:.3g} "
                 f"years, {before['sex']}), which is used; remove one of them"
             )
-        if reading.fault:
-            return reading.fault
         if sex is None:
             return _NO_SEX
         self.cases[photo] = _case(photo, self.photos[photo], sex, reading.mean)
         return None
+
+
+def _single_readings(cells: list[str], unit: Unit) -> list[Reading]:
+    """The readings of a column; where nobody else is below a year, 0 is no newborn but was not read."""
+    readings = [read_readings((cell,), unit) for cell in cells]
+    if any(0 < reading.mean < 1 for reading in readings):
+        return readings
+    why = "a bone age of 0 where no other is below a year is taken for not read"
+    return [Reading(one.years, why) if one.mean == 0 else one for one in readings]
 
 
 _REPEATED = "said before"
@@ -196,7 +205,9 @@ def _why_none(photos: dict[str, Path], tables: list[FoundTable], listing: Listin
         return f"rows left out: {in_words(skipped_table(rows), len(rows))}"
     first = tables[0]
     ids = first.cells[first.column(ID_NAMES)].tolist()
+    if not ids:
+        return f"{first.name} has no row below its header"
     return (
         f"photos must be named <id>.png or <id>.jpg, with the ids of {first.name}: the first photo is "
-        f"{next(iter(photos.values())).name}, the first id {ids[0] if ids else 'missing'!r}"
+        f"{next(iter(photos.values())).name}, the first id {ids[0]!r}"
     )

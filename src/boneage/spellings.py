@@ -81,6 +81,16 @@ _PAIRS = (
     ("l", "p"),  # laki-laki, perempuan
     ("м", "ж"),  # мужской, женский
 )
+# What the language of a column's name makes of letters that mean different things in others.
+_PAIRS_OF_COLUMN = {
+    "geschlecht": (("m", "f"), ("j", "m"), ("k", "m")),
+    "geslacht": (("m", "v"), ("j", "m")),
+    "kon": (("m", "k"), ("p", "f")),
+    "kjonn": (("m", "k"), ("g", "j")),
+    "plec": (("m", "k"),),
+    "pohlavi": (("m", "z"),),
+    "cinsiyet": (("e", "k"),),
+}
 # Alone, each of these is the first letter of a word for a boy in one language and for a girl in another.
 _MANY_SENSES = frozenset("hkvp")
 _SPANISH = frozenset(("sexo", "genero"))
@@ -98,6 +108,11 @@ _SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)e\+?([0-9]{1,2})", re.IGNORECASE)
 def column_name(text: str) -> str:
     """A column's name as :func:`plain`, without spaces and punctuation: ``boneagemonths``."""
     return "".join(letter for letter in plain(text) if letter.isalnum())
+
+
+def without_brackets(name: str) -> str:
+    """A column's name without what it explains in brackets: ``Sex (M/F)`` is ``Sex``."""
+    return re.sub(r"[(\[（【].*?[)\]）】]", " ", name)
 
 
 def read_boolean(text: str) -> bool | None:
@@ -125,7 +140,7 @@ def read_sex(text: str) -> str | None:
 
 def is_sex_column(name: str) -> bool:
     """Whether a column of that name tells the sex: ``male``, ``Sex``, ``Geschlecht`` ..."""
-    return column_name(name) in _SEX_COLUMNS | _MALE_COLUMNS | _FEMALE_COLUMNS
+    return column_name(without_brackets(name)) in _SEX_COLUMNS | _MALE_COLUMNS | _FEMALE_COLUMNS
 
 
 def read_sexes(cells: Sequence[str], name: str) -> tuple[list[str | None], str]:
@@ -139,7 +154,7 @@ def read_sexes(cells: Sequence[str], name: str) -> tuple[list[str | None], str]:
     Returns:
         ``F``, ``M`` or None for each cell, and what could mean two things where something could, else "".
     """
-    kind = column_name(name)
+    kind = column_name(without_brackets(name))
     words = [plain(cell) for cell in cells]
     letters = {word for word in words if len(word) == 1 and word.isalpha() and not _sex_of_word(word)}
     if kind in _MALE_COLUMNS:
@@ -147,7 +162,7 @@ def read_sexes(cells: Sequence[str], name: str) -> tuple[list[str | None], str]:
         return [read_sex(word) or _of_boolean(word, "M", "F") for word in words], ""
     if kind in _FEMALE_COLUMNS:
         return _under_female(words, letters, name)
-    meaning, doubtful = _meaning_of(letters, spanish=kind in _SPANISH)
+    meaning, doubtful = _meaning_of(letters, kind)
     sexes = [_sex_of_word(word) or meaning.get(word) for word in words]
     why = ""
     if doubtful:
@@ -225,12 +240,13 @@ def _under_female(words: list[str], letters: set[str], name: str) -> tuple[list[
     return [None if word == "f" else read_sex(word) or _of_boolean(word, "F", "M") for word in words], why
 
 
-def _meaning_of(letters: set[str], spanish: bool) -> tuple[dict[str, str], set[str]]:
+def _meaning_of(letters: set[str], column: str) -> tuple[dict[str, str], set[str]]:
     """What the letters of a column mean, and which of them can mean two things."""
     alike = {"f" if letter == "w" else letter for letter in letters}
-    pairs = [pair for pair in _PAIRS if set(pair) <= alike]
+    pairs = [pair for pair in _PAIRS_OF_COLUMN.get(column, _PAIRS) if set(pair) <= alike]
     if not pairs:
-        pairs = [("m", "f"), ("м", "ж")] + ([("h", "m")] if spanish and "f" not in alike else [])
+        spanish = column in _SPANISH and "f" not in alike
+        pairs = [("m", "f"), ("м", "ж")] + ([("h", "m")] if spanish else [])
     senses: dict[str, set[str]] = {}
     for boy, girl in pairs:
         senses.setdefault(boy, set()).add("M")

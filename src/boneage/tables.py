@@ -92,6 +92,8 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
         raise BoneAgeError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
     except OSError as error:
         raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if "\0" in text:
+        raise BoneAgeError(f"{path}: not UTF-8 text (it holds zero bytes); save it as CSV in UTF-8")
     # Excel's own first line, which names the separator.
     told = _SEPARATOR_LINE.match(text)
     text = text[told.end() :] if told else text

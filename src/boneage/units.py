@@ -132,7 +132,9 @@ def find_unit(
     if given:
         return Unit(given, f"as --unit {given} says")
     stated = {unit_in_words(column) for column in columns} - {""}
-    by_name = stated.pop() if len(stated) == 1 else ""
+    if len(stated) > 1:
+        raise _unclear(name, f"its header says both ({', '.join(columns)})")
+    by_name = next(iter(stated), "")
     by_range, range_words = _by_range(name, numbers)
     by_folder, folder_words = _by_folder(folder_ages)
     if by_range == "months" and by_name == "years":
@@ -166,6 +168,16 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
             "write them in months or years"
         )
     if above > _STRAYS * len(positive):
+        small, large = positive[positive <= OLDEST_YEARS], positive[positive > OLDEST_YEARS]
+        if (
+            len(small) > _STRAYS * len(positive)
+            and (small % 1 > 0).mean() >= 0.5 > 5 * (large % 1 > 0).mean()
+        ):
+            raise BoneAgeError(
+                f"{name}: its bone ages seem to be of both units: {len(large)} values are above "
+                f"{OLDEST_YEARS:g}, and most of the {len(small)} others have fractions as ages in years do; "
+                "write all of them in one, or say --unit months or --unit years"
+            )
         return (
             "months",
             f"{above} of {len(positive)} values are above {OLDEST_YEARS:g}, as no age in years is",
