@@ -23,6 +23,8 @@ def test_reasons_that_differ_in_what_they_quote_are_one_and_the_first_speaks_for
             "label without a photo: /x/9.png: not a picture",
         ),
         ("the same file as case ASIF05_5260", "the same file as case HISM12_7185"),
+        ("手.png: not a picture", "hand.png: not a picture"),
+        ("Bone Age -1 is outside 0 to 20 years", "Bone Age nan is outside 0 to 20 years"),
         ("no photo 0012.png in photos/; run preprocess", "no photo 7.png in grown/; run preprocess"),
         ('race "Martian" must be one of these', 'race "" must be one of these'),
     ],

@@ -8,9 +8,16 @@ import pandas as pd
 
 from boneage.tables import write_table
 
-# What differs between two rows with the same fault: quoted text, paths (perhaps with spaces), and words with
-# a digit in them.
-_QUOTED_VALUE = re.compile(r"(?<!\w)(?:'[^']*'|\"[^\"]*\")(?!\w)|(?<!\S)/[^:]*(?=: )|\S*/\S*|\S*\d\S*")
+# What differs between two rows with the same fault.
+_QUOTED_VALUE = re.compile(
+    r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)  # quoted text
+    | (?<!\S)/[^:]*(?=:\ )               # a path, perhaps with spaces
+    | \S*/\S*                           # a shorter one
+    | \S*\.[A-Za-z]\w{1,4}\b\S*         # a file
+    | \S*\d\S* | \bnan\b                # a number, an id
+    """,
+    re.VERBOSE,
+)
 
 
 def leave_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[str] = ()) -> None:
