@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.ndimage import gaussian_filter1d, median_filter
 
 from boneage.errors import BoneAgeError
 
@@ -36,18 +37,15 @@ _SHADES = np.arange(256, dtype=np.float64)
 
 def background_shade(photo: np.ndarray) -> int:
     """The shade of a photo's background: the median of its outermost pixels."""
-    return _middle(np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]]))
-
-
-def _middle(shades: np.ndarray) -> int:
-    return int(np.sort(shades)[shades.size // 2]) if shades.size else 0
+    outermost = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
+    return int(np.sort(outermost)[outermost.size // 2])
 
 
 def rotated(photo: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
     """A photo turned about its middle; its corners are cut off, and what comes in continues its edges.
 
     A single shade would leave an oblique edge wherever the background is not that shade, and cut the forearm
-    off aslant.
+    off aslant. The bars that made an oblong photo square are no part of what is turned, but in quarter turns.
 
     Args:
         photo: uint8, (height, width).
@@ -58,32 +56,50 @@ def rotated(photo: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LI
         The same shape.
     """
     height, width = photo.shape
+    if degrees % 90 == 0 and height == width:
+        return np.ascontiguousarray(np.rot90(photo, degrees // 90))
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    rows, columns = _without_bars(photo)
+    turn[:, 2] += turn[:, :2] @ (columns.start, rows.start)
     return cv2.warpAffine(
-        photo,
+        photo[rows, columns],
         turn,
         (width, height),
-        dst=_continued(photo, degrees),
+        dst=_continued(photo[rows, columns], turn, (width, height)),
         flags=interpolation,
         borderMode=cv2.BORDER_TRANSPARENT,
     )
 
 
+def _without_bars(photo: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns between uniform bars of one shade; all of them where nothing else is there."""
+    within = []
+    for axis in (1, 0):
+        low, high = photo.min(axis=axis), photo.max(axis=axis)
+        other = np.flatnonzero((low != photo[0, 0]) | (high != photo[0, 0]))
+        within.append(slice(other[0], other[-1] + 1) if len(other) else slice(0, len(low)))
+    return within[0], within[1]
+
+
 # The background is continued at this side: it has no detail.
 _COARSE = 116
-_RIM, _SMOOTH = 5, 3.0
+_RIM, _BROAD, _SMOOTH = 5, 25, 3.0
 
 
-def _continued(photo: np.ndarray, degrees: float) -> np.ndarray:
+def _continued(photo: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """What a turned photo shows where it ends: the shades along its edges, smoothed, drawn outward.
 
     The median of a rim as deep as a twentieth of the photo is taken, so that the bright line of a collimator
     or of the film along an edge is not drawn out into a bright corner.
+
+    Args:
+        photo: uint8, (height, width).
+        turn: From pixels (x, y) of the photo to those of the result, (2, 3).
+        size: Width and height of the result.
     """
-    height, width = photo.shape
-    cell = max(1.0, min(height, width) / _COARSE)
-    size = max(1, round(width / cell)), max(1, round(height / cell))
-    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    cell = max(1.0, min(size) / _COARSE)
+    coarse = max(2, round(photo.shape[1] / cell)), max(2, round(photo.shape[0] / cell))
+    small = cv2.resize(photo, coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
     top, bottom = (_smoothed(np.median(rim, axis=0)) for rim in (small[:_RIM], small[-_RIM:]))
     left, right = (_smoothed(np.median(rim, axis=1)) for rim in (small[:, :_RIM], small[:, -_RIM:]))
     small[0], small[-1] = top, bottom
@@ -91,16 +107,19 @@ def _continued(photo: np.ndarray, degrees: float) -> np.ndarray:
     left[[0, -1]] = (left[[0, -1]] + (top[0], bottom[0])) / 2
     right[[0, -1]] = (right[[0, -1]] + (top[-1], bottom[-1])) / 2
     small[:, 0], small[:, -1] = left, right
-    turn = cv2.getRotationMatrix2D(((size[0] - 1) / 2, (size[1] - 1) / 2), degrees, 1.0)
-    turned = cv2.warpAffine(small, turn, size, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.resize(np.rint(turned).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    # The middle of a coarse pixel is that of its cell.
+    shift = (cell - 1) / 2
+    there = turn.copy()
+    there[:, 2] = (turn[:, :2] @ (shift, shift) + turn[:, 2] - shift) / cell
+    out = max(1, round(size[0] / cell)), max(1, round(size[1] / cell))
+    turned = cv2.warpAffine(small, there, out, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(np.rint(turned).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
 
 
 def _smoothed(profile: np.ndarray) -> np.ndarray:
-    blurred = cv2.GaussianBlur(
-        profile[None].astype(np.float32), (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE
-    )
-    return blurred[0]
+    """The shades along an edge, without what is narrower than a forearm: a marker, a fingertip."""
+    broad = median_filter(profile, _BROAD, mode="nearest")
+    return gaussian_filter1d(broad.astype(np.float32), _SMOOTH, mode="nearest")
 
 
 def _contrast(photo: np.ndarray, factor: float) -> np.ndarray:
@@ -126,21 +145,37 @@ def _tint(photo: np.ndarray, warmth: float) -> np.ndarray:
 
 
 def _blanked(photo: np.ndarray, boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Fills boxes with the shade of the background, so that a network finds no black square to learn from.
+    """Fills boxes with the shades around them, so that a network finds no square to learn from.
 
-    All at once, and with a shade in which no hidden pixel has a part: nothing of them is left to see.
+    All at once, and with shades in which no hidden pixel has a part: nothing of them is left to see.
     """
     rows, columns = photo.shape
-    hidden, edge = np.zeros(photo.shape, bool), np.zeros(photo.shape, bool)
+    hidden = np.zeros(photo.shape, bool)
     for box in boxes:
         top, left = math.floor(box["y"] * rows), math.floor(box["x"] * columns)
         bottom = math.ceil((box["y"] + box["height"]) * rows)
         right = math.ceil((box["x"] + box["width"]) * columns)
         hidden[top:bottom, left:right] = True
-    edge[[0, -1]] = edge[:, [0, -1]] = True
-    made = photo.copy()
-    made[hidden] = _middle(photo[edge & ~hidden])
-    return made
+    if not hidden.any():
+        return photo.copy()
+    seen = (~hidden).astype(np.float32)
+    return np.where(hidden, np.rint(_filled(photo * seen, seen)).astype(np.uint8), photo)
+
+
+def _filled(shades: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Shades, weighted by how much of each is seen, carried on to where nothing is: ever coarser means.
+
+    The pull-push of Gortler et al., SIGGRAPH 1996.
+    """
+    if seen.all():
+        return shades / seen
+    height, width = seen.shape
+    if min(height, width) == 1:
+        return np.full(seen.shape, shades.sum() / max(float(seen.sum()), 1e-6), np.float32)
+    half = (width + 1) // 2, (height + 1) // 2
+    coarser = _filled(*(cv2.resize(one, half, interpolation=cv2.INTER_AREA) for one in (shades, seen)))
+    coarser = cv2.resize(coarser.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return shades + (1 - seen) * coarser
 
 
 OPERATORS: dict[str, Operator] = {

@@ -141,7 +141,7 @@ def suggest_augmentations(photo: np.ndarray, laterality_matters: bool = False) -
         "rotate": _may_be_turned(hand),
         "tilt": not _may_be_turned(hand),
         "brighten": middle + MOST_SHADES <= most and high + MOST_SHADES <= 255,
-        "darken": middle - MOST_SHADES >= least,
+        "darken": middle - MOST_SHADES >= least and low >= MOST_SHADES,
         "gamma lighter": 255 * (middle / 255) ** GAMMAS[0] <= most,
         "gamma darker": 255 * (middle / 255) ** GAMMAS[1] >= least,
         "contrast": high - low >= _FLAT_SHADES,
