@@ -456,6 +456,28 @@ def test_level_and_window_change_the_view_alone(tmp_path):
     assert (row.corrections, row.augmentations) == ("[]", "")
 
 
+def test_what_a_slider_says_back_is_not_taken_for_a_person(tmp_path):
+    turn = {"name": "rotate", "degrees": 9.37}
+    suggest = Suggest(lambda case_id, _: [turn] if case_id == "C000" else [], lambda image: [])
+    board = a_board(tmp_path, read_photo=a_photo, suggest=suggest)
+    rotate = board.one.corrections.sliders["rotate"]
+    board.one.suggest_button.click()
+    # ipywidgets 8 rounds to the slider's steps, and tells.
+    rotate.value = 9.400000000000006
+    assert board.one.corrections.corrections == [turn]
+    board.keep_button.click()
+    # It may come so late that another image is in sight.
+    rotate.value = 9.400000000000006
+    assert (board.current, rotate.value, board.one.corrections.corrections) == ("C001", 0, [])
+    rotate.value = -3
+    assert board.one.corrections.corrections == [{"name": "rotate", "degrees": -3.0}]
+    board.script.hear({"view": [0.1, 0.1, 1 / 1.87]})
+    board.one.zoom.value = 1.75
+    assert board.script.widget.view[2] == pytest.approx(1 / 1.87)
+    (row,) = ReviewLog(tmp_path / "log.csv", "Ann").rows
+    assert parse_operators(row.corrections) == [turn]
+
+
 # Keys and the pointer, as the script on the page tells of them.
 
 

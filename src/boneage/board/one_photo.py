@@ -3,6 +3,7 @@
 import html
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import cv2
@@ -27,7 +28,7 @@ from boneage.board.pictures import (
     window_of,
 )
 from boneage.errors import BoneAgeError
-from boneage.operators import apply_operators
+from boneage.operators import apply_operators, format_corrections, parse_corrections
 from boneage.review import Decision
 
 NEIGHBOURS = 8
@@ -40,6 +41,7 @@ LARGEST_ZOOM = 8.0
 
 _ZOOM_OF_A_CLICK = 3.0
 _CELLS = 7  # A click on the image falls into one of 7 x 7 places; the middle one is the image's middle.
+_SUGGESTIONS_KEPT = 256
 _NARROWEST_WINDOW, _WIDEST_WINDOW = 8.0, 512.0
 
 
@@ -95,6 +97,9 @@ class OnePhoto:
         self._corrected: np.ndarray | None = None
         self._compared: str | None = None
         self._suggested: list[dict[str, Any]] = []
+        # Found once, and ahead: looking for letters takes as long as showing an image.
+        self._corrections_for = lru_cache(_SUGGESTIONS_KEPT)(self._find_corrections)
+        self._names_for = lru_cache(_SUGGESTIONS_KEPT)(self._find_names)
         self._zoom, self._centre, self._tone = 1.0, (0.5, 0.5), PLAIN_TONE
         self._example = 0
         self.picture = make(widgets.Image, "image", format="jpeg")
@@ -189,6 +194,24 @@ class OnePhoto:
         if not self._show_augmentations(choice.augmentations):
             fault = fault or "the controls cannot show all augmentations"
         return fault and f"case {case_id}: {fault}"
+
+    def read_ahead(self, coming: Mapping[str, str], rejected: Collection[str]) -> None:
+        """Has ready soon what the cases to come will show.
+
+        Args:
+            coming: JSON of the corrections that are recorded, by case id, the next one first.
+            rejected: Cases that are not to be compared with.
+        """
+        others = [other for case_id in coming for other in self.neighbours_of(case_id, rejected)]
+        finds = [
+            find
+            for case_id, corrections in coming.items()
+            for find in (
+                partial(self._corrections_for, case_id),
+                partial(self._names_for, case_id, corrections),
+            )
+        ]
+        self._photos.read_ahead(list(coming), [(other, None) for other in dict.fromkeys(others)], finds)
 
     def neighbours_of(self, case_id: str, rejected: Collection[str]) -> list[str]:
         """The cases that are shown for comparison with a case."""
@@ -343,18 +366,27 @@ class OnePhoto:
     def _show_augmentations(self, chosen: Sequence[str] | None) -> bool:
         """Shows what was chosen, or what suits the corrected image; whether all of it can be shown."""
         suggested: Sequence[str] = ()
-        if self._suggest is not None and self._corrected is not None:
-            suggested = self._suggest.augmentations(self._corrected)
+        if self._photo is not None:
+            suggested = self._names_for(self._case_id, format_corrections(self.corrections.corrections))
         can_show = self.augmentations.show(chosen, suggested)
         self._show_copy()
         return can_show
 
     def _show_suggested(self) -> None:
-        self._suggested = []
-        if self._suggest is not None and self._photo is not None:
-            self._suggested = self._suggest.corrections(self._case_id, self._photo)
+        self._suggested = [] if self._photo is None else self._corrections_for(self._case_id)
         words = html.escape(", ".join(map(_words_of, self._suggested)) or "no correction")
         self.suggested.value = f'<div class="ba-clip" title="{words}">suggested: {words}</div>'
+
+    def _find_corrections(self, case_id: str) -> list[dict[str, Any]]:
+        return (
+            [] if self._suggest is None else self._suggest.corrections(case_id, self._photos.photo(case_id))
+        )
+
+    def _find_names(self, case_id: str, corrections: str) -> list[str]:
+        if self._suggest is None:
+            return []
+        corrected = apply_operators(self._photos.photo(case_id), parse_corrections(corrections))
+        return self._suggest.augmentations(corrected)
 
     def _use_suggestion(self) -> None:
         self.corrections.use(self._suggested)

@@ -187,11 +187,17 @@ class Photos:
             self._keep(self._tiles, (case_id, box), tile, _TILES_KEPT)
         return tile
 
-    def read_ahead(self, photos: Sequence[str], tiles: Sequence[tuple[str, Box | None]]) -> None:
-        """Has photos, then tiles, ready soon; what was asked for before and is not begun is dropped."""
+    def read_ahead(
+        self,
+        photos: Sequence[str],
+        tiles: Sequence[tuple[str, Box | None]],
+        finds: Sequence[Callable[[], object]] = (),
+    ) -> None:
+        """Has photos, then tiles, then what finds give ready soon; what is not begun of before is dropped."""
         with self._lock:
             self._wanted = [partial(self.photo, one) for one in photos]
             self._wanted += [partial(self.tile, *one) for one in tiles]
+            self._wanted += finds
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, daemon=True)
                 self._thread.start()

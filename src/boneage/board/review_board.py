@@ -294,8 +294,8 @@ class ReviewBoard:
             self._say(fault, "error")
         self.keep_button.disabled = not self.one.is_seen
         coming = self._queue.coming(self._state, _AHEAD)
-        others = [other for one in coming for other in self.one.neighbours_of(one, rejected)]
-        self._photos.read_ahead(coming, [(other, None) for other in dict.fromkeys(others)])
+        recorded = {one: self._state[one].corrections if one in self._state else "[]" for one in coming}
+        self.one.read_ahead(recorded, rejected)
 
     def _keep_draft(self) -> None:
         """What was set and typed for a photo, but not decided, is there again when the photo is."""
