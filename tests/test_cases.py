@@ -107,3 +107,22 @@ def test_the_unit_is_said_stands_beside_the_table_and_can_be_set_for_good(tmp_pa
     for path in data.iterdir():
         (tmp_path / "other" / path.name).write_bytes(path.read_bytes())
     assert cases(tmp_path / "other")[0] == 2
+
+
+def test_a_table_of_another_data_set_does_not_keep_the_published_readings_from_coming(
+    tmp_path, cases, monkeypatch
+):
+    photo = tmp_path / "atlas" / "JPEGimages" / "BLKM" / "BLKM10" / "3145.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"pixels")
+    (tmp_path / "atlas" / "other.csv").write_text("patient_ID,bone_age\n55553145,180\n")
+    published = tmp_path / "published" / "la_dha.csv"
+    published.parent.mkdir()
+    published.write_text("patient_ID,bone_age,sex\n810103145,126,M\n")
+    monkeypatch.setattr("boneage.pipeline.manifest.fetch", lambda *_, **__: published)
+    status, said, table = cases(tmp_path / "atlas", source="dha")
+    assert status == 0
+    assert table["bone_age"].tolist() == [10.5]
+    skipped = pd.read_csv(tmp_path / "work" / "skipped-cases.csv").set_index("item")["reason"]
+    assert "another readings table, not used" in skipped["other.csv"]
+    assert "bone ages in months" in said

@@ -154,7 +154,8 @@ def find_readings(folder: Path | str, unpacked: Mapping[Path, Path | str] | None
     Raises:
         BoneAgeError: No such folder.
     """
-    return next((table.path for table in _readings_tables(list_files(folder, unpacked))), None)
+    tables = _readings_tables(list_files(folder, unpacked))
+    return next((table.path for table in tables if any(row.number for row in _rows_of(table))), None)
 
 
 def doubted(cases: pd.DataFrame) -> pd.DataFrame:

@@ -31,6 +31,7 @@ _ENDINGS = {
 }
 _NUMBER = r"([0-9]+(?:[.,][0-9]+)?)\s*"
 _WITH_UNIT = re.compile(rf"{_NUMBER}([^\W\d_]+)\.?[\s,]*(?:{_NUMBER}([^\W\d_]+)\.?)?")
+_OPTION = '--unit months or --unit years (in a notebook OVERRIDES = {"unit": "years"})'
 # A share of typing errors that does not decide for a column.
 _STRAYS = 0.1
 # Years by which one unit must lie nearer to the folders' years of age than the other.
@@ -176,7 +177,7 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
             raise BoneAgeError(
                 f"{name}: its bone ages seem to be of both units: {len(large)} values are above "
                 f"{OLDEST_YEARS:g}, and most of the {len(small)} others have fractions as ages in years do; "
-                "write all of them in one, or say --unit months or --unit years"
+                f"write all of them in one, or say {_OPTION}"
             )
         return (
             "months",
@@ -221,7 +222,7 @@ def years_outside(age: float, year: float) -> float:
 
 
 def _unclear(name: str, why: str) -> BoneAgeError:
-    return BoneAgeError(f"{name}: months or years? {why}; say --unit months or --unit years")
+    return BoneAgeError(f"{name}: months or years? {why}; say {_OPTION}")
 
 
 def _short(value: float) -> str:
