@@ -177,7 +177,7 @@ KINDS: dict[str, Kind] = {
     "letter L": Kind(_letter, (0.01, 0.4)),
     "bright disc": Kind(_disc, (0.01, 0.4)),
 }
-"""By name. Amounts: degrees anticlockwise (corners are cut off, and filled with the background's shade);
+"""By name. Amounts: degrees anticlockwise (corners are cut off, and what comes in continues the edges);
 shades out of 256 (brightness, and the standard deviation of noise); a factor about the photo's mean shade;
 the standard deviation of a Gaussian blur, the height of a letter and the diameter of a disc as shares of the
 side; the JPEG quality, 1 to 100; by what the resolution is divided."""
