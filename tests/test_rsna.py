@@ -275,6 +275,18 @@ def test_a_workbook_that_unpacks_to_too_much_is_not_read(tmp_path, monkeypatch):
         read_rsna(tmp_path)
 
 
+def test_a_sheet_of_too_many_rows_is_refused_and_not_cut(tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl")
+    monkeypatch.setattr("boneage.label_tables._MOST_ROWS", 2)
+    lay(tmp_path, None, "1.png")
+    book = openpyxl.Workbook()
+    for row in (["id", "boneage", "male"], [1, 120, True], [2, 120, True]):
+        book.active.append(row)
+    book.save(tmp_path / "labels.xlsx")
+    with pytest.raises(BoneAgeError, match="more than 2 rows"):
+        read_rsna(tmp_path)
+
+
 def test_photos_named_otherwise_are_shown_beside_the_ids(tmp_path):
     lay(tmp_path, "id,boneage,male\n1377,180,False\n", "hand-a.png")
     with pytest.raises(BoneAgeError, match=r"first photo is hand-a.png, the first id '1377'"):

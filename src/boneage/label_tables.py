@@ -1,6 +1,5 @@
 """The tables below a data folder, CSV files and the sheets of workbooks alike, and which column is what."""
 
-import itertools
 import re
 import textwrap
 import zipfile
@@ -130,8 +129,10 @@ def _sheets(path: Path, shown: str) -> Iterator[FoundTable]:
     try:
         # Values only: a formula shows what the spreadsheet last found.
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheets = [(sheet.title, _rows(sheet)) for sheet in book.worksheets]
+        sheets = [(sheet.title, _rows(sheet, path)) for sheet in book.worksheets]
         book.close()
+    except BoneAgeError:
+        raise
     except Exception:  # A damaged workbook can trip the reader in any way; whatever the way, it is no table.
         raise BoneAgeError(
             f"{path}: a damaged workbook; open it and save it anew, or save it as CSV"
@@ -158,11 +159,17 @@ def _check_workbook(path: Path) -> None:
         raise BoneAgeError(f"{path}: larger than any table of labels; save the sheet that is meant as CSV")
 
 
-def _rows(sheet) -> list[list[str]]:
+def _rows(sheet, path: Path) -> list[list[str]]:
     """The rows of a sheet that hold anything, as text."""
     rows = sheet.iter_rows(values_only=True, max_col=_MOST_COLUMNS)
-    texts = ([_text(cell) for cell in row] for row in itertools.islice(rows, _MOST_ROWS))
-    return [row for row in texts if any(row)]
+    texts = []
+    for count, row in enumerate(rows):
+        if count >= _MOST_ROWS:
+            raise BoneAgeError(f"{path}: more than {_MOST_ROWS} rows; save those that are meant as CSV")
+        text = [_text(cell) for cell in row]
+        if any(text):
+            texts.append(text)
+    return texts
 
 
 def _text(cell: object) -> str:
