@@ -36,7 +36,7 @@ def balanced_plan(
     laterality_matters: bool = False,
     seed: int = 2026,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Plans ``total`` photos: each case once, put right, and copies of training cases that even out the years.
+    """Plans ``total`` photos: each case once, put right, and training cases' copies that even out the years.
 
     Quotas are filled as water fills vessels: the next copy goes to the year that has fewest photos, in it
     to the sex, then the race, then the case that has fewest. What a year cannot take goes to the others.

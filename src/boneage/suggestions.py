@@ -56,7 +56,7 @@ def suggest_corrections(photo: np.ndarray, suspicions: pd.DataFrame) -> list[dic
         sides = ("x", "y", "width", "height")
         boxes = [{"name": "blank", **dict(zip(sides, box, strict=True))} for box in letter_boxes(photo)]
         chosen = boxes + chosen
-    degrees = _turn_upright(likely, suspicions)
+    degrees = round((float(_turn_upright(likely, suspicions)) + 180) % 360 - 180, 1)
     if degrees:
         # Mirrored, it leans to the other side.
         mirrored = {"name": "flip"} in chosen
