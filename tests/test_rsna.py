@@ -201,6 +201,22 @@ def test_sexes_that_can_mean_two_things_have_rows_that_say_so(tmp_path):
         read_rsna(tmp_path)
 
 
+def test_two_columns_of_sexes_must_agree(tmp_path):
+    lay(
+        tmp_path,
+        "id,boneage,male,sex\n1377,180,1,F\n1380,120,1,\n5,60,0,girl\n",
+        "1377.png",
+        "1380.png",
+        "5.png",
+    )
+    cases, skipped = read_rsna(tmp_path)
+    assert cases["sex"].tolist() == ["M", "F"]
+    assert (
+        "male is '1' and sex is 'F'; write the same sex in both"
+        in dict(skipped.itertuples(index=False))["1377"]
+    )
+
+
 def test_a_workbook_is_read_sheet_by_sheet(tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     lay(tmp_path, None, "1377.png", "1380.png")

@@ -91,6 +91,22 @@ def _sex_column(table: FoundTable) -> str | None:
     return next((column for column in table.cells if is_sex_column(column)), None)
 
 
+def _sexes(table: FoundTable) -> list[tuple[str | None, str]]:
+    """The sex that each row tells, or why it tells none; two columns of it must agree."""
+    names = [column for column in table.cells if is_sex_column(column)]
+    told = [read_sexes(table.cells[name].tolist(), name) for name in names]
+    rows = []
+    for index in range(len(table.cells)):
+        said = {name: sexes[index] for name, (sexes, _) in zip(names, told, strict=True) if sexes[index]}
+        if len(set(said.values())) == 1:
+            rows.append((next(iter(said.values())), ""))
+            continue
+        cells = " and ".join(f"{name} is {table.cells[name][index]!r}" for name in said or names[:1])
+        doubt = next((why for _, why in told if why), "write True or False for male, or M or F for sex")
+        rows.append((None, f"{cells}; {'write the same sex in both' if said else doubt}"))
+    return rows
+
+
 def _photos_by_id(listing: Listing) -> dict[str, Path]:
     photos: dict[str, Path] = {}
     for path in listing.photos:
@@ -118,10 +134,9 @@ class _Labels:
     def read(self, table: FoundTable) -> None:
         """Joins a table's rows; those that cannot be used are noted with the reason."""
         ids = self._ids(table)
-        column, sex_column = table.column(BONE_AGE_NAMES), _sex_column(table)
+        column = table.column(BONE_AGE_NAMES)
         ages = table.cells[column].tolist()
-        cells = table.cells[sex_column].tolist()
-        sexes, doubt = read_sexes(cells, sex_column)
+        sexes = _sexes(table)
         photos = [self.find(one) for one in ids]
         unit = Unit("months", "")
         if any(photo is not None for photo in photos):
@@ -129,13 +144,11 @@ class _Labels:
             self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
         repeated = 0
         readings = _single_readings(ages, unit)
-        for one, reading, sex, cell, photo in zip(ids, readings, sexes, cells, photos, strict=True):
+        for one, reading, (sex, why), photo in zip(ids, readings, sexes, photos, strict=True):
             fault = self._row(photo, one, reading, sex)
             repeated += fault == _REPEATED
             if fault == _NO_SEX:
-                fault = (
-                    f"{sex_column} is {cell!r}; {doubt or 'write True or False for male, or M or F for sex'}"
-                )
+                fault = why
             if fault and fault != _REPEATED:
                 self.listing.skipped.append((one, f"{table.name}: {fault}"))
         if repeated:
