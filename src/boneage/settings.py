@@ -47,7 +47,8 @@ class Settings:
 
     # Where the radiographs come from: drawn here, the Digital Hand Atlas, or the RSNA challenge.
     source: str = "dha"
-    # A folder or a zip with the source's files; empty lets the manifest fetch them (or draws phantoms).
+    # A folder or a zip with the source's files, or the sharing link of a zip on Google Drive; empty lets the
+    # manifest fetch them (or draws phantoms).
     data: str = ""
     # What the source's tables of bone ages are in: months or years; empty finds it, and says what it found.
     unit: str = ""
