@@ -26,6 +26,38 @@ def strata_of(years, seed=0):
 
 
 @settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(0, 18), min_size=40, max_size=300),
+    st.lists(st.tuples(st.integers(0, 39), st.integers(0, 39)), max_size=30),
+    st.integers(0, 2**32 - 1),
+)
+def test_no_group_crosses_the_split(years, ties, seed):
+    strata = strata_of(years)
+    groups = strata.index.to_series()
+    for one, other in ties:
+        groups[groups == groups.iloc[other]] = groups.iloc[one]
+    split = draw_split(strata, SHARES["validation"], SHARES["test"], seed, groups)
+    assert list(split.index) == list(strata.index)
+    assert (split.groupby(groups).nunique() == 1).all()
+    assert set(split) == set(SHARES)
+
+
+def test_groups_of_one_change_nothing():
+    strata = strata_of([year for year in range(19) for _ in range(10)])
+    alone = draw_split(strata, 0.15, 0.15, 7)
+    assert draw_split(strata, 0.15, 0.15, 7, strata.index.to_series()).equals(alone)
+
+
+def test_twins_all_over_keep_the_shares_of_every_year():
+    years = [year for year in range(6) for _ in range(20)]
+    strata = strata_of(years * 2)
+    groups = pd.Series([strata.index[number % 120] for number in range(240)], index=strata.index)
+    split = draw_split(strata, 0.15, 0.15, 3, groups)
+    shares = (split == "test").groupby(strata["year"]).mean()
+    assert ((shares >= 0.1) & (shares <= 0.2)).all()
+
+
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 18), min_size=20, max_size=400), st.integers(0, 2**32 - 1))
 def test_shares_hold_in_the_whole_and_in_every_year(years, seed):
     strata = strata_of(years)

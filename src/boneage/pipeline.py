@@ -48,6 +48,7 @@ from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
 from boneage.one_case import OneCase, find_case, words_of_case
 from boneage.plan import balanced_plan
 from boneage.review import ReviewLog, apply_log, summary
+from boneage.same_picture import same_pictures, ties_in_words
 from boneage.settings import Settings
 from boneage.sheets import copies_sheet
 from boneage.split import draw_split, plan_without_copies
@@ -524,7 +525,7 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
     """
     work = work_folder(settings)
     usable = _usable_cases(settings)
-    split = _draw_split(settings, usable)
+    split, ties = _draw_split(settings, usable)
     cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
     cases = cases.merge(usable.cases[["case_id", *_CHOSEN]], on="case_id")
     corrections = cases.set_index("case_id")["corrections"]
@@ -544,7 +545,7 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
     write_text(facts, "{}\n")
     write_table(work.plan, plan)
     write_text(facts, json.dumps({"stamp": _plan_stamp(settings, usable, plan)}) + "\n")
-    return plan, notices
+    return plan, ties + notices
 
 
 def _usable_cases(settings: Settings) -> UsableCases:
@@ -560,8 +561,11 @@ def _usable_cases(settings: Settings) -> UsableCases:
     return replace(usable, skipped=pd.concat([faults, usable.skipped], ignore_index=True))
 
 
-def _draw_split(settings: Settings, usable: UsableCases) -> pd.Series:
-    return draw_split(usable.strata, settings.validation_share, settings.test_share, settings.seed)
+def _draw_split(settings: Settings, usable: UsableCases) -> tuple[pd.Series, list[str]]:
+    """The split, in which one picture is never in two parts, and what a person should know of that."""
+    groups = same_pictures(usable.strata.index.tolist(), work_folder(settings).large)
+    shares = settings.validation_share, settings.test_share
+    return draw_split(usable.strata, *shares, settings.seed, groups), ties_in_words(groups)
 
 
 def _plan_stamp(settings: Settings, usable: UsableCases, plan: pd.DataFrame) -> str:
@@ -636,7 +640,10 @@ def _without_copies(
     no network ever sees one as it came.
     """
     corrections = usable.cases.set_index("case_id")["corrections"]
-    plan = plan_without_copies(_draw_split(settings, usable), corrections)
+    split, ties = _draw_split(settings, usable)
+    for notice in ties:
+        print(notice)
+    plan = plan_without_copies(split, corrections)
     if (corrections == "[]").all():
         return plan, skipped_table([])
     materialise(plan, work.photos, work.grown)

@@ -16,7 +16,13 @@ from boneage.errors import BoneAgeError
 from boneage.tables import SPLITS
 
 
-def draw_split(strata: pd.DataFrame, validation_share: float, test_share: float, seed: int) -> pd.Series:
+def draw_split(
+    strata: pd.DataFrame,
+    validation_share: float,
+    test_share: float,
+    seed: int,
+    groups: pd.Series | None = None,
+) -> pd.Series:
     """Draws a split for each row of ``strata``.
 
     The first column's groups (years) are gone through in order, and the running shares say how many cases
@@ -28,6 +34,8 @@ def draw_split(strata: pd.DataFrame, validation_share: float, test_share: float,
         validation_share: Share of the cases for validation, 0 to 0.5.
         test_share: Share of the cases for testing, 0 to 0.4.
         seed: The same seed gives the same split.
+        groups: For each case, by its id, the name of a case of its group; a group stays in one split, which
+            is drawn by that case's year, sex and race. Each case is a group of its own by default.
 
     Returns:
         ``train``, ``validation`` or ``test`` for each case, in the order of ``strata``.
@@ -43,11 +51,14 @@ def draw_split(strata: pd.DataFrame, validation_share: float, test_share: float,
         raise BoneAgeError(
             f"shares: validation {validation_share} and test {test_share} leave nothing to train on"
         )
-    split = _draw(strata, dict(zip(SPLITS, (train_share, validation_share, test_share), strict=True)), seed)
+    first = strata.index.to_series() if groups is None else groups[strata.index]
+    drawn = strata[strata.index.isin(first)]
+    of_first = _draw(drawn, dict(zip(SPLITS, (train_share, validation_share, test_share), strict=True)), seed)
+    split = pd.Series(of_first[first].to_numpy(), index=strata.index)
     for name, share in zip(SPLITS, (train_share, validation_share, test_share), strict=True):
         if share > 0 and not (split == name).any():
             raise BoneAgeError(
-                f"{len(strata)} cases are too few for a {name} share of {share:.2f}; add cases or set "
+                f"{len(drawn)} cases are too few for a {name} share of {share:.2f}; add cases or set "
                 "that share to 0"
             )
     return split.rename("split")

@@ -21,11 +21,20 @@ def photo_hash(hand: Hand) -> np.ndarray:
     Raises:
         BoneAgeError: The library ImageHash is not installed.
     """
-    imagehash = package("imagehash", "near-duplicates need it; pip install --no-deps ImageHash and run again")
     rows, columns = np.flatnonzero(hand.content.any(axis=1)), np.flatnonzero(hand.content.any(axis=0))
     picture = hand.small[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return picture_hash(np.rint(picture).astype(np.uint8))
+
+
+def picture_hash(picture: np.ndarray) -> np.ndarray:
+    """The perceptual hash of a picture, uint8 (height, width), as (256,) bool.
+
+    Raises:
+        BoneAgeError: The library ImageHash is not installed.
+    """
+    imagehash = package("imagehash", "near-duplicates need it; pip install --no-deps ImageHash and run again")
     side = round(HASH_BITS**0.5)
-    return imagehash.phash(Image.fromarray(np.rint(picture).astype(np.uint8)), hash_size=side).hash.ravel()
+    return imagehash.phash(Image.fromarray(picture), hash_size=side).hash.ravel()
 
 
 def near_duplicates(hashes: np.ndarray) -> list[tuple[int, int, int]]:
