@@ -256,12 +256,37 @@ class TestSecondRun:
         assert cv2.imread(str(photo_of(work, "a")), 0)[0, 0] == 255
 
     def test_what_was_made_stays_good_without_its_source(self, cases: pd.DataFrame, work: Path) -> None:
-        first = preprocess(cases, work, SIZE)
+        preprocess(cases, work, SIZE)
+        before = times(work)
         for path in cases["photo"]:
             os.unlink(path)
-        pd.testing.assert_frame_equal(preprocess(cases, work, SIZE), first, check_dtype=False)
+        report = preprocess(cases, work, 48)
+        assert set(report["status"]) == {"ok"}
+        assert report["note"].str.contains("source not found now").all()
+        assert times(work) == before
 
-    def test_outputs_no_longer_stood_by_are_removed_and_nothing_else(
+    def test_paths_that_another_encoding_broke_cost_nothing(self, cases: pd.DataFrame, work: Path) -> None:
+        first = preprocess(cases, work, SIZE)
+        before = times(work)
+        broken = cases.assign(photo=[path.replace("source", "sourcé") for path in cases["photo"]])
+        report = preprocess(broken, work, SIZE)
+        assert set(report["status"]) == {"ok"}
+        assert times(work) == before
+        pd.testing.assert_frame_equal(preprocess(cases, work, SIZE), first, check_dtype=False)
+        assert times(work) == before
+
+    def test_a_case_that_comes_back_has_its_image_again(self, cases: pd.DataFrame, work: Path) -> None:
+        preprocess(cases, work, SIZE)
+        before = times(work)
+        preprocess(cases.assign(case_id=[f"wrong{row}" for row in range(len(cases))]), work, SIZE)
+        preprocess(cases.iloc[:2], work, SIZE)
+        for path in cases["photo"]:
+            os.unlink(path)
+        report = preprocess(cases, work, SIZE)
+        assert set(report["status"]) == {"ok"}
+        assert before.items() <= times(work).items()
+
+    def test_the_output_of_a_refused_photo_is_removed_and_nothing_else(
         self, cases: pd.DataFrame, work: Path
     ) -> None:
         preprocess(cases, work, SIZE)
@@ -269,7 +294,7 @@ class TestSecondRun:
         Path(cases["photo"][0]).write_bytes(JPEG[:500])
         report = preprocess(cases.iloc[:4], work, SIZE)
         assert list(report["status"]) == ["skipped", "ok", "ok", "ok"]
-        assert sorted(times(work)) == ["b.png", "c.png", "d.png", "mine.png"]
+        assert sorted(times(work)) == ["b.png", "c.png", "d.png", "e.png", "f.png", "mine.png"]
 
     def test_a_photo_put_right_is_made(self, cases: pd.DataFrame, work: Path) -> None:
         good = Path(cases["photo"][0]).read_bytes()

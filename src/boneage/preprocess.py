@@ -32,6 +32,8 @@ from boneage.tables import is_safe_id, read_table, skipped_table, write_table
 PHOTO_FOLDER = "photos"
 REPORT_NAME = "preprocess.csv"
 SKIPPED_NAME = "skipped-preprocess.csv"
+UNLISTED_NAME = "unlisted-preprocess.csv"
+SOURCE_GONE = "source not found now; image kept"
 
 REPORT_COLUMNS = (
     "case_id",
@@ -120,8 +122,9 @@ def preprocess(
 
     Run again, it makes only what is new or changed (another path, size, date, target size or shade, or an
     output that is gone), and it goes on where it was interrupted or killed. A photo once made stays good
-    when its source is no longer there. The outputs of cases that have left the table, or whose photo is
-    now refused, are removed; nothing else is.
+    when its source cannot be found, whatever path the table gives; a note says so. One whose case has left
+    the table stays on disk, listed in ``unlisted-preprocess.csv``, and is taken up again with the case.
+    Only the output of a case whose photo is there and refused is removed.
 
     Args:
         cases: The case table; ``case_id`` and ``photo`` (absolute, or relative to the work folder) are read.
@@ -147,9 +150,10 @@ def preprocess(
     rows, jobs = _plan(cases, work, before, size, pad)
 
     # A row is taken back before its photo is touched: whatever the report lists is there and current.
+    listed = set(cases["case_id"])
+    _write_rows(work / UNLISTED_NAME, [row for case_id, row in before.items() if case_id not in listed])
     _save(work, rows)
     _remove_leftovers(folder)
-    _remove_outputs(folder, before.keys() - set(cases["case_id"]))
     try:
         saved = time.monotonic()
         for index, row in on_all_cores(_make, jobs, "Preprocess"):
@@ -177,13 +181,16 @@ def read_report(work: Path | str) -> pd.DataFrame:
 
 
 def _rows_before(work: Path) -> dict[str, dict[str, Any]]:
-    """The rows of photos that an earlier run made, by case id; none where its report cannot be read."""
-    try:
-        report = read_report(work)
-    except BoneAgeError:
-        return {}
-    made = report[(report["status"] == "ok") & report["case_id"].map(is_safe_id)]
-    return {row["case_id"]: row for row in made.to_dict("records")}
+    """The rows of photos that earlier runs made, by case id; none where no report can be read."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name in (UNLISTED_NAME, REPORT_NAME):
+        try:
+            report = _typed(read_table(work / name, REPORT_COLUMNS))
+        except BoneAgeError:
+            continue
+        made = report[(report["status"] == "ok") & report["case_id"].map(is_safe_id)]
+        rows |= {row["case_id"]: row for row in made.to_dict("records")}
+    return rows
 
 
 def _typed(report: pd.DataFrame) -> pd.DataFrame:
@@ -218,7 +225,7 @@ def _plan(
         else:
             job = _Job(index, case_id, photo, work / photo, folder / f"{case_id}.png", size, pad)
             if case_id in before and _is_current(job, before[case_id]):
-                row = dict(before[case_id])
+                row = _with_source_note(dict(before[case_id]), job)
             else:
                 jobs.append(job)
         rows.append(row)
@@ -226,20 +233,35 @@ def _plan(
 
 
 def _is_current(job: _Job, row: Mapping[str, Any]) -> bool:
-    """Whether what an earlier run made of a case is still what this run would make."""
-    if (row["photo"], row["photo_size"], row["pad"]) != (job.photo, job.size, job.pad):
-        return False
+    """Whether what an earlier run made of a case is what this run would make, or cannot make anew."""
     try:
         if job.output.stat().st_size != row["made_bytes"]:
             return False
     except OSError:
         return False
-    try:
-        source = job.source.stat()
-    except (OSError, ValueError):
-        # A Colab machine forgets the source and Drive keeps the work: what was made stays good.
+    source = _source_status(job)
+    if source is None:
+        # A Colab machine forgets the source and Drive keeps the work, or a table came back from a
+        # spreadsheet with other paths: what was made stays good.
         return True
+    if (row["photo"], row["photo_size"], row["pad"]) != (job.photo, job.size, job.pad):
+        return False
     return bool((source.st_size, source.st_mtime_ns) == (row["bytes"], row["modified"]))
+
+
+def _source_status(job: _Job) -> os.stat_result | None:
+    """The source's size and date; None where it cannot be found."""
+    try:
+        return job.source.stat()
+    except (OSError, ValueError):
+        return None
+
+
+def _with_source_note(row: dict[str, Any], job: _Job) -> dict[str, Any]:
+    notes = [note for note in row["note"].split(", ") if note and note != SOURCE_GONE]
+    if _source_status(job) is None:
+        notes.append(SOURCE_GONE)
+    return row | {"note": ", ".join(notes)}
 
 
 def _make(job: _Job) -> tuple[int, dict[str, Any]]:
@@ -292,14 +314,18 @@ def _skipped_row(case_id: object, photo: object, reason: str) -> dict[str, Any]:
 
 def _save(work: Path, rows: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
     """Writes the report of the rows that are settled so far, and what of them was skipped."""
-    report = pd.DataFrame([row for row in rows if row is not None], columns=list(REPORT_COLUMNS))
-    report = _typed(report)
+    report = _write_rows(work / REPORT_NAME, [row for row in rows if row is not None])
+    skipped = report[report["status"] == "skipped"]
+    write_table(work / SKIPPED_NAME, skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True)))
+    return report
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    report = _typed(pd.DataFrame(rows, columns=list(REPORT_COLUMNS)))
     report["doubled_of"] = _doubled_of(report)
     text = [name for name in REPORT_COLUMNS if name not in _NUMBERS]
     report[text] = report[text].fillna("")
-    skipped = report[report["status"] == "skipped"]
-    write_table(work / REPORT_NAME, report)
-    write_table(work / SKIPPED_NAME, skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True)))
+    write_table(path, report)
     return report
 
 
