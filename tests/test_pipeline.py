@@ -230,3 +230,54 @@ def test_an_atlas_without_readings_falls_back_on_the_year_of_age_and_says_so(tmp
     assert cases["age_group"].tolist() == [7]
     assert cases["bone_age"].isna().all()
     assert "no answer" in capsys.readouterr().out
+
+
+@pytest.fixture
+def with_twins(tmp_path):
+    """Settings of a work folder with 24 photos, of which 8 are others saved again."""
+    work = tmp_path / "work"
+    work.mkdir()
+    rng = np.random.default_rng(5)
+    rows = []
+    for number in range(24):
+        photo = cv2.GaussianBlur(rng.normal(128, 400, (120, 90)).astype(np.float32), (0, 0), 6)
+        photo = np.clip(photo, 0, 255).astype(np.uint8)
+        names = [f"c{number:02d}.png", f"t{number:02d}.jpg"] if number < 8 else [f"c{number:02d}.png"]
+        for name in names:
+            cv2.imwrite(str(work / name), photo)
+            rows.append({"case_id": name[:3], "photo": name, "bone_age": number % 8 + 4.0})
+    cases = pd.DataFrame(rows, columns=list(CASE_COLUMNS)).assign(source="rsna", sex="F", race="Unknown")
+    cases.to_csv(work / "cases.csv", index=False)
+    return Settings(source="rsna", work=str(work), photo_size=64, validation_share=0.2, test_share=0.2)
+
+
+def test_one_picture_in_two_files_is_in_one_split_with_a_plan_and_without(with_twins, capsys):
+    pipeline.make_photos(with_twins)
+    labels = pipeline.make_labels(with_twins).table.set_index("Case ID")["Split"]
+    assert "16 images in 8 groups show the same picture" in capsys.readouterr().out
+    plan, notices = pipeline.make_plan(with_twins)
+    planned = plan.drop_duplicates("case_id").set_index("case_id")["split"]
+    assert "16 images in 8 groups show the same picture; each group stays in one split" in notices
+    for number in range(8):
+        assert labels[f"c{number:02d}"] == labels[f"t{number:02d}"]
+        assert planned[f"c{number:02d}"] == planned[f"t{number:02d}"]
+
+
+def test_a_stage_that_ends_with_nothing_says_why(with_twins, tmp_path):
+    work = tmp_path / "work"
+    for path in work.glob("*.[pj][np]g"):
+        path.write_bytes(b"")
+    with pytest.raises(BoneAgeError, match=r"no images: left out 32 of 32 \(32: .*empty file") as caught:
+        pipeline.make_photos(with_twins)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_source_does_not_cost_the_cases_there_were(with_twins, tmp_path, monkeypatch):
+    before = (tmp_path / "work" / "cases.csv").read_bytes()
+    nothing = pd.DataFrame(columns=list(CASE_COLUMNS)), pd.DataFrame({"item": ["a"], "reason": ["no label"]})
+    monkeypatch.setattr(pipeline, "get_data", lambda settings: tmp_path)
+    nothing[0].attrs = {"units": [], "noted": []}
+    monkeypatch.setattr(pipeline.rsna, "read_rsna", lambda *_: nothing)
+    with pytest.raises(BoneAgeError, match="no cases"):
+        pipeline.make_cases(with_twins)
+    assert (tmp_path / "work" / "cases.csv").read_bytes() == before

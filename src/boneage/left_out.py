@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from boneage.errors import BoneAgeError
 from boneage.tables import write_table
 
 # What differs between two rows with the same fault.
@@ -44,6 +45,23 @@ def tell_left_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collectio
         print(f"left out: {in_words(lost, kept + len(lost))}; each with its reason in {path}")
     if len(remarks):
         print(f"kept, but with a remark: {in_words(remarks, kept)}; each in {path}")
+
+
+def refuse_nothing(path: Path, skipped: pd.DataFrame, kept: int, what: str) -> None:
+    """Ends a stage that made nothing, with the commonest reason.
+
+    Args:
+        path: ``skipped-<stage>.csv``.
+        skipped: ``tables.SKIPPED_COLUMNS``.
+        kept: How much there is of what the stage makes.
+        what: What it makes, in the plural.
+
+    Raises:
+        BoneAgeError: There is nothing of it.
+    """
+    if kept == 0:
+        why = in_words(skipped, len(skipped)) if len(skipped) else "nothing, for there was nothing"
+        raise BoneAgeError(f"no {what}: left out {why}; see {path}")
 
 
 def in_words(skipped: pd.DataFrame, of: int) -> str:

@@ -43,7 +43,7 @@ from boneage.labels import (
     usable_cases,
     write_labels,
 )
-from boneage.left_out import in_words, leave_out, tell_left_out
+from boneage.left_out import in_words, leave_out, refuse_nothing, tell_left_out
 from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
 from boneage.one_case import OneCase, find_case, words_of_case
 from boneage.plan import balanced_plan
@@ -235,13 +235,16 @@ def make_cases(settings: Settings) -> pd.DataFrame:
     else:
         readings = _fetched_readings(settings, folder, unpacked)
         cases, skipped = atlas.read_atlas(folder, readings, settings.source, settings.unit, unpacked)
+    noted = [*cases["case_id"], *cases.attrs["noted"]]
+    leave_out(work.skipped("cases"), skipped, len(cases), noted=noted)
+    # A table that was made earlier, perhaps corrected by hand, is not lost to an empty one.
+    refuse_nothing(work.skipped("cases"), skipped, len(cases), "cases")
     units = cases.attrs["units"]
     for one in units:
         print(f"{one['table']}: bone ages in {one['unit']} ({one['why']})")
     # Beside the table, so that whoever reads it later knows too.
     write_text(work.cases.with_suffix(".json"), json.dumps({"units": units}, indent=1) + "\n")
     write_table(work.cases, cases)
-    leave_out(work.skipped("cases"), skipped, len(cases), noted=[*cases["case_id"], *cases.attrs["noted"]])
     return cases
 
 
@@ -283,7 +286,7 @@ def make_photos(settings: Settings) -> pd.DataFrame:
     """Makes every case's square photo and the contact sheet; returns the report, one row a case.
 
     Raises:
-        BoneAgeError: No case table yet, or the work folder is full or read-only.
+        BoneAgeError: No case table yet, no image could be made, or the work folder is full or read-only.
     """
     work = work_folder(settings)
     cases, faults = load_cases(settings)
@@ -291,7 +294,9 @@ def make_photos(settings: Settings) -> pd.DataFrame:
     skipped = came_in[came_in["status"] == "skipped"]
     reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
     reasons = pd.concat([faults, reasons], ignore_index=True)
-    leave_out(work.skipped("preprocess"), reasons, len(came_in) - len(skipped))
+    made = len(came_in) - len(skipped)
+    leave_out(work.skipped("preprocess"), reasons, made)
+    refuse_nothing(work.skipped("preprocess"), reasons, made, "images")
     preprocess.write_contact_sheet(work.contact_sheet, cases, came_in, work.large)
     return came_in
 
@@ -313,6 +318,9 @@ def make_suspicions(settings: Settings) -> pd.DataFrame:
         return _read_suspicions(work.suspicions)
     table, skipped = anomalies.find_suspicions(cases, work.photos)
     leave_out(work.skipped("suspicions"), skipped, len(cases) - len(skipped))
+    refuse_nothing(
+        work.skipped("suspicions"), skipped, len(cases) - len(skipped), "images that could be looked at"
+    )
     # The stamp goes first and last: a table from an older stamp is never taken for current.
     write_text(facts, "{}\n")
     write_table(work.suspicions, table)
@@ -608,6 +616,7 @@ def make_grown(settings: Settings) -> pd.DataFrame:
     record = materialise(_plan_in_force(settings, _usable_cases(settings)), work.photos, work.grown)
     skipped = read_table(work.grown / SKIPPED_NAME, SKIPPED_COLUMNS)
     tell_left_out(work.grown / SKIPPED_NAME, skipped, len(record) - len(skipped))
+    refuse_nothing(work.grown / SKIPPED_NAME, skipped, len(record) - len(skipped), "images of the plan")
     return record
 
 
@@ -755,6 +764,7 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
     store = open_store(path)
     skipped = pd.concat([labels.skipped, skipped], ignore_index=True)
     leave_out(work.skipped("store"), skipped, len(store.photos))
+    refuse_nothing(work.skipped("store"), skipped, len(store.photos), "packed images")
     return store
 
 
