@@ -165,7 +165,7 @@ STYLE = """
 }
 .ba-board .ba-suspicions option { color: #f2b13b; }
 .ba-board .ba-suspicions option[value*="faint"] { color: #9aa4ae; }
-.ba-board .ba-why { height: 52px; width: 100%; overflow-y: auto; color: #c3cad1; flex: none; }
+.ba-board .ba-why { height: 58px; width: 100%; overflow-y: auto; color: #c3cad1; flex: none; }
 .ba-board .ba-why .widget-html-content { font-size: 12px; line-height: 16px; }
 .ba-board .ba-title { color: #9aa4ae; height: 18px; width: 100%; flex: none; overflow: hidden; }
 .ba-board .ba-title .widget-html-content { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
