@@ -418,7 +418,8 @@ def test_labels_of_no_photo_are_refused(prepared):
     pipeline.make_plan(prepared)
     for photo in work.photos.iterdir():
         photo.unlink()
-    assert set(pipeline.make_grown(prepared)["status"]) == {"skipped"}
+    with pytest.raises(BoneAgeError, match="no images of the plan: left out 90 of 90"):
+        pipeline.make_grown(prepared)
     with pytest.raises(BoneAgeError, match="holds no photo of the plan"):
         pipeline.make_labels(prepared)
     assert not work.labels.exists()
