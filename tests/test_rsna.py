@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from boneage.errors import BoneAgeError
+from boneage.manifest import unpack_below
 from boneage.rsna import read_rsna
 from boneage.tables import CASE_COLUMNS
 
@@ -328,3 +329,65 @@ def test_the_real_rsna_photos_all_join(real_data):
     assert skipped.empty
     assert np.isclose(cases["bone_age"].min() * 12, 10)
     assert cases["bone_age"].max() <= 19
+
+
+def test_two_columns_of_bone_ages_must_agree(tmp_path):
+    rows = [f"{i},{age},{age * 12 + 5},1\n" for i, age in enumerate(range(3, 9), 10)]
+    text = "id,bone_age_years,bone_age_months,male\n" + "".join(rows) + "20,15,24,1\n21,,60,1\n"
+    cases, skipped = read_rsna(lay(tmp_path, text, *(f"{i}.png" for i in (*range(10, 16), 20, 21))))
+    assert cases["bone_age"].tolist() == [3, 4, 5, 6, 7, 8, 5]
+    assert skipped.to_numpy().tolist() == [
+        ["20", "train.csv: bone_age_years says 15 and bone_age_months says 2 years; write the same in both"]
+    ]
+    twice = "id,boneage,male,boneage\n1,30,1,30\n2,30,1,90\n"
+    cases, skipped = read_rsna(lay(tmp_path / "twice", twice, "1.png", "2.png"))
+    assert cases["case_id"].tolist() == ["1"]
+    assert skipped["item"].tolist() == ["2"]
+
+
+def test_an_age_in_years_among_whole_months_is_not_taken_for_months(tmp_path):
+    rows = "".join(f"{i},{60 + i},1\n" for i in range(6, 36))
+    text = "id,boneage,male\n" + rows + "3,12.5,1\n4,11,0\n5,12.5 months,0\n"
+    cases, skipped = read_rsna(lay(tmp_path, text, *(f"{i}.png" for i in range(3, 36))))
+    assert set(cases["case_id"]) == {str(i) for i in range(4, 36)}
+    assert skipped["item"].tolist() == ["3"]
+    assert "seems to be in years" in skipped["reason"][0]
+
+
+def test_a_table_of_predictions_beside_the_labels_does_not_win_by_its_name(tmp_path):
+    photos = [f"{i}.png" for i in range(8)]
+    lay(tmp_path, "id,boneage,male\n" + "".join(f"{i},{60 + i},1\n" for i in range(8)), *photos)
+    (tmp_path / "answers.csv").write_text(
+        "id,boneage,male\n" + "".join(f"{i},{80 + i},1\n" for i in range(8))
+    )
+    with pytest.raises(BoneAgeError, match=r"train\.csv: it says otherwise than answers\.csv of 8 of the 8"):
+        read_rsna(tmp_path)
+
+
+def test_an_archive_within_an_archive_that_was_unpacked_is_not_told_as_lost(tmp_path):
+    data, inner = tmp_path / "data", tmp_path / "inner.zip"
+    lay(data, "id,boneage,male\n1,30,1\n")
+    with zipfile.ZipFile(inner, "w") as file:
+        file.writestr("1.png", b"pixels")
+    with zipfile.ZipFile(data / "outer.zip", "w") as file:
+        file.write(inner, "inner.zip")
+    cases, skipped = read_rsna(data, unpacked=unpack_below(data, tmp_path / "work"))
+    assert cases["case_id"].tolist() == ["1"]
+    assert skipped.empty
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("编号,骨龄（月）,性别\n1,30,男\n2,60,女\n", "gb18030"),
+        ("id;boneage;пол\n1;30;мальчик\n2;60;девочка\n", "cp1251"),
+        ("Fallnummer;Knochenalter (Monate);Geschlecht\n1;30;männlich\n2;60;Mädchen\n", "cp1252"),
+        ('id,boneage,male\n"=""1""",30,1\n="2",60,0\n', "utf-8"),
+    ],
+)
+def test_tables_as_local_spreadsheets_save_them(tmp_path, text, encoding):
+    lay(tmp_path, None, "1.png", "2.png")
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    cases, skipped = read_rsna(tmp_path)
+    assert skipped.empty
+    assert cases[["case_id", "sex", "bone_age"]].to_numpy().tolist() == [["1", "M", 2.5], ["2", "F", 5.0]]

@@ -136,3 +136,18 @@ def test_a_cell_that_states_its_unit_counts_before_the_column(cell, years):
 def test_a_number_has_digits():
     assert np.isnan(number_of("٣"))
     assert np.isnan(number_of(""))
+
+
+def test_codes_for_unknown_are_of_no_unit():
+    years = [7.5, 8.25, 12.5, 3.75]
+    assert find_unit("t.csv", [*years, 999, 9999], ["boneage"]).name == "years"
+    assert find_unit("t.csv", [*years, 999, 9999], ["bone age (years)"]).name == "years"
+    assert find_unit("t.csv", [90, 999, 150], ["boneage"]).name == "months"
+
+
+def test_years_and_months_with_a_point_between_are_not_taken_for_decimals():
+    ages = [12.06, 7.11, 9.10, 8.03, 8.00, 15.09, 6.01, 4.05, 11.08, 10.02]
+    with pytest.raises(BoneAgeError, match=r"t\.csv: its bone ages seem to be years\.months .*12\.06"):
+        find_unit("t.csv", ages, ["bone age (years)"])
+    assert find_unit("t.csv", [*ages, 7.5], ["boneage"]).name == "years"
+    assert find_unit("t.csv", [age / 200 for age in ages], ["boneage"]).name == "years"

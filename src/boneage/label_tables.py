@@ -25,7 +25,7 @@ PHOTO_NAMES = word_set(
 )
 ID_NAMES = PHOTO_NAMES | word_set(
     "id imageid caseid case patientid patient subjectid subject studyid fileid fallid fall nr no name "
-    "identifiant identificador 编号 番号"
+    "identifiant identificador fallnummer patientennummer patientennr nummer number numero codigo 编号 番号"
 )
 BONE_AGE_NAMES = word_set(
     "boneage ba boneagegt groundtruthboneage skeletalage knochenalter skelettalter ageosseux edadosea "

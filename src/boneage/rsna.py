@@ -3,6 +3,7 @@
 Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290:498-503.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,11 +16,16 @@ from boneage.left_out import in_words
 from boneage.readings import Reading, read_readings
 from boneage.sources import Listing, case_table, list_files
 from boneage.spellings import canonical_id, id_finder, is_sex_column, read_sexes
-from boneage.tables import is_safe_id, skipped_table
-from boneage.units import Unit, bare_numbers, find_unit
+from boneage.tables import OLDEST_YEARS, is_safe_id, skipped_table
+from boneage.units import Unit, bare_numbers, find_unit, unit_in_words
 
 # Two tables that say the same of a photo may round its age differently.
 _SAME_YEARS = 0.05
+# Two columns of one table may be whole years and months.
+_SAME_WHOLE_YEARS = 1.0
+# Two tables that differ in more than a tenth of the photos in both are not corrections of each other.
+_FEW_ROWS = 5
+_MOST_CONTRADICTIONS = 0.1
 
 
 def read_rsna(
@@ -128,24 +134,22 @@ class _Labels:
         self.photos, self.unit, self.listing = photos, unit, listing
         self.find = id_finder(photos)
         self.cases: dict[str, dict[str, object]] = {}
+        self.table_of: dict[str, str] = {}
         self.units: list[dict[str, str]] = []
         self.noted: list[str] = []
 
     def read(self, table: FoundTable) -> None:
         """Joins a table's rows; those that cannot be used are noted with the reason."""
         ids = self._ids(table)
-        column = table.column(BONE_AGE_NAMES)
-        ages = table.cells[column].tolist()
         sexes = _sexes(table)
         photos = [self.find(one) for one in ids]
-        unit = Unit("months", "")
-        if any(photo is not None for photo in photos):
-            unit = find_unit(table.name, bare_numbers(ages), [column], given=self.unit)
-            self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
+        readings = self._readings(table, any(photo is not None for photo in photos))
+        self._check_against_others(table, photos, readings, sexes)
         repeated = 0
-        readings = _single_readings(ages, unit)
         for one, reading, (sex, why), photo in zip(ids, readings, sexes, photos, strict=True):
             fault = self._row(photo, one, reading, sex)
+            if not fault:
+                self.table_of[photo] = table.name
             repeated += fault == _REPEATED
             if fault == _NO_SEX:
                 fault = why
@@ -155,6 +159,45 @@ class _Labels:
             why = f"{repeated} of its {len(ids)} rows say again what another row said"
             self.listing.skipped.append((table.name, why))
             self.noted.append(table.name)
+
+    def _readings(self, table: FoundTable, joins: bool) -> list[Reading]:
+        """Each row's bone age; two columns of it must agree. The unit of a table that joins is noted."""
+        told: dict[str, list[Reading]] = {}
+        for column in _age_columns(table):
+            ages = table.cells[column].tolist()
+            unit = Unit("months", "")
+            if joins:
+                # What is set holds for a column whose name does not say otherwise.
+                given = "" if told and unit_in_words(column) else self.unit
+                unit = find_unit(table.name, bare_numbers(ages), [column], given=given)
+                if not told:
+                    self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
+            told[column] = _single_readings(ages, unit)
+        return [
+            _agreed(dict(zip(told, readings, strict=True))) for readings in zip(*told.values(), strict=True)
+        ]
+
+    def _check_against_others(
+        self,
+        table: FoundTable,
+        photos: list[str | None],
+        readings: list[Reading],
+        sexes: list[tuple[str | None, str]],
+    ) -> None:
+        """Raises where a table denies what those before it said: one of them may hold a network's answers."""
+        shared = [
+            (photo, self.cases[photo], reading.mean, sex)
+            for photo, reading, (sex, _) in zip(photos, readings, sexes, strict=True)
+            if photo in self.cases and not reading.fault and sex
+        ]
+        against = [one for one in shared if not _same(*one[1:])]
+        if len(against) >= _FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(shared):
+            photo, before, years, sex = against[0]
+            raise BoneAgeError(
+                f"{table.name}: it says otherwise than {self.table_of[photo]} of {len(against)} of the "
+                f"{len(shared)} photos in both (of {photo} {years:.3g} years, {sex}, in place of "
+                f"{before['bone_age']:.3g} years, {before['sex']}); leave only the right table in the folder"
+            )
 
     def _ids(self, table: FoundTable) -> list[str]:
         """The ids of the column that names the most photos; the first of equals."""
@@ -171,7 +214,7 @@ class _Labels:
             return "label without a photo; fetch the photo or remove the row"
         if photo in self.cases:
             before = self.cases[photo]
-            if sex == before["sex"] and abs(reading.mean - before["bone_age"]) < _SAME_YEARS:
+            if _same(before, reading.mean, sex):
                 return _REPEATED
             return (
                 f"second label with this id, and it says otherwise than the first ({before['bone_age']:.3g} "
@@ -183,13 +226,45 @@ class _Labels:
         return None
 
 
+def _same(before: dict[str, object], years: float, sex: str | None) -> bool:
+    return sex == before["sex"] and abs(years - before["bone_age"]) < _SAME_YEARS
+
+
+def _age_columns(table: FoundTable) -> list[str]:
+    """The columns of bone ages; of two with the same name the reader numbers the second."""
+    names = table.columns(BONE_AGE_NAMES)
+    return [column for column in table.cells if column in names or re.sub(r"\.\d+$", "", column) in names]
+
+
+def _agreed(told: dict[str, Reading]) -> Reading:
+    """What the columns of bone ages say together; one may be whole years and another months."""
+    usable = {column: reading for column, reading in told.items() if not reading.fault}
+    if not usable:
+        return next(iter(told.values()))
+    means = [reading.mean for reading in usable.values()]
+    if max(means) - min(means) >= _SAME_WHOLE_YEARS:
+        said = " and ".join(f"{column} says {reading.mean:.3g}" for column, reading in usable.items())
+        return Reading((np.nan,), f"{said} years; write the same in both")
+    return next(iter(usable.values()))
+
+
 def _single_readings(cells: list[str], unit: Unit) -> list[Reading]:
-    """The readings of a column; where nobody else is below a year, 0 is no newborn but was not read."""
+    """The readings of a column, without those that what the others look like denies.
+
+    Where nobody else is below a year, 0 is no newborn but was not read; among whole months 12.5 is in years.
+    """
     readings = [read_readings((cell,), unit) for cell in cells]
-    if any(0 < reading.mean < 1 for reading in readings):
-        return readings
-    why = "a bone age of 0 where no other is below a year is taken for not read"
-    return [Reading(one.years, why) if one.mean == 0 else one for one in readings]
+    if not any(0 < reading.mean < 1 for reading in readings):
+        why = "a bone age of 0 where no other is below a year is taken for not read"
+        readings = [Reading(one.years, why) if one.mean == 0 else one for one in readings]
+    numbers = np.array(bare_numbers(cells))
+    whole_months = unit.name == "months" and not (numbers[numbers > OLDEST_YEARS] % 1 > 0).any()
+    for index, cell in enumerate(cells):
+        number = next(iter(bare_numbers([cell])), np.nan)
+        if whole_months and 0 < number <= OLDEST_YEARS and number % 1 > 0 and (numbers > OLDEST_YEARS).any():
+            why = f"bone age {cell!r} among whole months seems to be in years; write {cell} months or years"
+            readings[index] = Reading((np.nan,), why)
+    return readings
 
 
 _REPEATED = "said before"

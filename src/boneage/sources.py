@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from boneage.archives import STAMP
 from boneage.errors import BoneAgeError
 from boneage.label_tables import TABLE_SUFFIXES, WORKBOOK_SUFFIXES, FoundTable, tables_in
 from boneage.reading import is_image
@@ -91,7 +92,9 @@ class Listing:
             suffix = path.suffix.lower()
             if suffix in ARCHIVE_SUFFIXES:
                 place = self.unpacked.get(path, "an archive; unpack it here, or name it as the data")
-                if isinstance(place, str):
+                # One within an archive was unpacked beside itself.
+                beside = path.with_suffix("")
+                if isinstance(place, str) and not (beside != path and (beside / STAMP).exists()):
                     self.skip(path, place)
             elif path not in images and suffix not in TABLE_SUFFIXES:
                 self.skip(path, _NOT_USED)

@@ -178,7 +178,9 @@ def canonical_id(text: str) -> str:
 
     A folder before a file's name goes, and so do spaces around it. Leading zeros stay: see :func:`id_finder`.
     """
-    path = unicodedata.normalize("NFKC", text).strip(" \t\r\n\xa0'\"").replace("\\", "/")
+    # ="1377" is how text is forced upon a spreadsheet.
+    path = unicodedata.normalize("NFKC", text).strip().removeprefix("=").strip(" \t\r\n\xa0'\"")
+    path = path.replace("\\", "/")
     if ".." in path:
         return path
     name = path.rsplit("/", 1)[-1]

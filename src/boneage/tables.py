@@ -6,6 +6,7 @@ leaves a cell that a spreadsheet would run as a formula.
 """
 
 import codecs
+import contextlib
 import io
 import re
 import warnings
@@ -141,7 +142,19 @@ def decoded(data: bytes) -> str:
     except UnicodeDecodeError as error:
         if _CONTROL.search(data):
             raise error
-        return data.decode("cp1252")
+        return data.decode(_local_encoding(data))
+
+
+def _local_encoding(data: bytes) -> str:
+    """The likeliest of the encodings in which spreadsheets save where the text is not UTF-8."""
+    runs = re.findall(rb"[\x80-\xff]+", data)
+    # Chinese has two bytes a character, the first of common ones below the letters of Western languages.
+    if all(len(run) % 2 == 0 and min(run) > 0xA0 for run in runs) and any(min(run) < 0xC0 for run in runs):
+        with contextlib.suppress(UnicodeDecodeError):
+            data.decode("gb2312")
+            return "gb2312"
+    # Three accented letters in a row are Cyrillic.
+    return "cp1251" if any(len(run) > 2 and min(run) >= 0xC0 for run in runs) else "cp1252"
 
 
 def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -34,6 +34,8 @@ _WITH_UNIT = re.compile(rf"{_NUMBER}([^\W\d_]+)\.?[\s,]*(?:{_NUMBER}([^\W\d_]+)\
 _OPTION = '--unit months or --unit years (in a notebook OVERRIDES = {"unit": "years"})'
 # A share of typing errors that does not decide for a column.
 _STRAYS = 0.1
+# So many fractions of a year do not all happen to lie below .12.
+_FEW_FRACTIONS = 8
 # Years by which one unit must lie nearer to the folders' years of age than the other.
 _CLEARLY_NEARER = 0.3
 # Else an age in years must be 0.4 to 2.2 times the middle of the folder's year, one in months 5 to 27 times.
@@ -150,6 +152,8 @@ def find_unit(
         return Unit(by_folder, folder_words)
     if by_range:
         return Unit(by_range, range_words)
+    if not len(numbers):
+        return Unit("years", "each age states its own unit")
     if not len(numbers[numbers > 0]):
         return Unit("years", "no value is above 0, so either will do")
     shown = f"{_short(numbers.min())} to {_short(numbers.max())}"
@@ -161,13 +165,15 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
     positive = numbers[numbers > 0]
     if not len(positive):
         return "", ""
-    above = int((positive > OLDEST_YEARS).sum())
     most = OLDEST_YEARS * MONTHS_PER_YEAR
     if np.median(positive) > most:
         raise BoneAgeError(
             f"{name}: its bone ages are neither months nor years (half of them are above {most:g}); "
             "write them in months or years"
         )
+    # 999 and the like, for "unknown", are of neither unit.
+    positive = positive[positive <= most]
+    above = int((positive > OLDEST_YEARS).sum())
     if above > _STRAYS * len(positive):
         small, large = positive[positive <= OLDEST_YEARS], positive[positive > OLDEST_YEARS]
         if (
@@ -186,6 +192,12 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
     if above:
         return "", ""
     broken = int((positive % 1 > 0).sum())
+    hundredths = (positive * 100).round() % 100
+    if broken >= _FEW_FRACTIONS and positive.max() >= 1 and hundredths.max() < MONTHS_PER_YEAR:
+        raise BoneAgeError(
+            f"{name}: its bone ages seem to be years.months (no fraction is above .11, as in "
+            f"{positive[hundredths > 0][0]:.2f}); write them as 12y 6m, or say {_OPTION}"
+        )
     # A few means of two readings may have halves; a quarter of the column is the habit of years.
     if broken >= 0.25 * len(positive):
         return "years", (
