@@ -304,6 +304,21 @@ def test_a_second_readings_table_is_named_and_not_used(atlas):
     assert "not used" in reasons(skipped)["b.csv"]
 
 
+def test_a_table_of_predictions_beside_the_readings_does_not_win_by_its_name(tmp_path):
+    numbers = range(3145, 3153)
+    place(tmp_path, *(f"BLKM/BLKM10/{number}.jpg" for number in numbers))
+    rows = [f"{number},10,11\n" for number in numbers]
+    (tmp_path / "readings.csv").write_text("image_id,reading 1,reading 2\n" + "".join(rows))
+    rows = [f"81010{number},{10.5 * 12}\n" for number in numbers]
+    (tmp_path / "la_dha.csv").write_text("patient_ID,bone_age\n" + "".join(rows))
+    assert (read_atlas(tmp_path)[0]["bone_age"] == 10.5).all()
+    (tmp_path / "la_dha.csv").write_text("patient_ID,bone_age\n" + "".join(rows).replace("126", "138"))
+    with pytest.raises(
+        BoneAgeError, match=r"readings\.csv: it says otherwise than la_dha\.csv of 8 of the 8"
+    ):
+        read_atlas(tmp_path)
+
+
 def test_this_projects_own_case_table_is_no_readings_table(atlas):
     cases, _ = read_atlas(atlas)
     cases.to_csv(atlas / "cases.csv", index=False)

@@ -351,6 +351,18 @@ def test_rows_that_the_hand_spoilt_stand_in_each_stages_skipped_table(work, rsna
         assert words in (work / f"skipped-{stage}.csv").read_text()
 
 
+def test_a_case_table_that_a_spreadsheet_damaged_costs_no_photo(work, rsna, capsys):
+    for line in verbs(work, rsna)[:2]:
+        assert main(line) == 0
+    header, *cases = (work / "cases.csv").read_text().splitlines()
+    at = header.split(",").index("bone_age")
+    cases[:9] = [",".join([*row.split(",")[:at], "12. Mai", *row.split(",")[at + 1 :]]) for row in cases[:9]]
+    (work / "cases.csv").write_text("\n".join([header, *cases]))
+    assert main(["preprocess", "--work", str(work)]) == 2
+    assert "9 rows cannot be used" in capsys.readouterr().err
+    assert len(list((work / "photos").glob("*.png"))) == 24
+
+
 def test_an_emptied_case_table_costs_no_photo(work, rsna, capsys):
     for line in verbs(work, rsna)[:2]:
         assert main(line) == 0

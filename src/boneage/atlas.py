@@ -17,6 +17,7 @@ from boneage.errors import BoneAgeError
 from boneage.label_tables import (
     BONE_AGE_NAMES,
     FIRST_READING_NAMES,
+    ID_NAMES,
     PHOTO_NAMES,
     SECOND_READING_NAMES,
     FoundTable,
@@ -75,6 +76,8 @@ _DEEPLASIA_DIR = "la_dha"
 # Of so many rows of a table that join no more than this share may contradict the photos' folders.
 _MOST_CONTRADICTIONS = 0.2
 _FEW_ROWS = 5
+# Two tables of the same readings may hold their mean in half years and in months.
+_SAME_YEARS = 0.25
 
 
 @dataclass(frozen=True)
@@ -261,11 +264,11 @@ def _kind_of(table: FoundTable) -> str:
     if {"patientid", "boneage"} <= names:
         return "deeplasia"
     # This project's own case tables name photos and readings too, but they are made from such a table.
-    if table.is_ours or not names & PHOTO_NAMES or _is_drawn(table):
+    if table.is_ours or _is_drawn(table):
         return ""
-    if names & FIRST_READING_NAMES and names & SECOND_READING_NAMES:
+    if names & ID_NAMES and names & FIRST_READING_NAMES and names & SECOND_READING_NAMES:
         return "two readings"
-    return "one reading" if names & BONE_AGE_NAMES else ""
+    return "one reading" if names & PHOTO_NAMES and names & BONE_AGE_NAMES else ""
 
 
 class _Joined:
@@ -290,7 +293,8 @@ class _Joined:
             elif table.path == used.path and table.name == used.name:
                 continue
             else:
-                fault = f"another readings table, not used; {used.name} is (name the one you want)"
+                self._check_against(used, table)
+                fault = f"another readings table, not used; {used.name} is (leave only the one you want)"
             self.listing.skipped.append((table.name, fault))
         if used is None:
             why = "no readings table found; bone age is empty, the year of age stands in"
@@ -316,16 +320,10 @@ class _Joined:
 
     def _join(self, table: FoundTable, rows: list[_Row]) -> None:
         here = [row for row in rows if row.number in self.photos]
-        fitting = [row for row in here if not _contradiction(row, self.photos[row.number])]
+        fitting = self._fitting(rows)
         unit = Unit("months", "")
         if fitting:
-            pairs = [
-                (number, float(self.photos[row.number]["age_group"]))
-                for row in fitting
-                for number in bare_numbers(row.cells)
-            ]
-            values = bare_numbers(cell for row in rows for cell in row.cells)
-            unit = find_unit(table.name, values, _age_columns(table), pairs, self.unit)
+            unit = self._unit_of(table, rows, fitting)
             self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
         usable: dict[str, list[tuple[_Row, Reading]]] = {}
         for row in rows:
@@ -349,6 +347,43 @@ class _Joined:
             if not any(row.number == number and row.item in told for row in rows):
                 why = f"photo without a reading in {table.name}; its bone age is empty"
                 self.listing.skipped.append((number, why))
+
+    def _fitting(self, rows: list[_Row]) -> list[_Row]:
+        """The rows that are for a photo here and do not contradict its folder."""
+        here = [row for row in rows if row.number in self.photos]
+        return [row for row in here if not _contradiction(row, self.photos[row.number])]
+
+    def _unit_of(self, table: FoundTable, rows: list[_Row], fitting: list[_Row]) -> Unit:
+        pairs = [
+            (number, float(self.photos[row.number]["age_group"]))
+            for row in fitting
+            for number in bare_numbers(row.cells)
+        ]
+        values = bare_numbers(cell for row in rows for cell in row.cells)
+        return find_unit(table.name, values, _age_columns(table), pairs, self.unit)
+
+    def _check_against(self, used: FoundTable, table: FoundTable) -> None:
+        """Raises where another table denies the one in use: one of them may hold a network's answers."""
+        rows = _rows_of(table)
+        fitting = self._fitting(rows)
+        try:
+            unit = self._unit_of(table, rows, fitting)
+        except BoneAgeError:
+            return
+        pairs = [
+            (row.number, float(self.photos[row.number]["bone_age"]), self._reading(row, unit)[0])
+            for row in fitting
+        ]
+        shared = [(number, years, other.mean) for number, years, other in pairs if other is not None]
+        shared = [one for one in shared if np.isfinite(one[1:]).all()]
+        against = [one for one in shared if abs(one[1] - one[2]) >= _SAME_YEARS]
+        if len(against) >= _FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(shared):
+            number, years, other = against[0]
+            raise BoneAgeError(
+                f"{table.name}: it says otherwise than {used.name} of {len(against)} of the {len(shared)} "
+                f"photos in both (of {number} {other:.3g} years in place of {years:.3g}); leave only the "
+                "right table in the folder"
+            )
 
     def _reading(self, row: _Row, unit: Unit) -> tuple[Reading | None, str]:
         """A row's reading, or why it cannot be used."""
@@ -403,7 +438,7 @@ def _rows_of(table: FoundTable) -> list[_Row]:
     """The rows of a readings table."""
     kind = _kind_of(table)
     cells = [table.cells[column].tolist() for column in _age_columns(table)]
-    id_column = table.column({"patientid"} if kind == "deeplasia" else PHOTO_NAMES)
+    id_column = table.column({"patientid"} if kind == "deeplasia" else PHOTO_NAMES) or table.column(ID_NAMES)
     sex_column = next((column for column in table.cells if is_sex_column(column)), None)
     sexes = (
         read_sexes(table.cells[sex_column].tolist(), sex_column)[0]

@@ -56,6 +56,7 @@ from boneage.suggestions import mirrored_letters, suggest_augmentations, suggest
 from boneage.tables import (
     PLAN_COLUMNS,
     SKIPPED_COLUMNS,
+    is_safe_id,
     read_cases,
     read_plan,
     read_table,
@@ -286,10 +287,20 @@ def make_photos(settings: Settings) -> pd.DataFrame:
     """Makes every case's square photo and the contact sheet; returns the report, one row a case.
 
     Raises:
-        BoneAgeError: No case table yet, no image could be made, or the work folder is full or read-only.
+        BoneAgeError: No case table yet, one that was damaged since its images were made, no image could be
+            made, or the work folder is full or read-only.
     """
     work = work_folder(settings)
     cases, faults = load_cases(settings)
+    damaged = faults[~faults["item"].isin(cases["case_id"])]
+    folder = work.large / preprocess.PHOTO_FOLDER
+    at_stake = [one for one in damaged["item"] if is_safe_id(one) and (folder / f"{one}.png").is_file()]
+    if at_stake:
+        raise BoneAgeError(
+            f"{work.cases}: {len(damaged)} rows cannot be used (the first, {damaged['item'].iloc[0]}: "
+            f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; mend it, "
+            "or make it anew with `python -m boneage cases`"
+        )
     came_in = preprocess.preprocess(cases, work.large, settings.photo_size, settings.pad)
     skipped = came_in[came_in["status"] == "skipped"]
     reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
