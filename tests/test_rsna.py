@@ -331,6 +331,14 @@ def test_the_real_rsna_photos_all_join(real_data):
     assert cases["bone_age"].max() <= 19
 
 
+@pytest.mark.parametrize("title", ["Ward 3,,\n", "Bone age,,2024\n", "Bone age,,\n\nread by,Dr A,\n"])
+def test_titles_above_the_header_are_passed_over(tmp_path, title):
+    lay(tmp_path, title + "Patient Nr.,Knochenalter [Monate],m/w\n1,30,m\n2,60,w\n", "1.png", "2.png")
+    cases, skipped = read_rsna(tmp_path)
+    assert skipped.empty
+    assert cases[["case_id", "sex", "bone_age"]].to_numpy().tolist() == [["1", "M", 2.5], ["2", "F", 5.0]]
+
+
 def test_two_columns_of_bone_ages_must_agree(tmp_path):
     rows = [f"{i},{age},{age * 12 + 5},1\n" for i, age in enumerate(range(3, 9), 10)]
     text = "id,bone_age_years,bone_age_months,male\n" + "".join(rows) + "20,15,24,1\n21,,60,1\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.errors import BoneAgeError
-from boneage.spellings import column_name, plain, without_brackets, word_set
+from boneage.spellings import column_name, is_sex_column, plain, without_brackets, word_set
 from boneage.tables import CASE_COLUMNS, LABEL_COLUMNS, LARGEST_TABLE_BYTES, PREDICTION_COLUMNS, read_table
 from boneage.units import unit_in_words
 
@@ -25,7 +25,8 @@ PHOTO_NAMES = word_set(
 )
 ID_NAMES = PHOTO_NAMES | word_set(
     "id imageid caseid case patientid patient subjectid subject studyid fileid fallid fall nr no name "
-    "identifiant identificador fallnummer patientennummer patientennr nummer number numero codigo 编号 番号"
+    "identifiant identificador fallnummer patientennummer patientennr patientnr nummer number numero codigo "
+    "编号 番号"
 )
 BONE_AGE_NAMES = word_set(
     "boneage ba boneagegt groundtruthboneage skeletalage knochenalter skelettalter ageosseux edadosea "
@@ -35,6 +36,7 @@ BONE_AGE_NAMES = word_set(
 _READERS = ("reading", "reader", "rater", "observer", "radiologist", "r", "befunder", "lecteur", "lector")
 FIRST_READING_NAMES = frozenset(f"{reader}{one}" for reader in _READERS for one in ("1", "a"))
 SECOND_READING_NAMES = frozenset(f"{reader}{two}" for reader in _READERS for two in ("2", "b"))
+_AGE_NAMES = BONE_AGE_NAMES | FIRST_READING_NAMES
 
 LARGEST_WORKBOOK_BYTES = 512 * 2**20
 """The most that a workbook may unpack to; the challenge's 12,611 labels take 2 MiB."""
@@ -112,7 +114,7 @@ def tables_in(path: Path, shown: str) -> Iterator[FoundTable]:
             raise BoneAgeError(f"{path}: a web page in place of a table; fetch it again")
         # A spreadsheet that has a title above its header leaves the other columns of that line empty.
         titles = [not name or name.startswith("Unnamed: ") for name in table.columns]
-        if sum(titles) > 0.5 * len(titles):
+        if any(titles):
             names = ["" if empty else name for name, empty in zip(table.columns, titles, strict=True)]
             table = _framed([names, *(row for row in table.to_numpy().tolist() if any(row))])
         yield FoundTable(path, shown, table[table.ne("").any(axis=1)].reset_index(drop=True))
@@ -184,7 +186,8 @@ def _text(cell: object) -> str:
 
 def _framed(rows: list[list[str]]) -> pd.DataFrame:
     """Rows as a table; a title above the header is passed over."""
-    header = next((i for i, row in enumerate(rows[:20]) if sum(map(bool, row)) > 1), 0)
+    first = next((i for i, row in enumerate(rows[:20]) if sum(map(bool, row)) > 1), 0)
+    header = next((i for i, row in enumerate(rows[:20]) if _is_header(row)), first)
     names = rows[header]
     width = max(i + 1 for i, name in enumerate(names) if name) if any(names) else 0
     body = [(row + [""] * width)[:width] for row in rows[header + 1 :]]
@@ -192,6 +195,12 @@ def _framed(rows: list[list[str]]) -> pd.DataFrame:
         f"{name}.{names[:i].count(name)}" if name in names[:i] else name for i, name in enumerate(names)
     ]
     return pd.DataFrame(body, columns=counted[:width], dtype=str)
+
+
+def _is_header(row: list[str]) -> bool:
+    """Whether cells name an id and an age, or an id and a sex, as titles and values do not."""
+    names = {without_unit(cell) for cell in row}
+    return bool(names & ID_NAMES) and (bool(names & _AGE_NAMES) or any(map(is_sex_column, row)))
 
 
 def is_missing(cell: str) -> bool:

@@ -91,7 +91,7 @@ class Listing:
         for path in self.files:
             suffix = path.suffix.lower()
             if suffix in ARCHIVE_SUFFIXES:
-                place = self.unpacked.get(path, "an archive; unpack it here, or name it as the data")
+                place = self.unpacked.get(path, "an archive that is not read; unpack it here")
                 # One within an archive was unpacked beside itself.
                 beside = path.with_suffix("")
                 if isinstance(place, str) and not (beside != path and (beside / STAMP).exists()):

@@ -95,8 +95,8 @@ _PAIRS_OF_COLUMN = {
 _MANY_SENSES = frozenset("hkvp")
 _SPANISH = frozenset(("sexo", "genero"))
 _SEX_COLUMNS = word_set(
-    "sex gender geschlecht sexe genre sexo genero sesso geslacht kon kjonn plec pohlavi cinsiyet пол "
-    "стать 性别 性別 성별 φυλο"
+    "sex gender mf fm mw wm geschlecht sexe genre sexo genero sesso geslacht kon kjonn plec pohlavi cinsiyet "
+    "пол стать 性别 性別 성별 φυλο"
 )
 _MALE_COLUMNS = word_set("male ismale boy mannlich maennlich masculin masculino maschio homme hombre")
 _FEMALE_COLUMNS = word_set("female isfemale girl weiblich feminin femenino femminile femmina femme mujer")
