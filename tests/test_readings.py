@@ -25,6 +25,7 @@ YEARS, MONTHS = Unit("years", ""), Unit("months", "")
         (("7", "9.5"), 8, 8.25, "differ by more than 2 years; their mean is used"),
         (("11.5",), 7, 11.5, "more than 3 years from the folder's year of age (7); used all the same"),
         (("10.9",), 7, 10.9, ""),
+        (("1.5", "5"), 3, 3.25, "differ by more than 2 years; their mean is used"),
     ],
 )
 def test_what_counts_and_what_is_said(cells, folder, mean, remark):
@@ -44,6 +45,10 @@ def test_what_counts_and_what_is_said(cells, folder, mean, remark):
         (("NA",), YEARS, 7, "not a number"),
         (("7", "-1"), YEARS, 7, "negative"),
         (("7", "84"), YEARS, 7, "above 20"),
+        # One reader wrote years, the other months.
+        (("11", "130"), MONTHS, 10, "taken for years they would agree; not used"),
+        (("11", "130"), MONTHS, None, "taken for years they would agree; not used"),
+        (("8", "0.7"), YEARS, 8, "taken for months they would agree; not used"),
         # A year typed into a table of months.
         (("12.5",), MONTHS, 12, "taken for years it would fit; not used"),
     ],

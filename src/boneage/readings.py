@@ -17,6 +17,8 @@ FURTHEST_FOLDER = 3.0
 
 # A child of this age in years is read as 0 by nobody.
 _NO_NEWBORN = 2.0
+# The ratio of two readings of which one is in years and the other in months.
+_YEAR_BESIDE_MONTHS = (9.0, 16.0)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def read_readings(cells: Sequence[str], unit: Unit, age_group: int | None = None
         return Reading(nothing, next(filter(None, faults)))
     years = [years_of(cell, unit) if cell in kept else math.nan for cell in cells]
     known = age_group if age_group is not None else max((age for age in years if age > 0), default=0.0)
+    other = next(name for name in PER_YEAR if name != unit.name)
     remarks = []
     if 0.0 in years and max(known, np.nanmax(years)) >= _NO_NEWBORN:
         if not np.nanmax(years):
@@ -86,16 +89,19 @@ def read_readings(cells: Sequence[str], unit: Unit, age_group: int | None = None
         remarks.append(f"a reading of 0 beside {np.nanmax(years):.3g} years is taken for not read")
     if np.nanmax(years) - np.nanmin(years) > FURTHEST_READINGS:
         shown = " and ".join(f"{age:.3g}" for age in years)
-        remarks.append(
-            f"its readings {shown} differ by more than {FURTHEST_READINGS:g} years; their mean is used"
-        )
+        far = f"its readings {shown} differ by more than {FURTHEST_READINGS:g} years"
+        if _YEAR_BESIDE_MONTHS[0] <= np.nanmax(years) / np.nanmin(years) <= _YEAR_BESIDE_MONTHS[1]:
+            return Reading(
+                nothing,
+                f"{far}, and one taken for {other} they would agree; not used, correct it in the table",
+            )
+        remarks.append(f"{far}; their mean is used")
     mean = float(np.nanmean(years))
     if age_group is not None and years_outside(mean, age_group) > FURTHEST_FOLDER:
         far = (
             f"bone age {mean:.3g} years lies more than {FURTHEST_FOLDER:g} years from the folder's year of "
             f"age ({age_group})"
         )
-        other = next(name for name in PER_YEAR if name != unit.name)
         if years_outside(mean * unit.per_year / PER_YEAR[other], age_group) <= FURTHEST_FOLDER:
             return Reading(
                 nothing, f"{far}, and taken for {other} it would fit; not used, correct it in the table"
