@@ -399,3 +399,10 @@ def test_tables_as_local_spreadsheets_save_them(tmp_path, text, encoding):
     cases, skipped = read_rsna(tmp_path)
     assert skipped.empty
     assert cases[["case_id", "sex", "bone_age"]].to_numpy().tolist() == [["1", "M", 2.5], ["2", "F", 5.0]]
+
+
+def test_a_word_that_tells_no_sex_is_not_called_a_code(tmp_path):
+    text = "id,boneage,sex\n1,30,M\n2,60,unknown\n3,60,1\n4,60,FALSE\n"
+    _, skipped = read_rsna(lay(tmp_path, text, *(f"{i}.png" for i in range(1, 5))))
+    assert ["can mean either" in reason for reason in skipped["reason"]] == [False, True, True]
+    assert "sex is 'unknown'; write" in skipped["reason"][0]

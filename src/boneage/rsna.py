@@ -15,7 +15,7 @@ from boneage.label_tables import BONE_AGE_NAMES, ID_NAMES, FoundTable
 from boneage.left_out import in_words
 from boneage.readings import Reading, read_readings
 from boneage.sources import Listing, case_table, list_files
-from boneage.spellings import canonical_id, id_finder, is_sex_column, read_sexes
+from boneage.spellings import canonical_id, id_finder, is_sex_column, read_boolean, read_sexes
 from boneage.tables import OLDEST_YEARS, is_safe_id, skipped_table
 from boneage.units import Unit, bare_numbers, find_unit, unit_in_words
 
@@ -108,7 +108,10 @@ def _sexes(table: FoundTable) -> list[tuple[str | None, str]]:
             rows.append((next(iter(said.values())), ""))
             continue
         cells = " and ".join(f"{name} is {table.cells[name][index]!r}" for name in said or names[:1])
-        doubt = next((why for _, why in told if why), "write True or False for male, or M or F for sex")
+        # A word such as "unknown" is no code that could mean two things.
+        words = [table.cells[name][index] for name in names]
+        coded = any(len(word) < 3 or read_boolean(word) is not None for word in words)
+        doubt = next((why for _, why in told if why and coded), _WRITE_SEX)
         rows.append((None, f"{cells}; {'write the same sex in both' if said else doubt}"))
     return rows
 
@@ -267,6 +270,7 @@ def _single_readings(cells: list[str], unit: Unit) -> list[Reading]:
     return readings
 
 
+_WRITE_SEX = "write True or False for male, or M or F for sex"
 _REPEATED = "said before"
 _NO_SEX = "no sex"
 
