@@ -192,7 +192,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     model.rename(model.with_suffix(".away"))
     work.store(32).rename(work.store(32).with_suffix(".away"))
     assert len(pipeline.compare(ours, examined=1).examinations) == 1
-    assert "Heat maps of CNN, 1 epochs" in work.report.read_text()
+    assert "Where CNN, 1 epochs looks" in work.report.read_text()
     changed.unlink()
     comparison = pipeline.compare(ours, examined=1)
     assert comparison.examinations == ()
