@@ -14,7 +14,7 @@ import numpy as np
 from bench_preprocess import drawn_photos, sample_photos
 from PIL import Image
 
-from boneage.dataset import batches_of, build_store, open_store
+from boneage.dataset.pack import batches_of, build_store, open_store
 
 SIZE = 128
 BATCH = 32

@@ -21,14 +21,14 @@ import numpy as np
 import pandas as pd
 from bench_preprocess import drawn_photos, sample_photos
 
-from boneage.grey_range import to_uint8
-from boneage.materialise import materialise
-from boneage.operators import apply_operators, operators_of_image
-from boneage.plan import balanced_plan
-from boneage.preprocess import PNG_ENCODING, square
-from boneage.reading import read_grey
-from boneage.suggestions import suggest_for
-from boneage.tables import PLAN_COLUMNS, read_table, write_table
+from boneage.core.tables import PLAN_COLUMNS, read_table, write_table
+from boneage.dataset.materialise import materialise
+from boneage.dataset.plan import balanced_plan
+from boneage.dataset.suggestions import suggest_for
+from boneage.images.grey_range import to_uint8
+from boneage.images.operators import apply_operators, operators_of_image
+from boneage.images.preprocess import PNG_ENCODING, square
+from boneage.images.reading import read_grey
 
 SIZE = 928
 CASES = 60

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from boneage.preprocess import PNG_ENCODING, preprocess
+from boneage.images.preprocess import PNG_ENCODING, preprocess
 
 SIZE = 928
 SPEED_PHOTOS = 200

@@ -19,11 +19,11 @@ from drawn_rings import draw_ring
 
 from boneage.anomalies import KINDS, find_suspicions, photo_suspicions, review_queue
 from boneage.anomalies.hand import find_hand
-from boneage.atlas import read_atlas
-from boneage.phantom import write_phantom_atlas
-from boneage.preprocess import PHOTO_FOLDER, preprocess
-from boneage.rsna import read_rsna
-from boneage.tables import write_table
+from boneage.core.tables import write_table
+from boneage.images.preprocess import PHOTO_FOLDER, preprocess
+from boneage.phantom.drawing import write_phantom_atlas
+from boneage.sources.atlas import read_atlas
+from boneage.sources.rsna import read_rsna
 
 SIZE = 928
 KIND_OF = {

@@ -24,11 +24,11 @@ from bench_preprocess import drawn_photos, sample_photos
 from PIL import Image
 from published_recipe import on_white_canvas
 
-from boneage.dataset import Store, build_store, open_store
-from boneage.preprocess import square
-from boneage.reading import read_file
-from boneage.runtime import hasten
-from boneage.settings import Settings
+from boneage.core.runtime import hasten
+from boneage.core.settings import Settings
+from boneage.dataset.pack import Store, build_store, open_store
+from boneage.images.preprocess import square
+from boneage.images.reading import read_file
 from boneage.training.batches import Batches
 from boneage.training.epochs import KeepEpochs, Progress
 from boneage.training.model import build_model

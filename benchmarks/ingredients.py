@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 from tqdm.keras import TqdmCallback
 
-from boneage.dataset import Store, open_store, rows_of
-from boneage.labels import read_labels
+from boneage.core.runtime import device, hasten, seed_everything
+from boneage.core.settings import Settings
+from boneage.core.tables import SPLITS
+from boneage.dataset.labels import read_labels
+from boneage.dataset.pack import Store, open_store, rows_of
 from boneage.networks import cnn
 from boneage.networks.parts import pooled
 from boneage.pipeline import WorkFolder
-from boneage.runtime import device, hasten, seed_everything
-from boneage.settings import Settings
-from boneage.tables import SPLITS
 from boneage.training import build_model
 from boneage.training.batches import Batches
 from boneage.training.recipe import compile_model

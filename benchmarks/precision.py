@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from boneage.core.runtime import device, hasten, precision
+from boneage.core.settings import PRECISIONS, Settings
 from boneage.networks import NETWORKS
-from boneage.runtime import device, hasten, precision
-from boneage.settings import PRECISIONS, Settings
 from boneage.training import build_model
 from boneage.training.recipe import compile_model
 

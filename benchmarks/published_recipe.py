@@ -16,13 +16,13 @@ import keras
 import numpy as np
 import pandas as pd
 
-from boneage.labels import read_labels
+from boneage.core.runtime import device, on_all_cores, seed_everything
+from boneage.core.settings import Settings
+from boneage.core.tables import read_cases
+from boneage.dataset.labels import read_labels
+from boneage.images.reading import read_file
 from boneage.networks import cnn
 from boneage.pipeline import WorkFolder
-from boneage.reading import read_file
-from boneage.runtime import device, on_all_cores, seed_everything
-from boneage.settings import Settings
-from boneage.tables import read_cases
 
 CANVAS_WIDTH, CANVAS_HEIGHT = 2775, 2777
 SIZE, BATCH, EPOCHS = 256, 32, 18

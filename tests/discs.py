@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from labelling import untouched_labels
 
-from boneage.dataset import build_store
-from boneage.labels import write_labels
-from boneage.tables import CASE_COLUMNS
+from boneage.core.tables import CASE_COLUMNS
+from boneage.dataset.labels import write_labels
+from boneage.dataset.pack import build_store
 
 SIZE = 32
 

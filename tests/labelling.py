@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from boneage.labels import Labels, build_labels, usable_cases
-from boneage.split import draw_split, plan_without_copies
+from boneage.dataset.labels import Labels, build_labels, usable_cases
+from boneage.dataset.split import draw_split, plan_without_copies
 
 
 def untouched_labels(

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from boneage.__main__ import main
-from boneage.evaluation import metrics_by_split, read_runs
-from boneage.labels import read_labels
+from boneage.core.settings import Settings
+from boneage.dataset.labels import read_labels
+from boneage.evaluation.metrics import metrics_by_split, read_runs
 from boneage.notebooks import checkout
 from boneage.pipeline import RECORDED_TABLES
-from boneage.settings import Settings
 
 
 @pytest.fixture

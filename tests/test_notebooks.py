@@ -12,10 +12,11 @@ import nbformat
 import pytest
 from slug import slug
 
-from boneage import notebooks, runtime
-from boneage.errors import BoneAgeError
+from boneage import notebooks
+from boneage.core import runtime
+from boneage.core.errors import BoneAgeError
+from boneage.core.settings import PRESETS, Settings
 from boneage.networks import NETWORKS
-from boneage.settings import PRESETS, Settings
 
 NOTEBOOKS = notebooks.find_notebooks()
 FIELDS = ["PRESET", "SOURCE", "DATA", "WORK", "USE_DRIVE", "OVERRIDES"]
@@ -324,9 +325,8 @@ def test_run_says_that_the_review_is_done_where_a_notebook_asks(small_suite, tmp
 
 
 def test_run_stops_at_a_failing_cell_and_keeps_the_copy(small_suite, tmp_path):
-    failing = (
-        "from boneage.errors import BoneAgeError\nraise BoneAgeError('labels.csv: gone; run notebook 03')"
-    )
+    failing = "from boneage.core.errors import BoneAgeError\n"
+    failing += "raise BoneAgeError('labels.csv: gone; run notebook 03')"
     small_suite("01_fails", "print('before')", failing)
     small_suite("02_after", "print('never')")
     settings = Settings.preset("demo", work=str(tmp_path / "w"))
@@ -349,7 +349,7 @@ def test_run_stops_at_a_failing_cell_and_keeps_the_copy(small_suite, tmp_path):
             "BoneAgeError: epoch: no such setting; did you mean epochs?",
         ),
         (
-            "from boneage.web import Refused\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n"
+            "from boneage.sources.web import Refused\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n"
             "    raise Refused('two\\nlines')",
             r"BoneAgeError: two\nlines",
         ),

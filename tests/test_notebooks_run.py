@@ -8,10 +8,10 @@ import nbformat
 import pytest
 
 from boneage import notebooks
-from boneage.evaluation import read_run
+from boneage.core.settings import Settings
+from boneage.core.tables import LABEL_COLUMNS, read_cases, read_table
+from boneage.evaluation.metrics import read_run
 from boneage.networks import NETWORKS
-from boneage.settings import Settings
-from boneage.tables import LABEL_COLUMNS, read_cases, read_table
 
 pytestmark = pytest.mark.slow
 

@@ -11,12 +11,12 @@ import pytest
 from labelling import untouched_labels
 
 from boneage import pipeline
-from boneage.dataset import open_store
-from boneage.errors import BoneAgeError
-from boneage.evaluation import metrics_by_split
-from boneage.labels import write_labels
-from boneage.settings import Settings
-from boneage.tables import CASE_COLUMNS
+from boneage.core.errors import BoneAgeError
+from boneage.core.settings import Settings
+from boneage.core.tables import CASE_COLUMNS
+from boneage.dataset.labels import write_labels
+from boneage.dataset.pack import open_store
+from boneage.evaluation.metrics import metrics_by_split
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,8 +12,8 @@ from slug import slug
 from test_evaluation import RECORD, VALUES
 
 from boneage.__main__ import make_parser
-from boneage.errors import BoneAgeError
-from boneage.evaluation import Run
+from boneage.core.errors import BoneAgeError
+from boneage.evaluation.metrics import Run
 from boneage.notebooks import checkout, find_notebooks
 from boneage.report import DETAIL_COLUMNS
 from results import (
@@ -246,25 +247,22 @@ def test_the_two_commands_are_targets_of_the_makefile():
     assert all(re.search(rf"^{command}:", makefile, re.MULTILINE) for command in commands)
 
 
-def test_modules_import_only_from_those_listed_above_them():
+def test_packages_import_only_from_those_listed_above_them():
     table = (checkout() / "docs" / "architecture.md").read_text(encoding="utf-8")
-    listed = [
-        name
-        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
-        for name in re.findall(r"`(\w+)`", row)
-    ]
+    rows = [re.findall(r"`([\w/]+)`", row) for row in re.findall(r"^\| `.*$", table, re.MULTILINE)]
     package = checkout() / "src" / "boneage"
-    there = {
-        path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
-    }
-    assert set(listed) == there - {"__init__"}
+    listed = [row[0] for row in rows[:-1]] + rows[-1]
+    there = {path.stem for path in package.glob("*.py")}
+    there |= {path.parent.name for path in package.glob("*/*.py")}
+    assert set(listed) == there - {"__init__", "boneage"}
     for place, name in enumerate(listed):
-        files = (
-            [package / f"{name}.py"] if (package / f"{name}.py").is_file() else (package / name).glob("*.py")
-        )
-        for path in files:
+        files = [package / f"{name}.py", *(package / name).rglob("*.py")]
+        for path in filter(Path.is_file, files):
             for imported in _imports(ast.parse(path.read_text(encoding="utf-8"))):
                 assert imported in [*listed[:place], name], f"{path.name} imports {imported}"
+    for name, *modules in rows[:-1]:
+        for module in modules:
+            assert (package / name / f"{module}.py").is_file() or (package / name / module).is_dir(), module
 
 
 def _imports(tree):

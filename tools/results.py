@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from boneage.errors import BoneAgeError
-from boneage.evaluation import GROWN, Run, check_comparable, plain_runs, read_runs, results_table
-from boneage.files import write_text
-from boneage.intervals import ALL_ESTIMATES
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import write_text
+from boneage.core.tables import MONTHS_PER_YEAR, SPLITS
+from boneage.evaluation.intervals import ALL_ESTIMATES
+from boneage.evaluation.metrics import GROWN, Run, check_comparable, plain_runs, read_runs, results_table
+from boneage.evaluation.robustness import UNCHANGED
 from boneage.networks import find
 from boneage.report import (
     BASELINE,
@@ -20,8 +22,6 @@ from boneage.report import (
     table_title,
     words_of_width,
 )
-from boneage.robustness import UNCHANGED
-from boneage.tables import MONTHS_PER_YEAR, SPLITS
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results"

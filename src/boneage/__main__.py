@@ -15,17 +15,12 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from boneage import drive, pipeline, report
+from boneage import pipeline, report
 from boneage.anomalies import LIKELY
-from boneage.dataset import open_store, rows_of
-from boneage.enough import check_enough
-from boneage.errors import BoneAgeError
-from boneage.evaluation import run_name
-from boneage.files import write_error
-from boneage.labels import Labels, read_labels
-from boneage.left_out import in_words
-from boneage.networks import NETWORKS, find
-from boneage.settings import (
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import write_error
+from boneage.core.left_out import in_words
+from boneage.core.settings import (
     BACKENDS,
     LABEL_KINDS,
     PADS,
@@ -38,7 +33,13 @@ from boneage.settings import (
     WIDTHS,
     Settings,
 )
-from boneage.tables import SPLITS
+from boneage.core.tables import SPLITS
+from boneage.dataset.enough import check_enough
+from boneage.dataset.labels import Labels, read_labels
+from boneage.dataset.pack import open_store, rows_of
+from boneage.evaluation.metrics import run_name
+from boneage.networks import NETWORKS, find
+from boneage.sources import drive
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from boneage import drive, pipeline, runtime
-from boneage.errors import BoneAgeError
-from boneage.files import make_folder, write_text
+from boneage import pipeline
+from boneage.core import runtime
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import make_folder, write_text
+from boneage.core.settings import Settings
 from boneage.networks import NETWORKS
-from boneage.settings import Settings
+from boneage.sources import drive
 
 COLAB_FOLDER = "/content"
 """Where Colab starts notebooks, puts what a person uploads, and opens its file browser."""

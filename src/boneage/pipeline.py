@@ -17,43 +17,14 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from boneage import (
-    anomalies,
-    atlas,
-    atlas_index,
-    evaluation,
-    manifest,
-    phantom,
-    preprocess,
-    report,
-    rsna,
-    runtime,
-)
+from boneage import anomalies, report
 from boneage.anomalies import LIKELY
-from boneage.board import ReviewBoard, Suggest
-from boneage.dataset import Store, build_store, fingerprint, open_store, read_photo, rows_of
-from boneage.errors import BoneAgeError
-from boneage.files import make_folder, sha256_of, write_text
-from boneage.labels import (
-    REJECTED,
-    Labels,
-    UsableCases,
-    build_labels,
-    read_labels,
-    usable_cases,
-    write_labels,
-)
-from boneage.left_out import in_words, leave_out, refuse_nothing, tell_left_out
-from boneage.materialise import RECORD_NAME, SKIPPED_NAME, materialise
-from boneage.one_case import OneCase, find_case, words_of_case
-from boneage.plan import balanced_plan
-from boneage.review import ReviewLog, apply_log, summary
-from boneage.same_picture import same_pictures, ties_in_words
-from boneage.settings import Settings
-from boneage.sheets import copies_sheet
-from boneage.split import draw_split, plan_without_copies
-from boneage.suggestions import mirrored_letters, suggest_augmentations, suggest_corrections, suggest_for
-from boneage.tables import (
+from boneage.core import runtime
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import make_folder, sha256_of, write_text
+from boneage.core.left_out import in_words, leave_out, refuse_nothing, tell_left_out
+from boneage.core.settings import Settings
+from boneage.core.tables import (
     PLAN_COLUMNS,
     SKIPPED_COLUMNS,
     is_safe_id,
@@ -63,7 +34,35 @@ from boneage.tables import (
     skipped_table,
     write_table,
 )
-from boneage.web import Web
+from boneage.dataset.labels import (
+    REJECTED,
+    Labels,
+    UsableCases,
+    build_labels,
+    read_labels,
+    usable_cases,
+    write_labels,
+)
+from boneage.dataset.materialise import RECORD_NAME, SKIPPED_NAME, materialise
+from boneage.dataset.pack import Store, build_store, fingerprint, open_store, read_photo, rows_of
+from boneage.dataset.plan import balanced_plan
+from boneage.dataset.same_picture import same_pictures, ties_in_words
+from boneage.dataset.split import draw_split, plan_without_copies
+from boneage.dataset.suggestions import (
+    mirrored_letters,
+    suggest_augmentations,
+    suggest_corrections,
+    suggest_for,
+)
+from boneage.evaluation import metrics as evaluation
+from boneage.evaluation.sheets import copies_sheet
+from boneage.images import preprocess
+from boneage.phantom import drawing as phantom
+from boneage.report.one_case import OneCase, find_case, words_of_case
+from boneage.review.board import ReviewBoard, Suggest
+from boneage.review.log import ReviewLog, apply_log, summary
+from boneage.sources import atlas, atlas_index, manifest, rsna
+from boneage.sources.web import Web
 
 RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
 """The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
@@ -384,7 +383,7 @@ def open_review(settings: Settings) -> ReviewLog:
     """The work folder's review log, in the name of the settings' reviewer.
 
     Raises:
-        BoneAgeError: See :class:`boneage.review.ReviewLog`.
+        BoneAgeError: See :class:`boneage.review.log.ReviewLog`.
     """
     return ReviewLog(work_folder(settings).review, settings.reviewer)
 
@@ -540,7 +539,7 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
         The plan (``tables.PLAN_COLUMNS``) and what a person should know of it, in words.
 
     Raises:
-        BoneAgeError: See :func:`apply_review` and :func:`boneage.plan.balanced_plan`.
+        BoneAgeError: See :func:`apply_review` and :func:`boneage.dataset.plan.balanced_plan`.
     """
     work = work_folder(settings)
     usable = _usable_cases(settings)

@@ -19,10 +19,10 @@ from boneage.anomalies.quality import quality_suspicions
 from boneage.anomalies.suspicion import KINDS, LIKELY, SPOILING, Suspicion
 from boneage.anomalies.text import text_suspicions
 from boneage.anomalies.typical import hand_pattern, unusual_hands
-from boneage.errors import BoneAgeError
-from boneage.reading import read_file
-from boneage.runtime import on_all_cores
-from boneage.tables import skipped_table
+from boneage.core.errors import BoneAgeError
+from boneage.core.runtime import on_all_cores
+from boneage.core.tables import skipped_table
+from boneage.images.reading import read_file
 
 SUSPICION_COLUMNS = ("case_id", "kind", "score", "x", "y", "width", "height", "measured", "why")
 """The suspicion table; ``x`` to ``height`` are shares of the photo, empty where it concerns all of it, and

@@ -5,7 +5,7 @@ from PIL import Image
 
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.suspicion import Suspicion
-from boneage.runtime import package
+from boneage.core.runtime import package
 
 HASH_BITS = 256
 

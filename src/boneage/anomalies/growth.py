@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from boneage.anomalies.suspicion import Suspicion, between
-from boneage.ossification import tempo_spread
-from boneage.tables import SEXES
+from boneage.core.tables import SEXES
+from boneage.phantom.ossification import tempo_spread
 
 LEAST_DEVIATIONS = 2.0
 """Standard deviations from the age beyond which a bone age is called out of step, as clinicians do."""
@@ -22,7 +22,7 @@ def growth_suspicions(cases: pd.DataFrame, residuals: pd.DataFrame | None = None
     """Suspicions of cases whose skeleton is ahead of or behind their age.
 
     Bone age is compared with the middle of the age group, in the standard deviations that Greulich and Pyle
-    give for that age and sex (:func:`boneage.ossification.tempo_spread`), widened by what a whole year leaves
+    give for that age and sex (:func:`ossification.tempo_spread`), widened by what a whole year leaves
     open of the age. The set's own spread is not used: what is to be found would widen it.
 
     Args:

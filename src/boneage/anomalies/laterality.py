@@ -2,7 +2,7 @@
 
 No rule on finger lengths holds on real photos: tips are faint, fingers lie together, thumbs are tucked in.
 The whole outline still looks more like one of the two. What left hands look like is drawn, once a process, by
-:mod:`boneage.skeleton`, in more poses than the drawn atlas has.
+:mod:`boneage.phantom.skeleton`, in more poses than the drawn atlas has.
 """
 
 import functools
@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from boneage.anomalies.outline import edge_pattern, measured, upright
-from boneage.skeleton import Pose, build_skeleton
-from boneage.tables import SEXES
+from boneage.core.tables import SEXES
+from boneage.phantom.skeleton import Pose, build_skeleton
 
 _DRAWN_HANDS = 60
 _SIDE = 128

@@ -8,7 +8,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from boneage.errors import BoneAgeError
+from boneage.core.errors import BoneAgeError
 
 if TYPE_CHECKING:
     import keras

@@ -4,7 +4,7 @@ import contextlib
 import importlib.metadata
 from types import ModuleType
 
-from boneage.runtime import package
+from boneage.core.runtime import package
 
 
 def keras_hub() -> ModuleType:

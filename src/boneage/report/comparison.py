@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from boneage.errors import BoneAgeError
-from boneage.evaluation import (
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import MONTHS_PER_YEAR, SPLITS, skipped_table
+from boneage.dataset.labels import UNKNOWN, Labels
+from boneage.evaluation.metrics import (
     GROWN,
     Run,
     constant_predictor,
@@ -19,7 +21,6 @@ from boneage.evaluation import (
     results_table,
     variant_of,
 )
-from boneage.labels import UNKNOWN, Labels
 from boneage.networks import find
 from boneage.report.coverage import coverage_of_runs
 from boneage.report.differences import differences_table
@@ -43,7 +44,6 @@ from boneage.report.words import (
     words_of_width,
     years_and_months,
 )
-from boneage.tables import MONTHS_PER_YEAR, SPLITS, skipped_table
 
 DETAIL_COLUMNS = (
     "Network",

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from boneage import intervals
-from boneage.errors import BoneAgeError
-from boneage.evaluation import Run
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import skipped_table
+from boneage.evaluation import intervals
+from boneage.evaluation.metrics import Run
 from boneage.networks import find
 from boneage.report.words import printable, title_of
-from boneage.tables import skipped_table
 
 RUN_COVERAGE_COLUMNS = ("Network", "Epochs", *intervals.COVERAGE_COLUMNS, "Run")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from boneage.evaluation import Run, holm, mean_differences
+from boneage.evaluation.metrics import Run, holm, mean_differences
 from boneage.networks import find
 from boneage.report.variants import errors_on_test
 

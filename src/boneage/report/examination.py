@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from boneage.evaluation import Run
-from boneage.files import sha256_of, write_bytes, write_text
+from boneage.core.files import sha256_of, write_bytes, write_text
+from boneage.core.pictures import Picture
+from boneage.core.tables import read_table, write_table
+from boneage.evaluation.metrics import Run
+from boneage.evaluation.robustness import PERTURBATIONS, ROBUSTNESS_COLUMNS
 from boneage.networks import find
-from boneage.pictures import Picture
 from boneage.report.words import printable, title_of
-from boneage.robustness import PERTURBATIONS, ROBUSTNESS_COLUMNS
-from boneage.tables import read_table, write_table
 
 EXAMINED = 3
 """How many networks are examined where nothing else is said."""

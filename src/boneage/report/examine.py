@@ -7,15 +7,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from boneage.dataset import fingerprint, open_store, rows_of
-from boneage.errors import BoneAgeError
-from boneage.evaluation import cases_by_error
-from boneage.explain import DrawnHand, drawn_hands, growth_centre_table, heat_map, overlay
-from boneage.labels import Labels
-from boneage.pictures import Picture
+from boneage.core.errors import BoneAgeError
+from boneage.core.pictures import Picture
+from boneage.dataset.labels import Labels
+from boneage.dataset.pack import fingerprint, open_store, rows_of
+from boneage.evaluation.explain import DrawnHand, drawn_hands, growth_centre_table, heat_map, overlay
+from boneage.evaluation.metrics import cases_by_error
+from boneage.evaluation.robustness import robustness_table
+from boneage.evaluation.sheets import sheet_of, words_of_estimate
 from boneage.report.examination import Examination, ExaminedFiles
-from boneage.robustness import robustness_table
-from boneage.sheets import sheet_of, words_of_estimate
 from boneage.training import estimate, load_model
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from boneage.evaluation import mean_differences
-from boneage.intervals import ALL_ESTIMATES
+from boneage.evaluation.intervals import ALL_ESTIMATES
+from boneage.evaluation.metrics import mean_differences
 from boneage.report.comparison import Comparison
 from boneage.report.differences import LEVEL
 from boneage.report.examination import Examination

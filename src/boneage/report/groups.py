@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from boneage.evaluation import Run, group_of, mae_interval
+from boneage.evaluation.metrics import Run, group_of, mae_interval
 from boneage.networks import find
 from boneage.report.words import printable, years_and_months
 

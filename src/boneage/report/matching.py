@@ -6,9 +6,16 @@ from dataclasses import replace
 
 import pandas as pd
 
-from boneage.errors import BoneAgeError
-from boneage.evaluation import Run, check_comparable, join_truth, metrics_by_split, variant_of, width_of
-from boneage.labels import UNKNOWN, Labels
+from boneage.core.errors import BoneAgeError
+from boneage.dataset.labels import UNKNOWN, Labels
+from boneage.evaluation.metrics import (
+    Run,
+    check_comparable,
+    join_truth,
+    metrics_by_split,
+    variant_of,
+    width_of,
+)
 
 # A record's MAE and the one made anew differ by the rounding of ages and estimates, no more.
 _SAME_MAE_YEARS = 1e-3

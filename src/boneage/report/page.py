@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from boneage import plots
-from boneage.evaluation import histories_table
-from boneage.files import write_text
+from boneage.core.files import write_text
+from boneage.core.pictures import Picture
+from boneage.core.tables import write_table
+from boneage.evaluation.metrics import histories_table
 from boneage.networks import NETWORKS, find
-from boneage.pictures import Picture
+from boneage.report import plots
 from boneage.report.comparison import Comparison
 from boneage.report.grids import (
     Grid,
@@ -41,7 +42,6 @@ from boneage.report.grids import (
 from boneage.report.references import reference_lines
 from boneage.report.template import MACROS, PAGE, environment
 from boneage.report.words import known_source, printable, shown, source_words
-from boneage.tables import write_table
 
 # Four photos side by side, as wide as the page can use.
 _SHEET_WIDTH = 900

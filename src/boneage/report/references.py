@@ -7,7 +7,7 @@ one with a run of this project, and whatever shows these says so.
 import numpy as np
 import pandas as pd
 
-from boneage.tables import MONTHS_PER_YEAR
+from boneage.core.tables import MONTHS_PER_YEAR
 
 READERS_RMS_YEARS = 0.63
 """Two readers of the Digital Hand Atlas, one against the other (Thodberg and Sävendahl, 2010)."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from boneage.evaluation import Run
+from boneage.evaluation.metrics import Run
 from boneage.networks import find
 from boneage.report.words import years_and_months
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from boneage.evaluation import Run, mean_differences, variant_of
+from boneage.core.settings import VARIANTS
+from boneage.evaluation.metrics import Run, mean_differences, variant_of
 from boneage.networks import find
 from boneage.report.words import printable, years_and_months
-from boneage.settings import VARIANTS
 
 VARIANT_COLUMNS = (
     "Variant",

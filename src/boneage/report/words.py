@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from boneage.evaluation import Run, width_of
-from boneage.labels import UNKNOWN, Labels
+from boneage.core.tables import MONTHS_PER_YEAR
+from boneage.dataset.labels import UNKNOWN, Labels
+from boneage.evaluation.metrics import Run, width_of
 from boneage.networks import find
-from boneage.tables import MONTHS_PER_YEAR
 
 NOT_RUN = "not run yet"
 BASELINE = "Constant predictor"

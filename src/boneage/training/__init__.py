@@ -1,6 +1,6 @@
 """A network with its head: fitted, taken up where it stopped, and recorded so that it can be checked."""
 
-from boneage.evaluation import run_name
+from boneage.evaluation.metrics import run_name
 from boneage.training.devices import join_hosts
 from boneage.training.estimates import estimate, estimate_store, load_model
 from boneage.training.model import build_model

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from boneage.dataset import Store, batches_of
+from boneage.dataset.pack import Store, batches_of
 
 ModelInput = np.ndarray | tuple[np.ndarray, np.ndarray]
 

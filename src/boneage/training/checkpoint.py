@@ -14,9 +14,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from boneage.errors import BoneAgeError
-from boneage.files import atomic_write, sha256_of, write_text
-from boneage.settings import Settings
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import atomic_write, sha256_of, write_text
+from boneage.core.settings import Settings
 
 # The settings that a checkpoint must share with the run that takes it up.
 RUN_SETTINGS = ("seed", "batch_size", "learning_rate", "weight_decay", "precision", "width", "weights")

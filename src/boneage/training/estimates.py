@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from boneage.dataset import Store, rows_of
-from boneage.errors import BoneAgeError
-from boneage.evaluation import read_run
-from boneage.labels import Labels
-from boneage.runtime import hasten
-from boneage.tables import PREDICTION_COLUMNS
+from boneage.core.errors import BoneAgeError
+from boneage.core.runtime import hasten
+from boneage.core.tables import PREDICTION_COLUMNS
+from boneage.dataset.labels import Labels
+from boneage.dataset.pack import Store, rows_of
+from boneage.evaluation.metrics import read_run
 from boneage.training.batches import model_input
 from boneage.training.checkpoint import UNREADABLE_MODEL
 

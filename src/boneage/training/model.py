@@ -6,7 +6,7 @@ from keras import ops
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from boneage.evaluation import ACCURATE_YEARS
+from boneage.evaluation.metrics import ACCURATE_YEARS
 from boneage.networks import build_features
 
 DROPOUT = 0.3

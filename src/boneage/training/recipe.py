@@ -2,8 +2,8 @@
 
 import keras
 
+from boneage.core.settings import Settings
 from boneage.networks import find
-from boneage.settings import Settings
 from boneage.training.model import accuracy
 
 # Share of the steps in which the learning rate rises from a hundredth to its full value.

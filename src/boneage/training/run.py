@@ -17,14 +17,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from boneage.dataset import Store, fingerprint, rows_of
-from boneage.enough import check_enough
-from boneage.errors import BoneAgeError
-from boneage.evaluation import RECORD_FORMAT, constant_predictor, metrics_by_split, read_run, run_name
-from boneage.files import make_folder, write_text
-from boneage.labels import Labels, check_splits
-from boneage.networks import WeightsError, check_size, find
-from boneage.runtime import (
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import make_folder, write_text
+from boneage.core.runtime import (
     build_for_training,
     device,
     hasten,
@@ -33,8 +28,13 @@ from boneage.runtime import (
     seed_everything,
     versions,
 )
-from boneage.settings import VARIANTS, Settings
-from boneage.tables import SPLITS, write_table
+from boneage.core.settings import VARIANTS, Settings
+from boneage.core.tables import SPLITS, write_table
+from boneage.dataset.enough import check_enough
+from boneage.dataset.labels import Labels, check_splits
+from boneage.dataset.pack import Store, fingerprint, rows_of
+from boneage.evaluation.metrics import RECORD_FORMAT, constant_predictor, metrics_by_split, read_run, run_name
+from boneage.networks import WeightsError, check_size, find
 from boneage.training.batches import Batches, model_input
 from boneage.training.checkpoint import (
     RUN_SETTINGS,

@@ -1,0 +1,127 @@
+"""Files that are never half written, hashes, and archives unpacked without harm."""
+
+import contextlib
+import errno
+import glob
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from boneage.core.errors import BoneAgeError
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space and run the same again",
+    errno.EDQUOT: "the quota is used up; free some space and run the same again",
+    errno.EROFS: "the folder is read-only; choose another work folder",
+    errno.EACCES: "no permission to write there; choose another work folder",
+    errno.EPERM: "no permission to write there; choose another work folder",
+    errno.ENOTDIR: "part of that path is a file, not a folder; choose another work folder",
+    errno.EEXIST: "part of that path is a file, not a folder; choose another work folder",
+    errno.EISDIR: "a folder stands where the file belongs; move it away",
+}
+
+
+_ABANDONED_SECONDS = 3600
+
+# Read once: the only way to ask for it is to change it, which is not safe among threads.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
+def write_error(path: Path | str, error: OSError) -> BoneAgeError:
+    """The one-line error for a failed write to ``path``: what happened and what to do."""
+    advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
+    return BoneAgeError(f"{path}: cannot be written: {advice}")
+
+
+def make_folder(path: Path | str) -> Path:
+    """Makes a folder and its parents where they are absent.
+
+    Raises:
+        BoneAgeError: It cannot be made, or a file stands in its place.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from None
+    return path
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Opens a temporary file beside ``path`` for writing and renames it to ``path`` at the end.
+
+    When the block fails, ``path`` keeps what it had. The file object's ``name`` is the temporary path,
+    for libraries that want to write by name.
+
+    Args:
+        path: Where the file belongs; its folder is made where it is absent.
+        sync: Whether the bytes are on disk (fsync) before the rename. Turn it off only for the many
+            small files that can be made again from others.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    prefix = f".{path.stem[:40]}-"
+    if sync:
+        _sweep(path, prefix)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=prefix, suffix=path.suffix, delete=False
+        ) as file:
+            temporary = file.name
+            yield file
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        # Temporary files are born private to their owner; what is left behind follows the umask.
+        os.chmod(temporary, 0o666 & ~_UMASK)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise write_error(path, error) from None
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _sweep(path: Path, prefix: str) -> None:
+    # What a killed process left behind; a living one has written to its file within the hour.
+    for left in path.parent.glob(f"{glob.escape(prefix)}????????{glob.escape(path.suffix)}"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                left.unlink()
+
+
+def write_bytes(path: Path | str, data: bytes) -> Path:
+    """Writes bytes whole or not at all; see :func:`atomic_write`."""
+    with atomic_write(path) as file:
+        file.write(data)
+    return Path(path)
+
+
+def write_text(path: Path | str, text: str) -> Path:
+    """Writes UTF-8 text whole or not at all; see :func:`atomic_write`."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def sha256_of(path: Path | str) -> str:
+    """The SHA-256 of a file as 64 hexadecimal digits.
+
+    Raises:
+        BoneAgeError: The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BoneAgeError(f"{path}: cannot be read ({error.strerror})") from None

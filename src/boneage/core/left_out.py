@@ -1,0 +1,80 @@
+"""What a stage left out, told where a person sees it: how many rows, and the commonest reason."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import write_table
+
+# What differs between two rows with the same fault.
+_QUOTED_VALUE = re.compile(
+    r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)  # quoted text
+    | (?<!\S)/[^:]*(?=:\ )               # a path, perhaps with spaces
+    | \S*/\S*                           # a shorter one
+    | \S*\.[A-Za-z]\w{1,4}\b\S*         # a file
+    | \S*\d\S* | \bnan\b                # a number, an id
+    """,
+    re.VERBOSE,
+)
+
+
+def leave_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[str] = ()) -> None:
+    """Writes the table of what a stage left out, and says so where there is anything.
+
+    Args:
+        path: ``skipped-<stage>.csv``.
+        skipped: ``tables.SKIPPED_COLUMNS``.
+        kept: How many rows were not left out.
+        noted: Items that were kept, and stand in the table only because something is to be said of them.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    write_table(path, skipped)
+    tell_left_out(path, skipped, kept, noted)
+
+
+def tell_left_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[str] = ()) -> None:
+    """Says what a table of what was left out holds; nothing where it is empty. See :func:`leave_out`."""
+    is_noted = skipped["item"].isin(list(noted))
+    lost, remarks = skipped[~is_noted], skipped[is_noted]
+    if len(lost):
+        print(f"left out: {in_words(lost, kept + len(lost))}; each with its reason in {path}")
+    if len(remarks):
+        print(f"kept, but with a remark: {in_words(remarks, kept)}; each in {path}")
+
+
+def refuse_nothing(path: Path, skipped: pd.DataFrame, kept: int, what: str) -> None:
+    """Ends a stage that made nothing, with the commonest reason.
+
+    Args:
+        path: ``skipped-<stage>.csv``.
+        skipped: ``tables.SKIPPED_COLUMNS``.
+        kept: How much there is of what the stage makes.
+        what: What it makes, in the plural.
+
+    Raises:
+        BoneAgeError: There is nothing of it.
+    """
+    if kept == 0:
+        why = in_words(skipped, len(skipped)) if len(skipped) else "nothing, for there was nothing"
+        raise BoneAgeError(f"no {what}: left out {why}; see {path}")
+
+
+def in_words(skipped: pd.DataFrame, of: int) -> str:
+    """How many were left out, and the commonest reason with its number: ``59 of 60 (57: no photo)``.
+
+    Reasons that differ only in the values they quote count as one; the first of them speaks for all.
+
+    Args:
+        skipped: ``tables.SKIPPED_COLUMNS``, with at least one row.
+        of: How many rows there were, those left out among them.
+    """
+    alike = skipped["reason"].map(lambda reason: _QUOTED_VALUE.sub("#", reason))
+    counts = alike.value_counts(sort=False)
+    commonest = counts.idxmax()
+    example = skipped["reason"][alike == commonest].iloc[0]
+    return f"{len(skipped)} of {of} ({counts.max()}: {example})"

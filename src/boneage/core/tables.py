@@ -1,0 +1,259 @@
+"""The tables that pass between stages: their columns, and how they are read and written as CSV.
+
+Every table is UTF-8 CSV with one header and a stable order. Reading is suspicious (byte-order mark,
+semicolons, missing columns, duplicate ids, text where a number belongs); writing is atomic and never
+leaves a cell that a spreadsheet would run as a formula.
+"""
+
+import codecs
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import write_text
+
+CASE_COLUMNS = (
+    "case_id",
+    "photo",
+    "source",
+    "sex",
+    "race",
+    "age_group",
+    "bone_age",
+    "reading_1",
+    "reading_2",
+)
+LABEL_COLUMNS = (
+    "Case ID",
+    "Bone Age",
+    "Male",
+    "Location",
+    "Source ID",
+    "Split",
+    "Operators",
+)
+PLAN_COLUMNS = ("photo_id", "case_id", "split", "corrections", "augmentations")
+PREDICTION_COLUMNS = ("Case ID", "Split", "Estimate")
+SKIPPED_COLUMNS = ("item", "reason")
+
+SEXES = ("F", "M")
+RACES = ("Asian", "African American", "Caucasian", "Hispanic American", "Unknown")
+SPLITS = ("train", "validation", "test")
+
+OLDEST_YEARS = 20.0
+"""The highest bone age a label may have; the hand is mature at 18 to 19 years."""
+
+MONTHS_PER_YEAR = 12.0
+
+LARGEST_TABLE_BYTES = 64 * 2**20
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_DECIMAL_COMMA = r"^(-?[0-9]+),([0-9]+)$"
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_SEPARATOR_LINE = re.compile(r"\"?sep=([,;|\t])\"?[ ,;|\t]*\r?\n", re.IGNORECASE)
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def is_safe_id(text: object) -> bool:
+    """Whether ``text`` may name a case and thus a file: 1 to 64 letters, digits, ``_`` and ``-``."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+    """Reads a CSV with every cell as text; empty cells are empty strings.
+
+    The text may be UTF-8, UTF-16 or Windows-1252 (:func:`decoded`). A first line ``sep=;`` and ``;``, a tab
+    or ``|`` are understood as the separator; then a number may have a decimal comma, as spreadsheets write
+    it where ``;`` separates.
+
+    Args:
+        path: The CSV file.
+        columns: Columns that must be there; others are kept too.
+
+    Returns:
+        A table of strings in file order.
+
+    Raises:
+        BoneAgeError: No such file, empty, larger than 64 MiB, not text, not a table, or a column is missing.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_TABLE_BYTES:
+            raise BoneAgeError(
+                f"{path}: larger than 64 MiB, which no table of this project is; name the right CSV file"
+            )
+        text = decoded(path.read_bytes())
+    except UnicodeDecodeError:
+        raise BoneAgeError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+    except OSError as error:
+        raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if "\0" in text:
+        raise BoneAgeError(f"{path}: not UTF-8 text (it holds zero bytes); save it as CSV in UTF-8")
+    # Excel's own first line, which names the separator.
+    told = _SEPARATOR_LINE.match(text)
+    text = text[told.end() :] if told else text
+    header = text.split("\n", 1)[0]
+    if not header.strip():
+        raise BoneAgeError(f"{path}: empty; its first line must name {', '.join(columns) or 'its columns'}")
+    separator = told[1] if told else max(",;\t|", key=header.count)
+    try:
+        with warnings.catch_warnings():
+            # Rows longer than the header would lose their last cells with no more than a warning.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise BoneAgeError(f"{path}: not a table ({reason}); open it and mend that line") from None
+    table.columns = [str(name).strip() for name in table.columns]
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise BoneAgeError(
+            f"{path}: column {', '.join(missing)} is missing; the header must have {', '.join(columns)}"
+        )
+    table = table.fillna("").apply(lambda column: column.str.strip())
+    # Spreadsheets leave rows of separators alone behind the last one.
+    table = table[(table != "").any(axis=1)].reset_index(drop=True)
+    return table if separator == "," else table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a CSV file as spreadsheets write it: UTF-8, UTF-16 with or without mark, or Windows-1252.
+
+    Raises:
+        UnicodeDecodeError: It is none of them.
+    """
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding)
+    # Without a mark UTF-16 tells itself by the zero bytes of its Latin letters.
+    even, odd = data[0:200:2], data[1:200:2]
+    if odd and even.count(0) + odd.count(0) >= 0.3 * len(odd):
+        return data.decode("utf-16-le" if odd.count(0) > even.count(0) else "utf-16-be")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if _CONTROL.search(data):
+            raise error
+        return data.decode(_local_encoding(data))
+
+
+def _local_encoding(data: bytes) -> str:
+    """The likeliest of the encodings in which spreadsheets save where the text is not UTF-8."""
+    runs = re.findall(rb"[\x80-\xff]+", data)
+    # Chinese has two bytes a character, the first of common ones below the letters of Western languages.
+    if all(len(run) % 2 == 0 and min(run) > 0xA0 for run in runs) and any(min(run) < 0xC0 for run in runs):
+        with contextlib.suppress(UnicodeDecodeError):
+            data.decode("gb2312")
+            return "gb2312"
+    # Three accented letters in a row are Cyrillic.
+    return "cp1251" if any(len(run) > 2 and min(run) >= 0xC0 for run in runs) else "cp1252"
+
+
+def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reads a case table back from CSV.
+
+    Returns:
+        The case table (numbers as numbers, empty ones as NaN) and the rows left out with their reasons.
+
+    Raises:
+        BoneAgeError: The file is no case table.
+    """
+    raw = read_table(path, CASE_COLUMNS)[list(CASE_COLUMNS)]
+    numbers = {
+        name: pd.to_numeric(raw[name], errors="coerce")
+        for name in ("age_group", "bone_age", "reading_1", "reading_2")
+    }
+    reasons: list[tuple[str, str]] = []
+    keep = []
+    seen: set[str] = set()
+    for row, case_id in enumerate(raw["case_id"]):
+        reason = None
+        if not is_safe_id(case_id):
+            reason = "the case_id must be 1 to 64 letters, digits, _ or -"
+        elif case_id in seen:
+            reason = "the case_id stands twice; the first row is kept"
+        else:
+            for name, values in numbers.items():
+                if raw[name][row] and not 0 <= values[row] <= OLDEST_YEARS:
+                    reason = f"{name} {raw[name][row]!r} is not an age from 0 to {OLDEST_YEARS:g} years"
+            if not reason and raw["age_group"][row] and numbers["age_group"][row] % 1:
+                reason = f"age_group {raw['age_group'][row]!r} is not a whole year"
+        if reason:
+            reasons.append((case_id, reason))
+        else:
+            keep.append(row)
+            seen.add(case_id)
+    cases = raw.assign(**numbers).iloc[keep].reset_index(drop=True)
+    return cases.astype({"age_group": "Int64"}), skipped_table(reasons)
+
+
+def read_plan(path: Path | str) -> pd.DataFrame:
+    """Reads an augmentation plan back from CSV; a plan is whole or it is none, so no row is left out.
+
+    Returns:
+        ``PLAN_COLUMNS``, every cell as text.
+
+    Raises:
+        BoneAgeError: The file is no plan, an id cannot name a file or stands twice, a split is unknown, or a
+            copy is not for training.
+    """
+    plan = read_table(path, PLAN_COLUMNS)[list(PLAN_COLUMNS)]
+    advice = "make it anew with `python -m boneage plan`"
+    if plan.empty:
+        raise BoneAgeError(f"{path}: no row; {advice}")
+    # Some file systems hold "A1.png" and "a1.png" for the same file.
+    twice = plan["photo_id"].str.casefold().duplicated()
+    for photo_id, case_id, split, doubled in zip(
+        plan["photo_id"], plan["case_id"], plan["split"], twice, strict=True
+    ):
+        if not (is_safe_id(photo_id) and is_safe_id(case_id)):
+            raise BoneAgeError(f"{path}: {photo_id!r} of case {case_id!r} cannot name a file; {advice}")
+        if doubled:
+            raise BoneAgeError(f"{path}: photo {photo_id} stands twice; {advice}")
+        if split not in SPLITS:
+            raise BoneAgeError(f"{path}: photo {photo_id} is of the split {split!r}; {advice}")
+        if photo_id != case_id and split != "train":
+            raise BoneAgeError(f"{path}: photo {photo_id} is a copy, and copies are for training; {advice}")
+    return plan
+
+
+def write_table(path: Path | str, table: pd.DataFrame) -> Path:
+    """Writes a table as UTF-8 CSV, whole or not at all.
+
+    A text cell that a spreadsheet would run (it starts with ``=``, ``+``, ``-`` or ``@``) gets a leading
+    apostrophe; numbers are left alone.
+
+    Raises:
+        BoneAgeError: The folder is read-only, the disk is full, or the table is larger than one that is read.
+    """
+    safe = table.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = safe[name].map(_defused)
+    text = safe.to_csv(index=False, lineterminator="\n")
+    if len(text.encode()) > LARGEST_TABLE_BYTES:
+        raise BoneAgeError(
+            f"{path}: with {len(safe)} rows larger than 64 MiB, which is not read again; plan a lower total"
+        )
+    return write_text(path, text)
+
+
+def _defused(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    # Half an emoji, as a browser may send it, has no UTF-8.
+    cell = cell.encode("utf-8", "backslashreplace").decode()
+    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
+
+
+def skipped_table(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """A table of what a stage left out: ``item`` (a file or an id) and ``reason`` (what to do about it)."""
+    return pd.DataFrame(list(rows), columns=list(SKIPPED_COLUMNS))

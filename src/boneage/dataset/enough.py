@@ -1,0 +1,54 @@
+"""Whether what came through to the training is enough to train on, and to believe what comes of it."""
+
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.left_out import in_words
+from boneage.core.tables import skipped_table
+from boneage.dataset.labels import REJECTED, Labels
+
+FEWEST_TRAINING_CASES = 20
+LARGEST_SHARE_LEFT_OUT = 0.1
+
+
+def check_enough(labels: Labels, table: pd.DataFrame, accepted: bool) -> None:
+    """Stops where a training would rest on too little, unless a person has said to go on.
+
+    Too little are fewer than ``FEWEST_TRAINING_CASES``, none to validate or to test, and what is left when
+    more than a tenth of the rows, or of the cases, is gone. What a person rejected in review is not counted.
+
+    Args:
+        labels: The labels, with what was left out of them.
+        table: Its rows that have a photo in the store.
+        accepted: Whether to go on all the same; then it is said, not raised.
+
+    Raises:
+        BoneAgeError: It is too little, and nobody has said to go on.
+    """
+    cases = table.groupby("Split")["Source ID"].nunique()
+    faults = []
+    if (training := cases.get("train", 0)) < FEWEST_TRAINING_CASES:
+        faults.append(f"only {training} training cases (fewer than {FEWEST_TRAINING_CASES})")
+    faults += [f"no case for {split}" for split in ("validation", "test") if not cases.get(split, 0)]
+    skipped = _left_out(labels, table)
+    of = len(table) + len(skipped)
+    if len(skipped) > LARGEST_SHARE_LEFT_OUT * of:
+        faults.append(f"left out: {in_words(skipped, of)}")
+    lost = labels.lost_cases + labels.table["Source ID"].nunique() - int(cases.sum())
+    if lost > LARGEST_SHARE_LEFT_OUT * (lost + int(cases.sum())):
+        faults.append(f"{lost} of {lost + int(cases.sum())} cases were lost on the way to here")
+    if faults and accepted:
+        print(f"it is trained all the same: {'; '.join(faults)}")
+    elif faults:
+        raise BoneAgeError(
+            f"labels: too little to train on: {'; '.join(faults)}; mend that (the skipped-*.csv in the work "
+            'folder tell more), or go on with --accept-losses (OVERRIDES = {"accept_losses": True})'
+        )
+
+
+def _left_out(labels: Labels, table: pd.DataFrame) -> pd.DataFrame:
+    """What was left out of the labels, and those that have no photo."""
+    is_decision = labels.skipped["reason"].str.startswith(REJECTED)
+    missing = labels.table.loc[~labels.table["Case ID"].isin(table["Case ID"]), "Case ID"]
+    without_photo = skipped_table((photo_id, "label without a photo in the store") for photo_id in missing)
+    return pd.concat([labels.skipped[~is_decision], without_photo], ignore_index=True)

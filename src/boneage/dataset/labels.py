@@ -1,0 +1,329 @@
+"""The label CSV: one row a photo, its bone age in years, and which split it belongs to."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import write_text
+from boneage.core.left_out import in_words
+from boneage.core.tables import (
+    LABEL_COLUMNS,
+    MONTHS_PER_YEAR,
+    OLDEST_YEARS,
+    RACES,
+    SEXES,
+    SPLITS,
+    is_safe_id,
+    read_table,
+    skipped_table,
+    write_table,
+)
+from boneage.images.operators import format_operators, operators_of_image
+from boneage.sources.spellings import canonical_id, read_sexes
+
+UNKNOWN = "unknown"
+
+LARGEST_SHARE_TOO_OLD = 0.1
+"""Where a larger share of the ages is above the oldest, they are months, not faults of single rows."""
+
+# 12. Mai, 12-May, May 12, 12.05.2026
+_DATE = re.compile(r"\d[.-] ?[^\W\d]{3}|[^\W\d]{3}[ .-]+\d|\d[./-]\d+[./-]")
+
+REJECTED = "rejected in review"
+"""How the reason begins for a case that a person, not a fault, has left out."""
+
+
+# What stands beside a label CSV: its name there, the attribute of Labels, its type.
+_FACTS = (
+    ("label_kind", "kind", str),
+    ("source", "source", str),
+    ("decisions", "decisions", str),
+    ("lost_cases", "lost_cases", int),
+)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels ready for training.
+
+    Attributes:
+        table: Columns ``tables.LABEL_COLUMNS``; Bone Age in years (float), Male a bool.
+        kind: Which age the label is, in words: every table of results is headed by it.
+        source: Where the radiographs come from.
+        skipped: Rows that were left out and why (``item``, ``reason``).
+        decisions: ``UsableCases.decisions`` of the cases that they were made from; empty where unknown.
+        lost_cases: How many cases of the case table have no label here though nobody rejected them.
+    """
+
+    table: pd.DataFrame
+    kind: str
+    source: str
+    skipped: pd.DataFrame
+    decisions: str = ""
+    lost_cases: int = 0
+
+
+def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
+    """The label of each case in years, and its kind in words.
+
+    Args:
+        cases: A case table.
+        label: ``"reading"``: the mean of the radiologists' readings where there is one, else the atlas
+            folder's year of age; ``"age_group"``: always the folder's year. The two differ by 0.8 year
+            on average on the Digital Hand Atlas, so the kind is said wherever results stand.
+
+    Returns:
+        Years indexed by case id (NaN where a case has neither), and the kind.
+    """
+    ages = cases.set_index("case_id")[["bone_age", "age_group"]].astype(float)
+    if label == "age_group":
+        return ages["age_group"], "the atlas folder's year of age"
+    years = ages["bone_age"].fillna(ages["age_group"])
+    if (cases["source"] == "phantom").all():
+        return years, "simulated readings of drawn hands"
+    read, folder = int(ages["bone_age"].notna().sum()), int((years.notna() & ages["bone_age"].isna()).sum())
+    if not folder:
+        return years, "the radiologists' reading"
+    if not read:
+        return years, "the atlas folder's year of age"
+    return years, f"the radiologists' reading ({read} cases) or the folder's year of age ({folder})"
+
+
+@dataclass(frozen=True)
+class UsableCases:
+    """The cases that can be labelled.
+
+    Attributes:
+        cases: The case table without those that were left out.
+        years: The label in years by case id.
+        kind: Which age the label is, in words.
+        skipped: Cases that were left out and why (``item``, ``reason``).
+    """
+
+    cases: pd.DataFrame
+    years: pd.Series
+    kind: str
+    skipped: pd.DataFrame
+
+    @property
+    def strata(self) -> pd.DataFrame:
+        """Year of age, sex and race by case id: what the split and the plan are balanced over."""
+        cases = self.cases.set_index("case_id")
+        return pd.DataFrame(
+            {"year": np.floor(self.years[cases.index]), "sex": cases["sex"], "race": cases["race"]}
+        )
+
+    @property
+    def decisions(self) -> str:
+        """A hash of who is in, with which age, sex and race, and what was chosen for the photo in review."""
+        table = self.strata.assign(years=self.years)
+        chosen = [name for name in ("corrections", "augmentations") if name in self.cases]
+        table = table.join(self.cases.set_index("case_id")[chosen])
+        return hashlib.sha256(table.to_csv().encode()).hexdigest()
+
+
+def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | None = None) -> UsableCases:
+    """The cases that have a label, a sex and a known race, and are not left out for another reason.
+
+    Args:
+        cases: A case table (``tables.CASE_COLUMNS``); further columns are kept.
+        label: See :func:`label_years`.
+        left_out: Case ids that have no usable photo or were rejected, with the reason.
+
+    Raises:
+        BoneAgeError: No case has both a photo and a label.
+    """
+    years, kind = label_years(cases, label)
+    reasons = dict(left_out or {})
+    for case_id, sex, race in zip(cases["case_id"], cases["sex"], cases["race"], strict=True):
+        if case_id in reasons:
+            continue
+        if np.isnan(years[case_id]):
+            reasons[case_id] = "photo without a label: neither a reading nor a year of age is known"
+        elif not 0 <= years[case_id] <= OLDEST_YEARS:
+            reasons[case_id] = f"age {years[case_id]:g} years is outside 0 to {OLDEST_YEARS:g}"
+        elif sex not in SEXES:
+            reasons[case_id] = "sex is unknown, and the label CSV needs TRUE or FALSE"
+        elif race not in RACES:
+            reasons[case_id] = f"race {race!r} must be one of {', '.join(RACES)}"
+    usable = cases[~cases["case_id"].isin(list(reasons))].reset_index(drop=True)
+    if usable.empty:
+        first = next((f" (the first, {item}: {reason})" for item, reason in reasons.items()), "")
+        raise BoneAgeError(
+            f"labels: no case has both a photo and a label{first}; mend cases.csv or the photos"
+        )
+    return UsableCases(usable, years[usable["case_id"]], kind, skipped_table(reasons.items()))
+
+
+def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
+    """Labels every photo of a plan with the age of its case.
+
+    Args:
+        usable: The cases that can be labelled.
+        plan: ``tables.PLAN_COLUMNS``; its cases are among the usable ones.
+
+    Raises:
+        BoneAgeError: A case stands in two splits.
+    """
+    source = " and ".join(sorted(usable.cases["source"].unique()))
+    table = label_table(usable.cases, plan, usable.years)
+    check_splits(table, "plan")
+    unlabelled = set(usable.cases["case_id"]) - set(plan["case_id"])
+    lost = len(unlabelled) + int((~usable.skipped["reason"].str.startswith(REJECTED)).sum())
+    return Labels(table, usable.kind, source, usable.skipped, usable.decisions, lost)
+
+
+def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:
+    """The label table of a plan: one row a photo, in the plan's order.
+
+    Args:
+        cases: A case table.
+        plan: ``tables.PLAN_COLUMNS``; its cases stand in ``cases``.
+        years: The label in years by case id.
+    """
+    of_case = cases.set_index("case_id").loc[plan["case_id"]]
+    return pd.DataFrame(
+        {
+            "Case ID": plan["photo_id"].to_numpy(),
+            "Bone Age": years[plan["case_id"]].to_numpy(),
+            "Male": (of_case["sex"] == "M").to_numpy(),
+            "Location": of_case["race"].to_numpy(),
+            "Source ID": plan["case_id"].to_numpy(),
+            "Split": plan["split"].to_numpy(),
+            "Operators": [
+                format_operators(operators_of_image(*row))
+                for row in zip(plan["corrections"], plan["augmentations"], strict=True)
+            ],
+        },
+        columns=list(LABEL_COLUMNS),
+    )
+
+
+def write_labels(path: Path | str, labels: Labels) -> Path:
+    """Writes the label CSV (a baby is 0, sex is TRUE or FALSE) and, beside it, whose ages they are.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    path = Path(path)
+    text = labels.table.assign(
+        **{
+            "Bone Age": [f"{years:.4f}".rstrip("0").rstrip(".") for years in labels.table["Bone Age"]],
+            "Male": np.where(labels.table["Male"], "TRUE", "FALSE"),
+        }
+    )
+    # What the labels are goes first: a label CSV is never there without it.
+    facts = {name: getattr(labels, attribute) for name, attribute, _ in _FACTS}
+    write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
+    return write_table(path, text)
+
+
+def read_labels(path: Path | str) -> Labels:
+    """Reads a label CSV, also as a spreadsheet has saved it, leaving out rows that cannot be used.
+
+    A row is left out, with its reason, when its id cannot name a file or stands twice, its age is text,
+    negative, not a number or above 20 years, or its sex, race or split is none of the known.
+
+    Raises:
+        BoneAgeError: The file is no such table, its ages are months, no row is usable, or a case stands in
+            two splits.
+    """
+    path = Path(path)
+    raw = read_table(path, LABEL_COLUMNS)[list(LABEL_COLUMNS)]
+    for name, spellings in (("Location", RACES), ("Split", SPLITS)):
+        known = {word.casefold(): word for word in spellings}
+        raw[name] = raw[name].map(lambda cell, known=known: known.get(cell.casefold(), cell))
+    for name in ("Case ID", "Source ID"):
+        raw[name] = raw[name].map(canonical_id)
+    ages = pd.to_numeric(raw["Bone Age"].str.replace(",", "."), errors="coerce")
+    _refuse_months(path, ages)
+    sexes, _ = read_sexes(raw["Male"].tolist(), "Male")
+    rows, reasons, seen = [], [], set()
+    for row, years, sex in zip(raw.itertuples(index=False, name=None), ages, sexes, strict=True):
+        case_id, age, male, location, source_id, split, operators = row
+        reason = _fault(case_id, age, years, location, source_id, split, seen)
+        if not reason and sex is None:
+            reason = f"Male {male!r} must be TRUE or FALSE"
+        if reason:
+            reasons.append((case_id, reason))
+            continue
+        seen.add(case_id)
+        rows.append((case_id, float(years), sex == "M", location, source_id, split, operators))
+    if not rows:
+        why = f": left out {in_words(skipped_table(reasons), len(reasons))}" if reasons else ""
+        raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
+    table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
+    check_splits(table, str(path))
+    return Labels(
+        table=table,
+        skipped=skipped_table(reasons),
+        **{"kind": UNKNOWN, "source": UNKNOWN, **_read_facts(path.with_suffix(".json"))},
+    )
+
+
+def check_splits(labels: pd.DataFrame, name: str) -> None:
+    """Makes sure that no case stands in two splits.
+
+    Raises:
+        BoneAgeError: One does; it is named.
+    """
+    splits_of_case = labels.groupby("Source ID")["Split"].nunique()
+    crossing = splits_of_case.index[splits_of_case > 1]
+    if len(crossing):
+        raise BoneAgeError(
+            f"{name}: case {crossing[0]} stands in more than one split ({len(crossing)} such cases), so the "
+            "test would not be a test; make the labels anew with `python -m boneage labels`"
+        )
+
+
+def _refuse_months(path: Path, ages: pd.Series) -> None:
+    """Left to itself each row above the oldest age would be left out, and the youngest taken for years."""
+    too_old = ages[ages > OLDEST_YEARS]
+    if len(too_old) > LARGEST_SHARE_TOO_OLD * len(ages) and too_old.max() <= OLDEST_YEARS * MONTHS_PER_YEAR:
+        raise BoneAgeError(
+            f"{path}: Bone Age is in months, it seems ({len(too_old)} of {len(ages)} are above "
+            f"{OLDEST_YEARS:g}, up to {too_old.max():g}), and must be in years; divide the column by 12, or "
+            "make it anew with `python -m boneage labels`"
+        )
+
+
+def _fault(
+    case_id: str, age: str, years: float, location: str, source_id: str, split: str, seen: set[str]
+) -> str | None:
+    if not is_safe_id(case_id):
+        return "the Case ID must be 1 to 64 letters, digits, _ or -"
+    if case_id in seen:
+        return "the Case ID stands twice; the first row is kept"
+    if not source_id:
+        return "the Source ID is empty"
+    if np.isnan(years):
+        # Where a comma is decimal, a spreadsheet takes 12.5 for the twelfth of May.
+        as_date = " (a date, which a spreadsheet made of it)" if _DATE.search(age) else ""
+        return f"Bone Age {age!r} is not a number{as_date}"
+    if not 0 <= years <= OLDEST_YEARS:
+        return f"Bone Age {age} is outside 0 to {OLDEST_YEARS:g} years (is it in months?)"
+    if location not in RACES:
+        return f"Location {location!r} must be one of {', '.join(RACES)}"
+    if split not in SPLITS:
+        return f"Split {split!r} must be one of {', '.join(SPLITS)}"
+    return None
+
+
+def _read_facts(path: Path) -> dict[str, str | int]:
+    """What stands beside a label CSV, by the attributes of ``Labels``; empty where it cannot be read."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            attribute: facts[name]
+            for name, attribute, kind in _FACTS
+            if type(facts.get(name)) is kind and facts[name]
+        }
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}

@@ -1,0 +1,114 @@
+"""Training, validation and test: drawn by case, before anything is grown.
+
+Copies of a case must never cross a split, so the split is drawn over cases and every later stage carries
+it along. The draw is stratified: each year of age gives each split its share as nearly as whole cases
+allow, and within a year the cases are chosen so that sexes and races stay in proportion over all years,
+the idea of iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011).
+"""
+
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import SPLITS
+
+
+def draw_split(
+    strata: pd.DataFrame,
+    validation_share: float,
+    test_share: float,
+    seed: int,
+    groups: pd.Series | None = None,
+) -> pd.Series:
+    """Draws a split for each row of ``strata``.
+
+    The first column's groups (years) are gone through in order, and the running shares say how many cases
+    of each go to which split. Which ones: those whose sex, race, and sex with race, lag furthest behind
+    their share so far, by lot among equals.
+
+    Args:
+        strata: One row a case, indexed by case id; columns such as year, sex, race.
+        validation_share: Share of the cases for validation, 0 to 0.5.
+        test_share: Share of the cases for testing, 0 to 0.4.
+        seed: The same seed gives the same split.
+        groups: For each case, by its id, the name of a case of its group; a group stays in one split, which
+            is drawn by that case's year, sex and race. Each case is a group of its own by default.
+
+    Returns:
+        ``train``, ``validation`` or ``test`` for each case, in the order of ``strata``.
+
+    Raises:
+        BoneAgeError: Case ids are not unique, a share is out of range, or too few cases for the shares.
+    """
+    if not strata.index.is_unique:
+        twice = strata.index[strata.index.duplicated()][0]
+        raise BoneAgeError(f"case {twice}: stands in the case table twice; keep one row a case")
+    train_share = 1.0 - validation_share - test_share
+    if min(validation_share, test_share) < 0 or train_share <= 0:
+        raise BoneAgeError(
+            f"shares: validation {validation_share} and test {test_share} leave nothing to train on"
+        )
+    first = strata.index.to_series() if groups is None else groups[strata.index]
+    drawn = strata[strata.index.isin(first)]
+    of_first = _draw(drawn, dict(zip(SPLITS, (train_share, validation_share, test_share), strict=True)), seed)
+    split = pd.Series(of_first[first].to_numpy(), index=strata.index)
+    for name, share in zip(SPLITS, (train_share, validation_share, test_share), strict=True):
+        if share > 0 and not (split == name).any():
+            raise BoneAgeError(
+                f"{len(drawn)} cases are too few for a {name} share of {share:.2f}; add cases or set "
+                "that share to 0"
+            )
+    return split.rename("split")
+
+
+def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Series:
+    # Sorted by id, then shuffled: the lot depends on the seed, not on the order in which files were found.
+    by_lot = strata.sort_index().sample(frac=1, random_state=seed)
+    group, *others = strata.columns
+    margins = [list(chosen) for size in range(1, len(others) + 1) for chosen in combinations(others, size)]
+    keys_of = {
+        case: [(*columns, *row[columns]) for columns in margins] for case, row in by_lot[others].iterrows()
+    }
+    # The smaller splits choose first: theirs are the proportions that a single case can upset.
+    choosing = sorted((name for name in SPLITS if name != "train" and shares[name] > 0), key=shares.get)
+    split = pd.Series("train", index=strata.index)
+    seen: Counter = Counter()
+    given: dict[str, Counter] = {name: Counter() for name in choosing}
+    cases_so_far = 0
+    taken = dict.fromkeys(choosing, 0)
+    for _, of_group in by_lot.groupby(group, sort=True):
+        left = list(of_group.index)
+        cases_so_far += len(left)
+        seen.update(key for case in left for key in keys_of[case])
+        for name in choosing:
+            wanted = min(round(shares[name] * cases_so_far) - taken[name], len(left))
+            taken[name] += wanted
+            for _ in range(wanted):
+                lag = [
+                    sum(shares[name] * seen[key] - given[name][key] for key in keys_of[case]) for case in left
+                ]
+                case = left.pop(int(np.argmax(lag)))
+                given[name].update(keys_of[case])
+                split[case] = name
+    return split
+
+
+def plan_without_copies(split: pd.Series, corrections: pd.Series) -> pd.DataFrame:
+    """The plan that draws no copies: every case once, put right (tables.PLAN_COLUMNS).
+
+    Args:
+        split: The split by case id.
+        corrections: JSON of what puts the image right, by case id.
+    """
+    return pd.DataFrame(
+        {
+            "photo_id": split.index.astype(str),
+            "case_id": split.index.astype(str),
+            "split": split.to_numpy(),
+            "corrections": corrections[split.index].to_numpy(),
+            "augmentations": "[]",
+        }
+    )

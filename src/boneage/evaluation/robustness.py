@@ -1,0 +1,286 @@
+"""What a change of the photo does to the estimates, where it changes nothing about the hand's age.
+
+The winner of the RSNA challenge of 2017 had a mean absolute difference of 6.9 months on the Digital Hand
+Atlas, and of 45.2 months on the same photos turned by 180 degrees: Santomartino et al., "Can AI handle the
+stress? A robustness evaluation of a state-of-the-art deep learning bone age algorithm", RSNA 108th Scientific
+Assembly 2022; in full: Santomartino, Putman, Beheshtian, Parekh and Yi, "Evaluating the robustness of a deep
+learning bone age algorithm to clinical image variation using computational stress testing", Radiology:
+Artificial Intelligence 2024. The kinds of change are theirs (rotation, flips, brightness,
+contrast, inversion, marker, resolution), and blur, noise and JPEG besides; the amounts are ours.
+
+Photos are changed at the size at which the network sees them. Lengths are shares of the photo's side, so that
+they mean the same at every size; noise and JPEG work on single pixels and on blocks of eight, which cover
+more of a hand the smaller the photo is.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from boneage.core.errors import BoneAgeError
+from boneage.evaluation.metrics import mean_differences
+from boneage.images.operators import OPERATORS, apply_operators, rotated
+
+
+class Perturbation(NamedTuple):
+    """One change of a photo.
+
+    Attributes:
+        name: What is done (``KINDS``).
+        amount: How much, in the unit of the kind; None where there is no more or less.
+        words: Both, for a reader.
+    """
+
+    name: str
+    amount: float | None
+    words: str
+
+
+PERTURBATIONS = (
+    *(
+        Perturbation("rotation", degrees, f"turned by {degrees}°")
+        for degrees in (5, 10, 15, 30, 45, 90, 135, 180)
+    ),
+    Perturbation("flip left to right", None, "flipped left to right"),
+    Perturbation("flip top to bottom", None, "flipped top to bottom"),
+    *(
+        Perturbation(
+            "brightness", shades, f"{'darker' if shades < 0 else 'brighter'} by {abs(shades)} shades"
+        )
+        for shades in (-80, -40, -20, 20, 40, 80)
+    ),
+    *(
+        Perturbation("contrast", factor, f"contrast {factor:g} times")
+        for factor in (0.25, 0.5, 0.75, 1.5, 2.0, 3.0)
+    ),
+    Perturbation("inversion", None, "inverted"),
+    *(Perturbation("blur", share, f"blurred, {share:.1%} of side") for share in (0.005, 0.01, 0.02)),
+    *(Perturbation("noise", shades, f"noise of {shades} shades") for shades in (5, 10, 20)),
+    *(Perturbation("JPEG", quality, f"JPEG of quality {quality}") for quality in (75, 50, 20, 10)),
+    *(Perturbation("resolution", part, f"1/{part} of the pixels a side") for part in (2, 4, 8)),
+    *(Perturbation("letter L", share, f"letter L, {share:.0%} of side") for share in (0.06, 0.12)),
+    *(Perturbation("bright disc", share, f"bright disc, {share:.0%} of side") for share in (0.06, 0.12)),
+)
+"""What is tried, in the table's order: from what any radiographer may do by chance to what nobody would
+overlook."""
+
+UNCHANGED = "as they are"
+
+ROBUSTNESS_COLUMNS = (
+    "Photos",
+    "Perturbation",
+    "Amount",
+    "Cases",
+    "MAE (years)",
+    "Change in MAE (years)",
+    "Change low (years)",
+    "Change high (years)",
+    "Mean shift (years)",
+    "Mean movement (years)",
+    "95 % of movements within (years)",
+    "Moved over 1 year",
+)
+
+_MOVED_YEARS = 1.0
+# A marker lies this share of the side off the photo's rim, as lead letters do.
+_MARGIN = 0.03
+_WHITE = 255
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of change: how a photo (size, size) is changed, and the lowest and highest amount, if any."""
+
+    change: Callable[[np.ndarray, Any, np.random.Generator], np.ndarray]
+    range: tuple[float, float] | None
+
+
+def _operator(name: str) -> Kind:
+    """One of ``operators.OPERATORS``; the amount is its one parameter, if it has one."""
+    ranges = OPERATORS[name].ranges
+
+    def change(photo: np.ndarray, amount: float | None, rng: np.random.Generator) -> np.ndarray:
+        return apply_operators(photo, [{"name": name, **dict.fromkeys(ranges, amount)}])
+
+    return Kind(change, next(iter(ranges.values()), None))
+
+
+def _rotate(photo: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
+    # It stays as sharp as a large photo that is turned first and made small then: what smoothing does is a
+    # kind of its own.
+    return rotated(photo, degrees, cv2.INTER_LANCZOS4)
+
+
+def _blur(photo: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    return cv2.GaussianBlur(photo, (0, 0), share * len(photo))
+
+
+def _noise(photo: np.ndarray, shades: float, rng: np.random.Generator) -> np.ndarray:
+    noisy: np.ndarray = np.rint(photo + rng.normal(0.0, shades, photo.shape))
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def _jpeg(photo: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
+    data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
+    made = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert made is not None, "OpenCV reads what it has just written"
+    return made
+
+
+def _resolution(photo: np.ndarray, part: float, rng: np.random.Generator) -> np.ndarray:
+    side = len(photo)
+    small = cv2.resize(photo, [max(1, round(side / part))] * 2, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
+
+
+def _letter(photo: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    height = max(3, round(share * len(photo)))
+    width, stroke = round(0.7 * height), max(1, round(0.22 * height))
+    shape = np.zeros((height, width), bool)
+    shape[:, :stroke] = shape[-stroke:] = True
+    return _with_marker(photo, shape)
+
+
+def _disc(photo: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    across = max(3, round(share * len(photo)))
+    off = np.arange(across) - (across - 1) / 2
+    return _with_marker(photo, off[:, np.newaxis] ** 2 + off**2 <= (across / 2) ** 2)
+
+
+def _with_marker(photo: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """A white marker in the darkest corner of the photo, where it is least likely to hide a bone."""
+    margin = max(1, round(_MARGIN * len(photo)))
+    rows = (slice(margin, margin + shape.shape[0]), slice(-margin - shape.shape[0], -margin))
+    columns = (slice(margin, margin + shape.shape[1]), slice(-margin - shape.shape[1], -margin))
+    corners = [(row, column) for row in rows for column in columns]
+    made = photo.copy()
+    made[min(corners, key=lambda corner: photo[corner].mean())][shape] = _WHITE
+    return made
+
+
+KINDS: dict[str, Kind] = {
+    "rotation": Kind(_rotate, OPERATORS["rotate"].ranges["degrees"]),
+    "flip left to right": _operator("flip"),
+    "flip top to bottom": Kind(lambda photo, amount, rng: np.ascontiguousarray(photo[::-1]), None),
+    "brightness": _operator("brightness"),
+    "contrast": _operator("contrast"),
+    "inversion": _operator("invert"),
+    "blur": Kind(_blur, (0.001, 0.1)),
+    "noise": Kind(_noise, (0.0, 100.0)),
+    "JPEG": Kind(_jpeg, (1, 100)),
+    "resolution": Kind(_resolution, (1, 32)),
+    "letter L": Kind(_letter, (0.01, 0.4)),
+    "bright disc": Kind(_disc, (0.01, 0.4)),
+}
+"""By name. Amounts: degrees anticlockwise (corners are cut off, and what comes in continues the edges);
+shades out of 256 (brightness, and the standard deviation of noise); a factor about the photo's mean shade;
+the standard deviation of a Gaussian blur, the height of a letter and the diameter of a disc as shares of the
+side; the JPEG quality, 1 to 100; by what the resolution is divided."""
+
+
+def perturbed(photos: np.ndarray, name: str, amount: float | None, seed: int = 0) -> np.ndarray:
+    """Photos with one change made to each.
+
+    Args:
+        photos: uint8, (photos, size, size); they are left as they are.
+        name: One of ``KINDS``.
+        amount: How much of it, as described there; None for flips and inversion.
+        seed: Seeds the noise, which differs from photo to photo; nothing else is left to chance.
+
+    Returns:
+        uint8, (photos, size, size).
+
+    Raises:
+        BoneAgeError: The photos are none, the name is unknown, or the amount is out of range.
+    """
+    photos = np.asanyarray(photos)
+    if photos.dtype != np.uint8 or photos.ndim != 3 or photos.shape[1] != photos.shape[2] or not photos.size:
+        raise BoneAgeError(
+            f"photos: {photos.dtype} of shape {photos.shape}, must be uint8 (photos, size, size)"
+        )
+    if name not in KINDS:
+        raise BoneAgeError(f"perturbation {name[:40]!r}: unknown; use one of {', '.join(KINDS)}")
+    kind, rng = KINDS[name], np.random.default_rng(seed)
+    _check_amount(name, amount, kind.range)
+    return np.stack([kind.change(np.asarray(photo), amount, rng) for photo in photos])
+
+
+def _check_amount(name: str, amount: float | None, allowed: tuple[float, float] | None) -> None:
+    if allowed is None:
+        if amount is not None:
+            raise BoneAgeError(f"perturbation {name}: takes no amount, give None")
+    elif not isinstance(amount, int | float) or not allowed[0] <= amount <= allowed[1]:
+        raise BoneAgeError(f"perturbation {name}: amount must be from {allowed[0]:g} to {allowed[1]:g}")
+
+
+def robustness_table(
+    estimate: Callable[[np.ndarray], np.ndarray],
+    photos: np.ndarray,
+    truth: np.ndarray,
+    seed: int = 0,
+    perturbations: Sequence[Perturbation] = PERTURBATIONS,
+) -> pd.DataFrame:
+    """How far each change moves the error and the estimates.
+
+    Args:
+        estimate: What a network says of photos: uint8 (photos, size, size) in, years (photos,) out.
+        photos: uint8, (cases, size, size), one a case, none that the network was trained on.
+        truth: Their bone ages in years, (cases,).
+        seed: Seeds the noise and the bootstrap.
+        perturbations: What to try.
+
+    Returns:
+        ``ROBUSTNESS_COLUMNS``, a first row of the photos as they are, then one row a perturbation.
+        ``Photos`` says in words what was done. ``Change`` is the MAE minus that of the photos as they are,
+        with its 95 % interval over cases (:func:`metrics.mean_differences`: what one case gains
+        and loses is compared with itself). ``Mean shift`` is the mean of the estimates' differences from
+        those of the photos as they are, movement the absolute difference: its mean, its 95th percentile, and
+        the share of cases that it moves by more than a year. The intervals are not corrected for
+        their number: of forty changes that did nothing, two would seem to do something.
+
+    Raises:
+        BoneAgeError: There is no photo, photos and truth differ in number, or an estimate is missing or is
+            not a finite number.
+    """
+    truth = np.asarray(truth, float)
+    if truth.shape != (len(photos),) or not len(truth) or not np.isfinite(truth).all():
+        raise BoneAgeError(
+            f"robustness: {len(photos)} photos and {truth.shape} truths; each photo needs its bone age"
+        )
+    estimates = [_estimated(estimate, photos, UNCHANGED)]
+    for name, amount, words in tqdm(perturbations, "robustness", unit="perturbation"):
+        estimates.append(_estimated(estimate, perturbed(photos, name, amount, seed), words))
+    rows = (Perturbation("", None, UNCHANGED), *perturbations)
+    error, shift = np.abs(np.stack(estimates) - truth), np.stack(estimates) - estimates[0]
+    change = mean_differences(error - error[0], seed)
+    movement = np.abs(shift)
+    columns = (
+        [words for _, _, words in rows],
+        [name for name, _, _ in rows],
+        [np.nan if amount is None else float(amount) for _, amount, _ in rows],
+        len(truth),
+        error.mean(axis=1),
+        change["difference"],
+        change["low"],
+        change["high"],
+        shift.mean(axis=1),
+        movement.mean(axis=1),
+        np.quantile(movement, 0.95, axis=1),
+        (movement > _MOVED_YEARS).mean(axis=1),
+    )
+    return pd.DataFrame(dict(zip(ROBUSTNESS_COLUMNS, columns, strict=True)))
+
+
+def _estimated(estimate: Callable[[np.ndarray], np.ndarray], photos: np.ndarray, words: str) -> np.ndarray:
+    years = np.asarray(estimate(photos), float)
+    if years.shape != (len(photos),) or not np.isfinite(years).all():
+        raise BoneAgeError(
+            f"robustness: {years.shape} estimates of {len(photos)} photos {words}, or one is not a finite "
+            "number; train that run again"
+        )
+    return years

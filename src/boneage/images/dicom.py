@@ -1,0 +1,362 @@
+"""DICOM files to grey: what pydicom decodes, shown as the file says (DICOM PS3.3, C.7.6.3 and C.11).
+
+Nothing that a file says of the patient reaches a message: what is quoted here are numbers and words of the
+standard, and pydicom's own warnings, which quote values, are silenced.
+"""
+
+import importlib.util
+import io
+import logging
+import struct
+import warnings
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.runtime import package
+from boneage.images.grey_range import grey_range, to_uint8
+from boneage.images.limits import LARGEST_FILE_BYTES, check_size, too_many_bytes
+
+START_BYTES = 132
+"""As much of a file as :func:`looks_like_dicom` looks at."""
+
+_GREY = ("MONOCHROME1", "MONOCHROME2")
+_COLOUR = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "YBR_PARTIAL_422")
+
+# What pydicom names as the decoders of these (its guide, "Compressed Pixel Data").
+_JPEG_PACKAGES = ("pylibjpeg", "pylibjpeg-libjpeg")
+_JPEG2000_PACKAGES = ("pylibjpeg", "pylibjpeg-openjpeg")
+_MODULES = {"pylibjpeg": "pylibjpeg", "pylibjpeg-libjpeg": "libjpeg", "pylibjpeg-openjpeg": "openjpeg"}
+
+# What old files leave out, and nearly always mean.
+_USUAL = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "PhotometricInterpretation": "MONOCHROME2"}
+
+# A window is followed where what lies in it is an image: at least this share of the pixels and, of the
+# window's own width, this share.
+_LEAST_IN_WINDOW = 0.02
+_LEAST_OF_WINDOW = 0.25
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Whether a file is a DICOM file by its first 132 bytes, or more of them.
+
+    Files without the preamble are told by their first element, which is one of the groups 2 or 8.
+    """
+    if start[128:132] == b"DICM" or start[:4] == b"DICM":
+        return True
+    if len(start) < 8:
+        return False
+    for order in "<>":
+        group, element, length = struct.unpack_from(f"{order}HHI", start)
+        if group in (0x0002, 0x0008) and element < 0x0100:
+            representation = start[4:6]
+            return (representation.isalpha() and representation.isupper()) or length <= 256
+    return False
+
+
+def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[str]]:
+    """Decodes the one frame of a DICOM file and shows it as the file says, bone always bright.
+
+    Stored values go through the modality LUT or the rescale slope, then through the VOI LUT or the first
+    window, and are inverted where the lowest means white. What of it makes no sense is passed over with a
+    note. Padding is black and sets no range. Colour becomes luma (ITU-R BT.601).
+
+    Args:
+        data: The file's bytes.
+        name: How an error names the file.
+
+    Returns:
+        The grey image, uint8 of shape (height, width); "DICOM", its photometric interpretation, the bits
+        stored of a value, and what was done to make it grey.
+
+    Raises:
+        BoneAgeError: As in :func:`reading.read_grey`, or a package that decodes it is not installed.
+    """
+    try:
+        advice = "pip install pydicom (3 or later) and run again"
+        pydicom, pixels = package("pydicom", advice), package("pydicom.pixels", advice)
+    except BoneAgeError as error:
+        raise BoneAgeError(f"{name}: a DICOM file; {error}") from None
+    _silence(pydicom)
+    dataset, notes = _read_header(data, name)
+    try:
+        width, height, mode = int(dataset.Columns), int(dataset.Rows), str(dataset.PhotometricInterpretation)
+        frames, bits = int(dataset.get("NumberOfFrames") or 1), int(dataset.BitsStored)
+    except Exception:  # A hostile file can trip the parser in any way.
+        raise BoneAgeError(f"{name}: a DICOM file without a picture; leave it out") from None
+    check_size(width, height, name)
+    if frames > 1:
+        raise BoneAgeError(f"{name}: {frames} frames; save the one to use as grey PNG")
+    if mode not in _GREY + _COLOUR:
+        raise BoneAgeError(f"{name}: a DICOM file of a colour layout that is not read; save it as grey PNG")
+    stored = _decode(dataset, name)
+    if mode in _GREY:
+        grey = _shown(dataset, stored, notes)
+        return grey, "DICOM", mode, bits, notes
+    try:
+        colour = pixels.apply_color_lut(stored, dataset) if mode == "PALETTE COLOR" else stored
+        grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+    except Exception:
+        raise BoneAgeError(f"{name}: its colours are damaged; save it as grey PNG") from None
+    return to_uint8(grey), "DICOM", mode, bits, [*notes, "colour made grey"]
+
+
+def _silence(pydicom: Any) -> None:
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=pydicom.__name__)
+
+
+def _read_header(data: bytes, name: str) -> tuple[Any, list[str]]:
+    """The dataset, and what had to be assumed to read it."""
+    import pydicom
+
+    notes = [] if data[128:132] == b"DICM" else ["no preamble"]
+    if data[:4] == b"DICM":
+        data = bytes(128) + data
+    _check_deflated(data, name)
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+        if not hasattr(dataset, "file_meta"):
+            dataset.file_meta = pydicom.dataset.FileMetaDataset()
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = {
+                (True, True): pydicom.uid.ImplicitVRLittleEndian,
+                (False, True): pydicom.uid.ExplicitVRLittleEndian,
+                (False, False): pydicom.uid.ExplicitVRBigEndian,
+            }[dataset.original_encoding]
+        for keyword, usual in _USUAL.items():
+            if "PixelData" in dataset and dataset.get(keyword) in (None, ""):
+                setattr(dataset, keyword, usual)
+                notes.append(f"without {keyword}, taken for {usual}")
+        if "BitsStored" not in dataset:
+            dataset.BitsStored = dataset.BitsAllocated
+        if "HighBit" not in dataset:
+            dataset.HighBit = dataset.BitsStored - 1
+    except Exception:
+        raise BoneAgeError(f"{name}: a DICOM file without a picture; leave it out") from None
+    return dataset, notes
+
+
+def _check_deflated(data: bytes, name: str) -> None:
+    """Refuses a file that its transfer syntax packs as a whole and that is too big when unpacked."""
+    if b"1.2.840.10008.1.2.1.99" not in data[:1024]:
+        return
+    start = 144 + int.from_bytes(data[140:144], "little")
+    try:
+        unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], LARGEST_FILE_BYTES + 1)
+    except zlib.error:
+        raise BoneAgeError(f"{name}: damaged, it cannot be unpacked; fetch it again") from None
+    if len(unpacked) > LARGEST_FILE_BYTES:
+        raise too_many_bytes(name, len(unpacked))
+
+
+def _decode(dataset: Any, name: str) -> np.ndarray:
+    """The stored values of the one frame, (height, width), or its colours, (height, width, 3)."""
+    from pydicom.pixels import get_decoder
+
+    packed = dataset.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(packed)
+    except NotImplementedError:
+        raise BoneAgeError(f"{name}: its pixels are packed as a film or a stream; save it as PNG") from None
+    if packed.is_encapsulated:
+        _check_packed_size(dataset, name)
+    try:
+        if not decoder.is_available:
+            raise ValueError
+        values = np.asarray(dataset.pixel_array)
+    except Exception:
+        missing = _missing_packages(packed.name)
+        if missing:
+            raise BoneAgeError(
+                f"{name}: its pixels are packed as {packed.name}; pip install {' '.join(missing)} and run"
+                " again"
+            ) from None
+        raise BoneAgeError(f"{name}: its pixels are damaged; fetch it again or save it as PNG") from None
+    return values.reshape(values.shape[-2:]) if dataset.SamplesPerPixel == 1 else values
+
+
+def _missing_packages(syntax: str) -> list[str]:
+    wanted = _JPEG2000_PACKAGES if "JPEG 2000" in syntax else _JPEG_PACKAGES if "JPEG" in syntax else ()
+    return [package for package in wanted if importlib.util.find_spec(_MODULES[package]) is None]
+
+
+def _check_packed_size(dataset: Any, name: str) -> None:
+    """Refuses packed pixels whose own header declares another size than the file's: it may be huge."""
+    from pydicom.encaps import get_frame
+
+    try:
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    except Exception:
+        raise BoneAgeError(f"{name}: its pixels are damaged; fetch it again or save it as PNG") from None
+    size = _packed_size(frame)
+    if size and size != (dataset.Columns, dataset.Rows):
+        raise BoneAgeError(f"{name}: damaged (its picture is of another size than it says); fetch it again")
+
+
+def _packed_size(frame: bytes) -> tuple[int, int] | None:
+    """Width and height by the header of a JPEG (T.81, B.2.2) or JPEG 2000 codestream; None for others."""
+    if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 24:
+        right, lower, left, upper = struct.unpack_from(">4I", frame, 8)
+        return right - left, lower - upper
+    position = 2
+    while frame[:2] == b"\xff\xd8" and len(frame) >= position + 9 and frame[position] == 0xFF:
+        marker, length = struct.unpack_from(">xBH", frame, position)
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            height, width = struct.unpack_from(">HH", frame, position + 5)
+            return width, height
+        position += 2 + length
+    return None
+
+
+def _shown(dataset: Any, stored: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Stored values as the file wants them seen, uint8; adds to ``notes`` what was done."""
+    shown = _not_padding(dataset, stored)
+    if not shown.any():
+        notes.append("its padding value is everywhere, so it is passed over")
+        shown = np.ones_like(shown)
+    elif not shown.all():
+        notes.append("padding made black")
+    values = _modality_values(dataset, stored, shown, notes)
+    grey = _through_voi_lut(dataset, values, shown, notes)
+    if grey is None:
+        grey = _through_window(dataset, values, shown, notes)
+    if grey is None:
+        # Never uint8 here, which would be left as it is.
+        grey = to_uint8(values.astype(np.int32 if values.dtype.kind in "iu" else np.float64), shown)
+    if _lowest_is_white(dataset):
+        grey = 255 - grey
+        notes.append("inverted")
+    grey[~shown] = 0
+    return grey
+
+
+def _lowest_is_white(dataset: Any) -> bool:
+    # PS3.3, C.8.11.3: INVERSE goes with MONOCHROME1 and says the same, so it inverts once.
+    shape = str(dataset.get("PresentationLUTShape") or "")
+    return dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
+
+
+def _not_padding(dataset: Any, stored: np.ndarray) -> np.ndarray:
+    """Whether a pixel is part of the picture (PS3.3, C.7.5.1.1.2)."""
+    ends = [
+        _as_stored(value, dataset, stored)
+        for value in (dataset.get(keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+        if isinstance(value, int) and stored.dtype.kind in "iu"
+    ]
+    if not ends or dataset.get("PixelPaddingValue") is None:
+        return np.ones(stored.shape, bool)
+    return (stored < min(ends)) | (stored > max(ends))
+
+
+def _as_stored(value: int, dataset: Any, stored: np.ndarray) -> int:
+    """A value as pixels have it: some are written unsigned for signed pixels, or with more bits."""
+    signed = stored.dtype.kind == "i"
+    bits = min(int(dataset.BitsStored), 8 * stored.itemsize)
+    half = 2 ** (bits - 1) if signed else 0
+    if int(stored.max()) >= 2**bits - half or int(stored.min()) < -half:
+        bits = 8 * stored.itemsize
+        half = 2 ** (bits - 1) if signed else 0
+    return (value + half) % 2**bits - half
+
+
+def _modality_values(dataset: Any, stored: np.ndarray, shown: np.ndarray, notes: list[str]) -> np.ndarray:
+    from pydicom.pixels import apply_modality_lut
+
+    has_table = bool(dataset.get("ModalityLUTSequence"))
+    if not has_table and not ("RescaleSlope" in dataset and "RescaleIntercept" in dataset):
+        return stored
+    what = "modality LUT" if has_table else "rescale slope"
+    try:
+        if has_table:
+            _widen(dataset.ModalityLUTSequence[0])
+        with np.errstate(all="ignore"):
+            values = apply_modality_lut(stored, dataset)
+    except Exception:
+        notes.append(f"its {what} makes no sense and is passed over")
+        return stored
+    if not np.isfinite(values).all() or _is_flattened(stored[shown], values[shown]):
+        notes.append(f"its {what} makes no sense and is passed over")
+        return stored
+    return values
+
+
+def _is_flattened(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether values that differ have become one and the same, or nearly."""
+    stride = max(1, before.size // 2**16)
+    count_before, count_after = (len(np.unique(values.ravel()[::stride])) for values in (before, after))
+    return count_after < min(count_before, 16)
+
+
+def _widen(table: Any) -> None:
+    """Entries of 9 to 15 bits lie in words of 16, which pydicom has no type for."""
+    descriptor = [int(value) for value in table.LUTDescriptor]
+    if 8 < descriptor[2] < 16:
+        table.LUTDescriptor = [*descriptor[:2], 16]
+
+
+def _through_voi_lut(
+    dataset: Any, values: np.ndarray, shown: np.ndarray, notes: list[str]
+) -> np.ndarray | None:
+    """The image through the first table of values of interest; None where there is none that is of use."""
+    from pydicom.pixels import apply_voi_lut
+
+    if not dataset.get("VOILUTSequence"):
+        return None
+    try:
+        bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
+        seen = apply_voi_lut(np.rint(values).astype(np.int32), dataset).astype(np.int32)
+        if not dataset.VOILUTSequence[0].get("LUTData") or _is_flattened(values[shown], seen[shown]):
+            raise ValueError
+    except Exception:
+        notes.append("its VOI LUT makes no sense and is passed over")
+        return None
+    notes.append("seen through its VOI LUT")
+    white = 2**bits - 1
+    low, high = grey_range(seen, shown)
+    # Many tables of 12 bits say that they have 16.
+    if (high - low) / white < _LEAST_OF_WINDOW:
+        return to_uint8(seen, shown)
+    return np.rint(np.clip(seen / white, 0, 1) * 255).astype(np.uint8)
+
+
+def _through_window(
+    dataset: Any, values: np.ndarray, shown: np.ndarray, notes: list[str]
+) -> np.ndarray | None:
+    """The image through the first window (PS3.3, C.11.2.1); None where there is none that is of use.
+
+    pydicom's own function is not used: it takes the range of white from the slope, and turns the picture
+    into its negative where that is below zero.
+    """
+    if "WindowCenter" not in dataset and "WindowWidth" not in dataset:
+        return None
+    center, width = (_first_number(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth"))
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
+    if function == "LINEAR" and width > 1:
+        center, width = center - 0.5, width - 1
+    low, high = grey_range(values, shown)
+    # False, too, where one of them is no number.
+    fits = width > 0 and np.isfinite(center)
+    if fits:
+        ends = center - width / 2, center + width / 2
+        inside = np.mean((values[shown] > ends[0]) & (values[shown] < ends[1]))
+        overlap = min(high, ends[1]) - max(low, ends[0])
+        fits = inside >= _LEAST_IN_WINDOW and overlap >= _LEAST_OF_WINDOW * width
+    if not fits:
+        notes.append("its window does not fit its values and is passed over")
+        return None
+    notes.append("seen through its window")
+    steps = (values.astype(np.float32) - center) / width
+    seen = 1 / (1 + np.exp(-4 * np.clip(steps, -20, 20))) if function == "SIGMOID" else steps + 0.5
+    return np.rint(255 * np.clip(seen, 0, 1)).astype(np.uint8)
+
+
+def _first_number(dataset: Any, keyword: str) -> float:
+    try:
+        value = dataset[keyword].value
+        return float(value if isinstance(value, int | float | str) else value[0])
+    except Exception:
+        return float("nan")

@@ -1,0 +1,43 @@
+"""How large and how small the file of an image may be, asked before anything is decoded."""
+
+from boneage.core.errors import BoneAgeError
+
+LARGEST_FILE_BYTES = 256 * 2**20
+LARGEST_PIXELS = 100_000_000
+SMALLEST_SIDE = 32
+
+
+def too_many_bytes(name: str, count: int) -> BoneAgeError:
+    """The refusal of a file of so many bytes."""
+    return BoneAgeError(
+        f"{name}: {count / 2**20:.0f} MiB, more than the {LARGEST_FILE_BYTES // 2**20} MiB a photo may have;"
+        " save it smaller"
+    )
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    """Refuses an image by the size its header declares.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+        name: How the error names the file.
+
+    Raises:
+        BoneAgeError: More than 100 megapixels, or fewer than 32 pixels a side.
+    """
+    if width * height > LARGEST_PIXELS:
+        raise too_many_pixels(name)
+    if min(width, height) < SMALLEST_SIDE:
+        raise BoneAgeError(
+            f"{name}: {width} x {height} pixels, too small to show a hand; fetch the photo itself,"
+            " not a thumbnail"
+        )
+
+
+def too_many_pixels(name: str) -> BoneAgeError:
+    """The refusal of a file that declares too many pixels."""
+    return BoneAgeError(
+        f"{name}: declares more than {LARGEST_PIXELS // 10**6} megapixels, which no radiograph has;"
+        " save it smaller"
+    )

@@ -1,0 +1,318 @@
+"""What can be done to an image: operators on grey uint8 arrays, by name, and their JSON.
+
+A person chooses some of them as corrections, which put an image right in every split; the balanced plan draws
+others as augmentations, which make a copy differ. Both are written down the same way.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, median_filter
+
+from boneage.core.errors import BoneAgeError
+
+# The weights of red, green and blue in a grey photo (ITU-R BT.601).
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator: how it is applied, and the range (lowest, highest) of each of its parameters."""
+
+    apply: Callable[..., np.ndarray]
+    ranges: Mapping[str, tuple[float, float]]
+
+
+def _through(curve: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    return cv2.LUT(photo, np.clip(np.rint(curve), 0, 255).astype(np.uint8))
+
+
+_SHADES = np.arange(256, dtype=np.float64)
+
+
+def background_shade(photo: np.ndarray) -> int:
+    """The shade of a photo's background: the median of its outermost pixels."""
+    outermost = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
+    return int(np.sort(outermost)[outermost.size // 2])
+
+
+def rotated(photo: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """A photo turned about its middle; its corners are cut off, and what comes in continues its edges.
+
+    A single shade would leave an oblique edge wherever the background is not that shade, and cut the forearm
+    off aslant. The bars that made an oblong photo square are no part of what is turned, but in quarter turns.
+
+    Args:
+        photo: uint8, (height, width).
+        degrees: Anticlockwise.
+        interpolation: One of OpenCV's.
+
+    Returns:
+        The same shape.
+    """
+    height, width = photo.shape
+    if degrees % 90 == 0 and height == width:
+        return np.ascontiguousarray(np.rot90(photo, degrees // 90))
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    rows, columns = _without_bars(photo)
+    turn[:, 2] += turn[:, :2] @ (columns.start, rows.start)
+    return cv2.warpAffine(
+        photo[rows, columns],
+        turn,
+        (width, height),
+        dst=_continued(photo[rows, columns], turn, (width, height)),
+        flags=interpolation,
+        borderMode=cv2.BORDER_TRANSPARENT,
+    )
+
+
+def _without_bars(photo: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns between uniform bars of one shade; all of them where nothing else is there."""
+    within = []
+    for axis in (1, 0):
+        low, high = photo.min(axis=axis), photo.max(axis=axis)
+        other = np.flatnonzero((low != photo[0, 0]) | (high != photo[0, 0]))
+        within.append(slice(other[0], other[-1] + 1) if len(other) else slice(0, len(low)))
+    return within[0], within[1]
+
+
+# The background is continued at this side: it has no detail.
+_COARSE = 116
+_RIM, _BROAD, _SMOOTH = 5, 25, 3.0
+
+
+def _continued(photo: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """What a turned photo shows where it ends: the shades along its edges, smoothed, drawn outward.
+
+    The median of a rim as deep as a twentieth of the photo is taken, so that the bright line of a collimator
+    or of the film along an edge is not drawn out into a bright corner.
+
+    Args:
+        photo: uint8, (height, width).
+        turn: From pixels (x, y) of the photo to those of the result, (2, 3).
+        size: Width and height of the result.
+    """
+    cell = max(1.0, min(size) / _COARSE)
+    coarse = max(2, round(photo.shape[1] / cell)), max(2, round(photo.shape[0] / cell))
+    small = cv2.resize(photo, coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
+    top, bottom = (_smoothed(np.median(rim, axis=0)) for rim in (small[:_RIM], small[-_RIM:]))
+    left, right = (_smoothed(np.median(rim, axis=1)) for rim in (small[:, :_RIM], small[:, -_RIM:]))
+    small[0], small[-1] = top, bottom
+    # Two edges meet in a corner.
+    left[[0, -1]] = (left[[0, -1]] + (top[0], bottom[0])) / 2
+    right[[0, -1]] = (right[[0, -1]] + (top[-1], bottom[-1])) / 2
+    small[:, 0], small[:, -1] = left, right
+    # The middle of a coarse pixel is that of its cell.
+    shift = (cell - 1) / 2
+    there = turn.copy()
+    there[:, 2] = (turn[:, :2] @ (shift, shift) + turn[:, 2] - shift) / cell
+    out = max(1, round(size[0] / cell)), max(1, round(size[1] / cell))
+    turned = cv2.warpAffine(small, there, out, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(np.rint(turned).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
+
+
+def _smoothed(profile: np.ndarray) -> np.ndarray:
+    """The shades along an edge, without what is narrower than a forearm: a marker, a fingertip."""
+    broad = median_filter(profile, _BROAD, mode="nearest")
+    return gaussian_filter1d(broad.astype(np.float32), _SMOOTH, mode="nearest")
+
+
+def _contrast(photo: np.ndarray, factor: float) -> np.ndarray:
+    # About the photo's own mean: about a fixed grey, a dark photo would turn black.
+    mean = round(cv2.mean(photo)[0])
+    return _through((_SHADES - mean) * factor + mean, photo)
+
+
+def _clahe(photo: np.ndarray, clip: float) -> np.ndarray:
+    # Pizer et al., 1987; a CLAHE object is not safe among threads, so each call has its own.
+    return cv2.createCLAHE(clip, (8, 8)).apply(photo)
+
+
+def _sharpen(photo: np.ndarray, amount: float) -> np.ndarray:
+    return cv2.addWeighted(photo, 1 + amount, cv2.GaussianBlur(photo, (0, 0), 2.0), -amount, 0)
+
+
+def _tint(photo: np.ndarray, warmth: float) -> np.ndarray:
+    """A warm (above 0) or cool colour filter, seen in grey: red and blue get opposite tone curves."""
+    light = _SHADES / 255
+    red, green, blue = light ** (2.0**-warmth), light, light ** (2.0**warmth)
+    return _through(255 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue), photo)
+
+
+def _blanked(photo: np.ndarray, boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Fills boxes with the shades around them, so that a network finds no square to learn from.
+
+    All at once, and with shades in which no hidden pixel has a part: nothing of them is left to see.
+    """
+    rows, columns = photo.shape
+    hidden = np.zeros(photo.shape, bool)
+    for box in boxes:
+        top, left = math.floor(box["y"] * rows), math.floor(box["x"] * columns)
+        bottom = math.ceil((box["y"] + box["height"]) * rows)
+        right = math.ceil((box["x"] + box["width"]) * columns)
+        hidden[top:bottom, left:right] = True
+    if not hidden.any():
+        return photo.copy()
+    seen = (~hidden).astype(np.float32)
+    return np.where(hidden, np.rint(_filled(photo * seen, seen)).astype(np.uint8), photo)
+
+
+def _filled(shades: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Shades, weighted by how much of each is seen, carried on to where nothing is: ever coarser means.
+
+    The pull-push of Gortler et al., SIGGRAPH 1996.
+    """
+    if seen.all():
+        return shades / seen
+    height, width = seen.shape
+    if min(height, width) == 1:
+        return np.full(seen.shape, shades.sum() / max(float(seen.sum()), 1e-6), np.float32)
+    half = (width + 1) // 2, (height + 1) // 2
+    coarser = _filled(*(cv2.resize(one, half, interpolation=cv2.INTER_AREA) for one in (shades, seen)))
+    coarser = cv2.resize(coarser.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return shades + (1 - seen) * coarser
+
+
+OPERATORS: dict[str, Operator] = {
+    "blank": Operator(
+        lambda photo, **box: _blanked(photo, [box]),
+        {"x": (0, 1), "y": (0, 1), "width": (0, 1), "height": (0, 1)},
+    ),
+    "invert": Operator(lambda photo: 255 - photo, {}),
+    "flip": Operator(lambda photo: np.ascontiguousarray(photo[:, ::-1]), {}),
+    "rotate": Operator(rotated, {"degrees": (-180, 180)}),
+    "brightness": Operator(lambda photo, shades: _through(_SHADES + shades, photo), {"shades": (-100, 100)}),
+    "contrast": Operator(_contrast, {"factor": (0.25, 4)}),
+    "gamma": Operator(
+        lambda photo, power: _through(255 * (_SHADES / 255) ** power, photo), {"power": (0.25, 4)}
+    ),
+    "clahe": Operator(_clahe, {"clip": (1, 8)}),
+    "sharpen": Operator(_sharpen, {"amount": (0, 3)}),
+    "tint": Operator(_tint, {"warmth": (-1, 1)}),
+}
+"""By name; ``blank`` takes shares of the photo's width and height, ``rotate`` degrees anticlockwise."""
+
+CORRECTIONS = ("blank", "invert", "flip", "rotate", "brightness", "contrast", "gamma")
+"""What may put an image right, in the order in which it is applied: first what is hidden, then what it shows,
+then how it lies, then how bright it is. A box lies on the image as it came; all others stand once at most."""
+
+
+def _check(operators: object) -> list[dict[str, Any]]:
+    if not isinstance(operators, Sequence) or isinstance(operators, str):
+        raise BoneAgeError('operators: must be a list such as [{"name": "rotate", "degrees": 5}]')
+    for operator in operators:
+        if not isinstance(operator, Mapping) or not isinstance(operator.get("name"), str):
+            raise BoneAgeError('operators: each must be an object with a "name"')
+        name = operator["name"]
+        if name not in OPERATORS:
+            raise BoneAgeError(f"operator {name[:40]!r}: unknown; use one of {', '.join(OPERATORS)}")
+        ranges = OPERATORS[name].ranges
+        if set(operator) != {"name", *ranges}:
+            raise BoneAgeError(f"operator {name}: takes {', '.join(ranges) or 'no parameter'} and no other")
+        for parameter, (low, high) in ranges.items():
+            value = operator[parameter]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise BoneAgeError(f"operator {name}: {parameter} must be a number")
+            if not low <= value <= high:
+                raise BoneAgeError(f"operator {name}: {parameter} must be from {low} to {high}")
+    return [dict(operator) for operator in operators]
+
+
+def parse_operators(text: str) -> list[dict[str, Any]]:
+    """Reads the ``operators`` cell of a plan or of a review log.
+
+    Raises:
+        BoneAgeError: Broken JSON, an unknown name, a missing or unknown parameter, or one that is of the
+            wrong type or out of range; it is named.
+    """
+    try:
+        operators = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise BoneAgeError(f"operators {str(text)[:40]!r}: not JSON; write [] for none") from None
+    return _check(operators)
+
+
+def format_operators(operators: Sequence[Mapping[str, Any]]) -> str:
+    """Operators as JSON on one line, the same text for the same operators.
+
+    Raises:
+        BoneAgeError: As in :func:`parse_operators`.
+    """
+    ordered = [
+        {"name": operator["name"], **{name: operator[name] for name in OPERATORS[operator["name"]].ranges}}
+        for operator in _check(operators)
+    ]
+    return json.dumps(ordered)
+
+
+def parse_corrections(text: str) -> list[dict[str, Any]]:
+    """Reads the ``corrections`` cell of a plan or of a review log, in the order of :data:`CORRECTIONS`.
+
+    Raises:
+        BoneAgeError: As in :func:`parse_operators`, or an operator is no correction or stands twice.
+    """
+    return _corrections(parse_operators(text))
+
+
+def format_corrections(corrections: Sequence[Mapping[str, Any]]) -> str:
+    """Corrections as JSON on one line, in the order of :data:`CORRECTIONS`.
+
+    Raises:
+        BoneAgeError: As in :func:`parse_corrections`.
+    """
+    return format_operators(_corrections(_check(corrections)))
+
+
+def _corrections(operators: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = [operator["name"] for operator in operators]
+    for name in names:
+        if name not in CORRECTIONS:
+            raise BoneAgeError(f"operator {name}: no correction; use one of {', '.join(CORRECTIONS)}")
+        if name != "blank" and names.count(name) > 1:
+            raise BoneAgeError(f"operator {name}: stands twice among the corrections; keep one")
+    return sorted(operators, key=lambda operator: CORRECTIONS.index(operator["name"]))
+
+
+def operators_of_image(corrections: str, augmentations: str) -> list[dict[str, Any]]:
+    """All that is done to an image of the plan, in the order in which it is applied.
+
+    Args:
+        corrections: JSON of the operators that put the image of its case right.
+        augmentations: JSON of the operators that make this copy differ.
+
+    Raises:
+        BoneAgeError: As in :func:`parse_corrections`.
+    """
+    every = [*parse_corrections(corrections), *parse_operators(augmentations)]
+    return sorted(every, key=lambda operator: operator["name"] != "blank")
+
+
+def apply_operators(photo: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Applies operators: boxes to blank first, then the others in their order.
+
+    A box is drawn on the photo as it came. Were the photo turned first, the box would hide something else.
+
+    Args:
+        photo: uint8, (height, width); it is left as it is.
+        operators: Such as ``parse_operators`` returns.
+
+    Returns:
+        uint8, (height, width).
+
+    Raises:
+        BoneAgeError: The photo is none, or an operator is at fault.
+    """
+    if photo.dtype != np.uint8 or photo.ndim != 2 or not photo.size:
+        raise BoneAgeError("photo: operators need a grey uint8 array (height, width)")
+    operators = _check(operators)
+    made = _blanked(photo, [operator for operator in operators if operator["name"] == "blank"])
+    for operator in operators:
+        if operator["name"] != "blank":
+            parameters = {name: value for name, value in operator.items() if name != "name"}
+            made = OPERATORS[operator["name"]].apply(made, **parameters)
+    return made

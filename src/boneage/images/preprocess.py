@@ -1,0 +1,483 @@
+"""Any photo of a radiograph to a grey square, with a report of what came in.
+
+All of it is streamed: a fixed number of photos is under way at any moment, and what is kept of each is
+one row of the report.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+import stat
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import atomic_write, make_folder, write_error
+from boneage.core.runtime import on_all_cores
+from boneage.core.settings import PADS
+from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
+from boneage.images.grey_range import to_uint8
+from boneage.images.limits import LARGEST_FILE_BYTES, too_many_bytes
+from boneage.images.reading import read_file, read_grey
+
+PHOTO_FOLDER = "photos"
+REPORT_NAME = "preprocess.csv"
+SKIPPED_NAME = "skipped-preprocess.csv"
+UNLISTED_NAME = "unlisted-preprocess.csv"
+SOURCE_GONE = "source not found now; image kept"
+
+REPORT_COLUMNS = (
+    "case_id",
+    "status",
+    "reason",
+    "format",
+    "width",
+    "height",
+    "bit_depth",
+    "mode",
+    "bytes",
+    "sha256",
+    "doubled_of",
+    "note",
+    # What a later run compares to know whether the photo has to be made again.
+    "photo",
+    "modified",
+    "photo_size",
+    "pad",
+    "made_bytes",
+)
+_NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "photo_size", "made_bytes")
+
+# Level 1 with run-length strategy: on radiographs smaller and faster than the default strategy.
+PNG_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+
+SECONDS_BETWEEN_SAVES = 5.0
+_LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.png")
+_LEFTOVER_SECONDS = 60.0
+
+
+def square(photo: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
+    """Fits a photo into the middle of a square, its aspect kept.
+
+    Area interpolation where it gets smaller, cubic where it gets larger.
+
+    Args:
+        photo: uint8, of shape (height, width).
+        size: Side of the square in pixels.
+        pad: Shade of the two bars: "background" is that of the photo's own, "black" is 0, "white" 255.
+
+    Returns:
+        uint8 of shape (size, size).
+    """
+    scale = size / max(photo.shape)
+    height, width = (max(1, round(side * scale)) for side in photo.shape)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(photo, (width, height), interpolation=interpolation)
+    top, left = (size - height) // 2, (size - width) // 2
+    canvas = np.full((size, size), _bar_shade(scaled, pad), np.uint8)
+    canvas[top : top + height, left : left + width] = scaled
+    return canvas
+
+
+def _bar_shade(photo: np.ndarray, pad: str) -> int:
+    """0, 255, or the median of a frame one twelfth of the short side deep.
+
+    The frame is deeper than the bright line that a collimator or the film's rim leaves along an edge, and
+    it takes in all four sides, since one side alone may be blank film, a ruler, or the forearm.
+    """
+    if pad != "background":
+        return {"black": 0, "white": 255}[pad]
+    depth = max(1, min(photo.shape) // 12)
+    frame = (photo[:depth], photo[-depth:], photo[:, :depth], photo[:, -depth:])
+    counts = np.sum([cv2.calcHist([side], [0], None, [256], [0, 256]) for side in frame], axis=0)
+    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One case whose photo is to be made."""
+
+    index: int
+    case_id: str
+    photo: str
+    source: Path
+    output: Path
+    size: int
+    pad: str
+
+
+def preprocess(
+    cases: pd.DataFrame, work: Path | str, size: int = 928, pad: str = "background"
+) -> pd.DataFrame:
+    """Makes ``photos/<case_id>.png`` in the work folder for every case whose photo can be read.
+
+    Run again, it makes only what is new or changed (another path, size, date, target size or shade, or an
+    output that is gone), and it goes on where it was interrupted or killed. A photo once made stays good
+    when its source cannot be found, whatever path the table gives; a note says so. One whose case has left
+    the table stays on disk, listed in ``unlisted-preprocess.csv``, and is taken up again with the case.
+    Only the output of a case whose photo is there and refused is removed.
+
+    Args:
+        cases: The case table; ``case_id`` and ``photo`` (absolute, or relative to the work folder) are read.
+        work: The work folder; ``preprocess.csv`` and ``skipped-preprocess.csv`` are written there too.
+        size: Side of the square photos in pixels.
+        pad: Shade of the bars, as in :func:`square`.
+
+    Returns:
+        The report: a row a case, in the order of the cases, with the columns ``REPORT_COLUMNS``; status is
+        ``ok`` or ``skipped``, and ``doubled_of`` names the first case whose file has the same bytes.
+
+    Raises:
+        BoneAgeError: A missing column, an unknown shade, a full disk or a read-only folder.
+    """
+    for column in ("case_id", "photo"):
+        if column not in cases.columns:
+            raise BoneAgeError(f"case table: column {column} is missing; make the table again")
+    if pad not in PADS:
+        raise BoneAgeError(f"pad: {pad!r} must be one of {', '.join(PADS)}")
+    work = Path(work)
+    folder = make_folder(work / PHOTO_FOLDER)
+    before = _rows_before(work)
+    rows, jobs = _plan(cases, work, before, size, pad)
+
+    # A row is taken back before its photo is touched: whatever the report lists is there and current.
+    listed = set(cases["case_id"])
+    _write_rows(work / UNLISTED_NAME, [row for case_id, row in before.items() if case_id not in listed])
+    _save(work, rows)
+    _remove_leftovers(folder)
+    try:
+        saved = time.monotonic()
+        for index, row in on_all_cores(_make, jobs, "Preprocess"):
+            rows[index] = row
+            if row["status"] == "skipped" and row["case_id"] in before:
+                _remove_outputs(folder, [row["case_id"]])
+            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                _save(work, rows)
+                saved = time.monotonic()
+    except BaseException:
+        # Interrupted, or the disk is full: what was made is kept on record where that is still possible.
+        with contextlib.suppress(BoneAgeError):
+            _save(work, rows)
+        raise
+    return _save(work, rows)
+
+
+def read_report(work: Path | str) -> pd.DataFrame:
+    """Reads the report that :func:`preprocess` wrote, with its numbers as nullable whole numbers.
+
+    Raises:
+        BoneAgeError: There is none, or it cannot be read.
+    """
+    return _typed(read_table(Path(work) / REPORT_NAME, REPORT_COLUMNS))
+
+
+def _rows_before(work: Path) -> dict[str, dict[str, Any]]:
+    """The rows of photos that earlier runs made, by case id; none where no report can be read."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name in (UNLISTED_NAME, REPORT_NAME):
+        try:
+            report = _typed(read_table(work / name, REPORT_COLUMNS))
+        except BoneAgeError:
+            continue
+        made = report[(report["status"] == "ok") & report["case_id"].map(is_safe_id)]
+        rows |= {row["case_id"]: row for row in made.to_dict("records")}
+    return rows
+
+
+def _typed(report: pd.DataFrame) -> pd.DataFrame:
+    for name in _NUMBERS:
+        report[name] = pd.to_numeric(report[name], errors="coerce").astype("Int64")
+    return report
+
+
+def _plan(
+    cases: pd.DataFrame, work: Path, before: Mapping[str, Mapping[str, Any]], size: int, pad: str
+) -> tuple[list[dict[str, Any] | None], list[_Job]]:
+    """Rows that are settled without reading a photo (None for the others), and the photos to make."""
+    folder = (work / PHOTO_FOLDER).resolve()
+    # Some file systems hold "A1.png" and "a1.png" for the same file.
+    doubled = cases["case_id"].astype(str).str.casefold().duplicated(keep=False)
+    rows: list[dict[str, Any] | None] = []
+    jobs = []
+    for index, (case_id, photo, twice) in enumerate(
+        zip(cases["case_id"], cases["photo"], doubled, strict=True)
+    ):
+        row = None
+        if not is_safe_id(case_id):
+            row = _skipped_row(
+                case_id, photo, "this case id cannot name a file; use 1 to 64 letters, digits, _ and -"
+            )
+        elif twice:
+            row = _skipped_row(case_id, photo, "two photos have this case id; keep one in the case table")
+        elif not isinstance(photo, str) or not photo:
+            row = _skipped_row(
+                case_id, photo, "the case table names no photo; name one or leave the case out"
+            )
+        else:
+            job = _Job(index, case_id, photo, work / photo, folder / f"{case_id}.png", size, pad)
+            if case_id in before and _is_current(job, before[case_id]):
+                row = _with_source_note(dict(before[case_id]), job)
+            else:
+                jobs.append(job)
+        rows.append(row)
+    return rows, jobs
+
+
+def _is_current(job: _Job, row: Mapping[str, Any]) -> bool:
+    """Whether what an earlier run made of a case is what this run would make, or cannot make anew."""
+    try:
+        if job.output.stat().st_size != row["made_bytes"]:
+            return False
+    except OSError:
+        return False
+    source = _source_status(job)
+    if source is None:
+        # A Colab machine forgets the source and Drive keeps the work, or a table came back from a
+        # spreadsheet with other paths: what was made stays good.
+        return True
+    if (row["photo"], row["photo_size"], row["pad"]) != (job.photo, job.size, job.pad):
+        return False
+    return bool((source.st_size, source.st_mtime_ns) == (row["bytes"], row["modified"]))
+
+
+def _source_status(job: _Job) -> os.stat_result | None:
+    """The source's size and date; None where it cannot be found."""
+    try:
+        return job.source.stat()
+    except (OSError, ValueError):
+        return None
+
+
+def _with_source_note(row: dict[str, Any], job: _Job) -> dict[str, Any]:
+    notes = [note for note in row["note"].split(", ") if note and note != SOURCE_GONE]
+    if _source_status(job) is None:
+        notes.append(SOURCE_GONE)
+    return row | {"note": ", ".join(notes)}
+
+
+def _make(job: _Job) -> tuple[int, dict[str, Any]]:
+    """Makes one photo; what is wrong with its source becomes a skipped row, a failed write is raised."""
+    try:
+        data, source = _read_source(job)
+        grey, facts = read_grey(data, job.photo)
+    except BoneAgeError as error:
+        return job.index, _skipped_row(job.case_id, job.photo, str(error))
+    fitted = square(to_uint8(grey), job.size, job.pad)
+    encoded = cv2.imencode(".png", fitted, PNG_ENCODING)[1]
+    with atomic_write(job.output, sync=False) as file:
+        file.write(encoded)
+    made = {
+        "case_id": job.case_id,
+        "status": "ok",
+        "photo": job.photo,
+        "modified": source.st_mtime_ns,
+        "photo_size": job.size,
+        "pad": job.pad,
+        "made_bytes": encoded.size,
+    }
+    return job.index, made | dataclasses.asdict(facts)
+
+
+def _read_source(job: _Job) -> tuple[bytes, os.stat_result]:
+    try:
+        # Asked before reading: a file that changes meanwhile looks changed to the next run.
+        status = job.source.stat()
+        # A pipe or a device would keep the reader waiting for ever.
+        if not stat.S_ISREG(status.st_mode):
+            raise BoneAgeError(f"{job.photo}: not a file; name the photo itself in the case table")
+        if status.st_size > LARGEST_FILE_BYTES:
+            raise too_many_bytes(job.photo, status.st_size)
+        if job.source.resolve().parent == job.output.parent:
+            raise BoneAgeError(
+                f"{job.photo}: lies in the folder this stage writes to; move the photos elsewhere"
+            )
+        return job.source.read_bytes(), status
+    except FileNotFoundError:
+        raise BoneAgeError(f"{job.photo}: no such file; put it there or leave the case out") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BoneAgeError(f"{job.photo}: cannot be read ({reason}); check the file") from None
+
+
+def _skipped_row(case_id: object, photo: object, reason: str) -> dict[str, Any]:
+    return {"case_id": case_id, "status": "skipped", "reason": " ".join(reason.split()), "photo": photo}
+
+
+def _save(work: Path, rows: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
+    """Writes the report of the rows that are settled so far, and what of them was skipped."""
+    report = _write_rows(work / REPORT_NAME, [row for row in rows if row is not None])
+    skipped = report[report["status"] == "skipped"]
+    write_table(work / SKIPPED_NAME, skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True)))
+    return report
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    report = _typed(pd.DataFrame(rows, columns=list(REPORT_COLUMNS)))
+    report["doubled_of"] = _doubled_of(report)
+    text = [name for name in REPORT_COLUMNS if name not in _NUMBERS]
+    report[text] = report[text].fillna("")
+    write_table(path, report)
+    return report
+
+
+def _doubled_of(report: pd.DataFrame) -> pd.Series:
+    """For each photo the first case whose file has the same bytes; empty for that first one."""
+    first: dict[str, str] = {}
+    doubles = [
+        first.setdefault(digest, case_id) if status == "ok" else case_id
+        for case_id, status, digest in zip(report["case_id"], report["status"], report["sha256"], strict=True)
+    ]
+    return pd.Series(doubles, report.index, dtype=object).where(lambda ids: ids != report["case_id"], "")
+
+
+def _remove_outputs(folder: Path, case_ids: Iterable[str]) -> None:
+    """Removes photos that an earlier run made and that this one no longer stands by."""
+    for case_id in case_ids:
+        path = folder / f"{case_id}.png"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(path, error) from None
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes temporary files of a run that was killed; a living run's are younger."""
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
+                path.unlink()
+
+
+def summary(report: pd.DataFrame) -> pd.DataFrame:
+    """What came in, for a person to read: a row for all photos, each kind, the doubled and the skipped.
+
+    Args:
+        report: What :func:`preprocess` or :func:`read_report` returned.
+
+    Returns:
+        Columns ``what``, ``photos``, ``smallest``, ``median``, ``largest`` (width × height in pixels, by
+        number of pixels; the median of width and of height each).
+    """
+    made = report[report["status"] == "ok"]
+    rows = [_summary_row("all that were read", made)]
+    for (kind, bit_depth, mode), group in made.groupby(["format", "bit_depth", "mode"]):
+        rows.append(_summary_row(f"{kind}, {bit_depth} bit, {mode}", group))
+    rows.append(_summary_row("doubled (the bytes of an earlier case)", made[made["doubled_of"] != ""]))
+    rows.append(_summary_row("skipped (see the reasons)", report[report["status"] == "skipped"]))
+    return pd.DataFrame(rows)
+
+
+def _summary_row(what: str, photos: pd.DataFrame) -> dict[str, Any]:
+    row: dict[str, Any] = {"what": what, "photos": len(photos), "smallest": "", "median": "", "largest": ""}
+    sizes = photos[["width", "height"]].dropna().astype(int)
+    if len(sizes):
+        pixels = sizes["width"] * sizes["height"]
+        row["smallest"] = "{} × {}".format(*sizes.loc[pixels.idxmin()])
+        row["median"] = "{:.0f} × {:.0f}".format(*sizes.median())
+        row["largest"] = "{} × {}".format(*sizes.loc[pixels.idxmax()])
+    return row
+
+
+def contact_sheet(
+    photos: Sequence[tuple[str, np.ndarray | Path | str]], columns: int = 8, thumb: int = 160
+) -> np.ndarray:
+    """Small copies of photos in rows, each with its caption beneath.
+
+    Args:
+        photos: (caption, photo) pairs. A caption may have several lines. A photo is a uint8 or uint16 array
+            of shape (height, width), a square uint8 one of shape (side, side, 3), or a path.
+        columns: Photos in a row, where there are so many.
+        thumb: Side of a small copy in pixels.
+
+    Returns:
+        uint8 of shape (height, width), or (height, width, 3) where a photo has colours.
+
+    Raises:
+        BoneAgeError: A path that cannot be read as a photo.
+    """
+    gap, line = max(2, thumb // 32), max(10, thumb // 9)
+    below = line * max([1, *(caption.count("\n") + 1 for caption, _ in photos)])
+    columns = max(1, min(columns, len(photos)))
+    rows = max(1, -(-len(photos) // columns))
+    width, height = gap + columns * (thumb + gap), gap + rows * (thumb + below + gap)
+    coloured = any(np.ndim(photo) == 3 for _, photo in photos)
+    sheet = Image.new(
+        "RGB" if coloured else "L", (width, height), (_SHEET_SHADE,) * 3 if coloured else _SHEET_SHADE
+    )
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(line * 0.8)
+    for index, (caption, photo) in enumerate(photos):
+        row, column = divmod(index, columns)
+        left, top = gap + column * (thumb + gap), gap + row * (thumb + below + gap)
+        sheet.paste(_thumb(photo, thumb), (left, top))
+        # Pillow's own font has no minus sign.
+        for place, words in enumerate(caption.replace("−", "-").split("\n")):
+            while words and draw.textlength(words, font) > thumb:
+                words = words[:-1]
+            middle = (left + thumb / 2, top + thumb + (place + 0.5) * line)
+            draw.text(middle, words, (255,) * 3 if coloured else 255, font, anchor="mm")
+    return np.asarray(sheet)
+
+
+def _thumb(photo: np.ndarray | Path | str, side: int) -> Image.Image:
+    if np.ndim(photo) == 3:
+        return Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR)
+    grey = photo if isinstance(photo, np.ndarray) else read_file(Path(photo))
+    return Image.fromarray(square(to_uint8(grey), side))
+
+
+_SHEET_SHADE = 48
+
+
+def write_contact_sheet(
+    path: Path | str,
+    cases: pd.DataFrame,
+    report: pd.DataFrame,
+    work: Path | str,
+    count: int = 48,
+    columns: int = 8,
+    thumb: int = 160,
+) -> Path:
+    """Writes a contact sheet of the preprocessed photos, drawn evenly over age, as PNG.
+
+    Args:
+        path: Where the sheet belongs.
+        cases: The case table.
+        report: What :func:`preprocess` returned.
+        work: The work folder that holds the photos.
+        count: Photos on the sheet at most.
+        columns: Photos in a row.
+        thumb: Side of a small copy in pixels.
+
+    Returns:
+        The path.
+
+    Raises:
+        BoneAgeError: A photo is gone, or the sheet cannot be written.
+    """
+    made = cases[cases["case_id"].isin(report.loc[report["status"] == "ok", "case_id"])]
+    ages = pd.to_numeric(made.get("bone_age"), errors="coerce")
+    groups = pd.to_numeric(made.get("age_group"), errors="coerce")
+    captions = ages.map("{:.1f} years".format).where(
+        ages.notna(), groups.map("year {:.0f}".format).where(groups.notna(), "age unknown")
+    )
+    by_age = made.assign(age=ages.fillna(groups), caption=captions).sort_values(["age", "case_id"])
+    drawn = by_age.iloc[
+        np.unique(np.linspace(0, len(by_age) - 1, min(count, len(by_age))).round().astype(int))
+    ]
+    photos = [
+        (f"{case_id} · {caption}", Path(work) / PHOTO_FOLDER / f"{case_id}.png")
+        for case_id, caption in zip(drawn["case_id"], drawn["caption"], strict=True)
+    ]
+    with atomic_write(path) as file:
+        file.write(cv2.imencode(".png", contact_sheet(photos, columns, thumb))[1])
+    return Path(path)

@@ -1,0 +1,220 @@
+"""JPEG, PNG, TIFF, BMP and WebP files to grey."""
+
+import io
+import re
+import struct
+import zlib
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from boneage.core.errors import BoneAgeError
+from boneage.images.grey_range import to_uint8
+from boneage.images.limits import SMALLEST_SIDE, check_size, too_many_pixels
+
+_READ = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+# Told apart by name, but not read.
+_FORMATS = (*_READ, "GIF")
+_OTHERS = {
+    b"%PDF": "PDF",
+    b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\x00\x00\x00\x0cJXL ": "JPEG XL",
+    b"8BPS": "Photoshop",
+    b"PK\x03\x04": "zip archive or office document",
+    b"\x1f\x8b": "gzip archive",
+}
+_HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif")
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+_TIFF_PARTS = ((273, 279), (324, 325))  # Where the strips or tiles begin, and how long they are.
+# A picture of which less than this share may be seen is meant to be seen without its transparency.
+_LEAST_SEEN = 0.01
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_DEPTH_OFFSET = 24
+_JPEG_START_OF_SCAN = 0xDA
+_JPEG_END = b"\xff\xd9"
+# 0xFF followed by what cannot stand after the first scan has begun. A stuffed zero can, and fill, restarts,
+# and what comes between the scans of a progressive file (DHT, SOS, DQT, DNL, DRI, COM).
+_JPEG_STRAY_MARKER = re.compile(rb"\xff[^\x00\xc4\xd0-\xd7\xda-\xdd\xfe\xff]")
+
+
+def read_raster(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[str]]:
+    """Decodes a file that is no DICOM.
+
+    Args:
+        data: The file's bytes.
+        name: How an error names the file.
+
+    Returns:
+        The grey image, uint8 or uint16 of shape (height, width); its format, Pillow's name of its colour
+        layout, its bits a channel, and what was done to make it grey.
+
+    Raises:
+        BoneAgeError: As in :func:`boneage.images.reading.read_grey`.
+    """
+    header = _open_header(data, name)
+    kind, mode = str(header.format), header.mode
+    bit_depth = _bit_depth(header, data)
+    _check_whole(header, data, name)
+    grey, notes = _decode(data, header, bit_depth, name)
+    return grey, kind, mode, bit_depth, notes
+
+
+def _open_header(data: bytes, name: str) -> Image.Image:
+    """Reads the header alone (Pillow decodes no pixel on opening) and refuses what should not be decoded."""
+    try:
+        header = Image.open(io.BytesIO(data), formats=_FORMATS)
+        kind, size, frames = str(header.format), header.size, getattr(header, "n_frames", 1)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise too_many_pixels(name) from None
+    except Exception:  # A hostile header can trip a parser in any way; whatever the way, it is no photo.
+        raise BoneAgeError(f"{name}: {_why_not_opened(data)}") from None
+    if kind == "MPO" or frames > 1:
+        raise BoneAgeError(
+            f"{name}: holds several pictures (pages, animated or MPO); save the one to use as PNG"
+        )
+    if kind not in _READ:
+        raise BoneAgeError(f"{name}: {kind} is not read; save it as PNG")
+    check_size(*size, name)
+    return header
+
+
+def _why_not_opened(data: bytes) -> str:
+    for start, kind in _OTHERS.items():
+        if data.startswith(start):
+            return f"{kind} is not read; save the picture as PNG"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return "HEIC or AVIF is not read; save it as JPEG or PNG"
+    if data.startswith(_TIFF_STARTS):
+        return "a TIFF that is cut short, damaged, or of a kind that is not read; save it as PNG"
+    if data.startswith(b"\xff\xd8\xff") and len(data) > 2 * SMALLEST_SIDE:
+        return "a JPEG that is cut short, damaged, lossless or of 12 bits; fetch it again or save it as PNG"
+    return "not a photo (text, a web page, or a damaged header); fetch it again or save it as PNG"
+
+
+def _bit_depth(header: Image.Image, data: bytes) -> int:
+    if header.format == "PNG":
+        return data[_PNG_DEPTH_OFFSET]
+    if header.format == "TIFF":
+        return int(header.tag_v2.get(_TIFF_BITS, (1,))[0])
+    return 1 if header.mode == "1" else 8
+
+
+def _check_whole(header: Image.Image, data: bytes, name: str) -> None:
+    if header.format == "JPEG":
+        fault = _jpeg_fault(data)
+    elif header.format == "PNG":
+        fault = _png_fault(data)
+    elif header.format == "TIFF":
+        fault = _tiff_fault(header, data)
+    elif header.format == "WEBP":
+        cut = len(data) < 8 + int.from_bytes(data[4:8], "little")
+        fault = "cut short (the end of the WebP is missing)" if cut else ""
+    else:
+        fault = ""  # A BMP is not packed, and Pillow says where pixels are missing.
+    if fault:
+        raise BoneAgeError(f"{name}: {fault}; fetch it again")
+
+
+def _jpeg_fault(data: bytes) -> str:
+    """What is broken in a JPEG's structure (ITU-T T.81, annex B); empty where nothing is.
+
+    Decoders fill what is missing with grey and say nothing; here it is found without decoding.
+    """
+    position = 2
+    marker = 0
+    while marker != _JPEG_START_OF_SCAN:
+        while data[position : position + 2] == b"\xff\xff":
+            position += 1
+        if len(data) < position + 4:
+            return "cut short before its picture begins"
+        start, marker, length = struct.unpack_from(">BBH", data, position)
+        if start != 0xFF or length < 2:
+            return "damaged in its header"
+        position += 2 + length
+    end = data.find(_JPEG_END, position)
+    if end < 0:
+        return "cut short (the end of the JPEG is missing)"
+    return "damaged inside its picture" if _JPEG_STRAY_MARKER.search(data, position, end) else ""
+
+
+def _png_fault(data: bytes) -> str:
+    """What is broken in a PNG's chunks (each has a CRC-32); empty where nothing is."""
+    position = len(_PNG_SIGNATURE)
+    view = memoryview(data)
+    kind = b""
+    while kind != b"IEND":
+        if len(data) < position + 12:
+            return "cut short (the end of the PNG is missing)"
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        if len(data) < end + 4:
+            return "cut short (the end of the PNG is missing)"
+        if zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+            return "damaged (a checksum inside the PNG does not fit)"
+        position = end + 4
+    return ""
+
+
+def _tiff_fault(header: Image.Image, data: bytes) -> str:
+    """What is missing of a TIFF's strips or tiles (TIFF 6.0, section 3); empty where nothing is."""
+    for starts, lengths in _TIFF_PARTS:
+        parts = zip(header.tag_v2.get(starts, ()), header.tag_v2.get(lengths, ()), strict=False)
+        if any(start + length > len(data) for start, length in parts):
+            return "cut short (parts of the TIFF's picture are missing)"
+    return ""
+
+
+def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tuple[np.ndarray, list[str]]:
+    """The grey photo, and what was done to make it grey."""
+    notes = []
+    try:
+        has_tag = header.format == "TIFF" or "exif" in header.info
+        turned = has_tag and header.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        if header.mode == "CMYK":
+            # OpenCV assumes one of the two polarities of CMYK; Pillow asks the file.
+            grey = np.asarray(ImageOps.exif_transpose(header).convert("RGB").convert("L"))
+            notes.append("CMYK made grey")
+        else:
+            grey = _luma(data, header, bit_depth)
+            if header.mode in ("RGB", "RGBA", "RGBX", "P", "PA", "YCbCr", "LAB"):
+                notes.append("colour made grey")
+        if "A" in header.mode.removesuffix("AB") or ("transparency" in header.info and bit_depth <= 8):
+            alpha = np.asarray(ImageOps.exif_transpose(header.convert("RGBA")).getchannel("A"))
+            grey, done = _without_transparent(grey, alpha)
+            notes += done
+        if turned:
+            notes.append("turned by its EXIF tag")
+    except Exception:  # As for the header: whatever the decoder trips over, the photo is damaged.
+        raise BoneAgeError(f"{name}: damaged, it cannot be decoded; fetch it again") from None
+    return grey, notes
+
+
+def _luma(data: bytes, header: Image.Image, bit_depth: int) -> np.ndarray:
+    """The grey photo at its own depth, turned upright; its negative where a TIFF says that 0 is white."""
+    deep_colour = header.format == "TIFF" and bit_depth > 8 and header.mode in ("RGB", "RGBA")
+    if header.format in ("JPEG", "PNG") or deep_colour:
+        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+        if grey is None:
+            raise ValueError
+        return grey
+    image = ImageOps.exif_transpose(header)
+    if image.mode not in ("F", "I") and not image.mode.startswith("I;16"):
+        return np.asarray(image.convert("RGB").convert("L") if image.mode != "L" else image)
+    values = np.asarray(image)
+    if header.format == "TIFF" and header.tag_v2.get(_TIFF_PHOTOMETRIC) == 0:
+        # Pillow turns the negative of 8 bits round, and of more bits it does not.
+        values = -values if values.dtype.kind == "f" else values.max() - values
+    return values.astype(np.uint16) if image.mode.startswith("I;16") else to_uint8(values)
+
+
+def _without_transparent(grey: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """What may be seen of a photo, and what was done to it."""
+    if alpha.min() == 255:
+        return grey, []
+    if alpha.min() == alpha.max() or np.mean(alpha > 0) < _LEAST_SEEN:
+        return grey, ["all of it is transparent, so that is passed over"]
+    seen = cv2.multiply(grey, alpha.astype(grey.dtype), scale=1 / 255)
+    return seen, ["transparent parts made black"]

@@ -1,0 +1,78 @@
+"""One case from first to last: its image, what was found odd, the decision, its copies, every estimate."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.pictures import Picture
+from boneage.report import Grid
+from boneage.review.log import Decision
+
+_AGES = (("bone_age", "bone age {:.2f} years as read"), ("age_group", "age {} by its folder"))
+
+
+@dataclass(frozen=True)
+class OneCase:
+    """What is known of a case.
+
+    Attributes:
+        words: Markdown: who it is of, what was found odd, what was decided.
+        images: The image itself, then its changed copies.
+        estimates: Every network's estimate, the nearest first; no row for a case without a label.
+    """
+
+    words: str
+    images: Picture
+    estimates: Grid
+
+
+def find_case(wanted: str, case_ids: Sequence[str]) -> str:
+    """The case that is meant, whatever its letters' case.
+
+    Raises:
+        BoneAgeError: There is no such case; names those that are most alike.
+    """
+    by_letters = {case_id.casefold(): case_id for case_id in case_ids}
+    wanted = wanted.strip().casefold()
+    if wanted in by_letters:
+        return by_letters[wanted]
+    alike = [by_letters[one] for one in difflib.get_close_matches(wanted, by_letters, cutoff=0.5)]
+    advice = f"did you mean {' or '.join(alike)}?" if alike else f"ids look like {case_ids[0]}"
+    raise BoneAgeError(f"case {wanted!r}: there is none; {advice}")
+
+
+def words_of_case(
+    case: Mapping[str, object], split: str, suspicions: pd.DataFrame, decisions: Iterable[Decision]
+) -> str:
+    """A case in words, as Markdown.
+
+    Args:
+        case: A row of the case table.
+        split: Of its label; empty where it has none.
+        suspicions: ``kind``, ``score`` and ``why`` of what was found odd about it.
+        decisions: The decisions that stand.
+    """
+    who = {"F": "girl", "M": "boy"}[case["sex"]]
+    ages = [
+        words.format(case[column])
+        for column, words in (
+            ("bone_age", "bone age {:.2f} years as read"),
+            ("age_group", "age {} by its folder"),
+        )
+        if not pd.isna(case[column])
+    ]
+    found = [f"{row.kind} {row.score:.2f} ({row.why})" for row in suspicions.itertuples()]
+    decided = [
+        " ".join(filter(None, (one.decision, one.reason, one.reviewer and f"by {one.reviewer}")))
+        for one in decisions
+    ]
+    facts = [who, case["race"], *(ages or ["no age"]), split or "not in the set"]
+    lines = [
+        f"**{case['case_id']}**: {', '.join(facts)}.",
+        f"Found odd: {'; '.join(found) or 'nothing likely'}.",
+        f"Decided: {'; '.join(decided) or 'nothing, so it stays in'}.",
+    ]
+    return "\n\n".join(lines)

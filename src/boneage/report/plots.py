@@ -1,0 +1,601 @@
+"""Figures of a comparison, drawn from tables only.
+
+Each function returns a :class:`Chart` that stands alone: a title with its counts, axes with their units,
+colours that a colour-blind reader tells apart, letters that a phone still shows, and its words for those who
+do not see it. No figure is made through pyplot, so none outlives its reader, and nothing here sees a pixel
+of a radiograph.
+"""
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from boneage.core.tables import MONTHS_PER_YEAR, OLDEST_YEARS, SPLITS
+from boneage.report.charts import (
+    BLUE,
+    COLOUR_OF_SPLIT,
+    GREEN,
+    GREY,
+    MARKER_OF_SPLIT,
+    ORANGE,
+    PURPLE,
+    SERIES_COLOURS,
+    SKY,
+    VERMILION,
+    Chart,
+    dress,
+    legend,
+    panel_title,
+    panels,
+    shades,
+    signed,
+    title,
+)
+
+# Splits that were not trained on, the one that says most first.
+_JUDGED = ("test", "outside", "validation")
+_LIMITS_IN_SD = 1.96
+_SEXES = (("F", "girls", VERMILION), ("M", "boys", SKY))
+
+
+def ages_by_sex(years: pd.Series, sex: pd.Series) -> Chart:
+    """How many cases there are of each year of age, girls and boys stacked.
+
+    Args:
+        years: The age of each case in years.
+        sex: ``F`` or ``M``, for each of them.
+    """
+    figure = Chart(height=3.2)
+    axes = figure.subplots()
+    below = np.zeros(int(OLDEST_YEARS) + 1)
+    counts = []
+    for letter, name, colour in _SEXES:
+        count = _by_year(years[sex == letter])
+        axes.bar(
+            count.index, count, bottom=below, color=colour, width=0.85, label=f"{name} ({count.sum():,})"
+        )
+        below += count
+        counts.append(f"{count.sum():,} {name}")
+    axes.set_ylabel("Cases a year of age")
+    _whole_years(axes, "Age (whole years)")
+    title(figure, f"Ages of the {int(below.sum()):,} cases")
+    legend(figure, columns=2)
+    figure.words = f"Bars: cases of each year of age, {' and '.join(counts)}; {_extremes(below)}."
+    return figure
+
+
+def age_histogram(labels: pd.DataFrame) -> Chart:
+    """How many images there are of each year of age, by sex and split; changed copies apart.
+
+    Args:
+        labels: A label table (``tables.LABEL_COLUMNS``).
+    """
+    figure = Chart(height=4.7)
+    upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
+    changed = labels["Case ID"] != labels["Source ID"]
+    parts = {split: (labels["Split"] == split) & ~changed for split in SPLITS}
+    if changed.any():
+        parts = {"train": parts["train"], _COPIES: changed, **parts}
+    names = {part: f"{part} ({rows.sum():,})" for part, rows in parts.items()}
+    things = "Images" if changed.any() else "Cases"
+    for axes, male, name in ((upper, False, "Girls"), (lower, True, "Boys")):
+        of_sex = labels["Male"].astype(bool) == male
+        below = np.zeros(int(OLDEST_YEARS) + 1)
+        for part, rows in parts.items():
+            count = _by_year(labels.loc[rows & of_sex, "Bone Age"])
+            colour = {"color": COLOUR_OF_SPLIT.get(part, _COLOUR_OF_COPIES), "label": names[part]}
+            axes.bar(count.index, count, bottom=below, width=0.85, **colour)
+            below += count
+        axes.set_ylabel(f"{things} a year")
+        panel_title(axes, f"{name} (n = {of_sex.sum():,})")
+        _whole_years(axes, "Bone age (whole years)" if male else "")
+    title(figure, f"Bone ages of the {len(labels):,} {things.lower()}")
+    legend(figure, columns=2)
+    counts = ", ".join(names.values())
+    figure.words = (
+        f"Bars: {len(labels):,} {things.lower()} by year of bone age, girls above, boys below: {counts}."
+    )
+    return figure
+
+
+_COPIES, _COLOUR_OF_COPIES = "train, changed copies", "#A9D6F2"
+
+
+def _by_year(years: pd.Series) -> pd.Series:
+    every_year = np.arange(int(OLDEST_YEARS) + 1)
+    return np.floor(years.astype(float)).value_counts().reindex(every_year, fill_value=0)
+
+
+def _whole_years(axes: Axes, words: str = "") -> None:
+    dress(axes, grid="y")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    axes.set_xlabel(words)
+
+
+def _extremes(counts: np.ndarray) -> str:
+    present = np.asarray(counts)[np.asarray(counts) > 0]
+    return f"{int(present.min()):,} to {int(present.max()):,} a year" if len(present) else "none"
+
+
+def years_before_and_after(before: pd.Series, after: pd.Series) -> Chart:
+    """How many images there are of each year of age before and after augmentation.
+
+    Args:
+        before: The age of each accepted case in years.
+        after: The age of each image of the plan in years.
+    """
+    figure = Chart(height=4.4)
+    said = []
+    for axes, ages, name, colour in zip(
+        figure.subplots(2, 1, sharex=True), (before, after), _BEFORE_AND_AFTER, (SKY, BLUE), strict=True
+    ):
+        counts = _by_year(ages)
+        axes.bar(counts.index, counts, color=colour, width=0.85)
+        panel_title(axes, f"{name} (n = {len(ages):,}, {_extremes(counts)})")
+        axes.set_ylabel("Images a year")
+        _whole_years(axes, "Age by the label (whole years)" if ages is after else "")
+        said.append(f"{name.lower()}, {len(ages):,}: {_extremes(counts)}")
+    title(figure, "Ages before and after augmentation")
+    figure.words = f"Bars: images of each year of age. {'; '.join(said)}."
+    return figure
+
+
+_BEFORE_AND_AFTER = ("Accepted cases", "Images of the plan")
+
+
+def groups_before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> Chart:
+    """How many girls and boys of each race there are before and after augmentation.
+
+    Args:
+        before: A row an accepted case, with ``sex`` and ``race``.
+        after: A row an image of the plan, with the same columns.
+    """
+    races = sorted(before["race"].unique())[::-1]
+    figure = Chart(height=1.6 + 0.5 * len(races))
+    said = []
+    for axes, table, name in zip(
+        figure.subplots(1, 2, sharey=True), (before, after), _BEFORE_AND_AFTER, strict=True
+    ):
+        for place, (letter, words, colour) in enumerate(_SEXES):
+            counts = table.loc[table["sex"] == letter, "race"].value_counts().reindex(races, fill_value=0)
+            bars = axes.barh(
+                np.arange(len(races)) + 0.2 - 0.4 * place, counts, 0.36, color=colour, label=words
+            )
+            axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=8)
+            said.append(
+                f"{name.lower()}, {words}: {', '.join(f'{n:,} {r}' for r, n in counts[::-1].items())}"
+            )
+        axes.set_yticks(range(len(races)), races)
+        axes.margins(x=0.2)
+        dress(axes, grid="x")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
+        panel_title(axes, name, f"n = {len(table):,}")
+    title(figure, "Sex and race before and after augmentation")
+    legend(figure, columns=2)
+    figure.words = f"Bars. {'; '.join(said)}."
+    return figure
+
+
+def learning_curves(histories: pd.DataFrame, wide: bool = True) -> Chart:
+    """How the MAE fell, epoch by epoch: a panel a network, a colour an epoch count.
+
+    Args:
+        histories: What ``evaluation.histories_table`` returns: ``Network``, ``Epochs``, ``epoch``, ``mae``
+            (years, of the training images as they were shown) and ``val_mae``, empty without validation.
+        wide: See :func:`boneage.report.charts.panels`.
+    """
+    networks = list(dict.fromkeys(histories["Network"]))
+    figure, every = panels(networks, 1.9, wide, "Learning curves", "Epoch", "MAE (years)")
+    colours = dict(zip(sorted(histories["Epochs"].unique()), itertools.cycle(SERIES_COLOURS), strict=False))
+    top = 2.0 * histories["mae"].max()
+    for axes, network in zip(every, networks, strict=True):
+        of_network = histories[histories["Network"] == network]
+        for epochs, history in of_network.groupby("Epochs"):
+            for column, split, style in _CURVES:
+                # Batches that differ much from the running averages can make the first validations hundreds
+                # of times too large, which would press all that follows flat against the axis.
+                axes.plot(
+                    history["epoch"],
+                    history[column].astype(float).where(lambda mae: mae <= top),
+                    style,
+                    color=colours[epochs],
+                    markersize=4,
+                    linewidth=1.4,
+                    label=f"{epochs} epochs, {split}",
+                )
+        panel_title(axes, network, *_beyond(of_network, top))
+        dress(axes)
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    legend(figure, columns=2 if wide and len(networks) > 1 else 1)
+    figure.words = f"Learning curves. {_ends_of_curves(histories)}"
+    return figure
+
+
+_CURVES = (("mae", "training (changed images)", ".-"), ("val_mae", "validation", "^--"))
+
+
+def _beyond(history: pd.DataFrame, top: float) -> list[str]:
+    beyond = history["val_mae"][history["val_mae"] > top]
+    return [f"{len(beyond)} beyond the scale, up to {beyond.max():.3g}"] if len(beyond) else []
+
+
+def _ends_of_curves(histories: pd.DataFrame) -> str:
+    last = histories.sort_values("epoch", kind="stable").groupby(["Network", "Epochs"], sort=False).last()
+    return "; ".join(
+        f"{network} after {epochs} epochs: training {row['mae']:.2f}, validation {row['val_mae']:.2f} years"
+        for (network, epochs), row in last.iterrows()
+    )
+
+
+def predicted_against_true(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
+    """Estimates over the true bone ages, for every case that was not trained on: a panel a run.
+
+    Args:
+        runs: Name of a run -> what ``evaluation.join_truth`` returns.
+        of: What the runs have in common, for the title.
+        wide: See :func:`boneage.report.charts.panels`.
+    """
+    judged = {name: joined[joined["Split"] != "train"] for name, joined in runs.items()}
+    ages = np.concatenate(
+        [[0.0, 19.0], *(rows[["Bone Age", "Estimate"]].to_numpy().ravel() for rows in judged.values())]
+    )
+    line = np.array([ages.min() - 0.5, ages.max() + 0.5])
+    head = f"Predicted against true: {of}"
+    figure, every = panels(runs, 2.75, wide, head, "True bone age (years)", "Estimate (years)")
+    for axes, (name, rows) in zip(every, judged.items(), strict=True):
+        axes.fill_between(
+            line, line - 1, line + 1, color="#808080", alpha=0.3, linewidth=0, label="within 1 year"
+        )
+        axes.plot(line, line, color=GREY, linewidth=1, label="estimate = truth")
+        for split in reversed(_JUDGED):
+            of_split = rows[rows["Split"] == split]
+            if len(of_split):
+                _scatter(axes, of_split["Bone Age"], of_split["Estimate"], split)
+        axes.set(xlim=line, ylim=line, aspect="equal")
+        dress(axes)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        panel_title(axes, name, *_mae_of_splits(rows))
+    legend(figure, columns=2)
+    figure.words = f"Estimates over true bone ages, {of}. " + "; ".join(
+        ", ".join((name, *_mae_of_splits(rows))) for name, rows in judged.items()
+    )
+    return figure
+
+
+def _mae_of_splits(rows: pd.DataFrame) -> list[str]:
+    sizes = rows["Error"].abs().groupby(rows["Split"])
+    return [
+        f"{split}: MAE {sizes.mean()[split]:.2f}, n = {sizes.size()[split]:,}"
+        for split in _JUDGED
+        if split in sizes.groups
+    ]
+
+
+def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
+    """Difference over mean of estimate and truth, with bias and 95 % limits of agreement: a panel a run.
+
+    After Bland and Altman, "Statistical methods for assessing agreement between two methods of clinical
+    measurement", Lancet 1986; 327:307-310: bias is the mean difference, the limits lie 1.96 standard
+    deviations (of the sample, n - 1) to either side.
+
+    Args:
+        runs: Name of a run -> what ``evaluation.join_truth`` returns; its test cases are shown, its
+            validation cases where it has none.
+        of: What the runs have in common, for the title.
+        wide: See :func:`boneage.report.charts.panels`.
+    """
+    head, xlabel = f"Bland-Altman: {of}", "Mean of estimate and truth (years)"
+    figure, every = panels(runs, 1.95, wide, head, xlabel, "Estimate − truth (years)")
+    said = []
+    for axes, (name, joined) in zip(every, runs.items(), strict=True):
+        rows, split = _judged_rows(joined)
+        _scatter(axes, (rows["Bone Age"] + rows["Estimate"]) / 2, rows["Error"], split)
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        bias, low, high = _agreement(rows["Error"])
+        for height, style, words in (
+            (bias, "-", "bias"),
+            (low, "--", "limits of agreement"),
+            (high, "--", None),
+        ):
+            if np.isfinite(height):
+                axes.axhline(height, color=VERMILION, linestyle=style, linewidth=1.2, label=words)
+        facts = [f"bias {signed(bias)}"] if len(rows) else [f"no {split} cases"]
+        facts += [f"limits {signed(low)} to {signed(high)}"] if len(rows) > 1 else []
+        panel_title(axes, name, *facts)
+        said.append(", ".join((name, f"{len(rows):,} {split} cases", *facts)))
+        axes.margins(y=0.12)
+        dress(axes)
+    legend(figure, columns=3 if wide else 2)
+    figure.words = f"Differences between estimate and truth in years, {of}. {'; '.join(said)}"
+    return figure
+
+
+def _agreement(errors: pd.Series) -> tuple[float, float, float]:
+    """Bias and the two limits of agreement; NaN where there are too few cases."""
+    bias, reach = errors.mean(), _LIMITS_IN_SD * errors.std(ddof=1)
+    return bias, bias - reach, bias + reach
+
+
+def error_by_age(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
+    """Box plots of the error by true bone age, three years a box: where a network fails, a panel a run.
+
+    A box spans the quartiles with the median in it, whiskers reach 1.5 times as far, dots lie beyond.
+
+    Args:
+        runs: Name of a run -> what ``evaluation.join_truth`` returns; its test cases are shown, its
+            validation cases where it has none.
+        of: What the runs have in common, for the title.
+        wide: See :func:`boneage.report.charts.panels`.
+    """
+    head, xlabel = f"Error by age: {of}", "True bone age: years from, cases"
+    figure, every = panels(runs, 1.9, wide, head, xlabel, "Estimate − truth (years)")
+    said = []
+    for axes, (name, joined) in zip(every, runs.items(), strict=True):
+        rows, split = _judged_rows(joined)
+        groups = rows.groupby((rows["Bone Age"].astype(float) // _YEARS_A_BOX * _YEARS_A_BOX).astype(int))
+        if len(rows):
+            axes.boxplot([group["Error"].to_numpy(float) for _, group in groups], **_boxes(groups.groups))
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        panel_title(axes, name)
+        dress(axes, grid="y")
+        axes.tick_params(axis="x", labelsize=8)
+        medians = [
+            f"{first} to {first + _YEARS_A_BOX - 1}: {signed(m)}"
+            for first, m in groups["Error"].median().items()
+        ]
+        said.append(f"{name}, {len(rows):,} {split} cases, median by age: {', '.join(medians)}")
+    figure.words = f"Errors by true bone age in years, {of}. {'; '.join(said)}"
+    return figure
+
+
+_YEARS_A_BOX = 3
+
+
+def _boxes(groups: Mapping[int, pd.Index]) -> dict[str, object]:
+    """Where boxes stand, what they are named, and how they look."""
+    return {
+        "positions": list(groups),
+        "tick_labels": [f"{first}\n{len(rows):,}" for first, rows in groups.items()],
+        "widths": 0.65 * _YEARS_A_BOX,
+        "patch_artist": True,
+        "boxprops": {"facecolor": SKY, "edgecolor": BLUE},
+        "medianprops": {"color": "black", "linewidth": 1.5},
+        "whiskerprops": {"color": BLUE},
+        "capprops": {"color": BLUE},
+        "flierprops": {"marker": "o", "markersize": 3, "markeredgecolor": BLUE},
+    }
+
+
+def mae_bars(
+    details: pd.DataFrame,
+    constant_mae: float = np.nan,
+    lines: Mapping[str, tuple[float, float]] | None = None,
+) -> Chart:
+    """Test MAE of every run with its 95 % interval, the best network first, beside the constant predictor's.
+
+    Args:
+        details: Columns ``Network``, ``Epochs``, ``Test cases``, ``Test MAE (years)``, ``Test MAE low
+            (years)`` and ``Test MAE high (years)``.
+        constant_mae: The constant predictor's test MAE in years, what a network must beat; NaN for none.
+        lines: What others have measured, to be named as not comparable one to one: words -> the lowest and
+            the highest MAE in years.
+    """
+    lines = lines or {}
+    names = list(details.groupby("Network")["Test MAE (years)"].min().sort_values(kind="stable").index)
+    figure = Chart(height=1.7 + 0.28 * max(1, len(details)) + 0.12 * len(names) + 0.2 * len(lines))
+    axes = figure.subplots()
+    _bars(axes, details, names)
+    if np.isfinite(constant_mae):
+        label = f"constant predictor ({constant_mae:.2f} years)"
+        axes.axvline(constant_mae, color=VERMILION, linestyle="--", label=label)
+    for (words, (low, high)), colour in zip(lines.items(), itertools.cycle((GREEN, PURPLE, ORANGE))):
+        if low == high:
+            axes.axvline(low, color=colour, linestyle=":", linewidth=2, zorder=3, label=words)
+        else:
+            axes.axvspan(low, high, color=colour, alpha=0.6, linewidth=0, zorder=3, label=words)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Test MAE (years), with 95 % interval")
+    dress(axes, grid="x")
+    cases = sorted({int(count) for count in details["Test cases"].dropna()})
+    title(figure, "Test error of each run", f"{' or '.join(f'{count:,}' for count in cases) or 0} test cases")
+    legend(figure)
+    figure.words = _words_of_bars(details, constant_mae)
+    return figure
+
+
+def _bars(axes: Axes, details: pd.DataFrame, names: list[str]) -> None:
+    every_epochs = sorted(details["Epochs"].unique())
+    thickness = 0.8 / max(1, len(every_epochs))
+    for number, (epochs, colour) in enumerate(
+        zip(every_epochs, itertools.cycle(SERIES_COLOURS), strict=False)
+    ):
+        rows = details[details["Epochs"] == epochs]
+        mae, low, high = (rows[f"Test MAE{end} (years)"].to_numpy(float) for end in ("", " low", " high"))
+        offset = (number - (len(every_epochs) - 1) / 2) * thickness
+        places = [names.index(name) + offset for name in rows["Network"]]
+        axes.barh(places, mae, thickness * 0.92, color=colour, label=f"{epochs} epochs")
+        whiskers = {"fmt": "none", "ecolor": "black", "elinewidth": 1, "capsize": 3, "zorder": 4}
+        axes.errorbar(mae, places, xerr=[mae - low, high - mae], **whiskers)
+
+
+def _words_of_bars(details: pd.DataFrame, constant_mae: float) -> str:
+    runs = [
+        f"{row['Network']} after {row['Epochs']} epochs {row['Test MAE (years)']:.2f}"
+        for row in details.sort_values("Test MAE (years)", kind="stable").to_dict("records")
+    ]
+    return (
+        f"Bars: test MAE in years, the best first. {'; '.join(runs)}; constant predictor {constant_mae:.2f}."
+    )
+
+
+def difference_heatmap(differences: pd.DataFrame) -> Chart:
+    """By how much each network is further off than each better one, and which of that is real.
+
+    Rows and columns are sorted by test MAE. A coloured cell is a difference that is real after the correction
+    for the number of pairs; the others are plain, their numbers grey.
+
+    Args:
+        differences: One epoch count of ``report.differences_table``: ``Epochs``, ``Network``, ``Other
+            network``, ``Test cases``, ``Test MAE (years)``, ``Other test MAE (years)`` and ``Real``.
+    """
+    mae = _mae_of_networks(differences)
+    pairs = differences.loc[differences["Real"] == "yes", ["Network", "Other network"]]
+    real = {frozenset(pair) for pair in pairs.itertuples(index=False)}
+    months = np.subtract.outer(mae.to_numpy(), mae.to_numpy()) * MONTHS_PER_YEAR
+    figure = Chart(height=2.2 + 0.34 * (len(mae) - 1))
+    axes = figure.subplots()
+    # The best network is further off than none, and none is further off than the worst.
+    coloured = np.full((len(mae) - 1, len(mae) - 1), np.nan)
+    for row, column in zip(*np.tril_indices(len(coloured)), strict=True):
+        apart, colour = months[row + 1, column], GREY
+        if frozenset((mae.index[row + 1], mae.index[column])) in real:
+            coloured[row, column] = apart
+            colour = "white" if apart > months.max() / 2 else "black"
+        axes.text(column, row, f"{apart:.1f}", size=9, ha="center", va="center", color=colour)
+    strongest = max(months.max(), 0.1)
+    axes.imshow(np.ma.masked_invalid(coloured), cmap=shades(BLUE), vmin=0, vmax=strongest, aspect="auto")
+    _name_pairs(axes, mae)
+    cases, epochs = differences["Test cases"].iloc[0], differences["Epochs"].iloc[0]
+    title(
+        figure,
+        f"Months of MAE that a network is off more, {epochs} epochs",
+        f"{cases:,} test cases, {len(differences):,} pairs; in brackets MAE in years",
+        "Blue: real (bootstrap, p < 0.05 after Holm). Plain: not",
+    )
+    figure.words = (
+        f"Differences in test MAE after {epochs} epochs, {len(real)} of {len(differences)} pairs real. From "
+        f"the best: {', '.join(f'{name} {years:.2f} years' for name, years in mae.items())}."
+    )
+    return figure
+
+
+def _mae_of_networks(differences: pd.DataFrame) -> pd.Series:
+    """The test MAE of each network in a table of pairs, the best first."""
+    ends = (["Network", "Test MAE (years)"], ["Other network", "Other test MAE (years)"])
+    both = pd.concat([differences[end].set_axis(["name", "mae"], axis=1) for end in ends])
+    return both.groupby("name")["mae"].first().sort_values(kind="stable")
+
+
+def _name_pairs(axes: Axes, mae: pd.Series) -> None:
+    with_mae = [f"{name} ({years:.2f})" for name, years in mae.items()]
+    axes.set_yticks(range(len(mae) - 1), with_mae[1:])
+    axes.set_xticks(range(len(mae) - 1), with_mae[:-1], rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_xlabel("than this network")
+    axes.tick_params(labelsize=9, length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _judged_rows(joined: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    present = set(joined["Split"])
+    split = next((split for split in _JUDGED if split in present), _JUDGED[0])
+    return joined[joined["Split"] == split], split
+
+
+def _scatter(axes: Axes, x: pd.Series, y: pd.Series, split: str) -> None:
+    axes.scatter(
+        x,
+        y,
+        s=14,
+        alpha=0.65,
+        color=COLOUR_OF_SPLIT[split],
+        marker=MARKER_OF_SPLIT[split],
+        linewidths=0,
+        label=f"{split} cases",
+    )
+
+
+def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
+    """The share of test cases inside of their interval, by band of estimated ages, beside the promised level.
+
+    Args:
+        coverage: What ``intervals.coverage_table`` returns; bands without a test case are named, not drawn.
+        run: Whose intervals they are.
+    """
+    figure = Chart(height=2.0 + 0.5 * len(coverage))
+    axes = figure.subplots()
+    places = np.arange(len(coverage))
+    share, low, high = (coverage[f"Coverage{end}"].to_numpy(float) for end in ("", " low", " high"))
+    axes.errorbar(
+        share,
+        places,
+        xerr=[share - low, high - share],
+        fmt="o",
+        color=BLUE,
+        capsize=3,
+        label="test cases, 95 % interval",
+    )
+    level = coverage["Level"].iloc[0]
+    axes.axvline(level, color=VERMILION, linestyle="--", label=f"promised: {level:.0%}")
+    names = [
+        f"{words}\n{count:,} cases" + (f", {width:.1f} years wide" if count else "")
+        for words, count, width in zip(
+            *(coverage[c] for c in ("Estimates", "Test cases", "Mean width (years)")), strict=True
+        )
+    ]
+    axes.set_yticks(places, names)
+    axes.set_ylim(len(coverage) - 0.5, -0.5)
+    axes.set_xlim(max(0.0, np.nanmin([0.5, *coverage["Coverage low"]]) - 0.05), 1.02)
+    axes.set_ylabel("Estimate (years)")
+    axes.set_xlabel("Share of cases inside of their interval")
+    dress(axes, grid="x")
+    title(
+        figure,
+        f"Coverage of the {level:.0%} intervals: {run}",
+        f"{int(coverage['Test cases'].iloc[-1]):,} test cases",
+    )
+    legend(figure, columns=2)
+    shares = [
+        f"{name.replace(chr(10), ', ')}: {value:.0%} covered"
+        for name, value in zip(names, share, strict=True)
+        if np.isfinite(value)
+    ]
+    figure.words = f"Coverage of the intervals of {run}, promised {level:.0%}. {'; '.join(shares)}."
+    return figure
+
+
+def robustness_dots(robustness: pd.DataFrame, run: str) -> Chart:
+    """What each change of the images does: to the MAE, with its 95 % interval, and to the single estimate.
+
+    Args:
+        robustness: What ``robustness.robustness_table`` returns.
+        run: Whose estimates they are.
+    """
+    plain, rows = robustness.iloc[0], robustness.iloc[1:]
+    figure = Chart(height=1.9 + 0.2 * len(rows))
+    axes = figure.subplots()
+    places = np.arange(len(rows))
+    change, low, high = (rows[f"Change {end} (years)"].to_numpy(float) for end in ("in MAE", "low", "high"))
+    dots = {"fmt": "o", "markersize": 4, "color": BLUE, "label": "change in MAE, 95 % interval"}
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.errorbar(change, places, xerr=[change - low, high - change], **dots)
+    diamonds = {
+        "markersize": 5,
+        "color": VERMILION,
+        "fillstyle": "none",
+        "label": "mean movement of an estimate",
+    }
+    axes.plot(rows["Mean movement (years)"], places, "d", **diamonds)
+    # Kinds apart from one another, so that the eye finds rotation, grey levels and the others.
+    kinds = rows["Perturbation"].to_numpy()
+    for place in np.flatnonzero(kinds[1:] != kinds[:-1]):
+        axes.axhline(place + 0.5, color="#808080", alpha=0.35, linewidth=0.8)
+    axes.set_yticks(places, rows["Photos"])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel("Years")
+    dress(axes, grid="x")
+    axes.tick_params(axis="y", labelsize=8)
+    facts = f"{plain['Cases']:,} cases, MAE {plain['MAE (years)']:.2f} years unchanged"
+    title(figure, f"Changed images: {run}", facts)
+    legend(figure)
+    changes = [f"{name} {signed(value)}" for name, value in zip(rows["Photos"], change, strict=True)]
+    figure.words = f"Changed images: {run}, {facts}. Change in MAE, years: {', '.join(changes)}."
+    return figure

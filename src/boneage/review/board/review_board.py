@@ -1,0 +1,562 @@
+"""The board itself: its controls, and what each click does."""
+
+import html
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.images.augmentations import parse_augmentations
+from boneage.images.operators import parse_corrections
+from boneage.review.board.facts import (
+    box_in_photo,
+    read_cases,
+    read_suspicions,
+    words_of_decision,
+    words_of_year,
+)
+from boneage.review.board.grid import TILES, Grid
+from boneage.review.board.keys_and_pointer import KeysAndPointer
+from boneage.review.board.one_photo import Choice, OnePhoto, Suggest
+from boneage.review.board.overview import Overview
+from boneage.review.board.parts import Hands, Maker
+from boneage.review.board.pictures import Photos
+from boneage.review.board.queue import ALL, ANY, Queue
+from boneage.review.board.style import STYLE
+from boneage.review.log import REASONS, Decision, ReviewLog
+
+DOUBLE_CLICK_SECONDS = 0.25
+"""A decision so soon after an image came up is the second half of a double click, and not meant for it."""
+
+ONE, MANY, AGES = "One image", f"{TILES} images", "Ages"
+
+_Draft = tuple[Choice, str]  # What the controls were set to for an image, and its note.
+_NOTHING: _Draft = (Choice(), "")
+
+# Photos that are read ahead: two seconds of a hasty person's clicks.
+_AHEAD = 4
+_MOST_NAMED = 3
+
+
+class ReviewBoard:
+    """A board on which a person reviews images; the last expression of a cell shows it.
+
+    It opens at the first photo of the queue that is undecided. Several boards may share a log: each reads
+    what the others wrote before it shows the next photo.
+
+    Args:
+        cases: A case table (``tables.CASE_COLUMNS``).
+        suspicions: ``case_id, kind, score`` (0 to 1), ``x, y, width, height`` (shares of the photo; empty
+            where there is no box), ``why``; the most suspicious first.
+        log: Where decisions are written.
+        read_photo: Gives the photo of a case, uint8 (side, side); raises BoneAgeError where it is gone. It
+            is called from a thread, too.
+        queue: Case ids in the order of the review; the table's order where None.
+        suggest: What gives suggestions for an image; None where nothing does.
+        what_next: What to do when every image is decided, for the person to read.
+
+    Attributes:
+        widget: All of it.
+        one, grid, overview: The views of one image, of many, and of the ages.
+        script: Keys and the pointer, where anywidget is there; every button works without it.
+    """
+
+    def __init__(
+        self,
+        cases: pd.DataFrame,
+        suspicions: pd.DataFrame,
+        log: ReviewLog,
+        read_photo: Callable[[str], np.ndarray],
+        queue: Sequence[str] | None = None,
+        suggest: Suggest | None = None,
+        what_next: str = "Run the next cell: it applies the log.",
+    ):
+        self._cases = read_cases(cases)
+        suspected = read_suspicions(suspicions, self._cases)
+        ids = self._cases if queue is None else map(str, queue)
+        self._queue = Queue(
+            [case_id for case_id in dict.fromkeys(ids) if case_id in self._cases],
+            {case_id: case.year for case_id, case in self._cases.items()},
+            # Faint suspicions order the queue; a filter that shows them too would pass nearly everything.
+            {case_id: {one.kind for one in found if one.is_likely} for case_id, found in suspected.items()},
+        )
+        self._log = log
+        self._photos = Photos(read_photo)
+        self._state: dict[str, Decision] = {}
+        self._clicks: list[list[str]] = []
+        self._shown_at = -math.inf
+        self._shown = 0
+        self._saved: datetime | None = None
+        self._drafts: dict[str, _Draft] = {}
+        self._drafted_for: str | None = None
+        self._untouched = _NOTHING
+        make, hands = Maker(), Hands(self._attempt)
+        self.script = KeysAndPointer(lambda message: hands.run(lambda: self._hear(message)))
+        self._make_controls(make)
+        self.one = OnePhoto(make, hands, self._cases, suspected, self._photos, self.script, suggest)
+        self.grid = Grid(make, hands, self._cases, suspected, self._photos, self._open_large)
+        self.overview = Overview(make, self._cases, log, what_next)
+        self._wire(hands)
+        self.widget = self._lay_out(make)
+        hands.run(self._open)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.widget)
+
+    @property
+    def current(self) -> str | None:
+        """The case in sight; None when nothing is left to decide."""
+        return self._queue.current
+
+    # Controls.
+
+    def _make_controls(self, make: Maker) -> None:
+        self.mode = make(widgets.ToggleButtons, "mode", options=[ONE, MANY, AGES])
+        self.status = make.words("", "status")
+        self.message = make.words("", "message")
+        self.notices = make.words("", "notices")
+        self.place = make(
+            widgets.IntSlider, "place", min=1, max=1, value=1, readout=False, continuous_update=False
+        )
+        self.age_filter = make(widgets.Dropdown, "filter", options=self._age_options())
+        self.kind_filter = make(widgets.Dropdown, "filter", options=self._kind_options())
+        self.undecided_only = make.switch("Undecided only", "leave out what is decided")
+        self.jump = make(
+            widgets.Combobox,
+            "jump",
+            options=self._queue.ids,
+            placeholder="case id",
+            continuous_update=False,
+        )
+        self.go_button = make.button("Go", "show the case with this id")
+        self.back_button = make.button(self._with_key("‹ Back", "←"), "the image that was in sight before")
+        self.undo_button = make.button(
+            self._with_key("↶ Undo", "U"), "take the last decision back: what stood before stands again"
+        )
+        self.skip_button = make.button(self._with_key("Skip ›", "→"), "the next image, without a decision")
+        self.keep_button = make.button(
+            self._with_key("✓ Keep", "K"), "keep this image, as its two lists are set", "keep", look="success"
+        )
+        self.reject_buttons = {
+            reason: make.button(
+                self._with_key(reason.capitalize(), str(number)),
+                f"reject this image: {reason}",
+                look="danger",
+            )
+            for number, reason in enumerate(REASONS, 1)
+        }
+        self.note = make(widgets.Text, "note", placeholder="note (needed for “other”)")
+
+    def _with_key(self, words: str, key: str) -> str:
+        return words if self.script.widget is None else f"{words} [{key}]"
+
+    def _age_options(self) -> list[tuple[str, Any]]:
+        years = [self._cases[case_id].year for case_id in self._queue.ids]
+        known = sorted({year for year in years if year is not None})
+        options: list[tuple[str, Any]] = [(f"All ages ({len(years)})", ALL)]
+        for year in [*known, None] if None in years else known:
+            options.append((f"{words_of_year(year).capitalize()} ({years.count(year)})", year))
+        return options
+
+    def _kind_options(self) -> list[tuple[str, str]]:
+        counts = self._queue.kind_counts()
+        options = [("All images", ALL), (f"Any anomaly ({counts.pop(ANY)})", ANY)]
+        return options + [(f"{kind} ({count})", kind) for kind, count in counts.items()]
+
+    def _wire(self, hands: Hands) -> None:
+        hands.value(self.mode, lambda _: self._show_in_mode())
+        for chosen in (self.age_filter, self.kind_filter, self.undecided_only):
+            hands.value(chosen, lambda _: self._filter())
+        hands.value(self.jump, self._jump)
+        hands.value(self.place, self._move_to)
+        hands.click(self.go_button, lambda: self._jump(self.jump.value))
+        hands.click(self.back_button, self._back)
+        hands.click(self.undo_button, self._undo)
+        hands.click(self.skip_button, self._skip)
+        hands.click(self.keep_button, lambda: self._decide("keep", ""))
+        for reason, button in self.reject_buttons.items():
+            hands.click(button, lambda reason=reason: self._decide("reject", reason))
+        hands.click(self.grid.decide_button, self._decide_page)
+        hands.click(self.overview.clear_button, self._clear_filters)
+
+    def _lay_out(self, make: Maker) -> widgets.VBox:
+        head = make.row(self.mode, self.status, self.message, classes=("head",))
+        moves = (self.back_button, self.undo_button, self.skip_button)
+        filters = (self.age_filter, self.kind_filter, self.undecided_only, self.jump, self.go_button)
+        ways = make.row(self.place, *filters, *moves, classes=("ways",))
+        rejections = list(self.reject_buttons.values())
+        decisions = make.column(
+            make.row(self.keep_button, make.words("Reject:", "label"), *rejections[:2]),
+            make.row(*rejections[2:]),
+            self.note,
+            classes=("decide",),
+        )
+        self._one_view = self.one.lay_out(make, decisions)
+        self._body = make.box(self._one_view, classes=("body",))
+        style = make.words(f"<style>{STYLE}</style>", "style")
+        parts = [style, head, ways, self._body, self.notices]
+        if self.script.widget is not None:
+            parts.append(self.script.widget)
+        return make.column(*parts, classes=("board",))
+
+    # What is in sight.
+
+    def _attempt(self, act: Callable[[], None]) -> None:
+        """Runs what a click asks for; what goes wrong is said in the board, and the person can go on."""
+        self._say()
+        try:
+            act()
+        except BoneAgeError as error:
+            self._say(str(error), "error")
+        except Exception as error:
+            # Notebooks hide what a click raises; a board that stands still would be a riddle.
+            self._say(
+                f"the board has a defect ({error!r}); what was saved is safe, run its cell again", "error"
+            )
+            raise
+
+    def _say(self, words: str = "", look: str = "") -> None:
+        line = html.escape(" ".join(words.split()))
+        self.message.value = f'<div class="ba-{look}" title="{line}">{line}</div>' if words else ""
+
+    def _open(self) -> None:
+        self._state = self._log.state()
+        self._refresh()
+        self._show_notices()
+        self._go(self._first_undecided())
+
+    def _refresh(self) -> None:
+        """Reads what other boards wrote; where that fails, the person goes on with what was read before."""
+        known = len(self._log.notices)
+        try:
+            self._log.refresh()
+        except BoneAgeError as error:
+            self._say(str(error), "error")
+        self._state = self._log.state()
+        if len(self._log.notices) > known:
+            self._show_notices()
+
+    def _show_notices(self) -> None:
+        """Lists what the log tells, and says the latest."""
+        lines = [*self._log.notices]
+        gone = sum(case_id not in self._cases for case_id in self._state)
+        if gone:
+            lines.append(f"{gone} decided cases are no longer in the case table; their rows stay in the log")
+        if lines:
+            items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+            title = f"{len(lines)} notice{'s' * (len(lines) != 1)} about the log"
+            self.notices.value = f"<details><summary>{title}</summary><ul>{items}</ul></details>"
+            self._say((self._log.notices or lines)[-1], "notice")
+
+    def _first_undecided(self) -> str | None:
+        return next((case_id for case_id in self._queue.view if case_id not in self._state), None)
+
+    def _rejected(self) -> set[str]:
+        return {case_id for case_id, row in self._state.items() if row.decision == "reject"}
+
+    def _go(self, case_id: str | None) -> None:
+        self._queue.go(case_id)
+        self._show()
+
+    def _show(self) -> None:
+        """Shows the current case as the person looks at cases, or the end where there is none."""
+        case_id = self._queue.current
+        if self.mode.value == AGES:
+            self.mode.value = ONE
+        if case_id is None:
+            undecided = sum(one not in self._state for one in self._queue.ids)
+            self.overview.show_end(self._queue.ids, undecided, self._queue.is_filtered)
+            self._show_body(self.overview.widget)
+        elif self.mode.value == MANY:
+            self._show_page()
+        else:
+            self._show_one(case_id)
+        # Anew each time, so that a key pressed before is known to have meant something else.
+        self._shown += 1
+        self.script.tell(seen=str(self._shown))
+        self._show_status()
+        self._shown_at = time.monotonic()
+
+    def _show_one(self, case_id: str) -> None:
+        self._keep_draft()
+        self._show_body(self._one_view)
+        decision, rejected = self._state.get(case_id), self._rejected()
+        recorded, fault = _recorded(decision)
+        is_draft = case_id in self._drafts
+        choice, self.note.value = self._drafts.pop(case_id, recorded)
+        fault = self.one.show(case_id, decision, choice, rejected) or fault
+        # As the controls say it; they may know other words for the same.
+        self._drafted_for, self._untouched = case_id, recorded if is_draft else self._draft()
+        if fault:
+            self._say(fault, "error")
+        self.keep_button.disabled = not self.one.is_seen
+        coming = self._queue.coming(self._state, _AHEAD)
+        recorded = {one: self._state[one].corrections if one in self._state else "[]" for one in coming}
+        self.one.read_ahead(recorded, rejected)
+
+    def _keep_draft(self) -> None:
+        """What was set and typed for a photo, but not decided, is there again when the photo is."""
+        draft = self._draft()
+        if self._drafted_for is not None and draft != self._untouched:
+            self._drafts[self._drafted_for] = draft
+        self._drafted_for = None
+
+    def _draft(self) -> _Draft:
+        return self.one.choice, self.note.value
+
+    def _show_page(self) -> None:
+        self._keep_draft()
+        self._show_body(self.grid.widget)
+        self.grid.show(self._queue.page(TILES), self._state, self.kind_filter.value)
+        self.grid.read_ahead(self._queue.page(TILES, by=1))
+
+    def _show_body(self, view: widgets.Widget) -> None:
+        if self._body.children != (view,):
+            self._body.children = [view]
+
+    def _show_status(self) -> None:
+        """Such as "37 of 1390 · 5 rejected · saved 12:04:10"."""
+        count, decided = len(self._queue.view), sum(one in self._state for one in self._queue.ids)
+        at = count if self._queue.at is None else self._queue.at + 1
+        rejected = len(self._rejected().intersection(self._queue.ids))
+        # Only what was decided here was saved now; a log's other rows have times of their own.
+        earlier = "recorded earlier" if decided else "nothing saved yet"
+        saved = earlier if self._saved is None else f"saved {self._saved:%H:%M:%S}"
+        words = [f"{at} of {count}", f"{rejected} rejected", saved]
+        more = f"{decided} of {len(self._queue.ids)} decided"
+        if self._log.reviewer:
+            more += f" · {html.escape(self._log.reviewer)}"
+        self.status.value = f'<b>{" · ".join(words)}</b><span class="ba-dim">{more}</span>'
+        self.place.max = max(count, 1)
+        self.place.value = max(at, 1)
+        self.place.disabled = count < 2
+
+    # What a key or the pointer does.
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        """Acts on what the script on the page says."""
+        if "view" in message:
+            self.one.look_at(*map(float, message["view"]))
+        if "tone" in message:
+            self.one.set_tone(*map(float, message["tone"]))
+        moves = {"back": self._back, "next": self._skip, "undo": self._undo}
+        if message.get("key") in moves:
+            moves[message["key"]]()
+        elif "key" in message or "box" in message:
+            if message.get("seen") != self.script.seen:
+                raise BoneAgeError("that came before the image was in sight; look at it, then do it again")
+            self._mark_or_decide(message)
+
+    def _mark_or_decide(self, message: Mapping[str, Any]) -> None:
+        key = message.get("key")
+        if key is None:
+            box = box_in_photo(*map(float, message["box"]))
+            if box is not None and self.one.is_seen:
+                self.one.corrections.blank(box)
+        elif self._body.children == (self.grid.widget,):
+            # On a page a number only says what the marked are rejected for.
+            if key == "keep":
+                self._decide_page()
+            elif self.grid.marked:
+                self.grid.reason.value = REASONS[int(key) - 1]
+            else:
+                raise BoneAgeError("mark what is to be rejected with a click, then press the number")
+        elif self._body.children == (self._one_view,):
+            self._decide(*(("keep", "") if key == "keep" else ("reject", REASONS[int(key) - 1])))
+
+    # What a click does.
+
+    def _decide(self, decision: str, reason: str) -> None:
+        case_id = self._queue.current
+        if case_id is None:
+            return
+        self._check_hand()
+        if decision == "keep" and not self.one.is_seen:
+            raise BoneAgeError(f"case {case_id}: what cannot be seen cannot be kept; skip it, or reject it")
+        note = _checked_note(reason, self.note.value)
+        choice = self.one.choice
+        self._log.append(case_id, decision, reason, choice.corrections, choice.augmentations, note)
+        self._saved = datetime.now()
+        self._drafted_for = None
+        self._state = self._log.state()
+        self._clicks.append([case_id])
+        self._go(self._queue.next(self._state))
+
+    def _check_hand(self) -> None:
+        if time.monotonic() - self._shown_at < DOUBLE_CLICK_SECONDS:
+            raise BoneAgeError("so quick a second click or key is taken for a slip; do it again to decide")
+
+    def _decide_page(self) -> None:
+        self._check_hand()
+        marked, rest, page = self.grid.marked, self.grid.rest, self._queue.page(TILES)
+        reason = self.grid.reason.value
+        if marked and not reason:
+            raise BoneAgeError("choose a reason for the marked images, then click again")
+        note = _checked_note(reason, self.grid.note.value) if marked else ""
+        done: list[str] = []
+        self._clicks.append(done)
+        try:
+            for case_id in page:
+                choice = self._drafts.get(case_id, _NOTHING)[0]
+                chosen = (choice.corrections, choice.augmentations)
+                if case_id in marked:
+                    self._log.append(case_id, "reject", reason, *chosen, note)
+                elif case_id in rest:
+                    self._log.append(case_id, "keep", "", *chosen)
+                else:
+                    continue
+                self._drafts.pop(case_id, None)
+                done.append(case_id)
+        except BoneAgeError as error:
+            self._state = self._log.state()
+            self._show()
+            self.grid.mark([case_id for case_id in marked if case_id not in done])
+            raise BoneAgeError(f"{len(done)} of {len(marked + rest)} decisions are saved; {error}") from None
+        self._state = self._log.state()
+        self.grid.note.value = ""
+        unseen = self.grid.unseen
+        self._queue.current = page[-1]
+        self._go(self._queue.next({*self._state, *unseen}) or self._first_undecided())
+        if unseen:
+            named = ", ".join(unseen[:_MOST_NAMED])
+            self._say(f"{len(unseen)} images cannot be read and stay undecided: {named}", "error")
+        else:
+            rejected = sum(case_id in marked for case_id in done)
+            kept = len(done) - rejected
+            self._say(f"{kept} kept, {rejected} rejected; Undo takes them back", "done")
+
+    def _skip(self) -> None:
+        self._refresh()
+        if self.mode.value == MANY:
+            self._turn_page(1)
+            return
+        case_id = self._queue.next(self._state if self.undecided_only.value else ())
+        if case_id is None:
+            raise BoneAgeError("there is no other image here; choose other filters to see more")
+        self._go(case_id)
+
+    def _back(self) -> None:
+        self._refresh()
+        if self.mode.value == MANY and self._queue.current is not None:
+            self._turn_page(-1)
+        elif self._queue.back():
+            self._show()
+        else:
+            raise BoneAgeError("this is the first image that was in sight")
+
+    def _turn_page(self, by: int) -> None:
+        page = self._queue.page(TILES, by)
+        if not page:
+            raise BoneAgeError(f"this is the {'last' if by > 0 else 'first'} page")
+        self._go(page[0])
+
+    def _undo(self) -> None:
+        """Takes back what this board's last click decided, be it a page; else the log's last decision.
+
+        What stood before stands again, and is shown. Where nothing stood, the controls stay as they were set.
+        """
+        self._refresh()
+        while self._clicks and not any(case_id in self._state for case_id in self._clicks[-1]):
+            self._clicks.pop()
+        if not self._clicks:
+            ours = [case_id for case_id in self._state if case_id in self._cases][-1:]
+            if not ours:
+                raise BoneAgeError("there is no decision to take back")
+            self._clicks.append(ours)
+        before, taken = self._state, []
+        try:
+            while self._clicks[-1]:
+                self._log.undo(self._clicks[-1][-1])
+                taken.insert(0, self._clicks[-1].pop())
+        finally:
+            self._state = self._log.state()
+            for case_id in taken:
+                self._drafts.pop(case_id, None)
+                if case_id not in self._state:
+                    self._drafts[case_id] = _recorded(before.get(case_id))[0]
+            if taken:
+                self._saved = datetime.now()
+                self._drafted_for = None
+                self._show_case(taken[0])
+        named = ", ".join(taken[:_MOST_NAMED]) + ", …" * (len(taken) > _MOST_NAMED)
+        now = Counter(words_of_decision(self._state.get(case_id))[0] for case_id in taken)
+        stands = ", ".join(f"{count} {words}" if len(taken) > 1 else words for words, count in now.items())
+        self._say(f"taken back: the decision{'s' * (len(taken) != 1)} on {named}; now {stands}", "done")
+
+    def _show_case(self, case_id: str) -> None:
+        if case_id not in self._queue.view:
+            self._take_filters_off()
+        self._go(case_id)
+
+    def _open_large(self, case_id: str) -> None:
+        self.mode.value = ONE
+        self._go(case_id)
+
+    def _jump(self, words: str) -> None:
+        case_id = words.strip()
+        if not case_id:
+            return
+        if case_id not in self._queue.ids:
+            raise BoneAgeError(f"case {case_id}: not among the images of this review; check the id")
+        self.jump.value = ""
+        self._refresh()
+        self._show_case(case_id)
+
+    def _move_to(self, place: int) -> None:
+        self._refresh()
+        self._go(self._queue.view[place - 1])
+
+    def _filter(self) -> None:
+        self._refresh()
+        left_out = self._state if self.undecided_only.value else ()
+        self._queue.filter(self.age_filter.value, self.kind_filter.value, left_out)
+        if self._queue.at is None:
+            self._go(self._first_undecided() or next(iter(self._queue.view), None))
+        else:
+            self._show()
+
+    def _take_filters_off(self) -> None:
+        self.age_filter.value = self.kind_filter.value = ALL
+        self.undecided_only.value = False
+        self._queue.filter(ALL, ALL)
+
+    def _clear_filters(self) -> None:
+        self._take_filters_off()
+        self._refresh()
+        self._go(self._first_undecided())
+
+    def _show_in_mode(self) -> None:
+        self._refresh()
+        if self.mode.value == AGES:
+            self.overview.show_ages(self._queue.ids)
+            self._show_body(self.overview.widget)
+        else:
+            self._show()
+
+
+def _recorded(decision: Decision | None) -> tuple[_Draft, str]:
+    """What was chosen with a decision, and its note; and what of them cannot be read, in words."""
+    if decision is None:
+        return _NOTHING, ""
+    try:
+        names = parse_augmentations(decision.augmentations)
+        corrections = tuple(parse_corrections(decision.corrections))
+        return (Choice(corrections, None if names is None else tuple(names)), decision.note), ""
+    except BoneAgeError as error:
+        return (Choice(), decision.note), f"case {decision.case_id}: {error}; shown without what was recorded"
+
+
+def _checked_note(reason: str, note: str) -> str:
+    note = note.strip()
+    if reason == "other" and not note:
+        raise BoneAgeError("other: write in the note what it is, then click again")
+    return note

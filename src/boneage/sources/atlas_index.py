@@ -1,0 +1,332 @@
+"""The Digital Hand Atlas's web index, read politely into the tree that :mod:`boneage.sources.atlas` reads.
+
+The index is a form that asks for race, sex and year of age, and answers with a table of 12 cells a row
+whose first cell holds the link to the photo.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import make_folder, write_bytes
+from boneage.core.tables import SEXES, read_table, skipped_table, write_table
+from boneage.sources.atlas import NEVER_FOUND, OLDEST_AGE_GROUP, RACE_OF_CODE, WRONG_LINKS, place_of
+from boneage.sources.listing import normalised
+from boneage.sources.web import Refused, Unreachable, Web, check_url
+
+CELLS = 12
+READINGS_COLUMNS = ("photo number", "reading 1", "reading 2")
+LARGEST_PHOTO_BYTES = 32 * 2**20
+LARGEST_PAGE_BYTES = 8 * 2**20
+
+# After so many requests in a row without an answer the host is taken to be down.
+_MOST_FAILURES = 3
+
+
+@dataclass
+class _Form:
+    """A form of the index page: its address, how it is sent, and its fields with their values."""
+
+    action: str = ""
+    method: str = "GET"
+    hidden: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+
+# What the form is known to ask where the page does not show it.
+_KNOWN_FORM = _Form(method="POST", choices={"Race": [], "Gender": [], "Age": []})
+
+
+@dataclass
+class _Row:
+    """A row of the answer's table: the cells' texts, and the links in the first cell."""
+
+    cells: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Photo:
+    """One photo of the index: where it is, and where it belongs."""
+
+    url: str
+    group: str
+    number: str
+    filed: str
+    suffix: str
+    readings: tuple[str, str] | None
+
+    def path(self, folder: Path) -> Path:
+        return folder / "JPEGimages" / self.group[:4] / self.group / f"{self.number}{self.suffix}"
+
+
+def fetch_atlas(
+    index_url: str,
+    folder: Path | str,
+    years: Iterable[int] = range(OLDEST_AGE_GROUP + 1),
+    web: Web | None = None,
+) -> pd.DataFrame:
+    """Fetches the atlas's photos and readings from its web index into a folder.
+
+    One request at a time, with a pause between. A photo that is there and complete is not fetched again,
+    so an interrupted run goes on where it stopped. The index's known wrong links
+    (:data:`atlas.WRONG_LINKS`) are put right. Where the answer's table names the two readings, they
+    go to ``readings.csv`` in the folder, which :func:`boneage.sources.atlas.read_atlas` finds.
+
+    Args:
+        index_url: The index page.
+        folder: Gets ``JPEGimages/BLKM/BLKM10/3145.jpg`` and so on.
+        years: The years of age to fetch.
+        web: How to ask; None asks once a second.
+
+    Returns:
+        The table of what was not fetched, with the reason.
+
+    Raises:
+        BoneAgeError: The host does not answer, no photo is listed at all, or the disk is full. What was
+            fetched until then is kept.
+    """
+    folder = make_folder(folder)
+    web = web or Web(pause=1.0)
+    skipped: list[tuple[str, str]] = []
+    photos = _listed(check_url(index_url), sorted(set(years)), web, skipped)
+    if not photos:
+        raise BoneAgeError(f"{index_url}: lists no photo; check the address of the atlas's index")
+    _write_readings(folder / "readings.csv", photos, skipped)
+    patience = _Patience(index_url, skipped, (Unreachable,))
+    for photo in tqdm(photos, desc="Fetching the atlas", unit="photo"):
+        path = photo.path(folder)
+        if path.is_file() and _is_photo(path.read_bytes()):
+            continue
+        with patience.on(f"{photo.group}/{photo.number}"):
+            write_bytes(path, _fetched(photo, web))
+    return skipped_table(skipped)
+
+
+def _fetched(photo: _Photo, web: Web) -> bytes:
+    """A photo's bytes.
+
+    Raises:
+        Refused: It is not there, or is not a whole JPEG or PNG.
+        Unreachable: The host does not answer.
+    """
+    try:
+        body = web.fetch(photo.url, LARGEST_PHOTO_BYTES)
+    except Refused as error:
+        if (photo.group, photo.filed) in NEVER_FOUND:
+            raise Refused(f"{error}; nobody has found this photo, go on without it") from None
+        raise
+    if not _is_photo(body):
+        raise Refused(f"{photo.url}: answers with something else than a whole photo; look at it in a browser")
+    return body
+
+
+def _is_photo(body: bytes) -> bool:
+    """Whether bytes begin and end as a JPEG or PNG does."""
+    end = body[-1024:]
+    is_jpeg = body.startswith(b"\xff\xd8\xff") and b"\xff\xd9" in end
+    return is_jpeg or (body.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" in end)
+
+
+class _Patience:
+    """Turns failed requests into skipped rows, until so many fail in a row that going on is of no use."""
+
+    def __init__(self, host: str, skipped: list[tuple[str, str]], hopeless: tuple[type[BoneAgeError], ...]):
+        self.host, self.skipped, self.hopeless = host, skipped, hopeless
+        self.failures = 0
+
+    @contextlib.contextmanager
+    def on(self, item: str) -> Iterator[None]:
+        try:
+            yield
+            self.failures = 0
+        except (Refused, Unreachable) as error:
+            self.failures = self.failures + 1 if isinstance(error, self.hopeless) else 0
+            if self.failures >= _MOST_FAILURES:
+                raise BoneAgeError(
+                    f"{self.host}: gives no more answers ({error}); what was fetched is kept, run it later"
+                ) from None
+            self.skipped.append((item, str(error)))
+
+
+def _listed(index_url: str, years: list[int], web: Web, skipped: list[tuple[str, str]]) -> list[_Photo]:
+    """Asks the index for every group; returns its photos without doubles, in order."""
+    form = _form_of(index_url, web)
+    groups = [(race, sex, year) for race in RACE_OF_CODE for sex in SEXES for year in years]
+    photos: dict[tuple[str, str], _Photo] = {}
+    patience = _Patience(index_url, skipped, (Refused, Unreachable))
+    for race, sex, year in tqdm(groups, desc="Reading the atlas's index", unit="group"):
+        with patience.on(f"{race}{sex}{year:02d}"):
+            fields = form.hidden | _answers(form, race, sex, year)
+            page_url = form.action or index_url
+            page = web.fetch(page_url, LARGEST_PAGE_BYTES, fields, form.method)
+            for photo in _photos_of(_parsed(page), page_url, skipped):
+                if photos.setdefault((photo.group, photo.number), photo) is not photo:
+                    skipped.append((f"{photo.group}/{photo.number}", "listed twice; fetched once"))
+    return list(photos.values())
+
+
+def _form_of(index_url: str, web: Web) -> _Form:
+    """The form on the index page that asks for race, sex and age; the known one where none is shown."""
+    try:
+        page = _parsed(web.fetch(index_url, LARGEST_PAGE_BYTES))
+    except Refused:
+        return _KNOWN_FORM
+    for form in page.forms:
+        if all(_field(form, *names) for names in (("race",), ("gender", "sex"), ("age",))):
+            form.action = urljoin(index_url, form.action)
+            if urlsplit(form.action).netloc != urlsplit(index_url).netloc:
+                raise BoneAgeError(f"{index_url}: its form leads away to {form.action}; not followed")
+            return form
+    return _KNOWN_FORM
+
+
+def _field(form: _Form, *names: str) -> str:
+    """The form's field whose name ends as one of these (``ctl00$ddlRace`` asks for race)."""
+    return next((name for name in form.choices if normalised(name).endswith(names)), "")
+
+
+def _answers(form: _Form, race: str, sex: str, year: int) -> dict[str, str]:
+    """The form's fields filled in for one group, with the values that the form itself offers."""
+    wanted = {
+        _field(form, "race"): ({normalised(race), normalised(RACE_OF_CODE[race])}, race),
+        _field(form, "gender", "sex"): ({"f", "female"} if sex == "F" else {"m", "male"}, sex),
+        _field(form, "age"): ({str(year), f"{year:02d}"}, f"{year:02d}"),
+    }
+    return {
+        name: next(
+            (value for value, text in form.choices[name] if {normalised(value), normalised(text)} & names),
+            default,
+        )
+        for name, (names, default) in wanted.items()
+    }
+
+
+def _photos_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> list[_Photo]:
+    """The photos of one answer; a row whose link is not one to a photo of this host is skipped."""
+    photos = []
+    columns: tuple[int, int] | None = None
+    for row in page.rows:
+        if len(row.cells) != CELLS:
+            continue
+        if not row.links:
+            columns = _reading_columns(row.cells) or columns
+            continue
+        urls = [urljoin(page_url, link) for link in row.links]
+        places = [place_of(PurePosixPath(unquote(urlsplit(url).path))) for url in urls]
+        url, place = min(zip(urls, places, strict=True), key=lambda pair: isinstance(pair[1], str))
+        if urlsplit(url).netloc != urlsplit(page_url).netloc:
+            skipped.append((url, "a link to another host; not followed"))
+        elif isinstance(place, str):
+            skipped.append((url, place))
+        else:
+            group, filed = place
+            number = WRONG_LINKS.get(place, filed)
+            suffix = PurePosixPath(urlsplit(url).path).suffix
+            readings = (row.cells[columns[0]], row.cells[columns[1]]) if columns else None
+            right = urljoin(url, number + suffix)
+            photos.append(_Photo(right, group, number, filed, suffix.lower(), readings))
+    return photos
+
+
+def _reading_columns(header: list[str]) -> tuple[int, int] | None:
+    """Which cells hold the two readings, by the header's names."""
+    found = [
+        [index for index, name in enumerate(header) if re.fullmatch(rf".*read(ing|er)?{n}", normalised(name))]
+        for n in (1, 2)
+    ]
+    return (found[0][0], found[1][0]) if all(found) else None
+
+
+def _write_readings(path: Path, photos: list[_Photo], skipped: list[tuple[str, str]]) -> None:
+    """Writes the readings of these photos over those that an earlier run wrote."""
+    rows = {photo.number: photo.readings for photo in photos if photo.readings and any(photo.readings)}
+    if not rows:
+        skipped.append((path.name, "the index's table names no readings; join another readings table"))
+        return
+    if path.is_file():
+        old = read_table(path, READINGS_COLUMNS)[list(READINGS_COLUMNS)]
+        rows = {number: readings for number, *readings in old.itertuples(index=False)} | rows
+    table = [(number, *readings) for number, readings in sorted(rows.items())]
+    write_table(path, pd.DataFrame(table, columns=list(READINGS_COLUMNS)))
+
+
+def _parsed(page: bytes) -> "_Page":
+    parser = _Page()
+    parser.feed(page.decode("utf-8", "replace"))
+    parser.close()
+    parser.end_row()
+    return parser
+
+
+class _Page(HTMLParser):
+    """The forms and the table rows of a page, also where end tags are missing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[_Form] = []
+        self.rows: list[_Row] = []
+        self._row = _Row()
+        self._in_cell = False
+        self._select = ""
+        self._in_option = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: (value or "").strip() for name, value in attrs}
+        if tag == "tr":
+            self.end_row()
+        elif tag in ("td", "th"):
+            self._row.cells.append("")
+            self._in_cell = True
+        elif tag in ("a", "img") and len(self._row.cells) == 1:
+            self._row.links += filter(None, [values.get("href" if tag == "a" else "src")])
+        elif tag == "form":
+            method = values.get("method", "get").upper()
+            self.forms.append(_Form(values.get("action", ""), "POST" if method == "POST" else "GET"))
+        elif self.forms and tag in ("select", "input", "option"):
+            self._field(tag, values)
+
+    def _field(self, tag: str, values: dict[str, str]) -> None:
+        form, name = self.forms[-1], values.get("name", "")
+        if tag == "select":
+            self._select = name
+            form.choices[name] = []
+        elif tag == "option" and self._select:
+            form.choices[self._select].append((values.get("value", ""), ""))
+            self._in_option = True
+        elif tag == "input" and values.get("type", "text").lower() in ("hidden", "submit") and name:
+            form.hidden[name] = values.get("value", "")
+        elif tag == "input" and values.get("type", "text").lower() in ("text", "radio", "number") and name:
+            form.choices.setdefault(name, []).append((values.get("value", ""), ""))
+
+    def handle_data(self, data: str) -> None:
+        if self._in_option and self._select:
+            options = self.forms[-1].choices[self._select]
+            value, text = options[-1]
+            options[-1] = (value or data.strip(), text + data)
+        if self._in_cell and self._row.cells:
+            self._row.cells[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("tr", "table"):
+            self.end_row()
+        elif tag in ("td", "th"):
+            self._in_cell = False
+        elif tag in ("option", "select"):
+            self._in_option = False
+            self._select = "" if tag == "select" else self._select
+
+    def end_row(self) -> None:
+        """Keeps the row that was being read."""
+        if self._row.cells:
+            self._row.cells = [" ".join(cell.split()) for cell in self._row.cells]
+            self.rows.append(self._row)
+        self._row, self._in_cell = _Row(), False

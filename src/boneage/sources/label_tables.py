@@ -1,0 +1,220 @@
+"""The tables below a data folder, CSV files and the sheets of workbooks alike, and which column is what."""
+
+import re
+import textwrap
+import zipfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import (
+    CASE_COLUMNS,
+    LABEL_COLUMNS,
+    LARGEST_TABLE_BYTES,
+    PREDICTION_COLUMNS,
+    read_table,
+)
+from boneage.sources.spellings import column_name, is_sex_column, plain, without_brackets, word_set
+from boneage.sources.units import unit_in_words
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+WORKBOOK_SUFFIXES = (".xlsx", ".xlsm")
+OTHER_SUFFIXES = (".xls", ".ods", ".numbers", ".json", ".parquet", ".sav", ".dta", ".rds", ".pkl")
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, *WORKBOOK_SUFFIXES, *OTHER_SUFFIXES)
+
+PHOTO_NAMES = word_set(
+    "photonumber photo photoid photono image imagename imagefile file filename bild bilddatei bildnummer "
+    "imagen archivo fichier"
+)
+ID_NAMES = PHOTO_NAMES | word_set(
+    "id imageid caseid case patientid patient subjectid subject studyid fileid fallid fall nr no name "
+    "identifiant identificador fallnummer patientennummer patientennr patientnr nummer number numero codigo "
+    "编号 番号"
+)
+BONE_AGE_NAMES = word_set(
+    "boneage ba boneagegt groundtruthboneage skeletalage knochenalter skelettalter ageosseux edadosea "
+    "etaossea idadeossea botleeftijd skeletleeftijd skelettalder benalder костныйвозраст 骨龄 骨齡 骨年齢 "
+    "골연령"
+)
+_READERS = ("reading", "reader", "rater", "observer", "radiologist", "r", "befunder", "lecteur", "lector")
+FIRST_READING_NAMES = frozenset(f"{reader}{one}" for reader in _READERS for one in ("1", "a"))
+SECOND_READING_NAMES = frozenset(f"{reader}{two}" for reader in _READERS for two in ("2", "b"))
+_AGE_NAMES = BONE_AGE_NAMES | FIRST_READING_NAMES
+
+LARGEST_WORKBOOK_BYTES = 512 * 2**20
+"""The most that a workbook may unpack to; the challenge's 12,611 labels take 2 MiB."""
+_MOST_ROWS = 300_000
+_MOST_COLUMNS = 200
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table below the data folder.
+
+    Attributes:
+        path: Its file.
+        name: The file, and the sheet where it is a workbook's, for messages.
+        cells: Every cell as text.
+    """
+
+    path: Path
+    name: str
+    cells: pd.DataFrame
+
+    def column(self, names: Collection[str]) -> str | None:
+        """The first column whose name, without what it says of units, is one of these; None without."""
+        return next((column for column in self.cells if without_unit(column) in names), None)
+
+    def columns(self, names: Collection[str]) -> list[str]:
+        """All such columns."""
+        return [column for column in self.cells if without_unit(column) in names]
+
+    @property
+    def header(self) -> str:
+        """Its columns in words, for a message."""
+        return textwrap.shorten(", ".join(map(str, self.cells)), 120, placeholder=" ...")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a table that this project made from others."""
+        names = set(self.cells)
+        return any(set(own) <= names for own in (LABEL_COLUMNS[:4], CASE_COLUMNS, PREDICTION_COLUMNS))
+
+
+def without_unit(column: str) -> str:
+    """A column's name without its unit, spaces and punctuation: ``Bone Age (months)`` is ``boneage``."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", without_brackets(column))
+    words = [word for word in re.split(r"[\W_]+", spaced) if word and not unit_in_words(word)]
+    joined = column_name("".join(words)) or column_name(column)
+    # Written as one word.
+    return next((name for name in BONE_AGE_NAMES if joined == name), None) or _cut(
+        column_name(column), joined
+    )
+
+
+def _cut(name: str, joined: str) -> str:
+    for stem in BONE_AGE_NAMES:
+        if name.startswith(stem) and unit_in_words(name.removeprefix(stem)):
+            return stem
+    return joined
+
+
+def tables_in(path: Path, shown: str) -> Iterator[FoundTable]:
+    """The tables of a file: one of a text file, one a sheet of a workbook; empty sheets are passed over.
+
+    Raises:
+        BoneAgeError: It cannot be read as a table, or openpyxl, which reads workbooks, is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix in OTHER_SUFFIXES:
+        raise BoneAgeError(f"{path}: {suffix} is not read; save it as CSV or .xlsx")
+    if suffix in WORKBOOK_SUFFIXES:
+        yield from _sheets(path, shown)
+    else:
+        table = read_table(path, ())
+        if str(table.columns[0]).startswith("<"):
+            raise BoneAgeError(f"{path}: a web page in place of a table; fetch it again")
+        # A spreadsheet that has a title above its header leaves the other columns of that line empty.
+        titles = [not name or name.startswith("Unnamed: ") for name in table.columns]
+        if any(titles):
+            names = ["" if empty else name for name, empty in zip(table.columns, titles, strict=True)]
+            table = _framed([names, *(row for row in table.to_numpy().tolist() if any(row))])
+        yield FoundTable(path, shown, table[table.ne("").any(axis=1)].reset_index(drop=True))
+
+
+def _sheets(path: Path, shown: str) -> Iterator[FoundTable]:
+    try:
+        import openpyxl
+    except ImportError:
+        raise BoneAgeError(
+            f"{path}: a workbook; pip install openpyxl and run again, or save it as CSV"
+        ) from None
+    _check_workbook(path)
+    try:
+        # Values only: a formula shows what the spreadsheet last found.
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheets = [(sheet.title, _rows(sheet, path)) for sheet in book.worksheets]
+        book.close()
+    except BoneAgeError:
+        raise
+    except Exception:  # A damaged workbook can trip the reader in any way; whatever the way, it is no table.
+        raise BoneAgeError(
+            f"{path}: a damaged workbook; open it and save it anew, or save it as CSV"
+        ) from None
+    for title, rows in sheets:
+        if rows:
+            yield FoundTable(path, f"{shown}, sheet {title}", _framed(rows))
+
+
+def _check_workbook(path: Path) -> None:
+    try:
+        with open(path, "rb") as file:
+            if file.read(4) == _OLD_OFFICE:
+                raise BoneAgeError(
+                    f"{path}: protected or of an old Excel; save it as CSV or .xlsx without a password"
+                )
+        with zipfile.ZipFile(path) as file:
+            unpacked = sum(info.file_size for info in file.infolist())
+    except OSError as error:
+        raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    except zipfile.BadZipFile:
+        raise BoneAgeError(f"{path}: no workbook, or a damaged one; open it and save it anew") from None
+    if path.stat().st_size > LARGEST_TABLE_BYTES or unpacked > LARGEST_WORKBOOK_BYTES:
+        raise BoneAgeError(f"{path}: larger than any table of labels; save the sheet that is meant as CSV")
+
+
+def _rows(sheet, path: Path) -> list[list[str]]:
+    """The rows of a sheet that hold anything, as text."""
+    rows = sheet.iter_rows(values_only=True, max_col=_MOST_COLUMNS)
+    texts = []
+    for count, row in enumerate(rows):
+        if count >= _MOST_ROWS:
+            raise BoneAgeError(f"{path}: more than {_MOST_ROWS} rows; save those that are meant as CSV")
+        text = [_text(cell) for cell in row]
+        if any(text):
+            texts.append(text)
+    return texts
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def _framed(rows: list[list[str]]) -> pd.DataFrame:
+    """Rows as a table; a title above the header is passed over."""
+    first = next((i for i, row in enumerate(rows[:20]) if sum(map(bool, row)) > 1), 0)
+    header = next((i for i, row in enumerate(rows[:20]) if _is_header(row)), first)
+    names = rows[header]
+    width = max(i + 1 for i, name in enumerate(names) if name) if any(names) else 0
+    body = [(row + [""] * width)[:width] for row in rows[header + 1 :]]
+    counted = [
+        f"{name}.{names[:i].count(name)}" if name in names[:i] else name for i, name in enumerate(names)
+    ]
+    return pd.DataFrame(body, columns=counted[:width], dtype=str)
+
+
+def _is_header(row: list[str]) -> bool:
+    """Whether cells name an id and an age, or an id and a sex, as titles and values do not."""
+    names = {without_unit(cell) for cell in row}
+    return bool(names & ID_NAMES) and (bool(names & _AGE_NAMES) or any(map(is_sex_column, row)))
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says in words that it holds nothing: ``NA``, ``-``, ``n.d.``"""
+    return plain(cell) in _MISSING
+
+
+_MISSING = frozenset(
+    {"", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "---", "—", "?", "missing", "unknown", "n.d"}
+    | {"k.a", "nd", "n.a", "#n/a", "#nv", "not read", "<na>"}
+)

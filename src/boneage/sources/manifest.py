@@ -1,0 +1,491 @@
+"""From ``data_manifest.csv`` to verified files: fetched once, resumed when cut, unpacked safely."""
+
+import contextlib
+import datetime
+import glob
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import make_folder, sha256_of, write_error, write_text
+from boneage.core.tables import read_table, write_table
+from boneage.sources import drive, kinds
+from boneage.sources.archives import BY_HAND, STAMP, Broken, foreign_archive, is_archive, unpack
+from boneage.sources.web import CutOff, Refused, Web, check_url, chunks_of
+
+MANIFEST = Path(__file__).resolve().parents[3] / "data_manifest.csv"
+"""The manifest of a checkout."""
+
+MANIFEST_COLUMNS = ("name", "source", "licence", "sha256", "bytes", "rows", "used_by")
+FETCHED_COLUMNS = ("name", "file", "sha256", "bytes", "time")
+LARGEST_BYTES = 32 * 2**30
+"""The most that is fetched for one row; the largest of them, RSNA's training photos, has 9.6 GB."""
+
+ARTEFACTS = {
+    "dha": ("dha_atlas.zip", "la_dha.csv"),
+    "rsna": ("rsna_training.zip", "rsna_training_labels.zip"),
+}
+"""The manifest's rows that make up a source."""
+
+COLUMNS = {"la_dha.csv": ("patient_ID", "sex", "bone_age")}
+"""Columns that a table of the manifest must have, so that another one in its place is noticed."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9]{1,8}){0,2}")
+_DRIVE = re.compile(r"drive:([A-Za-z0-9_-]{10,100})?")
+_DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", re.IGNORECASE)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_RANGE_ANSWERS = (200, 206, 416)
+
+
+def read_manifest(path: Path | str = MANIFEST) -> pd.DataFrame:
+    """Reads and checks a manifest.
+
+    Returns:
+        The table with ``MANIFEST_COLUMNS``: text but for ``bytes`` and ``rows`` (whole numbers, may be
+        missing); ``sha256`` in lower case, empty where not known.
+
+    Raises:
+        BoneAgeError: Not a table, or a row with an unsafe or doubled name, a source that is neither https
+            nor ``drive:<id>``, or a malformed hash or number.
+    """
+    table = read_table(path, MANIFEST_COLUMNS)[list(MANIFEST_COLUMNS)]
+    table["sha256"] = table["sha256"].str.lower()
+    for row in table.itertuples(index=False):
+        if fault := _row_fault(row):
+            raise BoneAgeError(f"{path}: row {row.name!r}: {fault}")
+    doubled = table["name"][table["name"].duplicated()]
+    if len(doubled):
+        raise BoneAgeError(f"{path}: name {doubled.iloc[0]} is there twice; remove one row")
+    for column in ("bytes", "rows"):
+        table[column] = pd.to_numeric(table[column].replace("", None)).astype("Int64")
+    return table
+
+
+def fetch(
+    name: str,
+    folder: Path | str,
+    manifest_path: Path | str = MANIFEST,
+    record: Path | str | None = None,
+    web: Web | None = None,
+    largest_bytes: int = LARGEST_BYTES,
+) -> Path:
+    """Fetches one row of the manifest, verifies it, and unpacks it if it is an archive.
+
+    A file that is there already is verified and not fetched again, unless it is not of the kind that its name
+    says; a cut download goes on where it stopped. Where the manifest knows no hash, the one that was seen is
+    said and recorded.
+
+    Args:
+        name: The row's name, which is the file's.
+        folder: Where it goes; an archive is unpacked to a folder beside it.
+        manifest_path: The manifest.
+        record: The CSV that lists what was fetched (``FETCHED_COLUMNS``); None puts ``fetched.csv``
+            into ``folder``.
+        web: How to ask; None asks with patience.
+        largest_bytes: The most that is fetched.
+
+    Returns:
+        The file, or the folder it was unpacked to.
+
+    Raises:
+        BoneAgeError: No such row, a Drive id that is not filled in, no connection, a wrong hash or size
+            (the file is kept beside as ``.wrong``), a file of another kind than its name says, such as a web
+            page, a full disk, or an unsafe archive.
+    """
+    folder = make_folder(folder)
+    row = _row(name, manifest_path)
+    path = folder / name
+    is_fresh = False
+    while True:
+        if not _is_good(path, row):
+            if row.source.startswith("drive:"):
+                part = _fetch_drive(row, path)
+            else:
+                part = _part_of(path)
+                _fetch_https(row, part, web or Web(), largest_bytes)
+            sha256 = _verified(row, part, path, manifest_path, largest_bytes)
+            _record(record or folder / "fetched.csv", row, part.stat().st_size, sha256)
+            _settle(part, path)
+            is_fresh = True
+        try:
+            return _unpacked(path) if path.suffix.lower() in kinds.ARCHIVES else path
+        except Broken as error:
+            # The next attempt, now or in a later run, must not find it where a good one is looked for.
+            _put_aside(path, str(error))
+            if is_fresh:
+                raise
+
+
+def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
+    """The address of a row of the manifest.
+
+    Raises:
+        BoneAgeError: No such row.
+    """
+    return _row(name, manifest_path).source
+
+
+def local_data(path: Path | str, work: Path | str) -> Path:
+    """A folder of radiographs as it is, or a zip or tar.gz unpacked below ``work/data``.
+
+    Of a folder that Google Drive split into several zips (``atlas-20261129T083000Z-001.zip`` and so on) all
+    that lie beside the named one are unpacked.
+
+    Args:
+        path: The folder or archive, or the sharing link of such an archive on Google Drive.
+        work: The work folder.
+
+    Raises:
+        BoneAgeError: No such path, not an archive, an unsafe one, or one that is not shared.
+    """
+    if drive_id := drive.file_id(str(path)):
+        path = drive.fetch_zip(drive_id, Path(work) / "data")
+    path = Path(path)
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise BoneAgeError(f"{path}: no such folder or zip; check the path (is the Drive mounted?)")
+    if not is_archive(path):
+        raise BoneAgeError(f"{path}: {_no_data(path)}")
+    try:
+        if len(parts := _parts_of(path)) > 1:
+            return _unpack_parts(parts, Path(work) / "data" / _DRIVE_PART.fullmatch(path.name)[1])
+        return _unpack_with_inner(path, Path(work) / "data" / _stem(path.name))
+    except Broken as error:
+        if drive_id:
+            # It came cut off, and must not be taken for the whole again.
+            _put_aside(path, str(error))
+        raise
+
+
+def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
+    """Unpacks the archives that lie in a folder of radiographs, below ``work/data``.
+
+    Returns:
+        For each archive the folder with what it holds, or why it was not unpacked.
+    """
+    below = Path(work) / "data" / f"{folder.name}-archives"
+    found: dict[Path, Path | str] = {}
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in kinds.ARCHIVES]
+    for path in paths:
+        inside = path.relative_to(folder)
+        hidden = any(part.startswith((".", "__MACOSX")) for part in inside.parts)
+        if hidden or not path.is_file() or path.is_symlink():
+            continue
+        beside = path.with_name(_stem(path.name))
+        if (beside / STAMP).exists():
+            found[Path(os.path.abspath(path))] = Path(os.path.abspath(beside))
+            continue
+        try:
+            if not is_archive(path):
+                place: Path | str = _no_data(path)
+            elif _lies_beside(path, folder):
+                place = "an archive; what it holds lies unpacked beside it"
+            else:
+                place = _unpack_with_inner(path, below.joinpath(*inside.parts[:-1], _stem(path.name)))
+        except BoneAgeError as error:
+            place = str(error).removeprefix(f"{path}: ")
+        found[Path(os.path.abspath(path))] = place
+    return found
+
+
+def _lies_beside(archive: Path, folder: Path) -> bool:
+    """Whether all files of a zip, by name and size, are in the folder already."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            held = {
+                (info.filename.replace("\\", "/").rsplit("/", 1)[-1], info.file_size)
+                for info in file.infolist()
+                if info.file_size and "__MACOSX" not in info.filename
+            }
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
+        return False
+    there = {(path.name, path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
+    return bool(held) and held <= there
+
+
+def _parts_of(path: Path) -> list[Path]:
+    """The zips of one download that Drive split, those beside the given one; alone where it is none."""
+    part = _DRIVE_PART.fullmatch(path.name)
+    if not part:
+        return [path]
+    beside = sorted(path.parent.glob(f"{glob.escape(part[1])}-*.zip"))
+    return [one for one in beside if (other := _DRIVE_PART.fullmatch(one.name)) and other[1] == part[1]]
+
+
+def _unpack_parts(parts: list[Path], folder: Path) -> Path:
+    print(f"{len(parts)} zips of one download are read: {', '.join(part.name for part in parts)}")
+    for part in parts:
+        _unpack_with_inner(part, folder / _stem(part.name))
+    return folder
+
+
+def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Path | str = MANIFEST) -> Path:
+    """The folder with a source's files: ``data`` where it is given, else fetched below ``work/data``.
+
+    Args:
+        source: ``dha`` or ``rsna``.
+        data: A folder, a zip, the sharing link of one on Google Drive, or empty.
+        work: The work folder; what was fetched is recorded in its ``fetched.csv``.
+        manifest_path: The manifest.
+
+    Raises:
+        BoneAgeError: As :func:`local_data` and :func:`fetch`.
+    """
+    if str(data):
+        return local_data(data, work)
+    if source not in ARTEFACTS:
+        raise BoneAgeError(f"{source}: the manifest has nothing for this source; name a folder or a zip")
+    folder = Path(work) / "data" / source
+    for name in ARTEFACTS[source]:
+        fetch(name, folder, manifest_path, record=Path(work) / "fetched.csv")
+    return folder
+
+
+def _row_fault(row: object) -> str | None:
+    if not _NAME.fullmatch(row.name):
+        return "name must be a plain file name of letters, digits, _ and -"
+    if not row.source.startswith("drive:"):
+        try:
+            check_url(row.source)
+        except BoneAgeError as error:
+            return str(error)
+    elif not _DRIVE.fullmatch(row.source):
+        return "write drive: and the file's id, the long part of its sharing link"
+    if row.sha256 and not _SHA256.fullmatch(row.sha256):
+        return "sha256 must be 64 hexadecimal digits or empty"
+    for column in ("bytes", "rows"):
+        if not re.fullmatch(r"[0-9]{0,15}", getattr(row, column)):
+            return f"{column} must be a whole number or empty"
+    return None
+
+
+def _row(name: str, manifest_path: Path | str) -> object:
+    table = read_manifest(manifest_path)
+    for row in table.itertuples(index=False):
+        if row.name == name:
+            return row
+    raise BoneAgeError(f"{manifest_path}: no row {name!r}; it has {', '.join(table['name'])}")
+
+
+def _is_good(path: Path, row: object) -> bool:
+    """Whether the file is there and is what the manifest says; one that is not is moved aside."""
+    if not path.is_file():
+        return False
+    fault = _fault(path, row)
+    if fault:
+        _put_aside(path, f"{path}: {fault}")
+    return not fault
+
+
+def _put_aside(path: Path, fault: str) -> None:
+    print(f"{fault}; kept as {_aside(path).name}")
+    _settle(path, _aside(path))
+
+
+def _fault(path: Path, row: object) -> str | None:
+    """In what a file is not what its row of the manifest says, whether or not that knows its hash."""
+    kind = kinds.fault_of(path, row.name, COLUMNS.get(row.name, ()), None if pd.isna(row.rows) else row.rows)
+    if kind:
+        return kind
+    if row.sha256 and (sha256 := sha256_of(path)) != row.sha256:
+        return f"its SHA-256 is {sha256}, the manifest says {row.sha256}"
+    size = path.stat().st_size
+    if not pd.isna(row.bytes) and size != row.bytes:
+        return f"it has {size} bytes, the manifest says {row.bytes}"
+    return None
+
+
+def _fetch_drive(row: object, path: Path) -> Path:
+    """Fetches a file of Google Drive into a folder of its own, where gdown finds its own cut download."""
+    drive_id = row.source.removeprefix("drive:")
+    if not drive_id:
+        raise BoneAgeError(
+            f"{row.name}: nobody may pass it on, so name your own copy as data: a folder, a zip, or the "
+            "sharing link of a zip on your Google Drive"
+        )
+    part = make_folder(path.with_name(f".{path.name}.drive")) / path.name
+    drive.download(drive_id, part, row.name)
+    return part
+
+
+def _fetch_https(row: object, part: Path, web: Web, largest_bytes: int) -> None:
+    """Fetches an address into the part file, going on where an earlier attempt or run stopped."""
+    tag = part.with_name(part.name + ".tag")
+    known = None if pd.isna(row.bytes) else int(row.bytes)
+    with _writing(part):
+        if (
+            not tag.is_file()
+            or tag.read_text(encoding="utf-8", errors="replace").split("\n")[0] != row.source
+        ):
+            # Not the beginning of this address's file, as far as anyone knows.
+            part.unlink(missing_ok=True)
+            write_text(tag, row.source + "\n")
+        part.touch()
+
+    def attempt() -> bytes:
+        start = part.stat().st_size
+        validator = tag.read_text(encoding="utf-8").partition("\n")[2].strip()
+        headers = {"Range": f"bytes={start}-"} | ({"If-Range": validator} if validator else {})
+        accepted = _RANGE_ANSWERS if start else (200,)
+        with web.open(row.source, headers=headers if start else None, accepted=accepted) as response:
+            total = _announced(response.headers, response.status_code, start)
+            if response.status_code == 416:
+                if total == start:
+                    return b""
+                part.unlink()
+                part.touch()
+                raise CutOff("the file there has changed")
+            if response.status_code == 206 and not _continues(response.headers, start):
+                part.unlink()
+                part.touch()
+                raise CutOff("the answer is of another place in the file")
+            start = start if response.status_code == 206 else 0
+            _check_total(row.source, total, known, largest_bytes)
+            _check_room(part, (total or 0) - start)
+            write_text(tag, f"{row.source}\n{_validator(response.headers)}\n")
+            with (
+                _writing(part),
+                open(part, "r+b") as file,
+                tqdm(total=total, initial=start, desc=row.name, unit="B", unit_scale=True) as bar,
+            ):
+                file.truncate(start)
+                file.seek(start)
+                for chunk in chunks_of(response):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+                    _check_total(row.source, file.tell(), None, largest_bytes)
+                file.flush()
+                os.fsync(file.fileno())
+        return b""
+
+    web.persist(row.source, attempt, progress=lambda: part.stat().st_size)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from None
+
+
+def _announced(headers: object, status: int, start: int) -> int | None:
+    """The size of the whole file as the host announces it, or None."""
+    _, _, total = headers.get("Content-Range", "").partition("/")
+    if status in (206, 416) and total.isdecimal():
+        return int(total)
+    length = headers.get("Content-Length", "")
+    if not length.isdecimal() or status == 416:
+        return None
+    return int(length) + (start if status == 206 else 0)
+
+
+def _continues(headers: object, start: int) -> bool:
+    return headers.get("Content-Range", "").startswith(f"bytes {start}-")
+
+
+def _validator(headers: object) -> str:
+    """What tells a later run whether the file is still the same; a weak tag cannot (RFC 9110, 13.1.5)."""
+    tag = headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+
+
+def _check_total(source: str, total: int | None, known: int | None, largest_bytes: int) -> None:
+    if total is not None and total > largest_bytes:
+        raise Refused(f"{source}: larger than {largest_bytes / 2**30:.3g} GiB; not fetched")
+    if total is not None and known is not None and total != known:
+        raise Refused(f"{source}: has {total} bytes, the manifest says {known}; mend the manifest's row")
+
+
+def _check_room(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise BoneAgeError(
+            f"{path.parent}: {needed / 2**30:.1f} GiB are to come and {free / 2**30:.1f} GiB are free; "
+            "make room or choose another work folder"
+        )
+
+
+def _verified(row: object, part: Path, path: Path, manifest_path: Path | str, largest_bytes: int) -> str:
+    """The SHA-256 of what was fetched, once it agrees with the manifest; what does not is put aside."""
+    size = part.stat().st_size
+    fault = _fault(part, row)
+    if not fault and size > largest_bytes:
+        fault = f"it is larger than {largest_bytes / 2**30:.3g} GiB"
+    if fault:
+        aside = _aside(path)
+        _settle(part, aside)
+        raise BoneAgeError(
+            f"{path}: {fault}; not used, kept as {aside.name}: fetch it again, or mend {manifest_path} "
+            "if you trust the file"
+        )
+    sha256 = row.sha256 or sha256_of(part)
+    if not row.sha256:
+        print(f"{row.name}: the manifest has no SHA-256 to verify it by; it has {sha256} ({size} bytes)")
+    return sha256
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + ".wrong")
+
+
+def _settle(part: Path, path: Path) -> None:
+    """Moves a finished download to its place and clears what its making left."""
+    with _writing(path):
+        os.replace(part, path)
+        part.with_name(part.name + ".tag").unlink(missing_ok=True)
+        if part.parent != path.parent:
+            shutil.rmtree(part.parent, ignore_errors=True)
+
+
+def _record(record: Path | str, row: object, size: int, sha256: str) -> None:
+    """Adds a row to the table of what was fetched; an older row of that name goes."""
+    time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    new = pd.DataFrame([(row.name, row.name, sha256, size, time)], columns=FETCHED_COLUMNS)
+    if Path(record).is_file():
+        old = read_table(record, FETCHED_COLUMNS)[list(FETCHED_COLUMNS)]
+        new = pd.concat([old[old["name"] != row.name], new.astype(str)], ignore_index=True)
+    write_table(record, new)
+
+
+def _stem(name: str) -> str:
+    """An archive's name without what says that it is one; never the name itself."""
+    stem = re.sub(r"(\.(zip|tar|tgz|gz))+$", "", name, flags=re.IGNORECASE).lstrip(".") or "archive"
+    return stem if stem != name else f"{name}_unpacked"
+
+
+def _unpacked(path: Path) -> Path:
+    return _unpack_with_inner(path, path.with_name(_stem(path.name)))
+
+
+def _no_data(path: Path) -> str:
+    """What a file is that is no archive, with what to do."""
+    fault = kinds.fault_of(path, "data.zip")
+    return f"neither a folder nor a zip, as {fault}; name the folder with the radiographs"
+
+
+def _unpack_with_inner(archive: Path, folder: Path) -> Path:
+    """Unpacks an archive and those in it: RSNA's validation photos come in two zips within a zip."""
+    unpack(archive, folder)
+    for inner in sorted(folder.rglob("*")):
+        if inner.suffix.lower() not in kinds.ARCHIVES + kinds.FOREIGN_ARCHIVES or not inner.is_file():
+            continue
+        if kind := foreign_archive(inner):
+            print(f"{inner}: a {kind} archive, which is not read; {BY_HAND}")
+        above = inner.parents[: len(inner.relative_to(folder).parts) - 1]
+        deeper = any((parent / STAMP).exists() for parent in above)
+        if not deeper and not inner.name.startswith(".") and is_archive(inner):
+            unpack(inner, inner.with_name(_stem(inner.name)))
+    return folder

@@ -1,0 +1,305 @@
+"""The RSNA Pediatric Bone Age Challenge 2017: its label tables and photos become a case table.
+
+Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290:498-503.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.left_out import in_words
+from boneage.core.tables import OLDEST_YEARS, is_safe_id, skipped_table
+from boneage.sources.label_tables import BONE_AGE_NAMES, ID_NAMES, FoundTable
+from boneage.sources.listing import Listing, case_table, list_files
+from boneage.sources.readings import Reading, read_readings
+from boneage.sources.spellings import canonical_id, id_finder, is_sex_column, read_boolean, read_sexes
+from boneage.sources.units import Unit, bare_numbers, find_unit, unit_in_words
+
+# Two tables that say the same of a photo may round its age differently.
+_SAME_YEARS = 0.05
+# Two columns of one table may be whole years and months.
+_SAME_WHOLE_YEARS = 1.0
+# Two tables that differ in more than a tenth of the photos in both are not corrections of each other.
+_FEW_ROWS = 5
+_MOST_CONTRADICTIONS = 0.1
+
+
+def read_rsna(
+    folder: Path | str, unit: str = "", unpacked: Mapping[Path, Path | str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reads the challenge's photos and labels from wherever they lie below a folder.
+
+    Every table, CSV or sheet of a workbook, with columns for an id, a bone age and the sex is read and
+    joined to the photos by their names: ``id,boneage,male`` of the training part, ``Image ID,male,Bone Age
+    (months)`` of the validation part, ``Case ID,Sex,Ground truth bone age (months)`` of the test part, and
+    tables like them. Whether a table is in months or years is found by :func:`units.find_unit`.
+    The challenge gives no race and no chronological age.
+
+    Args:
+        folder: The folder with the unpacked archives.
+        unit: ``months`` or ``years`` where the tables do not tell; "" finds it.
+        unpacked: See :func:`boneage.sources.listing.list_files`.
+
+    Returns:
+        The case table (``tables.CASE_COLUMNS``, bone age in years, race ``Unknown``, no age group and no
+        single readings; ``attrs`` as in :func:`listing.case_table`), and the table of what was left
+        out with the reason.
+
+    Raises:
+        BoneAgeError: No label table, no photo, no photo with a label, or a table that may be in months as
+            well as years.
+    """
+    listing = list_files(folder, unpacked)
+    photos = _photos_by_id(listing)
+    found = listing.tables()
+    tables = [table for table in found if _is_label_table(table, listing)]
+    listing.skip_the_rest()
+    if not tables:
+        raise BoneAgeError(
+            f"{listing.folder}: no label table found{listing.seen()}; put the challenge's CSV "
+            "(id,boneage,male) below it"
+        )
+    labels = _Labels(photos, unit, listing)
+    for table in tables:
+        labels.read(table)
+    named = {item for item, _ in listing.skipped}
+    for case_id in sorted(set(photos) - set(labels.cases) - named):
+        listing.skip(photos[case_id], "photo without a label; add its row to the label table")
+    if not labels.cases:
+        raise BoneAgeError(f"{listing.folder}: no photo has a label; {_why_none(photos, tables, listing)}")
+    cases = case_table(labels.cases.values(), labels.units, labels.noted)
+    return cases, skipped_table(listing.skipped)
+
+
+def _is_label_table(table: FoundTable, listing: Listing) -> bool:
+    """Whether a table has the columns of labels; where it has not, that is noted."""
+    if table.is_ours:
+        fault = "a table of this project, made from others; not used"
+    else:
+        has = {
+            "an id": table.column(ID_NAMES),
+            "a bone age": table.column(BONE_AGE_NAMES),
+            "the sex": _sex_column(table),
+        }
+        missing = [what for what, column in has.items() if column is None]
+        fault = f"no label table: no column for {' and '.join(missing)} in its header ({table.header})"
+        if not missing:
+            return True
+    listing.skipped.append((table.name, fault))
+    return False
+
+
+def _sex_column(table: FoundTable) -> str | None:
+    return next((column for column in table.cells if is_sex_column(column)), None)
+
+
+def _sexes(table: FoundTable) -> list[tuple[str | None, str]]:
+    """The sex that each row tells, or why it tells none; two columns of it must agree."""
+    names = [column for column in table.cells if is_sex_column(column)]
+    told = [read_sexes(table.cells[name].tolist(), name) for name in names]
+    rows = []
+    for index in range(len(table.cells)):
+        said = {name: sexes[index] for name, (sexes, _) in zip(names, told, strict=True) if sexes[index]}
+        if len(set(said.values())) == 1:
+            rows.append((next(iter(said.values())), ""))
+            continue
+        cells = " and ".join(f"{name} is {table.cells[name][index]!r}" for name in said or names[:1])
+        # A word such as "unknown" is no code that could mean two things.
+        words = [table.cells[name][index] for name in names]
+        coded = any(len(word) < 3 or read_boolean(word) is not None for word in words)
+        doubt = next((why for _, why in told if why and coded), _WRITE_SEX)
+        rows.append((None, f"{cells}; {'write the same sex in both' if said else doubt}"))
+    return rows
+
+
+def _photos_by_id(listing: Listing) -> dict[str, Path]:
+    photos: dict[str, Path] = {}
+    for path in listing.photos:
+        case_id = canonical_id(path.name)
+        if not is_safe_id(case_id):
+            listing.skip(path, "its name is no id of 1 to 64 letters and digits; rename it as its label says")
+        elif case_id in photos:
+            first = listing.shown(photos[case_id])
+            listing.skip(path, f"second photo with id {case_id}; {first} is used, remove one of them")
+        else:
+            photos[case_id] = path
+    return photos
+
+
+class _Labels:
+    """The labels of some tables, joined to the photos one table after the other."""
+
+    def __init__(self, photos: dict[str, Path], unit: str, listing: Listing):
+        self.photos, self.unit, self.listing = photos, unit, listing
+        self.find = id_finder(photos)
+        self.cases: dict[str, dict[str, object]] = {}
+        self.table_of: dict[str, str] = {}
+        self.units: list[dict[str, str]] = []
+        self.noted: list[str] = []
+
+    def read(self, table: FoundTable) -> None:
+        """Joins a table's rows; those that cannot be used are noted with the reason."""
+        ids = self._ids(table)
+        sexes = _sexes(table)
+        photos = [self.find(one) for one in ids]
+        readings = self._readings(table, any(photo is not None for photo in photos))
+        self._check_against_others(table, photos, readings, sexes)
+        repeated = 0
+        for one, reading, (sex, why), photo in zip(ids, readings, sexes, photos, strict=True):
+            fault = self._row(photo, one, reading, sex)
+            if not fault:
+                self.table_of[photo] = table.name
+            repeated += fault == _REPEATED
+            if fault == _NO_SEX:
+                fault = why
+            if fault and fault != _REPEATED:
+                self.listing.skipped.append((one, f"{table.name}: {fault}"))
+        if repeated:
+            why = f"{repeated} of its {len(ids)} rows say again what another row said"
+            self.listing.skipped.append((table.name, why))
+            self.noted.append(table.name)
+
+    def _readings(self, table: FoundTable, joins: bool) -> list[Reading]:
+        """Each row's bone age; two columns of it must agree. The unit of a table that joins is noted."""
+        told: dict[str, list[Reading]] = {}
+        for column in _age_columns(table):
+            ages = table.cells[column].tolist()
+            unit = Unit("months", "")
+            if joins:
+                # What is set holds for a column whose name does not say otherwise.
+                given = "" if told and unit_in_words(column) else self.unit
+                unit = find_unit(table.name, bare_numbers(ages), [column], given=given)
+                if not told:
+                    self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
+            told[column] = _single_readings(ages, unit)
+        return [
+            _agreed(dict(zip(told, readings, strict=True))) for readings in zip(*told.values(), strict=True)
+        ]
+
+    def _check_against_others(
+        self,
+        table: FoundTable,
+        photos: list[str | None],
+        readings: list[Reading],
+        sexes: list[tuple[str | None, str]],
+    ) -> None:
+        """Raises where a table denies what those before it said: one of them may hold a network's answers."""
+        shared = [
+            (photo, self.cases[photo], reading.mean, sex)
+            for photo, reading, (sex, _) in zip(photos, readings, sexes, strict=True)
+            if photo in self.cases and not reading.fault and sex
+        ]
+        against = [one for one in shared if not _same(*one[1:])]
+        if len(against) >= _FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(shared):
+            photo, before, years, sex = against[0]
+            raise BoneAgeError(
+                f"{table.name}: it says otherwise than {self.table_of[photo]} of {len(against)} of the "
+                f"{len(shared)} photos in both (of {photo} {years:.3g} years, {sex}, in place of "
+                f"{before['bone_age']:.3g} years, {before['sex']}); leave only the right table in the folder"
+            )
+
+    def _ids(self, table: FoundTable) -> list[str]:
+        """The ids of the column that names the most photos; the first of equals."""
+        columns = [table.cells[column].tolist() for column in table.columns(ID_NAMES)]
+        return max(columns, key=lambda ids: sum(self.find(one) is not None for one in ids))
+
+    def _row(self, photo: str | None, one: str, reading: Reading, sex: str | None) -> str | None:
+        """Joins a row, or says why it cannot be."""
+        if not is_safe_id(canonical_id(one)):
+            return "id is not 1 to 64 letters and digits; correct it in the table"
+        if reading.fault:
+            return reading.fault
+        if photo is None:
+            return "label without a photo; fetch the photo or remove the row"
+        if photo in self.cases:
+            before = self.cases[photo]
+            if _same(before, reading.mean, sex):
+                return _REPEATED
+            return (
+                f"second label with this id, and it says otherwise than the first ({before['bone_age']:.3g} "
+                f"years, {before['sex']}), which is used; remove one of them"
+            )
+        if sex is None:
+            return _NO_SEX
+        self.cases[photo] = _case(photo, self.photos[photo], sex, reading.mean)
+        return None
+
+
+def _same(before: dict[str, object], years: float, sex: str | None) -> bool:
+    return sex == before["sex"] and abs(years - before["bone_age"]) < _SAME_YEARS
+
+
+def _age_columns(table: FoundTable) -> list[str]:
+    """The columns of bone ages; of two with the same name the reader numbers the second."""
+    names = table.columns(BONE_AGE_NAMES)
+    return [column for column in table.cells if column in names or re.sub(r"\.\d+$", "", column) in names]
+
+
+def _agreed(told: dict[str, Reading]) -> Reading:
+    """What the columns of bone ages say together; one may be whole years and another months."""
+    usable = {column: reading for column, reading in told.items() if not reading.fault}
+    if not usable:
+        return next(iter(told.values()))
+    means = [reading.mean for reading in usable.values()]
+    if max(means) - min(means) >= _SAME_WHOLE_YEARS:
+        said = " and ".join(f"{column} says {reading.mean:.3g}" for column, reading in usable.items())
+        return Reading((np.nan,), f"{said} years; write the same in both")
+    return next(iter(usable.values()))
+
+
+def _single_readings(cells: list[str], unit: Unit) -> list[Reading]:
+    """The readings of a column, without those that what the others look like denies.
+
+    Where nobody else is below a year, 0 is no newborn but was not read; among whole months 12.5 is in years.
+    """
+    readings = [read_readings((cell,), unit) for cell in cells]
+    if not any(0 < reading.mean < 1 for reading in readings):
+        why = "a bone age of 0 where no other is below a year is taken for not read"
+        readings = [Reading(one.years, why) if one.mean == 0 else one for one in readings]
+    numbers = np.array(bare_numbers(cells))
+    whole_months = unit.name == "months" and not (numbers[numbers > OLDEST_YEARS] % 1 > 0).any()
+    for index, cell in enumerate(cells):
+        number = next(iter(bare_numbers([cell])), np.nan)
+        if whole_months and 0 < number <= OLDEST_YEARS and number % 1 > 0 and (numbers > OLDEST_YEARS).any():
+            why = f"bone age {cell!r} among whole months seems to be in years; write {cell} months or years"
+            readings[index] = Reading((np.nan,), why)
+    return readings
+
+
+_WRITE_SEX = "write True or False for male, or M or F for sex"
+_REPEATED = "said before"
+_NO_SEX = "no sex"
+
+
+def _case(case_id: str, photo: Path, sex: str, years: float) -> dict[str, object]:
+    return {
+        "case_id": case_id,
+        "photo": str(photo),
+        "source": "rsna",
+        "sex": sex,
+        "race": "Unknown",
+        "age_group": pd.NA,
+        "bone_age": years,
+        "reading_1": np.nan,
+        "reading_2": np.nan,
+    }
+
+
+def _why_none(photos: dict[str, Path], tables: list[FoundTable], listing: Listing) -> str:
+    if not photos:
+        return f"no photo found{listing.seen()}; put the photos, named <id>.png or <id>.jpg, below it"
+    rows = [row for row in listing.skipped if row[1].startswith(tuple(f"{table.name}: " for table in tables))]
+    if rows and not all("label without a photo" in reason for _, reason in rows):
+        return f"rows left out: {in_words(skipped_table(rows), len(rows))}"
+    first = tables[0]
+    ids = first.cells[first.column(ID_NAMES)].tolist()
+    if not ids:
+        return f"{first.name} has no row below its header"
+    return (
+        f"photos must be named <id>.png or <id>.jpg, with the ids of {first.name}: the first photo is "
+        f"{next(iter(photos.values())).name}, the first id {ids[0]!r}"
+    )

@@ -1,0 +1,241 @@
+"""Whether a column of ages is months or years, from all that is known of it, and why."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import MONTHS_PER_YEAR, OLDEST_YEARS
+from boneage.sources.spellings import plain, word_set
+
+PER_YEAR = {"months": MONTHS_PER_YEAR, "years": 1.0}
+
+
+_WORDS = {
+    "months": word_set(
+        "month months mon mons mo mos mths mth monat monate monaten mois mes meses mese mesi maand maanden "
+        "manad manader maned maneder miesiac miesiace mesic mesice ay месяц месяцы месяцев мес μηνεσ 月 月齢 "
+        "个月 月龄 개월"
+    ),
+    "years": word_set(
+        "year years yr yrs y jahr jahre jahren annee annees an ans ano anos anno anni jaar jaren ar lata rok "
+        "roky let yil год годы лет года ετη 年 岁 歳 年龄 세"
+    ),
+}
+_ENDINGS = {
+    "months": ("months", "month", "monate", "mois", "meses", "mesi"),
+    "years": ("years", "yrs", "jahre"),
+}
+_NUMBER = r"([0-9]+(?:[.,][0-9]+)?)\s*"
+_WITH_UNIT = re.compile(rf"{_NUMBER}([^\W\d_]+)\.?[\s,]*(?:{_NUMBER}([^\W\d_]+)\.?)?")
+_OPTION = '--unit months or --unit years (in a notebook OVERRIDES = {"unit": "years"})'
+# A share of typing errors that does not decide for a column.
+_STRAYS = 0.1
+# So many fractions of a year do not all happen to lie below .12.
+_FEW_FRACTIONS = 8
+# Years by which one unit must lie nearer to the folders' years of age than the other.
+_CLEARLY_NEARER = 0.3
+# Else an age in years must be 0.4 to 2.2 times the middle of the folder's year, one in months 5 to 27 times.
+_LIKE = (0.4, 2.2)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a column of ages.
+
+    Attributes:
+        name: ``months`` or ``years``.
+        why: What speaks for it, in words.
+    """
+
+    name: str
+    why: str
+
+    @property
+    def per_year(self) -> float:
+        """How many of it a year has."""
+        return PER_YEAR[self.name]
+
+
+def unit_in_words(text: str) -> str:
+    """The unit that a column's name or a cell states: ``months``, ``years``, or "" for none or both."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    words = [plain(word) for word in re.split(r"[\W\d_]+", spaced) if word]
+    found = {
+        unit
+        for unit in PER_YEAR
+        if any(word in _WORDS[unit] for word in words) or any(word.endswith(_ENDINGS[unit]) for word in words)
+    }
+    return found.pop() if len(found) == 1 else ""
+
+
+def number_of(text: str) -> float:
+    """The number a cell holds, perhaps with a decimal comma; NaN where it holds none."""
+    try:
+        return float(text.replace(",", ".", 1)) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
+
+
+def years_of(cell: str, unit: Unit) -> float:
+    """A cell's age in years; NaN where it holds none.
+
+    A unit that the cell itself states counts before the column's: ``7 years``, ``90 mo``, ``7y 6m``.
+    """
+    stated = _stated(cell)
+    return number_of(cell) / unit.per_year if stated is None else stated
+
+
+def bare_numbers(cells: Iterable[str]) -> list[float]:
+    """The numbers of the cells that state no unit of their own: what :func:`find_unit` looks at."""
+    return [number_of(cell) for cell in cells if _stated(cell) is None]
+
+
+def _stated(cell: str) -> float | None:
+    """The age in years of a cell that states its unit, or None."""
+    parts = _WITH_UNIT.fullmatch(cell.strip())
+    if not parts:
+        return None
+    first, rest = unit_in_words(parts[2]), parts[4]
+    if not first or (
+        rest and (first != "years" or not (rest.lower() == "m" or unit_in_words(rest) == "months"))
+    ):
+        return None
+    return number_of(parts[1]) / PER_YEAR[first] + (number_of(parts[3]) / MONTHS_PER_YEAR if rest else 0.0)
+
+
+def find_unit(
+    name: str,
+    values: Iterable[float],
+    columns: Sequence[str],
+    folder_ages: Iterable[tuple[float, float]] = (),
+    given: str = "",
+) -> Unit:
+    """Finds the unit of a column of ages, or says that it cannot be told.
+
+    In this order: what the user says; the column's name; the folders' years of age; the range (no age in
+    years is above 20); fractions, which readings in months that are all below 20 do not have. That a source's
+    own tables are in months decides nothing by itself: one in which every value is a whole number up to 20
+    may be one of years all the same.
+
+    Args:
+        name: The table, for errors.
+        values: The numbers of the column; NaN and negative ones are passed over.
+        columns: The names of its columns of ages.
+        folder_ages: Pairs of a value and the folder's whole year of age, where it is known.
+        given: The unit that the user set, or "".
+
+    Raises:
+        BoneAgeError: Both units fit, neither does, or two of these contradict each other.
+    """
+    numbers = np.array([value for value in values if math.isfinite(value) and value >= 0], float)
+    if given:
+        return Unit(given, f"as --unit {given} says")
+    stated = {unit_in_words(column) for column in columns} - {""}
+    if len(stated) > 1:
+        raise _unclear(name, f"its header says both ({', '.join(columns)})")
+    by_name = next(iter(stated), "")
+    by_range, range_words = _by_range(name, numbers)
+    by_folder, folder_words = _by_folder(folder_ages)
+    if by_range == "months" and by_name == "years":
+        raise _unclear(name, f"its header says {by_name}, but {range_words}")
+    if by_name and by_folder and by_name != by_folder:
+        raise _unclear(name, f"its header says {by_name}, but {folder_words}")
+    if by_name == "months" and by_range == "years" and not by_folder:
+        raise _unclear(name, f"its header says months, but {range_words}")
+    if by_name:
+        return Unit(by_name, f"its header says so ({', '.join(columns)})")
+    if by_folder:
+        return Unit(by_folder, folder_words)
+    if by_range:
+        return Unit(by_range, range_words)
+    if not len(numbers):
+        return Unit("years", "each age states its own unit")
+    if not len(numbers[numbers > 0]):
+        return Unit("years", "no value is above 0, so either will do")
+    shown = f"{_short(numbers.min())} to {_short(numbers.max())}"
+    raise _unclear(name, f"its bone ages ({shown}) could be months as well as years")
+
+
+def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
+    """The unit that range and granularity tell ("" where they do not), and why."""
+    positive = numbers[numbers > 0]
+    if not len(positive):
+        return "", ""
+    most = OLDEST_YEARS * MONTHS_PER_YEAR
+    if np.median(positive) > most:
+        raise BoneAgeError(
+            f"{name}: its bone ages are neither months nor years (half of them are above {most:g}); "
+            "write them in months or years"
+        )
+    # 999 and the like, for "unknown", are of neither unit.
+    positive = positive[positive <= most]
+    above = int((positive > OLDEST_YEARS).sum())
+    if above > _STRAYS * len(positive):
+        small, large = positive[positive <= OLDEST_YEARS], positive[positive > OLDEST_YEARS]
+        if (
+            len(small) > _STRAYS * len(positive)
+            and (small % 1 > 0).mean() >= 0.5 > 5 * (large % 1 > 0).mean()
+        ):
+            raise BoneAgeError(
+                f"{name}: its bone ages seem to be of both units: {len(large)} values are above "
+                f"{OLDEST_YEARS:g}, and most of the {len(small)} others have fractions as ages in years do; "
+                f"write all of them in one, or say {_OPTION}"
+            )
+        return (
+            "months",
+            f"{above} of {len(positive)} values are above {OLDEST_YEARS:g}, as no age in years is",
+        )
+    if above:
+        return "", ""
+    broken = int((positive % 1 > 0).sum())
+    hundredths = (positive * 100).round() % 100
+    if broken >= _FEW_FRACTIONS and positive.max() >= 1 and hundredths.max() < MONTHS_PER_YEAR:
+        raise BoneAgeError(
+            f"{name}: its bone ages seem to be years.months (no fraction is above .11, as in "
+            f"{positive[hundredths > 0][0]:.2f}); write them as 12y 6m, or say {_OPTION}"
+        )
+    # A few means of two readings may have halves; a quarter of the column is the habit of years.
+    if broken >= 0.25 * len(positive):
+        return "years", (
+            f"none of {len(positive)} values is above {OLDEST_YEARS:g} and {broken} have fractions, "
+            "as ages in months do not"
+        )
+    return "", ""
+
+
+def _by_folder(pairs: Iterable[tuple[float, float]]) -> tuple[str, str]:
+    """The unit in which a column agrees with the folders' years of age ("" where neither does), and why."""
+    known = [(value, age) for value, age in pairs if math.isfinite(value) and value > 0]
+    if not known:
+        return "", ""
+    far = {unit: _median_outside(known, per_year) for unit, per_year in PER_YEAR.items()}
+    nearest = min(far, key=far.__getitem__)
+    if max(far.values()) - far[nearest] < _CLEARLY_NEARER:
+        # Infants lie near their year of age in both; their months are many times that.
+        ratio = float(np.median([value / (age + 0.5) for value, age in known]))
+        near = [unit for unit in PER_YEAR if _LIKE[0] <= ratio / PER_YEAR[unit] <= _LIKE[1]]
+        if not near:
+            return "", ""
+        nearest = near[0]
+    return nearest, f"taken for {nearest} they agree with the folders' years of age"
+
+
+def _median_outside(known: list[tuple[float, float]], per_year: float) -> float:
+    return float(np.median([years_outside(value / per_year, age) for value, age in known]))
+
+
+def years_outside(age: float, year: float) -> float:
+    """How many years an age lies before or after a whole year of age: 0 from ``year`` to ``year + 1``."""
+    return max(year - age, age - (year + 1), 0.0)
+
+
+def _unclear(name: str, why: str) -> BoneAgeError:
+    return BoneAgeError(f"{name}: months or years? {why}; say {_OPTION}")
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

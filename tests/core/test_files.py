@@ -1,0 +1,85 @@
+"""Files are whole or absent, and a failure says what to do."""
+
+import errno
+import os
+
+import pytest
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import atomic_write, make_folder, sha256_of, write_text
+
+
+def test_writes_text_in_a_new_folder(tmp_path):
+    path = write_text(tmp_path / "a" / "b.txt", "né")
+    assert path.read_bytes() == "né".encode()
+    assert [one.name for one in path.parent.iterdir()] == ["b.txt"]
+
+
+def test_a_failure_in_the_middle_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
+    path = write_text(tmp_path / "a.txt", "old")
+
+    def fail_half_way():
+        with atomic_write(path) as file:
+            file.write(b"new, but half")
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail_half_way()
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "no permission")],
+)
+def test_a_full_or_closed_disk_is_one_line_that_names_the_file(tmp_path, monkeypatch, number, advice):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    path = write_text(tmp_path / "a.txt", "old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(BoneAgeError, match=advice) as caught:
+        write_text(path, "new")
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_in_the_place_of_a_folder_is_said(tmp_path):
+    write_text(tmp_path / "work", "a file")
+    with pytest.raises(BoneAgeError, match="is a file, not a folder"):
+        make_folder(tmp_path / "work")
+    with pytest.raises(BoneAgeError, match="is a file, not a folder"):
+        make_folder(tmp_path / "work" / "runs")
+
+
+def test_a_folder_in_the_place_of_a_file_is_said(tmp_path):
+    (tmp_path / "cases.csv" / "inner").mkdir(parents=True)
+    with pytest.raises(BoneAgeError, match="a folder stands where the file belongs"):
+        write_text(tmp_path / "cases.csv", "text")
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    abandoned, living = tmp_path / ".a-abcd1234.txt", tmp_path / ".a-efgh5678.txt"
+    other = tmp_path / ".ab-abcd1234.txt"
+    for path in (abandoned, living, other):
+        path.write_text("half")
+    for path in (abandoned, other):
+        os.utime(path, (0, 0))
+    write_text(tmp_path / "a.txt", "whole")
+    assert sorted(one.name for one in tmp_path.iterdir()) == [living.name, other.name, "a.txt"]
+
+
+def test_written_files_follow_the_umask(tmp_path):
+    path = write_text(tmp_path / "a.txt", "text")
+    (tmp_path / "plain.txt").write_text("text")
+    assert path.stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
+def test_sha256(tmp_path):
+    path = write_text(tmp_path / "a.txt", "abc")
+    assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    with pytest.raises(BoneAgeError, match="absent"):
+        sha256_of(tmp_path / "absent")

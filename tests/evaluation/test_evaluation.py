@@ -1,0 +1,340 @@
+"""Metrics as defined, tables in the published order, runs that do not belong together kept apart."""
+
+import copy
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from boneage.core.errors import BoneAgeError
+from boneage.evaluation.metrics import (
+    TABLE_COLUMNS,
+    cases_by_error,
+    check_comparable,
+    constant_predictor,
+    group_of,
+    holm,
+    join_truth,
+    mean_differences,
+    metrics,
+    plain_runs,
+    read_runs,
+    record_run,
+    results_table,
+)
+
+VALUES = {"count": 4, "mae": 1.0, "loss": 2.0, "accuracy": 0.25}
+RECORD = {
+    "format": 1,
+    "network": "cnn",
+    "title": "CNN",
+    "epochs": 10,
+    "source": "dha",
+    "label_kind": "the radiologists' reading",
+    "fingerprint": "f" * 64,
+    "size": 64,
+    "metrics": {"train": VALUES, "validation": {**VALUES, "mae": 1.5}, "test": VALUES},
+    "finished": "2026-11-01T10:00:00+00:00",
+    "photos": {"train": 4, "validation": 4, "test": 4},
+    "cases": {"train": 4, "validation": 4, "test": 4},
+    "constant_predictor": {"test": {**VALUES, "mae": 2.75}},
+    "parameters": 1_184_161,
+    "seconds_per_epoch": 9.6,
+    "device": "CPU (2 cores)",
+    "backend": "tensorflow",
+    "weights": "from scratch",
+    "seed": 2026,
+}
+
+
+def write_run(folder, **changes):
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps(RECORD | changes))
+    (folder / "history.csv").write_text("epoch,loss,mae\n1,2.0,1.0\n")
+    (folder / "predictions.csv").write_text("Case ID,Split,Estimate\n1,train,7.5\n")
+    return folder
+
+
+def test_metrics_by_hand():
+    found = metrics(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.5, 4.0, 2.0]))
+    assert found == {
+        "count": 4,
+        "mae": pytest.approx((0 + 0.5 + 1 + 2) / 4),
+        "loss": pytest.approx((0 + 0.25 + 1 + 4) / 4),
+        # Half a year off is not yet the right whole year.
+        "accuracy": 0.25,
+        "within_1_year": 0.75,
+        "rmse": pytest.approx((5.25 / 4) ** 0.5),
+        "bias": pytest.approx(-0.5 / 4),
+        "r2": pytest.approx(1 - (5.25 / 4) / 1.25),
+    }
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.floats(-5, 25)), min_size=1))
+def test_metrics_keep_their_laws(pairs):
+    truth, estimate = np.array(pairs).T
+    found = metrics(truth, estimate)
+    assert abs(found["bias"]) <= found["mae"] + 1e-9
+    assert found["mae"] <= found["rmse"] + 1e-9
+    assert 0 <= found["accuracy"] <= found["within_1_year"] <= 1
+
+
+@pytest.mark.parametrize("estimate", [[], [1.0], [1.0, np.nan], [1.0, np.inf]])
+def test_estimates_that_cannot_be_judged_are_refused(estimate):
+    with pytest.raises(BoneAgeError):
+        metrics(np.array([1.0, 2.0]), np.array(estimate))
+
+
+def labels_table():
+    return pd.DataFrame(
+        {
+            "Case ID": ["1", "2", "3"],
+            "Bone Age": [4.0, 6.0, 9.0],
+            "Split": ["train", "train", "test"],
+            "Source ID": ["1", "2", "3"],
+        }
+    )
+
+
+def test_the_constant_predictor_says_the_training_median():
+    found = constant_predictor(labels_table())
+    assert found["train"]["mae"] == 1.0
+    assert found["test"]["mae"] == 4.0
+    assert "validation" not in found
+
+
+def test_truth_is_joined_by_id_not_by_order():
+    predictions = pd.DataFrame({"Case ID": ["3", "1"], "Split": ["test", "train"], "Estimate": [8.0, 5.0]})
+    joined = join_truth(labels_table(), predictions)
+    assert joined["Error"].tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "splits", "words"),
+    [
+        (["1", "9"], ["train", "test"], "no label"),
+        (["1", "1"], ["train", "train"], "twice"),
+        (["1", "3"], ["train", "train"], "split"),
+    ],
+)
+def test_predictions_of_other_labels_are_refused(ids, splits, words):
+    predictions = pd.DataFrame({"Case ID": ids, "Split": splits, "Estimate": [1.0, 2.0]})
+    with pytest.raises(BoneAgeError, match=words):
+        join_truth(labels_table(), predictions)
+
+
+def test_a_table_has_nine_rows_in_the_published_order():
+    table = results_table([RECORD, RECORD | {"epochs": 18}], 10)
+    assert table.index.tolist() == [
+        "VGG19",
+        "VGG16",
+        "CNN",
+        "U-Net",
+        "Attention Mechanism",
+        "EfficientNetV2S",
+        "Resnet50",
+        "Vision-Transformer",
+        "Yolo",
+    ]
+    assert tuple(table.columns) == TABLE_COLUMNS
+    assert table.loc["CNN"].tolist() == [1.0, 1.5, 2.0, 2.0, 0.25, 0.25]
+    assert table.drop(index="CNN").isna().all(axis=None)
+    assert results_table([], 18).isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": "rsna"}, "source"),
+        ({"label_kind": "folder year"}, "label"),
+        ({"fingerprint": "0"}, "split"),
+        ({"size": 128}, "size"),
+    ],
+)
+def test_runs_of_different_making_do_not_share_a_table(change, words):
+    other = RECORD | {"network": "vgg16"} | change
+    with pytest.raises(BoneAgeError, match=words):
+        check_comparable([RECORD, other])
+    with pytest.raises(BoneAgeError, match="cnn-10 and vgg16-10"):
+        results_table([RECORD, other], 10)
+
+
+def test_runs_are_read_in_table_order_and_what_is_damaged_is_left_out_by_name(tmp_path):
+    write_run(tmp_path / "yolo-10", network="yolo")
+    write_run(tmp_path / "cnn-18", epochs=18)
+    write_run(tmp_path / "cnn-10")
+    write_run(tmp_path / "cnn-10-newer", finished="2026-11-02T10:00:00+00:00")
+    (tmp_path / "vgg16-10" / "checkpoint").mkdir(parents=True)
+    broken = copy.deepcopy(RECORD["metrics"])
+    broken["validation"]["mae"] = float("nan")
+    write_run(tmp_path / "unet-10", network="unet", metrics=broken)
+    write_run(tmp_path / "knee-10", network="knee")
+    write_run(tmp_path / "list-10", network=["cnn"])
+    (write_run(tmp_path / "deep-10") / "record.json").write_text("[" * 100_000)
+    (write_run(tmp_path / "vgg19-10", network="vgg19") / "record.json").write_text('{"format": 1,')
+    (write_run(tmp_path / "resnet50-10", network="resnet50") / "predictions.csv").unlink()
+    (write_run(tmp_path / "vit", network="vision_transformer") / "predictions.csv").write_text(
+        "Case ID,Split,Estimate\n1,train,nan\n"
+    )
+    runs, left_out = read_runs(tmp_path)
+    assert [run.folder.name for run in runs] == ["cnn-10-newer", "cnn-18", "yolo-10"]
+    reasons = left_out.set_index("item")["reason"]
+    assert sorted(reasons.index) == [
+        "cnn-10", "deep-10", "knee-10", "list-10", "resnet50-10", "unet-10", "vgg16-10", "vgg19-10", "vit"
+    ]  # fmt: skip
+    assert "later" in reasons["cnn-10"]
+    assert "not finished" in reasons["vgg16-10"]
+    assert "validation mae is not a number" in reasons["unet-10"]
+
+
+def test_runs_of_two_folders_stand_side_by_side(tmp_path):
+    ours, recorded = tmp_path / "runs", tmp_path / "results"
+    for folder in (ours, recorded):
+        folder.mkdir()
+        write_run(folder / "cnn-10")
+    write_run(ours / "yolo-10", network="yolo", finished="2026-11-02T10:00:00+00:00")
+    write_run(recorded / "yolo-10", network="yolo")
+    write_run(recorded / "cnn-18", epochs=18)
+    write_run(recorded / "unet-10", network="unet")
+    write_run(ours / "unet-10", network="unet", epochs=18)
+    runs, left_out = read_runs(ours, recorded)
+    assert [run.folder for run in runs] == [
+        ours / "cnn-10", recorded / "cnn-18", recorded / "unet-10", ours / "yolo-10"
+    ]  # fmt: skip
+    assert left_out.to_records(index=False).tolist() == [
+        ("yolo-10", "another run of that name finished later and stands in its place"),
+        ("unet-18", "another run's folder is also called unet-10"),
+    ]
+    for run in runs:
+        record_run(run, recorded)
+    again, left_out = read_runs(recorded)
+    assert left_out.empty
+    assert [run.record for run in again] == [run.record for run in runs]
+
+
+def test_a_run_of_each_variant_is_kept_and_plain_ones_come_first(tmp_path):
+    write_run(tmp_path / "cnn-10-views", variant="views")
+    write_run(tmp_path / "cnn-10-sex", variant="sex")
+    write_run(tmp_path / "cnn-10-sex-older", variant="sex", finished="2026-10-01T10:00:00+00:00")
+    write_run(tmp_path / "cnn-10")
+    write_run(tmp_path / "vgg16-10", network="vgg16", variant="")
+    write_run(tmp_path / "cnn-10-ears", variant="ears")
+    write_run(tmp_path / "cnn-10-list", variant=["sex"])
+    runs, left_out = read_runs(tmp_path)
+    assert [run.folder.name for run in runs] == ["vgg16-10", "cnn-10", "cnn-10-sex", "cnn-10-views"]
+    assert [run.folder.name for run in plain_runs(runs)] == ["vgg16-10", "cnn-10"]
+    reasons = left_out.set_index("item")["reason"]
+    assert sorted(reasons.index) == ["cnn-10-ears", "cnn-10-list", "cnn-10-sex-older"]
+    assert "'ears' is no variant" in reasons["cnn-10-ears"]
+    assert "cnn-10-sex finished later" in reasons["cnn-10-sex-older"]
+
+
+def test_a_variant_takes_no_place_in_the_two_tables():
+    variant = RECORD | {"variant": "sex", "metrics": {"train": {**VALUES, "mae": 0.1}}}
+    table = results_table([RECORD, variant], 10)
+    assert table.at["CNN", "MAE"] == 1.0
+    assert results_table([variant], 10).isna().all(axis=None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "2.0", None])
+def test_every_metric_of_a_record_must_be_a_number(tmp_path, value):
+    of_test = {**VALUES, "r2": None, "rmse": value}
+    write_run(tmp_path / "cnn-10", metrics={**RECORD["metrics"], "test": of_test})
+    runs, left_out = read_runs(tmp_path)
+    assert runs == []
+    assert "the test rmse is not a number" in left_out.at[0, "reason"]
+
+
+@pytest.mark.parametrize("photos", [4, {}, {"train": "many"}])
+def test_a_record_must_tell_its_training_photos(tmp_path, photos):
+    write_run(tmp_path / "cnn-10", photos=photos)
+    runs, left_out = read_runs(tmp_path)
+    assert runs == []
+    assert "number of training photos is missing" in left_out.at[0, "reason"]
+
+
+def test_holm_gives_the_published_procedure():
+    # As R's p.adjust(p, "holm") has them.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9, 0.6]) == pytest.approx([1, 1, 1])
+    assert holm([0.2]) == pytest.approx([0.2])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_holm_lies_between_no_correction_and_bonferroni(p):
+    p = np.array(p)
+    corrected = holm(p)
+    assert (corrected >= p).all()
+    assert (corrected <= np.minimum(1, len(p) * p) + 1e-12).all()
+    assert (np.diff(corrected[np.argsort(p)]) >= 0).all()
+
+
+def test_paired_differences_agree_with_the_normal_approximation():
+    rng = np.random.default_rng(7)
+    drawn = rng.normal([[0.0], [0.2], [-0.5]], 1.0, (3, 300))
+    found = mean_differences(drawn)
+    mean, error = drawn.mean(axis=1), drawn.std(axis=1) / 300**0.5
+    assert found["difference"].to_numpy() == pytest.approx(mean)
+    assert found["low"].to_numpy() == pytest.approx(mean - 1.96 * error, abs=0.01)
+    assert found["high"].to_numpy() == pytest.approx(mean + 1.96 * error, abs=0.01)
+    expected = 2 * stats.norm.sf(np.abs(mean) / error)
+    # No smaller than 10,000 draws can show.
+    assert found["p"].to_numpy() == pytest.approx(np.maximum(expected, 2 / 10_001), abs=0.015)
+    pd.testing.assert_frame_equal(found, mean_differences(drawn))
+
+
+def test_p_and_interval_tell_the_same_and_no_difference_is_no_proof():
+    rng = np.random.default_rng(11)
+    found = mean_differences(rng.normal(0.1, 1, (200, 60)))
+    without_zero = (found["low"] > 0) | (found["high"] < 0)
+    assert 0 < without_zero.sum() < 200
+    clear = (found["p"] < 0.045) | (found["p"] > 0.055)
+    assert ((found["p"] < 0.05) == without_zero)[clear].all()
+    same = mean_differences(np.zeros((1, 20))).iloc[0]
+    assert (same["difference"], same["low"], same["high"], same["p"]) == (0, 0, 0, 1)
+    assert mean_differences([[0.5]]).iloc[0, 1:].isna().all()
+
+
+def test_groups_are_by_sex_race_and_age_and_the_unknown_are_in_none():
+    labels = pd.DataFrame(
+        {
+            "Male": [True, False, False, True],
+            "Location": ["Asian", "Unknown", "Caucasian", "Hispanic American"],
+            "Bone Age": [0.0, 4.99, 5.0, 19.5],
+        }
+    )
+    groups = group_of(labels)
+    assert groups["Sex"].tolist() == ["Boys", "Girls", "Girls", "Boys"]
+    assert groups["Race"].isna().tolist() == [False, True, False, False]
+    assert groups["Age"].tolist() == ["0–4 years", "0–4 years", "5–9 years", "15+ years"]
+
+
+def test_no_runs_folder_is_no_runs(tmp_path):
+    runs, left_out = read_runs(tmp_path / "runs")
+    assert runs == []
+    assert left_out.empty
+
+
+def test_cases_are_found_by_how_far_their_estimates_are_off():
+    errors = [0.5, -3.0, 0.1, 2.0, -0.5, -0.2]
+    joined = pd.DataFrame({"Case ID": list("fedcba"), "Split": "test", "Error": errors})
+    # Off by 0.1, 0.2, 0.5 (b before f), 0.5, 2, 3.
+    found = cases_by_error(joined)
+    assert {kind: rows["Case ID"].tolist() for kind, rows in found.items() if kind != "random"} == {
+        "best": ["d"],
+        "median": ["b"],
+        "worst": ["e"],
+    }
+    assert list(found["best"]) == list(joined)
+    two = cases_by_error(joined, seed=3, count=2)
+    assert two["worst"]["Case ID"].tolist() == ["e", "c"]
+    assert two["median"]["Case ID"].tolist() == ["b", "f"]
+    again = cases_by_error(joined, seed=3, count=2)["random"]
+    assert again["Case ID"].tolist() == two["random"]["Case ID"].tolist()
+    assert [len(rows) for rows in cases_by_error(joined.head(1), count=4).values()] == [1] * 4
+    with pytest.raises(BoneAgeError, match="there are none"):
+        cases_by_error(joined.head(0))

@@ -1,0 +1,396 @@
+"""Training learns, resumes to the same end, never sees a test case, and leaves a true record."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from discs import SIZE, plain_work
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.settings import Settings
+from boneage.dataset.labels import Labels, read_labels
+from boneage.dataset.pack import open_store
+from boneage.evaluation.metrics import metrics_by_split, read_run
+from boneage.networks import NETWORKS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return plain_work(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture
+def trained(work, tmp_path):
+    """Trains the CNN in a run folder of the test's own; keywords are settings."""
+    from boneage.training import train
+
+    def run(epochs=2, labels=None, **settings):
+        chosen = Settings(seed=5, batch_size=8, **settings)
+        store = open_store(work / "store.npy")
+        train("cnn", epochs, labels or read_labels(work / "labels.csv"), store, chosen, tmp_path)
+        return read_run(tmp_path / f"cnn-{epochs}")
+
+    return run
+
+
+def test_the_cnn_learns_what_the_photos_tell(trained):
+    run = trained(epochs=12, learning_rate=3e-3)
+    losses = run.history["loss"]
+    assert losses.iloc[-1] < 0.5 * losses.iloc[0]
+
+
+def test_the_record_is_true(trained, work):
+    run = trained()
+    labels = read_labels(work / "labels.csv")
+    assert sorted(one.name for one in run.folder.iterdir() if one.name != ".lock") == [
+        "history.csv",
+        "model.keras",
+        "predictions.csv",
+        "record.json",
+    ]
+    assert run.predictions["Case ID"].tolist() == labels.table["Case ID"].tolist()
+    assert run.record["metrics"] == metrics_by_split(labels.table, run.predictions)
+    assert run.record["cases"] == labels.table["Split"].value_counts().to_dict()
+    assert run.record["seed"] == run.record["settings"]["seed"] == 5
+    assert run.record["label_kind"] == "the radiologists' reading"
+    assert run.record["parameters"] > 0
+    assert run.record["photos_per_second"] > 0
+    assert run.history["epoch"].tolist() == [1, 2]
+    # The history's validation rows are the model's own, so the last one must be what the table says.
+    assert run.history["val_mae"].iloc[-1] == pytest.approx(
+        run.record["metrics"]["validation"]["mae"], abs=1e-3
+    )
+    text = (run.folder / "record.json").read_text()
+    assert str(work) not in text
+
+
+def test_the_same_seed_gives_the_same_run(trained, work, tmp_path):
+    first = trained()
+    (tmp_path / "cnn-2").rename(tmp_path / "kept")
+    assert trained().predictions.equals(first.predictions)
+
+
+def test_the_saved_model_gives_the_recorded_estimates(trained, work):
+    from boneage.training import estimate_store
+
+    run = trained()
+    labels = read_labels(work / "labels.csv")
+    again = estimate_store(run.folder, open_store(work / "store.npy"), labels)
+    np.testing.assert_allclose(again["Estimate"], run.predictions["Estimate"], atol=1e-4)
+    path = run.folder / "model.keras"
+    flipped = bytearray(path.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    for damaged in (b"not a model", bytes(flipped)):
+        path.write_bytes(damaged)
+        with pytest.raises(BoneAgeError, match=r"model\.keras"):
+            estimate_store(run.folder, open_store(work / "store.npy"), labels)
+
+
+def test_an_untrained_network_says_the_training_mean(work):
+    from boneage.training import build_model
+
+    model = build_model("cnn", SIZE, 9.5, 3.0, 1)
+    photos = np.zeros((2, SIZE, SIZE, 1), np.float32)
+    assert model.predict(photos, verbose=0)[:, 0] == pytest.approx([9.5, 9.5], abs=1e-3)
+
+
+def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tells(
+    work, tmp_path, monkeypatch, capsys
+):
+    from boneage.networks import WeightsError
+    from boneage.training import run as training
+
+    build, internet = training.build_model, True
+
+    def tiny(*choice):
+        *others, width, weights, variant = choice
+        assert width == "full"
+        if weights == "imagenet" and not internet:
+            raise WeightsError("the ImageNet weights cannot be fetched (no internet)")
+        return build(*others, "tiny", "scratch", variant)
+
+    def weights(folder, **settings):
+        labels, store = read_labels(work / "labels.csv"), open_store(work / "store.npy")
+        return training.train("vgg16", 1, labels, store, Settings(**settings), tmp_path / folder)["weights"]
+
+    monkeypatch.setattr(training, "build_model", tiny)
+    assert weights("fetched") == "from ImageNet"
+    assert weights("unasked", weights="scratch") == "from scratch"
+    internet = False
+    assert weights("offline") == "from scratch"
+    assert (
+        "vgg16: the ImageNet weights cannot be fetched (no internet); it is trained"
+        in capsys.readouterr().out
+    )
+    predictions = [read_run(tmp_path / one / "vgg16-1").predictions for one in ("unasked", "offline")]
+    pd.testing.assert_frame_equal(*predictions)
+    with pytest.raises(BoneAgeError, match="cannot be fetched"):
+        weights("insisting", weights="imagenet")
+
+
+def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
+    from boneage.training import run as training
+
+    store, labels = open_store(work / "store.npy"), read_labels(work / "labels.csv").table
+    seen = set()
+    batch = training.Batches.__getitem__
+
+    def watched(self, step):
+        seen.update(self._rows[self._order[step]].tolist())
+        return batch(self, step)
+
+    monkeypatch.setattr(training.Batches, "__getitem__", watched)
+    training.train("cnn", 1, read_labels(work / "labels.csv"), store, Settings(batch_size=8), tmp_path)
+    ids = {store.ids[row] for row in seen}
+    assert ids == set(labels.loc[labels["Split"] == "train", "Case ID"])
+
+
+def test_a_case_in_two_splits_is_refused_before_training(trained, work):
+    labels = read_labels(work / "labels.csv")
+    table = labels.table.copy()
+    of_train = table.index[table["Split"] == "train"][0]
+    of_test = table.index[table["Split"] == "test"][0]
+    table.loc[of_train, "Source ID"] = table.loc[of_test, "Source ID"]
+    with pytest.raises(BoneAgeError, match="more than one split"):
+        trained(labels=Labels(table, labels.kind, labels.source, labels.skipped))
+
+
+def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trained):
+    first = trained()
+    assert trained().record == first.record
+    with pytest.raises(BoneAgeError, match="learning_rate"):
+        trained(learning_rate=0.01)
+    for missing in ("settings", "finished"):
+        kept = {name: value for name, value in first.record.items() if name != missing}
+        (first.folder / "record.json").write_text(json.dumps(kept))
+        with pytest.raises(BoneAgeError, match=r"record\.json: not a readable record"):
+            trained()
+
+
+def test_a_run_at_another_share_of_the_rate_is_refused_by_name(trained, monkeypatch):
+    first = trained()
+    assert first.record["rate_share"] == NETWORKS["cnn"].rate
+    monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
+    with pytest.raises(BoneAgeError, match=r"share of the learning rate \(1\.0, now 0\.3\)"):
+        trained()
+    # Records did not tell it at first, and are finished all the same.
+    of_old = {name: value for name, value in first.record.items() if name != "rate_share"}
+    (first.folder / "record.json").write_text(json.dumps(of_old))
+    assert trained().record == of_old
+
+
+def test_a_network_may_take_larger_batches_and_a_run_in_others_is_refused_by_name(trained, monkeypatch):
+    first = trained()
+    assert first.record["batch_multiple"] == NETWORKS["cnn"].batch == 1
+    monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], batch=3))
+    refusal = r"multiple of the batch size \(1, now 3\)"
+    with pytest.raises(BoneAgeError, match=refusal):
+        trained()
+    # When records did not tell it, there was none.
+    of_old = {name: value for name, value in first.record.items() if name != "batch_multiple"}
+    (first.folder / "record.json").write_text(json.dumps(of_old))
+    with pytest.raises(BoneAgeError, match=refusal):
+        trained()
+    shutil.rmtree(first.folder)
+    assert trained().record["batch_size"] == 3 * first.record["batch_size"]
+
+
+def test_a_diverging_run_says_so(trained, monkeypatch):
+    from boneage.training import run as training
+
+    build = training.build_model
+
+    def broken(*arguments):
+        model = build(*arguments)
+        head = model.get_layer("standardised_years")
+        head.set_weights([np.full_like(one, np.nan) for one in head.get_weights()])
+        return model
+
+    monkeypatch.setattr(training, "build_model", broken)
+    with pytest.raises(BoneAgeError, match="lower the learning rate"):
+        trained(epochs=3)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(trained, tmp_path):
+    import filelock
+
+    (tmp_path / "cnn-2").mkdir()
+    with (
+        filelock.FileLock(tmp_path / "cnn-2" / ".lock"),
+        pytest.raises(BoneAgeError, match="another process"),
+    ):
+        trained()
+
+
+def command(work, out, *more):
+    files = ["--work", str(out), "--labels", str(work / "labels.csv"), "--store", str(work / "store.npy")]
+    # Steps take long on JAX without an accelerator: two an epoch will do.
+    choices = ["--seed", "5", "--batch-size", "28", "--width", "tiny", "--backend", "jax"]
+    return [sys.executable, "-m", "boneage", "train", "--arch", "cnn", *files, *choices, *more]
+
+
+def comparable(run):
+    return run.history.drop(columns=["seconds", "training_seconds"])
+
+
+def wait_for_epoch(state, epoch, process):
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and process.poll() is None:
+        if state.is_file() and json.loads(state.read_text())["epoch"] >= epoch:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"epoch {epoch} was not reached: {process.communicate()}")
+
+
+# On TensorFlow, and at many moments: test_training_kills.py.
+def test_killed_and_started_again_on_jax_it_ends_as_if_it_had_not_been(work, tmp_path):
+    line = ["--epochs", "3"]
+    whole = subprocess.run(command(work, tmp_path / "whole", *line), capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(command(work, tmp_path / "cut", *line), stderr=subprocess.PIPE)
+    wait_for_epoch(tmp_path / "cut" / "runs" / "cnn-3" / "checkpoint" / "state.json", 1, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "cut" / "runs" / "cnn-3" / "record.json").exists()
+    again = subprocess.run(command(work, tmp_path / "cut", *line), capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "goes on after epoch" in again.stdout
+    whole, cut = (read_run(tmp_path / one / "runs" / "cnn-3") for one in ("whole", "cut"))
+    pd.testing.assert_frame_equal(comparable(cut), comparable(whole), check_exact=True)
+    pd.testing.assert_frame_equal(cut.predictions, whole.predictions, check_exact=True)
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.fixture
+def trained_until(trained, monkeypatch):
+    """Trains, but stops after the checkpoint of an epoch."""
+    from boneage.training import run as training
+
+    save = training.save_checkpoint
+
+    def run(stop, epochs, **settings):
+        def save_and_stop(model, state, folder):
+            save(model, state, folder)
+            if state["epoch"] == stop:
+                raise StopError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "save_checkpoint", save_and_stop)
+            with pytest.raises(StopError):
+                trained(epochs=epochs, **settings)
+
+    return run
+
+
+def zeroed(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes(32) + data[middle + 32 :]
+
+
+def flipped(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+DAMAGES = {
+    "cut off": lambda data: data[: len(data) // 2],
+    "a bit flipped": flipped,
+    "zeros in it": zeroed,
+}
+
+
+def test_one_damaged_checkpoint_costs_one_epoch_and_the_end_is_the_same(
+    trained, trained_until, tmp_path, capsys
+):
+    whole = trained(epochs=4, width="tiny")
+    shutil.move(whole.folder, tmp_path / "whole")
+    whole = read_run(tmp_path / "whole")
+    trained_until(3, epochs=4, width="tiny")
+    checkpoint = tmp_path / "cnn-4" / "checkpoint"
+    assert sorted(path.name for path in checkpoint.glob("*.keras")) == ["epoch-2.keras", "epoch-3.keras"]
+    shutil.copytree(checkpoint, tmp_path / "sound")
+    for name, damage in (
+        *(("epoch-3.keras", damage) for damage in DAMAGES.values()),
+        ("state.json", flipped),
+    ):
+        shutil.rmtree(tmp_path / "cnn-4")
+        shutil.copytree(tmp_path / "sound", checkpoint)
+        path = checkpoint / name
+        path.write_bytes(damage(path.read_bytes()))
+        capsys.readouterr()
+        run = trained(epochs=4, width="tiny")
+        said = capsys.readouterr().out
+        assert "the checkpoint is damaged" in said
+        assert "goes on after epoch 2 of 4" in said
+        pd.testing.assert_frame_equal(comparable(run), comparable(whole), check_exact=True)
+        pd.testing.assert_frame_equal(run.predictions, whole.predictions, check_exact=True)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(work, trained, trained_until, tmp_path, monkeypatch):
+    from boneage.training import run as training
+
+    trained_until(1, epochs=2)
+    with pytest.raises(BoneAgeError, match="batch_size"):
+        training.train(
+            "cnn",
+            2,
+            read_labels(work / "labels.csv"),
+            open_store(work / "store.npy"),
+            Settings(seed=5, batch_size=4),
+            tmp_path,
+        )
+    with monkeypatch.context() as patch:
+        patch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
+        with pytest.raises(BoneAgeError, match="share of the learning rate"):
+            trained()
+    state = tmp_path / "cnn-2" / "checkpoint" / "state.json"
+    whole = state.read_text()
+    state.write_text(json.dumps(json.loads(whole) | {"epoch": "two"}))
+    with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
+        trained()
+    state.write_text(whole)
+    model = next((tmp_path / "cnn-2" / "checkpoint").glob("*.keras"))
+    written = model.read_bytes()
+    for damage in DAMAGES.values():
+        model.write_bytes(damage(written))
+        with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
+            trained()
+
+
+NO_TENSORFLOW = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("No module named 'tensorflow'", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def test_it_trains_and_resumes_on_jax_where_there_is_no_tensorflow(work, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_TENSORFLOW)
+    path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    environment.pop("KERAS_BACKEND", None)
+    line = command(work, tmp_path / "jax", "--epochs", "2")
+    done = subprocess.run(line, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    run = read_run(tmp_path / "jax" / "runs" / "cnn-2")
+    assert run.record["backend"] == "jax"
+    assert np.isfinite(run.predictions["Estimate"]).all()
+    again = subprocess.run(line, capture_output=True, text=True, env=environment)
+    assert "not trained again" in again.stdout
