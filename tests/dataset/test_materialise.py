@@ -205,7 +205,7 @@ def test_killed_in_the_middle_it_makes_the_same_set_again(grown, tmp_path):
     materialise(plan, photos, tmp_path / "whole")
     out = tmp_path / "out"
     code = (
-        "import sys; from boneage import materialise as materialising\n"
+        "import sys; from boneage.dataset import materialise as materialising\n"
         "from boneage.core.tables import read_table, PLAN_COLUMNS\n"
         "materialising._PHOTOS_BETWEEN_SAVES = 20\n"
         "materialising.materialise(read_table(sys.argv[1], PLAN_COLUMNS), sys.argv[2], sys.argv[3])"

@@ -346,7 +346,8 @@ class TestInterrupted:
         )
         many.to_csv(tmp_path / "many.csv", index=False)
         program = (
-            "import sys, pandas; from boneage import preprocess; preprocess.SECONDS_BETWEEN_SAVES = 0.05;"
+            "import sys, pandas; from boneage.images import preprocess;"
+            "preprocess.SECONDS_BETWEEN_SAVES = 0.05;"
             "preprocess.preprocess(pandas.read_csv(sys.argv[1], dtype=str), sys.argv[2], 512)"
         )
         process = subprocess.Popen(

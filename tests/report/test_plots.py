@@ -124,7 +124,7 @@ def test_every_panel_of_many_says_whose_it_is_and_the_rest_stay_empty() -> None:
 
 def test_figures_leave_no_trace_in_pyplot() -> None:
     code = (
-        "import sys, pandas as pd; from boneage import plots;"
+        "import sys, pandas as pd; from boneage.report import plots;"
         "plots.ages_by_sex(pd.Series([1.0]), pd.Series(['F'])).png();"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )

@@ -57,3 +57,10 @@ def test_what_cannot_be_used_has_its_reason(cells, unit, folder, fault):
     reading = read_readings(cells, unit, folder)
     assert fault in reading.fault
     assert math.isnan(reading.mean)
+
+
+def test_a_child_far_ahead_of_its_age_keeps_its_reading_also_where_months_would_fit():
+    reading = read_readings(("5.5", "5.75"), YEARS, 1)
+    assert reading.fault == ""
+    assert reading.mean == pytest.approx(5.625)
+    assert "used all the same" in reading.remark
