@@ -278,5 +278,8 @@ def _imports(tree):
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
 def test_linked_files_exist(page):
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (page.parent / target).exists(), target
+    for named in re.findall(r"(?<![\w/.])(?:src|tests|tools|benchmarks)/[\w/.]*\w", text):
+        assert (checkout() / named).exists(), named

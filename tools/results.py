@@ -117,10 +117,6 @@ def summary_block(table: pd.DataFrame, seeds: pd.DataFrame, runs: list[Run]) -> 
     )
 
 
-def _seeds(records: Path) -> pd.DataFrame:
-    return pd.read_csv(records / "seeds.csv")
-
-
 def _spread(seeds: pd.DataFrame) -> str:
     moved = [
         f"{row['Network']}'s test MAE lies between {row['Test MAE lowest (years)']:.2f} and "

@@ -5,7 +5,7 @@ The plan is the truth: the same table gives the same bytes again, in any order a
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -20,7 +20,7 @@ from boneage.core.runtime import on_all_cores
 from boneage.core.tables import PLAN_COLUMNS, is_safe_id, read_table, skipped_table, write_table
 from boneage.images.grey_range import to_uint8
 from boneage.images.operators import apply_operators, operators_of_image
-from boneage.images.preprocess import PNG_ENCODING
+from boneage.images.preprocess import PNG_ENCODING, remove_images
 from boneage.images.reading import read_grey
 
 RECORD_NAME = "materialise.csv"
@@ -92,14 +92,14 @@ def _materialise(plan: pd.DataFrame, photos: Path, out: Path) -> pd.DataFrame:
     before = _record_before(out)
     rows, jobs = _settled(plan, photos, out, before)
     # What an earlier plan made goes first, not last: it may show what this one blanks.
-    _remove(out, before.keys() - {row["photo_id"] for row in rows if row["status"] == "ok"})
+    remove_images(out, before.keys() - {row["photo_id"] for row in rows if row["status"] == "ok"})
     # Every photo is on record before it is made: what an interrupted run leaves behind is always known.
     _save(out, rows)
     try:
         for done, (index, row) in enumerate(on_all_cores(_make, jobs, "Materialise"), 1):
             rows[index] = row
             if row["status"] == "skipped":
-                _remove(out, [row["photo_id"]])
+                remove_images(out, [row["photo_id"]])
             if done % _PHOTOS_BETWEEN_SAVES == 0:
                 _save(out, rows)
     except BaseException:
@@ -194,15 +194,6 @@ def _save(out: Path, rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:
     write_table(out / RECORD_NAME, record)
     write_table(out / SKIPPED_NAME, skipped_table(zip(skipped["photo_id"], skipped["reason"], strict=True)))
     return record
-
-
-def _remove(out: Path, photo_ids: Iterable[str]) -> None:
-    for photo_id in photo_ids:
-        path = out / f"{photo_id}.png"
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise write_error(path, error) from None
 
 
 def _remove_leftovers(out: Path) -> None:

@@ -159,7 +159,7 @@ def preprocess(
         for index, row in on_all_cores(_make, jobs, "Preprocess"):
             rows[index] = row
             if row["status"] == "skipped" and row["case_id"] in before:
-                _remove_outputs(folder, [row["case_id"]])
+                remove_images(folder, [row["case_id"]])
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                 _save(work, rows)
                 saved = time.monotonic()
@@ -339,8 +339,12 @@ def _doubled_of(report: pd.DataFrame) -> pd.Series:
     return pd.Series(doubles, report.index, dtype=object).where(lambda ids: ids != report["case_id"], "")
 
 
-def _remove_outputs(folder: Path, case_ids: Iterable[str]) -> None:
-    """Removes photos that an earlier run made and that this one no longer stands by."""
+def remove_images(folder: Path, case_ids: Iterable[str]) -> None:
+    """Removes ``<id>.png`` that an earlier run made and that this one no longer stands by.
+
+    Raises:
+        BoneAgeError: One cannot be removed.
+    """
     for case_id in case_ids:
         path = folder / f"{case_id}.png"
         try:
