@@ -44,7 +44,9 @@ def tell_left_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collectio
     if len(lost):
         print(f"left out: {in_words(lost, kept + len(lost))}; each with its reason in {path}")
     if len(remarks):
-        print(f"kept, but with a remark: {in_words(remarks, kept)}; each in {path}")
+        # One item may have several remarks; counted are the items.
+        said = in_words(remarks.drop_duplicates("item"), kept)
+        print(f"kept, but with a remark: {said}; each in {path}")
 
 
 def refuse_nothing(path: Path, skipped: pd.DataFrame, kept: int, what: str) -> None:
