@@ -61,7 +61,7 @@ from boneage.phantom import drawing as phantom
 from boneage.report.one_case import OneCase, find_case, words_of_case
 from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog, apply_log, summary
-from boneage.sources import atlas, atlas_index, manifest, rsna
+from boneage.sources import dha, dha_index, manifest, rsna
 from boneage.sources.web import Web
 
 RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
@@ -212,7 +212,7 @@ def fetch_by_index(settings: Settings) -> Settings:
     work = work_folder(settings)
     # Hours of polite requests outlive the runtime; the rest of ``data`` is soon fetched again.
     folder = work.root / "data" / "dha"
-    skipped = atlas_index.fetch_atlas(manifest.source_of("dha_index"), folder)
+    skipped = dha_index.fetch_atlas(manifest.source_of("dha_index"), folder)
     leave_out(work.skipped("fetch"), skipped, sum(1 for _ in folder.rglob("*.jpg")))
     return settings.replace(data=str(folder))
 
@@ -234,7 +234,7 @@ def make_cases(settings: Settings) -> pd.DataFrame:
         cases, skipped = rsna.read_rsna(folder, settings.unit, unpacked)
     else:
         readings = _fetched_readings(settings, folder, unpacked)
-        cases, skipped = atlas.read_atlas(folder, readings, settings.source, settings.unit, unpacked)
+        cases, skipped = dha.read_atlas(folder, readings, settings.source, settings.unit, unpacked)
     noted = [*cases["case_id"], *cases.attrs["noted"]]
     leave_out(work.skipped("cases"), skipped, len(cases), noted=noted)
     # A table that was made earlier, perhaps corrected by hand, is not lost to an empty one.
@@ -250,7 +250,7 @@ def make_cases(settings: Settings) -> pd.DataFrame:
 
 def _fetched_readings(settings: Settings, folder: Path, unpacked: Mapping[Path, Path | str]) -> Path | None:
     """The atlas's published readings where its photos come without any; None where they have their own."""
-    own = atlas.find_readings(folder, unpacked)
+    own = dha.find_readings(folder, unpacked)
     if own or settings.source != "dha" or settings.label != "reading":
         return None
     work = work_folder(settings)

@@ -23,7 +23,7 @@ from boneage.images.operators import apply_operators
 from boneage.images.preprocess import PHOTO_FOLDER, preprocess, square
 from boneage.phantom.drawing import ANOMALIES, draw_hand, write_phantom_atlas
 from boneage.phantom.ossification import tempo_spread
-from boneage.sources.atlas import read_atlas
+from boneage.sources.dha import read_atlas
 
 SIDE = 464
 

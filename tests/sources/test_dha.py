@@ -9,7 +9,7 @@ import pytest
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import CASE_COLUMNS, SKIPPED_COLUMNS
-from boneage.sources.atlas import (
+from boneage.sources.dha import (
     DOUBTED_READINGS,
     NEVER_FOUND,
     RACE_OF_CODE,

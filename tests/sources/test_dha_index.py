@@ -6,8 +6,8 @@ import pytest
 from web_server import Answer, Request, serve
 
 from boneage.core.errors import BoneAgeError
-from boneage.sources.atlas import read_atlas
-from boneage.sources.atlas_index import fetch_atlas
+from boneage.sources.dha import read_atlas
+from boneage.sources.dha_index import fetch_atlas
 from boneage.sources.web import Web
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(5000) + b"\xff\xd9"

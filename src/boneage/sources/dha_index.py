@@ -1,4 +1,4 @@
-"""The Digital Hand Atlas's web index, read politely into the tree that :mod:`boneage.sources.atlas` reads.
+"""The Digital Hand Atlas's web index, read politely into the tree that :mod:`boneage.sources.dha` reads.
 
 The index is a form that asks for race, sex and year of age, and answers with a table of 12 cells a row
 whose first cell holds the link to the photo.
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_bytes
 from boneage.core.tables import SEXES, read_table, skipped_table, write_table
-from boneage.sources.atlas import NEVER_FOUND, OLDEST_AGE_GROUP, RACE_OF_CODE, WRONG_LINKS, place_of
+from boneage.sources.dha import NEVER_FOUND, OLDEST_AGE_GROUP, RACE_OF_CODE, WRONG_LINKS, place_of
 from boneage.sources.listing import normalised
 from boneage.sources.web import Refused, Unreachable, Web, check_url
 
@@ -78,8 +78,8 @@ def fetch_atlas(
 
     One request at a time, with a pause between. A photo that is there and complete is not fetched again,
     so an interrupted run goes on where it stopped. The index's known wrong links
-    (:data:`atlas.WRONG_LINKS`) are put right. Where the answer's table names the two readings, they
-    go to ``readings.csv`` in the folder, which :func:`boneage.sources.atlas.read_atlas` finds.
+    (:data:`dha.WRONG_LINKS`) are put right. Where the answer's table names the two readings, they
+    go to ``readings.csv`` in the folder, which :func:`boneage.sources.dha.read_atlas` finds.
 
     Args:
         index_url: The index page.
