@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from boneage.core.columns import csv_text
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_text
 
@@ -57,7 +58,6 @@ _DECIMAL_COMMA = r"^(-?[0-9]+),([0-9]+)$"
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SEPARATOR_LINE = re.compile(r"\"?sep=([,;|\t])\"?[ ,;|\t]*\r?\n", re.IGNORECASE)
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def is_safe_id(text: object) -> bool:
@@ -228,30 +228,15 @@ def read_plan(path: Path | str) -> pd.DataFrame:
 def write_table(path: Path | str, table: pd.DataFrame) -> Path:
     """Writes a table as UTF-8 CSV, whole or not at all.
 
-    A text cell that a spreadsheet would run (it starts with ``=``, ``+``, ``-`` or ``@``) gets a leading
-    apostrophe; numbers are left alone.
-
     Raises:
         BoneAgeError: The folder is read-only, the disk is full, or the table is larger than one that is read.
     """
-    safe = table.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].map(_defused)
-    text = safe.to_csv(index=False, lineterminator="\n")
+    text = csv_text(table)
     if len(text.encode()) > LARGEST_TABLE_BYTES:
         raise BoneAgeError(
-            f"{path}: with {len(safe)} rows larger than 64 MiB, which is not read again; plan a lower total"
+            f"{path}: with {len(table)} rows larger than 64 MiB, which is not read again; plan a lower total"
         )
     return write_text(path, text)
-
-
-def _defused(cell: object) -> object:
-    if not isinstance(cell, str):
-        return cell
-    # Half an emoji, as a browser may send it, has no UTF-8.
-    cell = cell.encode("utf-8", "backslashreplace").decode()
-    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
 
 
 def skipped_table(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:

@@ -1,0 +1,268 @@
+"""Tables declared once: what a column is called, its unit, how it is shown, what it means.
+
+CSV, HTML, Markdown and the text that explains a column come from the declaration. A :class:`Table` stands for
+the names of its columns wherever names are wanted: ``list(CASES)``, ``read_table(path, CASES)``.
+"""
+
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+Record = Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: Its name in CSV.
+        meaning: What it means, one sentence.
+        format: How its numbers are shown, such as ``.2f`` or ``+.2f``; empty where it holds text.
+        heading: What stands over it; where nothing is given, the name up to a unit in brackets.
+        unit: What stands small beneath that; where nothing is given, what the name has in brackets.
+        ends: Names of the two columns that hold the ends of its interval, which is shown beneath the value.
+        best: ``min`` or ``max``, where the best value is marked.
+        mark: Row -> ``significant`` or ``few`` where a cell is to stand out so, else nothing.
+    """
+
+    name: str
+    meaning: str = ""
+    format: str = ""
+    heading: str = ""
+    unit: str = ""
+    ends: tuple[str, ...] = ()
+    best: str = ""
+    mark: Callable[[Record], str] | None = None
+
+    def __post_init__(self) -> None:
+        heading, _, unit = self.name.partition(" (")
+        object.__setattr__(self, "heading", self.heading or heading)
+        object.__setattr__(self, "unit", self.unit or unit.removesuffix(")"))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its columns in CSV."""
+        return (self.name, *self.ends)
+
+    def cell(self, row: Record) -> "Cell":
+        """What is shown of it in a row."""
+        value = row.get(self.name)
+        below = interval([row.get(end) for end in self.ends], self.format)
+        text = number(value, self.format) if self.format else str("" if pd.isna(value) else value) or "–"
+        return Cell(text, below, self.mark(row) if self.mark else "")
+
+
+def with_interval(name: str, meaning: str = "", format: str = "", **options: Any) -> Column:
+    """A column whose interval ends stand beside it as ``… low`` and ``… high``."""
+    heading, bracket, unit = name.partition(" (")
+    low, high = (f"{heading} {end}{bracket}{unit}" for end in ("low", "high"))
+    return Column(name, meaning, format, ends=(low, high), **options)
+
+
+def leaves_out_zero(*ends: str) -> Callable[[Record], str]:
+    """Marks a difference as significant whose interval lies on one side of zero."""
+    return lambda row: "significant" if row[ends[0]] > 0 or row[ends[1]] < 0 else ""
+
+
+def number(value: float | None, spec: str) -> str:
+    """A number with a proper minus sign, which zero has not; a dash where there is none."""
+    if value is None or pd.isna(value):
+        return "–"
+    sign, spec = ("+", spec[1:]) if spec.startswith("+") else ("", spec)
+    return f"{value:{sign}{'' if spec.endswith('d') else 'z'}{spec}}".replace("-", "−")
+
+
+def interval(ends: Sequence[float | None], spec: str) -> str:
+    """The two ends of an interval; nothing where there is none."""
+    if not ends or pd.isna(ends[0]):
+        return ""
+    return (" to " if spec.startswith("+") else "–").join(number(end, spec) for end in ends)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown in one place of a table: text, a smaller line beneath it, and how it stands out."""
+
+    text: str
+    below: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Table(Collection[str]):
+    """A table, declared once.
+
+    Attributes:
+        title: What it is called.
+        columns: Its columns, in the order of the CSV.
+        file: Its name in the work folder.
+        about: What a row is, one sentence.
+        note: What stands beneath it where it is shown.
+        reference: What the first cell of a row says that is nobody's result but a yardstick.
+        absent: What is said of a row that has no value.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    file: str = ""
+    about: str = ""
+    note: str = ""
+    reference: str = ""
+    absent: str = ""
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The columns of the CSV, ends of intervals too."""
+        return tuple(dict.fromkeys(name for column in self.columns for name in column.names))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def frame(self, rows: Iterable[Any] = ()) -> pd.DataFrame:
+        """A frame of some rows, with all columns in their order."""
+        return pd.DataFrame(list(rows), columns=list(self.names))
+
+    def check(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame with the declared columns alone, in their order.
+
+        Raises:
+            BoneAgeError: One is missing.
+        """
+        missing = [name for name in self.names if name not in frame]
+        if missing:
+            raise BoneAgeError(f"{self.title}: column {', '.join(missing)} is missing; make the table again")
+        return frame[list(self.names)]
+
+    def to_csv(self, frame: pd.DataFrame) -> str:
+        """The table as CSV text."""
+        return csv_text(self.check(frame))
+
+    def show(self, frame: pd.DataFrame, *names: str, **changes: str) -> "View":
+        """The table as it is shown, with some of its columns; ``changes`` give it another title or note."""
+        columns = [self[name] for name in names] if names else list(self.columns)
+        return View(replace(self, columns=columns, **changes), frame)
+
+    def explain(self) -> str:
+        """What each column means, as a Markdown list."""
+        return "".join(
+            f"- **{one.heading}**{f' ({one.unit})' if one.unit else ''}: {one.meaning}\n"
+            for one in self.columns
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class View:
+    """Rows of a table as a notebook, a page or a document shows them."""
+
+    table: Table
+    frame: pd.DataFrame
+
+    @property
+    def rows(self) -> list[tuple[str, list[Cell]]]:
+        """For each row how it stands out (``reference``, ``absent`` or nothing) and its cells."""
+        return [self._row(row) for row in self.frame.to_dict("records")]
+
+    def _row(self, row: Record) -> tuple[str, list[Cell]]:
+        columns = self.table.columns
+        if self.table.absent and all(pd.isna(row[column.name]) for column in columns[1:]):
+            return "absent", [columns[0].cell(row), Cell(self.table.absent)]
+        if self.table.reference and row[columns[0].name] == self.table.reference:
+            return "reference", [column.cell(row) for column in columns]
+        return "", [self._starred(column, row) for column in columns]
+
+    @property
+    def stars(self) -> bool:
+        """Whether the best of a column is marked: one alone is no competition."""
+        return any(self._competing(column).count() > 1 for column in self.table.columns if column.best)
+
+    def _competing(self, column: Column) -> pd.Series:
+        first = self.frame[self.table.columns[0].name]
+        return self.frame.loc[first != self.table.reference, column.name]
+
+    def _starred(self, column: Column, row: Record) -> Cell:
+        cell = column.cell(row)
+        if not column.best:
+            return cell
+        competing = self._competing(column)
+        if competing.count() < 2 or row[column.name] != competing.agg(column.best):
+            return cell
+        return Cell(f"{cell.text} ★", cell.below, "best")
+
+    def to_html(self) -> str:
+        """The table as HTML that asks for the page's styles; what is in it is escaped."""
+        return _templates().get_template("table.html.j2").render(view=self)
+
+    __html__ = to_html
+
+    def to_markdown(self) -> str:
+        """The table as Markdown, units in the header line, intervals in brackets."""
+        columns = self.table.columns
+        heads = [f"{one.heading} ({one.unit})" if one.unit else one.heading for one in columns]
+        lines = [heads, ["---:" if one.format else "---" for one in columns]]
+        for kind, cells in self.rows:
+            texts = [f"{one.text} ({one.below})" if one.below else one.text for one in cells]
+            texts += [""] * (len(columns) - len(texts))
+            if kind == "reference":
+                texts = [f"*{text}*" if text else "" for text in texts]
+            lines.append([" ".join(text.replace("|", "\\|").split()) for text in texts])
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def __repr__(self) -> str:
+        return self.table.title
+
+    def _repr_html_(self) -> str:
+        return _templates().get_template("notebook_table.html.j2").render(view=self)
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    return templates("boneage.core")
+
+
+def templates(package: str) -> jinja2.Environment:
+    """The templates of a package; what is put into them is escaped."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV in which no text cell is one that a spreadsheet would run.
+
+    Text that starts with ``=``, ``+``, ``-`` or ``@`` gets a leading apostrophe; numbers are left alone.
+    """
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = safe[name].map(_defused)
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
+def _defused(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    # Half an emoji, as a browser may send it, has no UTF-8.
+    cell = cell.encode("utf-8", "backslashreplace").decode()
+    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
