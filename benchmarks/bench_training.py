@@ -24,7 +24,7 @@ from bench_preprocess import drawn_photos, sample_photos
 from PIL import Image
 from published_recipe import on_white_canvas
 
-from boneage.core.runtime import hasten
+from boneage.core.backends import hasten
 from boneage.core.settings import Settings
 from boneage.dataset.pack import Store, build_store, open_store
 from boneage.images.preprocess import square

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from tqdm.keras import TqdmCallback
 
-from boneage.core.runtime import device, hasten, seed_everything
+from boneage.core.backends import hasten
+from boneage.core.runtime import device, seed_everything
 from boneage.core.settings import Settings
 from boneage.core.tables import SPLITS
 from boneage.dataset.labels import read_labels
@@ -107,8 +108,8 @@ CHANGES = (
     Change("head in years, from nought", build=_raw_head),
     Change("constant rate, no warm-up", compile=_constant_rate),
     Change("batches of 32", {"batch_size": 32}),
-    Change("a third of the rate", {"learning_rate": Settings.learning_rate / 3}),
-    Change("three times the rate", {"learning_rate": Settings.learning_rate * 3}),
+    Change("a third of the rate", {"learning_rate": Settings().learning_rate / 3}),
+    Change("three times the rate", {"learning_rate": Settings().learning_rate * 3}),
     Change("gradients clipped to a norm of 10", compile=_clipped),
     Change("weights averaged", compile=_averaged),
 )
@@ -160,7 +161,7 @@ def train_changed(change: Change, labels: pd.DataFrame, store: Store, seed: int)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="work folder with labels and a packed store")
-    parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument("--seed", type=int, default=Settings().seed)
     parser.add_argument("--out", type=Path, required=True, help="the table")
     given = parser.parse_args()
     done = set(pd.read_csv(given.out)["Change"]) if given.out.is_file() else set()

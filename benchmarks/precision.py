@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from boneage.core.runtime import device, hasten, precision
+from boneage.core.backends import hasten, precision
+from boneage.core.runtime import device
 from boneage.core.settings import PRECISIONS, Settings
 from boneage.networks import NETWORKS
 from boneage.training import build_model
@@ -31,8 +32,8 @@ def milliseconds_a_photo(network: str, names: list[str]) -> dict[str, float]:
         names: Some of ``settings.PRECISIONS``.
     """
     draw = np.random.default_rng(1)
-    photos = draw.integers(0, 256, (Settings.batch_size, SIZE, SIZE, 1)).astype(np.float32)
-    years = draw.uniform(0, 19, (Settings.batch_size, 1)).astype(np.float32)
+    photos = draw.integers(0, 256, (Settings().batch_size, SIZE, SIZE, 1)).astype(np.float32)
+    years = draw.uniform(0, 19, (Settings().batch_size, 1)).astype(np.float32)
     models = {}
     for name in names:
         with precision(name):
@@ -68,7 +69,7 @@ def main() -> None:
             f"{given.precision} ms a photo": round(took[given.precision], 1),
             "Share": round(took[given.precision] / took["float32"], 3),
             "Size": SIZE,
-            "Batch": Settings.batch_size,
+            "Batch": Settings().batch_size,
             "Device": device(),
             "Backend": keras.backend.backend(),
         }

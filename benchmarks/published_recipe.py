@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from boneage.core.runtime import device, on_all_cores, seed_everything
+from boneage.core.parallel import on_all_cores
+from boneage.core.runtime import device, seed_everything
 from boneage.core.settings import Settings
 from boneage.core.tables import read_cases
 from boneage.dataset.labels import read_labels
@@ -133,7 +134,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="work folder with cases.csv and labels.csv")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument("--seed", type=int, default=Settings().seed)
     parser.add_argument("--out", type=Path, required=True, help="CSV to which a row a network is added")
     given = parser.parse_args()
     work = WorkFolder(given.work)

@@ -42,9 +42,9 @@ def work(tmp_path):
 def verbs(work, rsna):
     return [
         ["cases", "--work", str(work), "--source", "rsna", "--data", str(rsna)],
-        ["preprocess", "--work", str(work), "--size", "64"],
+        ["preprocess", "--work", str(work), "--photo-size", "64"],
         ["labels", "--work", str(work)],
-        ["store", "--work", str(work), "--size", "32"],
+        ["store", "--work", str(work), "--train-size", "32"],
         ["compare", "--work", str(work), "--epochs", "1"],
     ]
 
@@ -92,7 +92,7 @@ def test_label_without_photo_and_photo_without_label_are_reported_and_the_rest_g
         (["cases", "--source", "rsna", "--data", "absent"], "absent"),
         (["cases", "--source", "knee"], "invalid choice"),
         (["preprocess"], "cases.csv"),
-        (["preprocess", "--size", "9"], "between"),
+        (["preprocess", "--photo-size", "9"], "between"),
         (["labels"], "cases.csv"),
         (["store"], "labels.csv"),
         (["train", "--arch", "cnn"], "labels.csv"),
@@ -172,7 +172,7 @@ def test_train_takes_a_store_and_labels_from_elsewhere_and_fails_one_run_at_a_ti
         "1",
         "2",
     ]
-    assert main(["store", "--work", str(work), "--size", "40"]) == 0
+    assert main(["store", "--work", str(work), "--train-size", "40"]) == 0
     line += ["--labels", str(work / "labels.csv"), "--store", str(work / "store-40.npy"), "--accept-losses"]
     done = subprocess.run([*line, "--arch", "cnn", "vision_transformer"], capture_output=True, text=True)
     assert done.returncode == 2
@@ -267,7 +267,7 @@ def _tables_are_those_of_these_photos(work, atlas):
     for name in RECORDED_TABLES:
         (results / f"{name}.csv").unlink()
     assert main(["cases", "--work", str(outside), "--source", "dha", "--data", str(atlas)]) == 0
-    for line in (["preprocess"], ["labels"], ["store", "--size", "128"]):
+    for line in (["preprocess"], ["labels"], ["store", "--train-size", "128"]):
         assert main([*line, "--work", str(outside)]) == 0
     line = ["compare", "--work", str(work), "--outside", str(outside), "--record", "--results", str(results)]
     assert main(line) == 0
@@ -346,7 +346,7 @@ def test_rows_that_the_hand_spoilt_stand_in_each_stages_skipped_table(work, rsna
     assert main(["preprocess", "--work", str(work)]) == 0
     labels = (work / "labels.csv").read_text().splitlines()
     (work / "labels.csv").write_text("\n".join([*labels, labels[1]]))
-    assert main(["store", "--work", str(work), "--size", "32"]) == 0
+    assert main(["store", "--work", str(work), "--train-size", "32"]) == 0
     for stage, words in [("preprocess", "bad id"), ("labels", "bad id"), ("store", "stands twice")]:
         assert words in (work / f"skipped-{stage}.csv").read_text()
 

@@ -1,16 +1,16 @@
 """The command line: a thin verb for every stage.
 
 Each verb says what it wrote and exits 0; what a person can put right ends it with 2 and one line on
-standard error that says what to do.
+standard error that says what to do. Most options are fields of the settings, with their description as help.
 """
 
 import argparse
-import dataclasses
 import io
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -20,19 +20,7 @@ from boneage.anomalies import LIKELY
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_error
 from boneage.core.left_out import in_words
-from boneage.core.settings import (
-    BACKENDS,
-    LABEL_KINDS,
-    PADS,
-    PRECISIONS,
-    PRESETS,
-    SOURCES,
-    UNITS,
-    VARIANTS,
-    WEIGHTS,
-    WIDTHS,
-    Settings,
-)
+from boneage.core.settings import PRESETS, VARIANTS, Settings, choices
 from boneage.core.tables import SPLITS
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, read_labels
@@ -40,6 +28,8 @@ from boneage.dataset.pack import open_store, rows_of
 from boneage.evaluation.metrics import run_name
 from boneage.networks import NETWORKS, find
 from boneage.sources import drive
+
+_Does = Callable[[argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,170 +67,80 @@ class _Parser(argparse.ArgumentParser):
         raise BoneAgeError(f"{message}; see `{self.prog} --help`")
 
 
+class Verb(NamedTuple):
+    """A verb of the command line."""
+
+    does: Callable[[argparse.Namespace], None]
+    says: str
+    settings: tuple[str, ...]
+    """Fields of the settings that it takes as options, beside those of every verb."""
+    own: dict[str, dict[str, Any]]
+    """Its other options, as argparse takes them."""
+
+
+VERBS: dict[str, Verb] = {}
+
+EVERY_VERB = ("work", "cache", "seed")
+_SOURCE = ("source", "data", "unit", "phantoms_per_group", "phantom_anomalies")
+_IMAGE = ("photo_size", "pad")
+_PLAN = ("total", "laterality_matters")
+_LABEL = ("label", "validation_share", "test_share")
+_TRAINING = (
+    *("epochs", "train_size", "batch_size", "learning_rate", "weight_decay", "width", "weights"),
+    *("accept_losses", "precision", "backend"),
+)
+_LABEL_FILE = {"labels": {"type": Path, "help": "label CSV (default: the work folder's)"}}
+_PHOTO_FOLDER = {"photos": {"type": Path, "help": "folder of images (default: the work folder's)"}}
+
+
+def verb(says: str, *settings: str, **own: dict[str, Any]) -> Callable[[_Does], _Does]:
+    """Makes a function a verb of its name; see :class:`Verb`."""
+
+    def declare(does: _Does) -> _Does:
+        VERBS[does.__name__.removeprefix("_")] = Verb(does, says, settings, own)
+        return does
+
+    return declare
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of every verb and its options."""
     parser = _Parser(prog="python -m boneage", description="Bone age from hand radiographs, stage by stage.")
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
-
-    run = _verb(verbs, "run", _run, "the notebooks in order, executed copies and report.html")
-    run.add_argument("--preset", choices=PRESETS, default="demo", help="a set of settings to start from")
-    _source_options(run)
-    run.add_argument("--photo-size", type=int, help="side of the square photos in pixels")
-    _pad_option(run)
-    run.add_argument("--recorded-review", metavar="LOG", help="a review log, as no person is at hand")
-    _growing_options(run)
-    _label_options(run)
-    _training_options(run)
-
-    fetch = _verb(verbs, "fetch", _fetch, "draw, unpack or download the source's radiographs")
-    _source_options(fetch)
-    fetch.add_argument(
-        "--index", action="store_true", help="page through the Digital Hand Atlas's web index (hours)"
-    )
-
-    _source_options(_verb(verbs, "cases", _cases, "read the source into cases.csv"))
-
-    photos = _verb(verbs, "preprocess", _preprocess, "make every photo square: photos/, preprocess.csv")
-    photos.add_argument("--size", dest="photo_size", type=int, help="side of the square photos in pixels")
-    _pad_option(photos)
-
-    _verb(verbs, "suspicions", _suspicions, "look for what may be wrong with the photos: suspicions.csv")
-
-    review = _verb(verbs, "review", _review, "where the review stands: accepted.csv, rejected.csv")
-    review.add_argument(
-        "--apply", type=Path, metavar="LOG", help="decide by this recorded log what nobody has decided yet"
-    )
-    review.add_argument(
-        "--reject-likely",
-        action="store_true",
-        help="with no person at hand: reject what detectors find likely spoilt and nobody has decided yet",
-    )
-
-    plan = _verb(verbs, "plan", _plan, "draw the split over the accepted cases and plan the grown set")
-    _growing_options(plan)
-    _label_options(plan)
-
-    _verb(verbs, "materialise", _materialise, "make the photos of the plan: grown/")
-
-    _label_options(_verb(verbs, "labels", _labels, "label every photo: labels.csv"))
-
-    store = _verb(verbs, "store", _store, "pack the labelled photos into store-<size>.npy")
-    store.add_argument("--size", dest="train_size", type=int, help="side of the packed photos in pixels")
-    _label_file_option(store)
-    store.add_argument("--photos", type=Path, help="folder of photos (default: the work folder's)")
-
-    train = _verb(verbs, "train", _train, "train networks, or go on where they stopped: runs/")
-    train.add_argument("--arch", nargs="+", default=["all"], metavar="NETWORK", help="networks, or all")
-    train.add_argument(
-        "--variant",
-        nargs="+",
-        default=[""],
-        choices=[one for one in VARIANTS if one],
-        help="train these in place of the plain networks: "
-        + "; ".join(f"{key}: {words}" for key, words in VARIANTS.items() if key),
-    )
-    _training_options(train)
-    _label_file_option(train)
-    photos_or_store = train.add_mutually_exclusive_group()
-    photos_or_store.add_argument("--photos", type=Path, help="folder of photos (default: the work folder's)")
-    photos_or_store.add_argument("--store", type=Path, help="a packed store file in place of photos")
-
-    compare = _verb(verbs, "compare", _compare, "compare the finished runs: report.html, comparison/")
-    compare.add_argument("--epochs", type=int, nargs="+", help="the epoch counts to show tables of")
-    compare.add_argument("--outside", type=Path, help="work folder of another source to test the runs on")
-    compare.add_argument(
-        "--grown", type=Path, help="work folder of the same cases, grown: its runs stand among the variants"
-    )
-    compare.add_argument(
-        "--seeds",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="WORK",
-        help="work folders whose runs were trained on the same photos with other seeds",
-    )
-    compare.add_argument(
-        "--examine",
-        type=int,
-        nargs="?",
-        const=report.EXAMINED,
-        metavar="N",
-        help="also examine the best N networks: changed photos, heat maps (default: the best "
-        f"{report.EXAMINED})",
-    )
-    compare.add_argument(
-        "--record",
-        action="store_true",
-        help="compare the runs of --results too, and put all runs, without weights, and the tables there",
-    )
-    compare.add_argument("--results", type=Path, default=Path("results"), help="folder of recorded runs")
-    compare.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
+    for name, one in VERBS.items():
+        options = verbs.add_parser(name, help=one.says, description=one.says)
+        options.set_defaults(verb=one.does)
+        for field in (*EVERY_VERB, *one.settings):
+            options.add_argument(option_name(field), dest=field, **_option(field))
+        for option, how in one.own.items():
+            options.add_argument(option_name(option), **how)
     return parser
 
 
-def _verb(verbs, name: str, function, description: str) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=description, description=description)
-    parser.set_defaults(verb=function)
-    parser.add_argument("--work", help="folder for everything that is made (default: work)")
-    parser.add_argument("--cache", help="folder for photos, where the work folder's disk is slow")
-    parser.add_argument("--seed", type=int, help="drives every random choice")
-    return parser
+def option_name(name: str) -> str:
+    """The option of a field of the settings: ``--train-size``."""
+    return f"--{name.replace('_', '-')}"
 
 
-def _source_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", choices=SOURCES, help="where the radiographs come from")
-    parser.add_argument("--data", help="folder or zip with them, or the link of a zip on Google Drive")
-    parser.add_argument("--unit", choices=UNITS, help="what its bone ages are in (default: found, and said)")
-    parser.add_argument("--phantoms-per-group", type=int, help="phantoms for each year, sex and race")
-    parser.add_argument("--phantom-anomalies", type=float, help="share of phantoms with something wrong")
-
-
-def _pad_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pad", choices=PADS, help="shade of the bars that make a photo square")
-
-
-def _growing_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--total", type=int, help="photos in the grown set; 0 grows nothing")
-    parser.add_argument(
-        "--laterality-matters",
-        action=argparse.BooleanOptionalAction,
-        help="flip nothing: left stays left",
-    )
-
-
-def _label_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--label", choices=LABEL_KINDS, help="which age is the label")
-    parser.add_argument("--validation-share", type=float, help="share of the cases for validation")
-    parser.add_argument("--test-share", type=float, help="share of the cases for testing")
-
-
-def _label_file_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--labels", type=Path, help="label CSV (default: the work folder's)")
-
-
-def _training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=int, nargs="+", help="each number is a run of its own")
-    parser.add_argument("--size", dest="train_size", type=int, help="side of the networks' photos in pixels")
-    parser.add_argument("--batch-size", type=int, help="photos a step")
-    parser.add_argument("--learning-rate", type=float, help="the highest learning rate")
-    parser.add_argument("--weight-decay", type=float, help="AdamW's weight decay")
-    parser.add_argument("--width", choices=WIDTHS, help="the networks as published, or tiny ones for a CPU")
-    parser.add_argument(
-        "--weights", choices=WEIGHTS, help="what to begin with (default: ImageNet if possible)"
-    )
-    parser.add_argument(
-        "--accept-losses",
-        action="store_true",
-        default=None,
-        help="train all the same where few cases are left, none to validate or test, or many were lost",
-    )
-    parser.add_argument("--precision", choices=PRECISIONS, help="the numbers that the sums are done in")
-    parser.add_argument("--backend", choices=BACKENDS, help="Keras backend (default: TensorFlow, else JAX)")
+def _option(name: str) -> dict[str, Any]:
+    field = Settings.model_fields[name]
+    default = field.default
+    option: dict[str, Any] = {"help": (field.description or "").replace("%", "%%")}
+    if isinstance(default, bool):
+        return option | {"action": argparse.BooleanOptionalAction}
+    if isinstance(default, tuple):
+        return option | {"nargs": "+", "type": int}
+    if named := choices(name):
+        return option | {"choices": named}
+    return option | {"type": type(default)}
 
 
 def _overrides(given: argparse.Namespace) -> dict[str, object]:
-    names = {field.name for field in dataclasses.fields(Settings)}
-    return {name: value for name, value in vars(given).items() if name in names and value is not None}
+    return {
+        name: value
+        for name, value in vars(given).items()
+        if name in Settings.model_fields and value is not None
+    }
 
 
 def _settings(given: argparse.Namespace) -> Settings:
@@ -249,7 +149,7 @@ def _settings(given: argparse.Namespace) -> Settings:
     for name in ("data", "recorded_review", "cache"):
         if overrides.get(name):
             overrides[name] = drive.absolute(overrides[name])
-    path = pipeline.WorkFolder(Path(overrides.get("work", Settings.work))).settings
+    path = pipeline.WorkFolder(Path(overrides.get("work", Settings().work))).settings
     settings = Settings.load(path) if path.is_file() else Settings()
     # Whoever accepts losses has seen those of this command, and no later ones.
     settings = settings.replace(accept_losses=False)
@@ -264,6 +164,11 @@ def _settings(given: argparse.Namespace) -> Settings:
     return settings
 
 
+@verb(
+    "the notebooks in order, executed copies and report.html",
+    *(*_SOURCE, *_IMAGE, "recorded_review", *_PLAN, *_LABEL, *_TRAINING),
+    preset={"choices": PRESETS, "default": "demo", "help": "a set of settings to start from"},
+)
 def _run(given: argparse.Namespace) -> None:
     from boneage.notebooks import run_notebooks
 
@@ -272,6 +177,11 @@ def _run(given: argparse.Namespace) -> None:
     print(pipeline.work_folder(settings).report)
 
 
+@verb(
+    "draw, unpack or download the source's radiographs",
+    *_SOURCE,
+    index={"action": "store_true", "help": "page through the Digital Hand Atlas's web index (hours)"},
+)
 def _fetch(given: argparse.Namespace) -> None:
     settings = _settings(given)
     if given.index:
@@ -280,6 +190,7 @@ def _fetch(given: argparse.Namespace) -> None:
     print(f"radiographs: {pipeline.get_data(settings)}")
 
 
+@verb("read the source into cases.csv", *_SOURCE)
 def _cases(given: argparse.Namespace) -> None:
     settings = _settings(given)
     cases = pipeline.make_cases(settings)
@@ -287,6 +198,7 @@ def _cases(given: argparse.Namespace) -> None:
     _wrote(work.cases, f"{len(cases)} cases")
 
 
+@verb("make every photo square: photos/, preprocess.csv", *_IMAGE)
 def _preprocess(given: argparse.Namespace) -> None:
     settings = _settings(given)
     came_in = pipeline.make_photos(settings)
@@ -296,6 +208,7 @@ def _preprocess(given: argparse.Namespace) -> None:
     _wrote(work.contact_sheet, "a sample of the photos")
 
 
+@verb("look for what may be wrong with the photos: suspicions.csv")
 def _suspicions(given: argparse.Namespace) -> None:
     settings = _settings(given)
     suspicions = pipeline.make_suspicions(settings)
@@ -306,6 +219,18 @@ def _suspicions(given: argparse.Namespace) -> None:
     _wrote(work.suspicions, f"{len(suspicions)} suspicions, {len(likely)} as likely as not or likelier")
 
 
+@verb(
+    "where the review stands: accepted.csv, rejected.csv",
+    apply={
+        "type": Path,
+        "metavar": "LOG",
+        "help": "decide by this recorded log what nobody has decided yet",
+    },
+    reject_likely={
+        "action": "store_true",
+        "help": "with no person at hand: reject what detectors find likely spoilt and nobody has decided yet",
+    },
+)
 def _review(given: argparse.Namespace) -> None:
     settings = _settings(given)
     if given.apply:
@@ -320,6 +245,7 @@ def _review(given: argparse.Namespace) -> None:
     _wrote(work.rejected, f"{len(reviewed.rejected)} cases")
 
 
+@verb("draw the split over the accepted cases and plan the grown set", *_PLAN, *_LABEL)
 def _plan(given: argparse.Namespace) -> None:
     settings = _settings(given)
     plan, notices = pipeline.make_plan(settings)
@@ -330,6 +256,7 @@ def _plan(given: argparse.Namespace) -> None:
     _wrote(work.plan, f"{len(plan)} photos: {', '.join(f'{counts.get(one, 0)} {one}' for one in SPLITS)}")
 
 
+@verb("make the photos of the plan: grown/")
 def _materialise(given: argparse.Namespace) -> None:
     settings = _settings(given)
     record = pipeline.make_grown(settings)
@@ -337,6 +264,7 @@ def _materialise(given: argparse.Namespace) -> None:
     _wrote(work.grown, f"{(record['status'] == 'ok').sum()} of {len(record)} photos")
 
 
+@verb("label every photo: labels.csv", *_LABEL)
 def _labels(given: argparse.Namespace) -> None:
     settings = _settings(given)
     labels = pipeline.make_labels(settings)
@@ -345,20 +273,38 @@ def _labels(given: argparse.Namespace) -> None:
     _wrote(work.labels, f"{', '.join(f'{counts.get(split, 0)} {split}' for split in SPLITS)}; {labels.kind}")
 
 
+@verb("pack the labelled photos into store-<size>.npy", "train_size", **_LABEL_FILE, **_PHOTO_FOLDER)
 def _store(given: argparse.Namespace) -> None:
     settings = _settings(given)
     store = pipeline.make_store(settings, _given_labels(given), given.photos)
     _wrote(store.path, f"{len(store.photos)} photos of {store.size} px")
 
 
+@verb(
+    "train networks, or go on where they stopped: runs/",
+    *_TRAINING,
+    arch={"nargs": "+", "default": ["all"], "metavar": "NETWORK", "help": "networks, or all"},
+    variant={
+        "nargs": "+",
+        "default": [""],
+        "choices": [one for one in VARIANTS if one],
+        "help": "train these in place of the plain networks: "
+        + "; ".join(f"{key}: {words}" for key, words in VARIANTS.items() if key),
+    },
+    **_LABEL_FILE,
+    **_PHOTO_FOLDER,
+    store={"type": Path, "help": "a packed store file in place of photos"},
+)
 def _train(given: argparse.Namespace) -> None:
+    if given.store and given.photos:
+        raise BoneAgeError("--store: not allowed with --photos; name one of them")
     settings = _settings(given)
     networks = list(NETWORKS) if given.arch == ["all"] else [find(key).key for key in given.arch]
     labels = _given_labels(given) or pipeline.load_labels(settings)
     store = open_store(given.store) if given.store else pipeline.make_store(settings, labels, given.photos)
     if given.store and given.train_size not in (None, store.size):
         raise BoneAgeError(
-            f"{given.store}: photos of {store.size} px, not {given.train_size}; leave --size out"
+            f"{given.store}: photos of {store.size} px, not {given.train_size}; leave --train-size out"
         )
     if not settings.accept_losses:
         # Once, and not for each network.
@@ -399,6 +345,36 @@ def _result_row(record: dict) -> dict[str, object]:
     return row
 
 
+@verb(
+    "compare the finished runs: report.html, comparison/",
+    "epochs",
+    "backend",
+    outside={"type": Path, "help": "work folder of another source to test the runs on"},
+    grown={
+        "type": Path,
+        "help": "work folder of the same cases, grown: its runs stand among the variants",
+    },
+    seeds={
+        "type": Path,
+        "nargs": "+",
+        "default": [],
+        "metavar": "WORK",
+        "help": "work folders whose runs were trained on the same photos with other seeds",
+    },
+    examine={
+        "type": int,
+        "nargs": "?",
+        "const": report.EXAMINED,
+        "metavar": "N",
+        "help": "also examine the best N networks: changed photos, heat maps (default: the best "
+        f"{report.EXAMINED})",
+    },
+    record={
+        "action": "store_true",
+        "help": "compare the runs of --results too, and put all runs, without weights, and the tables there",
+    },
+    results={"type": Path, "default": Path("results"), "help": "folder of recorded runs"},
+)
 def _compare(given: argparse.Namespace) -> None:
     settings = _settings(given)
     recorded = given.results if given.record else None

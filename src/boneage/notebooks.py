@@ -1,7 +1,6 @@
 """The numbered notebooks: their settings, and their run from first to last."""
 
 import concurrent.futures
-import dataclasses
 import itertools
 import json
 import multiprocessing
@@ -182,10 +181,10 @@ def _run_together(jobs: list[tuple[Path, Path, dict[str, object], Path]]) -> lis
 
 
 def _parameters(settings: Settings, preset: str, work: Path) -> dict[str, object]:
-    own = dataclasses.asdict(Settings.preset(preset))
+    own = Settings.preset(preset).model_dump()
     overrides = {
         name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(settings).items()
+        for name, value in settings.model_dump().items()
         if name not in _FIELDS and value != own[name]
     }
     return {

@@ -10,7 +10,7 @@ from conftest import REAL_DATA
 
 from boneage.anomalies.foreign import foreign_suspicions
 from boneage.anomalies.hand import find_hand
-from boneage.core.runtime import on_all_cores
+from boneage.core.parallel import on_all_cores
 from boneage.images.grey_range import to_uint8
 from boneage.images.preprocess import square
 from boneage.images.reading import read_grey

@@ -7,7 +7,7 @@ import pytest
 
 from boneage.anomalies.hand import find_hand
 from boneage.anomalies.text import text_suspicions
-from boneage.core.runtime import on_all_cores
+from boneage.core.parallel import on_all_cores
 from boneage.images.grey_range import to_uint8
 from boneage.images.preprocess import square
 from boneage.images.reading import read_grey

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from boneage.core import runtime
+from boneage.core import parallel, runtime
 from boneage.core.errors import BoneAgeError
-from boneage.core.runtime import interruptible, on_all_cores
+from boneage.core.parallel import interruptible, on_all_cores
 
 
 def test_what_is_yielded_comes_in_order_and_from_another_thread():
@@ -64,7 +64,7 @@ def test_whoever_stops_asking_closes_it():
 
 
 def test_all_jobs_are_done_on_all_cores_and_only_a_few_at_a_time(monkeypatch):
-    pool = runtime.ThreadPoolExecutor
+    pool = parallel.ThreadPoolExecutor
     submitted, futures = [], []
 
     class Counting(pool):
@@ -73,7 +73,7 @@ def test_all_jobs_are_done_on_all_cores_and_only_a_few_at_a_time(monkeypatch):
             futures.append(super().submit(*arguments))
             return futures[-1]
 
-    monkeypatch.setattr(runtime, "ThreadPoolExecutor", Counting)
+    monkeypatch.setattr(parallel, "ThreadPoolExecutor", Counting)
     assert sorted(on_all_cores(lambda number: number**2, range(200), "squares", progress=False)) == [
         number**2 for number in range(200)
     ]

@@ -1,8 +1,9 @@
 """Settings refuse what they do not know and come back from JSON as they went."""
 
-import dataclasses
 import json
+import re
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,12 +66,21 @@ def test_an_unknown_preset_is_refused():
 
 def test_a_damaged_settings_file_is_named(tmp_path):
     path = tmp_path / "settings.json"
-    for text in ("{", "[]", json.dumps({"sed": 1}), '{"seed": "1"}'):
+    texts = ["", "{", "[]", "NaN", json.dumps({"sed": 1}), '{"seed": "1"}', '{"learning_rate": NaN}']
+    texts += ["[" * 100_000, '{"seed": ' + "1" * 5000 + "}", json.dumps({"work": ["x" * 10_000_000]})]
+    for text in texts:
         path.write_text(text)
-        with pytest.raises(BoneAgeError, match=r"settings\.json"):
+        with pytest.raises(BoneAgeError, match=r"settings\.json: .*; mend the file or delete it") as caught:
             Settings.load(path)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 500
 
 
 def test_settings_cannot_be_changed_in_place():
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
         Settings().seed = 1
+
+
+def test_every_setting_is_explained_once_and_in_a_sentence():
+    for name, field in Settings.model_fields.items():
+        assert re.fullmatch(r"[A-Z].*\.", field.description), name

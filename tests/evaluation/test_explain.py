@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from on_jax import said_on_jax
 
+from boneage.core.backends import gradient
 from boneage.core.errors import BoneAgeError
-from boneage.core.runtime import gradient
 from boneage.evaluation.explain import (
     CENTRE_COLUMNS,
     drawn_hands,
@@ -134,7 +134,7 @@ ON_JAX = """
 import json, sys
 import keras, numpy as np
 from boneage.evaluation.explain import grad_cam, heat_map
-from boneage.core.runtime import gradient
+from boneage.core.backends import gradient
 assert keras.backend.backend() == "jax"
 at = np.array([1.0, -2.0], np.float32)
 worst = {"gradient": float(np.abs(gradient(lambda x: x ** 3, at) - 3 * at ** 2).max())}

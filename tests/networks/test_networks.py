@@ -93,7 +93,7 @@ def test_it_runs_and_takes_a_step_and_is_the_same_once_saved(key, tmp_path):
 ON_JAX = """
 import json, sys
 import keras, numpy as np
-from boneage.core.runtime import hasten
+from boneage.core.backends import hasten
 from boneage.training import build_model
 assert keras.backend.backend() == "jax"
 worst = {}
@@ -248,7 +248,7 @@ def test_a_hastened_transformer_multiplies_all_tokens_of_a_batch_at_once_and_say
     import keras
     import tensorflow as tf
 
-    from boneage.core.runtime import hasten
+    from boneage.core.backends import hasten
 
     plain = tiny_model("vision_transformer")
     plain.save(tmp_path / "model.keras")

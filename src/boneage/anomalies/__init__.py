@@ -20,7 +20,7 @@ from boneage.anomalies.suspicion import KINDS, LIKELY, SPOILING, Suspicion
 from boneage.anomalies.text import text_suspicions
 from boneage.anomalies.typical import hand_pattern, unusual_hands
 from boneage.core.errors import BoneAgeError
-from boneage.core.runtime import on_all_cores
+from boneage.core.parallel import on_all_cores
 from boneage.core.tables import skipped_table
 from boneage.images.reading import read_file
 

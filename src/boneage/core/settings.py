@@ -1,24 +1,32 @@
 """Every choice of a run in one frozen object, with presets, checked overrides, and JSON in and out."""
 
-import dataclasses
 import difflib
 import json
-import typing
-from dataclasses import dataclass
+import reprlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_text
 
-SOURCES = ("phantom", "dha", "rsna")
-UNITS = ("months", "years")
-PADS = ("background", "black", "white")
-LABEL_KINDS = ("reading", "age_group")
-BACKENDS = ("tensorflow", "jax")
-WIDTHS = ("full", "tiny")
-WEIGHTS = ("imagenet", "scratch")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+Pad = Literal["background", "black", "white"]
+Backend = Literal["tensorflow", "jax"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
+PADS: tuple[str, ...] = get_args(Pad)
+BACKENDS: tuple[str, ...] = get_args(Backend)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 VARIANTS = {
     "": "plain",
@@ -30,140 +38,193 @@ VARIANTS = {
 
 TOTAL = 7393
 """Photos in the grown set of the method: 389 or 390 in each of the 19 years."""
-MOST_PHOTOS = 200_000
-"""Its tables take up to 335 bytes a photo before they are larger than a table that is read may be."""
 
 TRAIN_SIZES = (32, 1024)
 """The smallest and the largest side in pixels of the photos that the networks see."""
 
 
-@dataclass(frozen=True)
-class Settings:
+def _each_once(epochs: tuple[int, ...]) -> tuple[int, ...]:
+    if not epochs or len(set(epochs)) != len(epochs):
+        raise BoneAgeError(f"epochs: {reprlib.repr(epochs)} must name each run's epochs once, e.g. 10 18")
+    return epochs
+
+
+Text = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)]
+Epochs = Annotated[
+    tuple[Annotated[int, Field(strict=True, ge=1, le=1000)], ...],
+    Field(strict=False),
+    AfterValidator(_each_once),
+]
+
+
+class Settings(BaseModel):
     """What a run reads, makes and trains.
 
+    A field's description is the one text on it: the command line's help, docs/verbs.md and the notebooks
+    show it.
+
     Raises:
-        BoneAgeError: A value of the wrong type, or outside its range.
+        BoneAgeError: An unknown setting, or a value of the wrong type or outside its range.
     """
 
-    # Where the radiographs come from: drawn here, the Digital Hand Atlas, or the RSNA challenge.
-    source: str = "dha"
-    # A folder or a zip with the source's files, or the sharing link of a zip on Google Drive; empty lets the
-    # manifest fetch them (or draws phantoms).
-    data: str = ""
-    # What the source's tables of bone ages are in: months or years; empty finds it, and says what it found.
-    unit: str = ""
-    # Everything that is made goes below this folder.
-    work: str = "work"
-    # Where it is on a slow disk (Google Drive), a fast folder for what is large and can be made again: the
-    # source's files, photos, packed photos. Empty keeps them in the work folder.
-    cache: str = ""
-    # Drives every random choice: the drawing, the split, the training.
-    seed: int = 2026
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    # Phantoms drawn for each year of age, sex and race (152 such groups).
-    phantoms_per_group: int = 2
-    # Share of them drawn with a ring, a bracelet, unreadable bones, or growth out of step.
-    phantom_anomalies: float = 0.0
+    source: Literal["phantom", "dha", "rsna"] = Field(
+        "dha",
+        description="Where the radiographs come from: drawn here (phantom), the Digital Hand Atlas (dha), "
+        "or the RSNA challenge (rsna).",
+    )
+    data: Text = Field(
+        "",
+        description="A folder or a zip with the radiographs, or the sharing link of a zip on Google Drive; "
+        "empty draws phantoms or fetches the RSNA challenge. The Digital Hand Atlas must be your own copy.",
+    )
+    unit: Literal["", "months", "years"] = Field(
+        "", description="Unit of the bone ages in the source's tables; empty finds it and says what it found."
+    )
+    work: Text = Field("work", description="Folder for everything that is made.")
+    cache: Text = Field(
+        "",
+        description="A fast folder for what is large and can be made again (the source's files, images, "
+        "packed images), where the work folder's disk is slow, as Google Drive is; empty keeps it all in the "
+        "work folder.",
+    )
+    seed: int = Field(
+        2026, ge=0, le=2**32 - 1, description="Seed of every random choice: drawing, split, training."
+    )
 
-    # Side of the square photos that a person reviews, in pixels.
-    photo_size: int = 928
-    # Shade of the bars that make a photo square: the photo's own background, or a fixed one.
-    pad: str = "background"
+    phantoms_per_group: int = Field(
+        2, ge=1, le=1000, description="Phantoms drawn for each year of age, sex and race (152 such groups)."
+    )
+    phantom_anomalies: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the phantoms drawn with a ring, a bracelet, unreadable bones, or growth out of "
+        "step.",
+    )
 
-    # Whose decisions the review board writes; two people on one log get a name each.
-    reviewer: str = ""
-    # A review log recorded earlier, for when no person is at hand; drawn hands bring one of their own.
-    recorded_review: str = ""
-    # Photos in the grown set, all splits together; 0 grows nothing.
-    total: int = TOTAL
-    # Whether a mirrored left hand would be a wrong hand, so that nothing is flipped.
-    laterality_matters: bool = False
+    photo_size: int = Field(
+        928, ge=32, le=4096, description="Side of the square images that a person reviews, in pixels."
+    )
+    pad: Pad = Field(
+        "background",
+        description="Grey level of the bars that make an image square: the image's own background, or a "
+        "fixed one.",
+    )
 
-    # The label: the radiologists' reading where there is one, or always the atlas folder's year of age.
-    label: str = "reading"
-    # Shares of the cases, drawn before anything is grown; the rest is for training.
-    validation_share: float = 0.15
-    test_share: float = 0.15
+    reviewer: Text = Field(
+        "", description="Name under which the review board writes decisions, where two people share a log."
+    )
+    recorded_review: Text = Field(
+        "",
+        description="A review log recorded earlier, for when nobody is at hand; phantoms bring one of "
+        "their own.",
+    )
+    # The plan takes up to 335 bytes an image before it is larger than a table that is read may be.
+    total: int = Field(
+        TOTAL,
+        ge=0,
+        le=200_000,
+        description="Images in the augmented set, all splits together; 0 augments nothing.",
+    )
+    laterality_matters: bool = Field(
+        False, description="Flip nothing, because a mirrored left hand would be a wrong hand."
+    )
 
-    # Side of the photos that the networks see, in pixels.
-    train_size: int = 256
-    # Each number is a run of its own, with its own learning-rate schedule.
-    epochs: tuple[int, ...] = (10, 18)
-    # Small, because a few hundred photos give few steps an epoch otherwise. Networks that need larger ones
-    # take a multiple of it (``networks.Network.batch``).
-    batch_size: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    # The networks as published, or narrow and shallow ones that two processor cores can train.
-    width: str = "full"
-    # What a network begins with: "" takes ImageNet weights where they can be had, and says so where they
-    # cannot; "imagenet" stops there; "scratch" asks for none. Some networks have no such weights.
-    weights: str = ""
-    # The numbers that the sums are done in; the mixed ones keep the weights in float32.
-    precision: str = "float32"
-    # Whether to train all the same where few cases are left, none to validate or test, or many were lost.
-    accept_losses: bool = False
-    # "" takes KERAS_BACKEND, else TensorFlow, else JAX.
-    backend: str = ""
+    label: Literal["reading", "age_group"] = Field(
+        "reading",
+        description="The label: the radiologists' reading where there is one, or always the atlas folder's "
+        "year of age.",
+    )
+    validation_share: float = Field(
+        0.15,
+        ge=0,
+        le=0.5,
+        description="Share of the cases for validation, drawn before anything is augmented.",
+    )
+    test_share: float = Field(
+        0.15,
+        ge=0,
+        le=0.4,
+        description="Share of the cases for testing, drawn before anything is augmented.",
+    )
 
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            object.__setattr__(
-                self, field.name, _checked_type(field.name, field.type, getattr(self, field.name))
-            )
-        _check_one_of("source", self.source, SOURCES)
-        _check_one_of("unit", self.unit, ("", *UNITS))
-        _check_one_of("pad", self.pad, PADS)
-        _check_one_of("label", self.label, LABEL_KINDS)
-        _check_one_of("backend", self.backend, ("", *BACKENDS))
-        _check_one_of("width", self.width, WIDTHS)
-        _check_one_of("precision", self.precision, PRECISIONS)
-        _check_one_of("weights", self.weights, ("", *WEIGHTS))
-        if self.width == "tiny" and self.weights == "imagenet":
+    train_size: int = Field(
+        256,
+        ge=TRAIN_SIZES[0],
+        le=TRAIN_SIZES[1],
+        description="Side of the images that the networks see, in pixels.",
+    )
+    epochs: Epochs = Field(
+        (10, 18),
+        description="Epochs to train: each number is a run of its own, with its own learning-rate schedule, "
+        "and a table of its own.",
+    )
+    # Small, because a few hundred images give few steps an epoch otherwise.
+    batch_size: int = Field(
+        8,
+        ge=1,
+        le=4096,
+        description="Images a step; networks that need larger batches take a multiple of it.",
+    )
+    learning_rate: float = Field(1e-3, ge=1e-7, le=1, description="The highest learning rate.")
+    weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay of the optimiser (AdamW).")
+    width: Literal["full", "tiny"] = Field(
+        "full",
+        description="The networks as published, or narrow and shallow ones that two processor cores can "
+        "train.",
+    )
+    weights: Literal["", "imagenet", "scratch"] = Field(
+        "",
+        description="What a network begins with: ImageNet weights, or none; empty takes ImageNet weights "
+        "where they can be had and says so where they cannot. Some networks have no such weights.",
+    )
+    precision: Precision = Field(
+        "float32", description="Numbers to compute in; the mixed ones keep the weights in float32."
+    )
+    accept_losses: bool = Field(
+        False,
+        description="Train even where few cases are left, none to validate or test, or many were lost; for "
+        "this command only.",
+    )
+    backend: Literal["", Backend] = Field(
+        "", description="Keras backend; empty takes KERAS_BACKEND, else TensorFlow, else JAX."
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse_in_one_line(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            settings = handler(values)
+        except ValidationError as error:
+            raise BoneAgeError(_said(error, values)) from None
+        if settings.width == "tiny" and settings.weights == "imagenet":
             raise BoneAgeError("weights: tiny networks have no ImageNet weights; set width to full")
-        _check_range("seed", self.seed, 0, 2**32 - 1)
-        _check_range("phantoms_per_group", self.phantoms_per_group, 1, 1000)
-        _check_range("photo_size", self.photo_size, 32, 4096)
-        _check_range("phantom_anomalies", self.phantom_anomalies, 0.0, 1.0)
-        _check_range("total", self.total, 0, MOST_PHOTOS)
-        _check_range("train_size", self.train_size, *TRAIN_SIZES)
-        _check_range("batch_size", self.batch_size, 1, 4096)
-        _check_range("learning_rate", self.learning_rate, 1e-7, 1.0)
-        _check_range("weight_decay", self.weight_decay, 0.0, 1.0)
-        _check_range("validation_share", self.validation_share, 0.0, 0.5)
-        _check_range("test_share", self.test_share, 0.0, 0.4)
-        if not self.epochs or len(set(self.epochs)) != len(self.epochs):
-            raise BoneAgeError(f"epochs: {self.epochs} must name each run's epochs once, e.g. 10 18")
-        for epochs in self.epochs:
-            _check_range("epochs", epochs, 1, 1000)
+        return settings
 
     @classmethod
-    def preset(cls, name: str, **overrides: object) -> "Settings":
+    def preset(cls, name: str, /, **overrides: object) -> "Settings":
         """The settings of a preset (``demo`` or ``colab``) with some of them overridden.
 
         Raises:
             BoneAgeError: No such preset, an unknown setting, or a value that does not fit.
         """
-        _check_one_of("preset", name, tuple(PRESETS))
+        if name not in PRESETS:
+            raise BoneAgeError(f"preset: {name!r} must be one of {', '.join(PRESETS)}")
         return cls(**PRESETS[name]).replace(**overrides)
 
-    def replace(self, **overrides: Any) -> "Settings":
+    def replace(self, /, **overrides: object) -> "Settings":
         """A copy with some settings changed.
 
         Raises:
             BoneAgeError: An unknown setting, or a value that does not fit.
         """
-        known = [field.name for field in dataclasses.fields(self)]
-        unknown = sorted(set(overrides) - set(known))
-        if unknown:
-            meant = difflib.get_close_matches(unknown[0].lower(), known, 1)
-            advice = f"did you mean {meant[0]}?" if meant else f"the settings are {', '.join(known)}"
-            raise BoneAgeError(f"{', '.join(unknown)}: no such setting; {advice}")
-        return dataclasses.replace(self, **overrides)
+        return Settings(**{**self.model_dump(), **overrides})
 
     def to_json(self) -> str:
         """The settings as JSON text, which :meth:`from_json` reads back to an equal object."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
+        return json.dumps(self.model_dump(), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Settings":
@@ -180,7 +241,7 @@ class Settings:
             raise BoneAgeError("not JSON of this project") from None
         if not isinstance(values, dict):
             raise BoneAgeError("not a JSON object")
-        return cls().replace(**values)
+        return cls(**values)
 
     @classmethod
     def load(cls, path: Path | str) -> "Settings":
@@ -222,27 +283,33 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-
-def _checked_type(name: str, kind: object, value: object) -> object:
-    if typing.get_origin(kind) is tuple:
-        if isinstance(value, list | tuple) and all(type(item) is int for item in value):
-            return tuple(value)
-        raise BoneAgeError(f"{name}: {value!r} must be a list of whole numbers")
-    if isinstance(value, Path) and kind is str:
-        return str(value)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind or value != value:
-        wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        raise BoneAgeError(f"{name}: {value!r} must be {wanted[typing.cast(type, kind)]}")
-    return value
+_SCHEMA: dict[str, dict[str, Any]] = Settings.model_json_schema()["properties"]
 
 
-def _check_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise BoneAgeError(f"{name}: {value!r} must be one of {', '.join(filter(None, choices))}")
+def choices(name: str) -> list[str]:
+    """The words that a setting chooses from; none where it is free."""
+    named = _SCHEMA[name].get("enum", [])
+    return [choice for choice in named if choice]
 
 
-def _check_range(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise BoneAgeError(f"{name}: {value} must be between {least} and {most}")
+def allowed(name: str) -> str:
+    """What a setting may be, in words: ``a whole number between 1 and 1000``."""
+    field = _SCHEMA[name]
+    if named := choices(name):
+        return f"one of {', '.join(named)}"
+    if field["type"] == "array":
+        return f"a list of whole numbers between {field['items']['minimum']} and {field['items']['maximum']}"
+    kind = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
+    between = f" between {field['minimum']} and {field['maximum']}" if "minimum" in field else ""
+    return kind[field["type"]] + between
+
+
+def _said(error: ValidationError, values: dict[str, object]) -> str:
+    """The first thing that is wrong: the setting, its value, and what it may be."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        meant = difflib.get_close_matches(name.lower(), _SCHEMA, 1)
+        advice = f"did you mean {meant[0]}?" if meant else f"the settings are {', '.join(_SCHEMA)}"
+        return f"{name[:60]}: no such setting; {advice}"
+    return f"{name}: {reprlib.repr(values[name])} must be {allowed(name)}"

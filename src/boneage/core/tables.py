@@ -120,8 +120,8 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
         )
     table = table.fillna("").apply(lambda column: column.str.strip())
     # Spreadsheets leave rows of separators alone behind the last one.
-    table = table[(table != "").any(axis=1)].reset_index(drop=True)
-    return table if separator == "," else table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True)
+    kept: pd.DataFrame = table[(table != "").any(axis=1)].reset_index(drop=True)
+    return kept if separator == "," else kept.replace(_DECIMAL_COMMA, r"\1.\2", regex=True)
 
 
 def decoded(data: bytes) -> str:

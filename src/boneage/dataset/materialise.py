@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, write_error
-from boneage.core.runtime import on_all_cores
+from boneage.core.parallel import on_all_cores
 from boneage.core.tables import PLAN_COLUMNS, is_safe_id, read_table, skipped_table, write_table
 from boneage.images.grey_range import to_uint8
 from boneage.images.operators import apply_operators, operators_of_image

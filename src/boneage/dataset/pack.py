@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write
-from boneage.core.runtime import interruptible
+from boneage.core.parallel import interruptible
 from boneage.core.settings import TRAIN_SIZES
 from boneage.core.tables import skipped_table
 from boneage.images.preprocess import square

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from boneage.anomalies.duplicates import HASH_BITS, picture_hash
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write
-from boneage.core.runtime import on_all_cores
+from boneage.core.parallel import on_all_cores
 from boneage.images.preprocess import read_report
 from boneage.images.reading import read_file
 

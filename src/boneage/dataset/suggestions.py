@@ -12,7 +12,7 @@ import pandas as pd
 from boneage.anomalies.markers import has_letters, letter_boxes
 from boneage.anomalies.suspicion import LIKELY
 from boneage.core.errors import BoneAgeError
-from boneage.core.runtime import on_all_cores
+from boneage.core.parallel import on_all_cores
 from boneage.core.tables import skipped_table
 from boneage.images.augmentations import GAMMAS, MOST_DEGREES, MOST_SHADES
 from boneage.images.operators import apply_operators, background_shade, parse_corrections

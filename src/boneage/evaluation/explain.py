@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
+from boneage.core.backends import gradient
 from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
-from boneage.core.runtime import gradient
 from boneage.core.tables import SEXES
 from boneage.evaluation.sheets import sheet_of
 from boneage.images.preprocess import square

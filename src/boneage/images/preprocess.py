@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, write_error
-from boneage.core.runtime import on_all_cores
+from boneage.core.parallel import on_all_cores
 from boneage.core.settings import PADS
 from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
 from boneage.images.grey_range import to_uint8

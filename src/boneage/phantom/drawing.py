@@ -20,7 +20,7 @@ from scipy.ndimage import distance_transform_edt
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, write_text
-from boneage.core.runtime import on_all_cores
+from boneage.core.parallel import on_all_cores
 from boneage.core.tables import SEXES, write_table
 from boneage.phantom.ossification import MATURE_YEARS, check_sex, tempo_spread
 from boneage.phantom.skeleton import HAND_UNITS, Bone, Pose, Skeleton, build_skeleton

@@ -129,7 +129,7 @@ def finished_record(run: Path, identity: dict) -> dict | None:
         # What was not recorded then had the value that is the default now.
         unrecorded = {"variant": "", "rate_share": identity["rate_share"], "batch_multiple": 1}
         theirs = {
-            name: settings.get(name, getattr(Settings, name))
+            name: settings.get(name, getattr(Settings(), name))
             if name in RUN_SETTINGS
             else record.get(name, unrecorded.get(name))
             for name in identity

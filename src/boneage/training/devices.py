@@ -14,8 +14,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from boneage.core.backends import hasten, layers_of, mirrored, replica_share
 from boneage.core.errors import BoneAgeError
-from boneage.core.runtime import device, hasten, layers_of, mirrored, replica_share
+from boneage.core.runtime import device
 
 # As `keras.distribution.initialize` reads them, beside the addresses of the hosts.
 _PROCESSES, _PROCESS = "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID"

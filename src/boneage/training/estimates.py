@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pandas as pd
 
+from boneage.core.backends import hasten
 from boneage.core.errors import BoneAgeError
-from boneage.core.runtime import hasten
 from boneage.core.tables import PREDICTION_COLUMNS
 from boneage.dataset.labels import Labels
 from boneage.dataset.pack import Store, rows_of
@@ -160,7 +160,7 @@ def estimate_store(run: Path | str, store: Store, labels: Labels) -> pd.DataFram
     if size != store.size:
         raise BoneAgeError(
             f"{store.path}: photos of {store.size} px, but {Path(run).name} was trained on "
-            f"{size} px; run `python -m boneage store --size {size}`"
+            f"{size} px; run `python -m boneage store --train-size {size}`"
         )
     table, rows, _ = rows_of(store, labels.table)
     several_views = read_run(run).record.get("variant") == "views"

@@ -5,7 +5,6 @@ until then see :mod:`boneage.training.checkpoint`.
 """
 
 import contextlib
-import dataclasses
 import json
 import shutil
 from dataclasses import dataclass
@@ -17,17 +16,10 @@ import keras
 import numpy as np
 import pandas as pd
 
+from boneage.core.backends import build_for_training, hasten, precision
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_text
-from boneage.core.runtime import (
-    build_for_training,
-    device,
-    hasten,
-    is_out_of_memory,
-    precision,
-    seed_everything,
-    versions,
-)
+from boneage.core.runtime import device, is_out_of_memory, seed_everything, versions
 from boneage.core.settings import VARIANTS, Settings
 from boneage.core.tables import SPLITS, write_table
 from boneage.dataset.enough import check_enough
@@ -319,9 +311,7 @@ def _record(
     timed = history.iloc[1:] if len(history) > 1 else history
     counts = table.groupby("Split")["Case ID"].count()
     cases = table.groupby("Split")["Source ID"].nunique()
-    chosen = {
-        name: value for name, value in dataclasses.asdict(settings).items() if name not in _NOT_RECORDED
-    }
+    chosen = {name: value for name, value in settings.model_dump().items() if name not in _NOT_RECORDED}
     title = find(identity["network"]).title
     return {
         "format": RECORD_FORMAT,
