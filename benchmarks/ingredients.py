@@ -25,10 +25,10 @@ from boneage.dataset.labels import read_labels
 from boneage.dataset.pack import Store, open_store, rows_of
 from boneage.networks import cnn
 from boneage.networks.parts import pooled
-from boneage.pipeline import WorkFolder
 from boneage.training import build_model
 from boneage.training.batches import Batches
 from boneage.training.recipe import compile_model
+from boneage.workspace import Workspace
 
 SIZE, EPOCHS = 128, 18
 OURS = "nothing: the recipe as it is"
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the table")
     given = parser.parse_args()
     done = set(pd.read_csv(given.out)["Change"]) if given.out.is_file() else set()
-    work = WorkFolder(given.work)
+    work = Workspace.at(given.work)
     labels, store = read_labels(work.labels).table, open_store(work.store(SIZE))
     for change in (one for one in CHANGES if one.words not in done):
         row = train_changed(change, labels, store, given.seed)

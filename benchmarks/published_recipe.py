@@ -23,7 +23,7 @@ from boneage.core.tables import read_cases
 from boneage.dataset.labels import read_labels
 from boneage.images.reading import read_file
 from boneage.networks import cnn
-from boneage.pipeline import WorkFolder
+from boneage.workspace import Workspace
 
 CANVAS_WIDTH, CANVAS_HEIGHT = 2775, 2777
 SIZE, BATCH, EPOCHS = 256, 32, 18
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Settings().seed)
     parser.add_argument("--out", type=Path, required=True, help="CSV to which a row a network is added")
     given = parser.parse_args()
-    work = WorkFolder(given.work)
+    work = Workspace.at(given.work)
     labels = read_labels(work.labels).table
     # Each case once: the published way of growing is a matter of its own.
     labels = labels.drop_duplicates("Source ID")

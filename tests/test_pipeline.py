@@ -17,6 +17,7 @@ from boneage.core.tables import CASE_COLUMNS
 from boneage.dataset.labels import write_labels
 from boneage.dataset.pack import open_store
 from boneage.evaluation.metrics import metrics_by_split
+from boneage.workspace import Workspace
 
 
 @pytest.fixture
@@ -24,16 +25,9 @@ def prepared(tmp_path):
     """Makes a work folder with labels and photos of a source."""
 
     def prepare(source, count=24, folder=""):
-        settings = Settings(
-            source=source,
-            work=str(tmp_path / (folder or source)),
-            train_size=32,
-            epochs=(1,),
-            batch_size=8,
-            accept_losses=True,
-        )
-        work = pipeline.work_folder(settings)
-        work.photos.mkdir()
+        chosen = {"train_size": 32, "epochs": (1,), "batch_size": 8, "accept_losses": True}
+        work = Workspace(Settings(source=source, work=str(tmp_path / (folder or source)), **chosen))
+        work.photos.mkdir(parents=True)
         ids = [f"{source}-{number}" for number in range(count)]
         for number, case_id in enumerate(ids):
             photo = np.random.default_rng(number).integers(0, 255, (32, 32), np.uint8)
@@ -44,8 +38,8 @@ def prepared(tmp_path):
             columns=list(CASE_COLUMNS),
         )
         write_labels(work.labels, untouched_labels(cases, validation_share=0.2, test_share=0.2))
-        pipeline.make_store(settings)
-        return settings
+        pipeline.make_store(work)
+        return work
 
     return prepare
 
@@ -61,7 +55,7 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
     assert comparison.outside["MAE (years)"].iloc[0] == pytest.approx(expected)
     assert set(joined["Case ID"]) == {f"dha-{number}" for number in range(15)}
     # The estimates outlast the model, but neither another training nor other photos.
-    run = pipeline.work_folder(ours).runs / "cnn-1"
+    run = ours.runs / "cnn-1"
     (run / "model.keras").rename(run / "away.keras")
     pd.testing.assert_frame_equal(pipeline.compare(ours, tmp_path / "dha").outside, comparison.outside)
     record = (run / "record.json").read_text()
@@ -93,11 +87,11 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
     pd.testing.assert_frame_equal(elsewhere.details, comparison.details)
     pd.testing.assert_frame_equal(elsewhere.outside, comparison.outside)
     (tmp_path / "away").rename(run)
-    labels = pipeline.work_folder(other).labels
+    labels = other.labels
     labels.write_text(labels.read_text().replace("FALSE", "TRUE"))
     assert pipeline.compare(ours, tmp_path / "dha").outside.empty
     # A source whose photos are of another size is said, and the report is written all the same.
-    pipeline.work_folder(other).store(32).unlink()
+    other.store(32).unlink()
     comparison = pipeline.compare(ours, tmp_path / "dha")
     assert comparison.outside.empty
     assert "cnn-1 on dha" in comparison.left_out["item"].tolist()
@@ -109,17 +103,16 @@ def test_runs_on_the_set_grown_and_of_other_seeds_stand_beside_and_outlast_their
     prepared("dha", count=15)
     labels = pipeline.load_labels(ours)
     training = labels.table[labels.table["Split"] == "train"]
-    work = pipeline.work_folder(grown)
     more = training.assign(**{"Case ID": training["Case ID"] + "-1"})
-    write_labels(work.labels, replace(labels, table=pd.concat([labels.table, more], ignore_index=True)))
+    write_labels(grown.labels, replace(labels, table=pd.concat([labels.table, more], ignore_index=True)))
     for name in training["Case ID"]:
-        shutil.copy(work.photos / f"{name}.png", work.photos / f"{name}-1.png")
-    work.store(32).unlink()
+        shutil.copy(grown.photos / f"{name}.png", grown.photos / f"{name}-1.png")
+    grown.store(32).unlink()
     pipeline.make_store(grown)
-    for settings in (ours, grown):
-        pipeline.train_network(settings, "cnn", 1)
+    for work in (ours, grown):
+        pipeline.train_network(work, "cnn", 1)
     other_seed = ours.replace(work=str(tmp_path / "seed"), seed=7)
-    store = open_store(pipeline.work_folder(ours).store(32))
+    store = open_store(ours.store(32))
     pipeline.train_network(other_seed, "cnn", 1, labels, store)
     folders = (tmp_path / "dha", None, tmp_path / "results")
     comparison = pipeline.compare(ours, *folders, grown=tmp_path / "more", seeds=[tmp_path / "seed"])
@@ -150,8 +143,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     ours = prepared("rsna", count=30)
     pipeline.train_network(ours, "cnn", 1)
     comparison = pipeline.compare(ours)
-    work = pipeline.work_folder(ours)
-    model = work.runs / "cnn-1" / "model.keras"
+    model = ours.runs / "cnn-1" / "model.keras"
     from boneage.report import examine as examining
 
     def stopped(*_):
@@ -161,7 +153,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     with pytest.raises(KeyboardInterrupt):
         pipeline.examine(ours, comparison, 1)
     monkeypatch.undo()
-    changed = work.root / "comparison" / "robustness-cnn-1.csv"
+    changed = ours.root / "comparison" / "robustness-cnn-1.csv"
     before = changed.stat().st_mtime_ns
     (found,) = pipeline.examine(ours, comparison, 1).examinations
     assert changed.stat().st_mtime_ns == before
@@ -172,8 +164,8 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     assert found.centres is None
 
     # A run whose weights are gone leaves its place to the next best.
-    other = work.runs / "unet-1"
-    shutil.copytree(work.runs / "cnn-1", other)
+    other = ours.runs / "unet-1"
+    shutil.copytree(ours.runs / "cnn-1", other)
     (other / "model.keras").unlink()
     record = json.loads((other / "record.json").read_text()) | {"network": "unet"}
     (other / "record.json").write_text(json.dumps(record))
@@ -190,9 +182,9 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
 
     # Neither network nor photos are needed for what was found, and the next comparison shows it.
     model.rename(model.with_suffix(".away"))
-    work.store(32).rename(work.store(32).with_suffix(".away"))
+    ours.store(32).rename(ours.store(32).with_suffix(".away"))
     assert len(pipeline.compare(ours, examined=1).examinations) == 1
-    assert "Where CNN, 1 epochs looks" in work.report.read_text()
+    assert "Where CNN, 1 epochs looks" in ours.report.read_text()
     changed.unlink()
     comparison = pipeline.compare(ours, examined=1)
     assert comparison.examinations == ()
@@ -205,8 +197,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
 def test_photos_that_a_network_was_not_trained_on_are_not_taken_for_its_own(prepared):
     ours = prepared("rsna", count=30)
     pipeline.train_network(ours, "cnn", 1)
-    work = pipeline.work_folder(ours)
-    photo = work.photos / "rsna-0.png"
+    photo = ours.photos / "rsna-0.png"
     cv2.imwrite(str(photo), 255 - cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE))
     pipeline.make_store(ours)
     comparison = pipeline.compare(ours, examined=1)
@@ -225,8 +216,8 @@ def test_an_atlas_without_readings_falls_back_on_the_year_of_age_and_says_so(tmp
         raise BoneAgeError("la_dha.csv: no answer; try again later")
 
     monkeypatch.setattr(pipeline.manifest, "fetch", unreachable)
-    settings = Settings(source="dha", data=str(tmp_path / "atlas"), work=str(tmp_path / "work"))
-    cases = pipeline.make_cases(settings)
+    work = Workspace(Settings(source="dha", data=str(tmp_path / "atlas"), work=str(tmp_path / "work")))
+    cases = pipeline.make_cases(work)
     assert cases["age_group"].tolist() == [7]
     assert cases["bone_age"].isna().all()
     assert "no answer" in capsys.readouterr().out
@@ -234,7 +225,7 @@ def test_an_atlas_without_readings_falls_back_on_the_year_of_age_and_says_so(tmp
 
 @pytest.fixture
 def with_twins(tmp_path):
-    """Settings of a work folder with 24 photos, of which 8 are others saved again."""
+    """A work folder with 24 photos, of which 8 are others saved again."""
     work = tmp_path / "work"
     work.mkdir()
     rng = np.random.default_rng(5)
@@ -248,7 +239,8 @@ def with_twins(tmp_path):
             rows.append({"case_id": name[:3], "photo": name, "bone_age": number % 8 + 4.0})
     cases = pd.DataFrame(rows, columns=list(CASE_COLUMNS)).assign(source="rsna", sex="F", race="Unknown")
     cases.to_csv(work / "cases.csv", index=False)
-    return Settings(source="rsna", work=str(work), photo_size=64, validation_share=0.2, test_share=0.2)
+    shares = {"validation_share": 0.2, "test_share": 0.2}
+    return Workspace(Settings(source="rsna", work=str(work), photo_size=64, **shares))
 
 
 def test_one_picture_in_two_files_is_in_one_split_with_a_plan_and_without(with_twins, capsys):
@@ -275,7 +267,7 @@ def test_a_stage_that_ends_with_nothing_says_why(with_twins, tmp_path):
 def test_an_empty_source_does_not_cost_the_cases_there_were(with_twins, tmp_path, monkeypatch):
     before = (tmp_path / "work" / "cases.csv").read_bytes()
     nothing = pd.DataFrame(columns=list(CASE_COLUMNS)), pd.DataFrame({"item": ["a"], "reason": ["no label"]})
-    monkeypatch.setattr(pipeline, "get_data", lambda settings: tmp_path)
+    monkeypatch.setattr(pipeline, "get_data", lambda work: tmp_path)
     nothing[0].attrs = {"units": [], "noted": []}
     monkeypatch.setattr(pipeline.rsna, "read_rsna", lambda *_: nothing)
     with pytest.raises(BoneAgeError, match="no cases"):

@@ -28,6 +28,7 @@ from boneage.dataset.pack import open_store, rows_of
 from boneage.evaluation.metrics import run_name
 from boneage.networks import NETWORKS, find
 from boneage.sources import drive
+from boneage.workspace import Workspace
 
 _Does = Callable[[argparse.Namespace], None]
 
@@ -143,13 +144,13 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def _settings(given: argparse.Namespace) -> Settings:
-    """The work folder's settings, with what the command line says in their place, kept for the next verb."""
+def _workspace(given: argparse.Namespace) -> Workspace:
+    """The work folder, its settings as the command line changes them, which are kept for the next verb."""
     overrides = _overrides(given)
     for name in ("data", "recorded_review", "cache"):
         if overrides.get(name):
             overrides[name] = drive.absolute(overrides[name])
-    path = pipeline.WorkFolder(Path(overrides.get("work", Settings().work))).settings
+    path = Workspace.at(str(overrides.get("work", Settings().work))).settings_file
     settings = Settings.load(path) if path.is_file() else Settings()
     # Whoever accepts losses has seen those of this command, and no later ones.
     settings = settings.replace(accept_losses=False)
@@ -161,7 +162,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         overrides.setdefault("unit", "")
     settings = settings.replace(**{"work": str(path.parent), **overrides})
     settings.save(path)
-    return settings
+    return Workspace(settings)
 
 
 @verb(
@@ -174,7 +175,7 @@ def _run(given: argparse.Namespace) -> None:
 
     settings = Settings.preset(given.preset, **_overrides(given))
     run_notebooks(settings, given.preset)
-    print(pipeline.work_folder(settings).report)
+    print(Workspace(settings).report)
 
 
 @verb(
@@ -183,36 +184,33 @@ def _run(given: argparse.Namespace) -> None:
     index={"action": "store_true", "help": "page through the Digital Hand Atlas's web index (hours)"},
 )
 def _fetch(given: argparse.Namespace) -> None:
-    settings = _settings(given)
+    work = _workspace(given)
     if given.index:
-        settings = pipeline.fetch_by_index(settings)
-        settings.save(pipeline.work_folder(settings).settings)
-    print(f"radiographs: {pipeline.get_data(settings)}")
+        work = work.replace(data=str(pipeline.fetch_by_index(work)))
+        work.settings.save(work.settings_file)
+    print(f"radiographs: {pipeline.get_data(work)}")
 
 
 @verb("read the source into cases.csv", *_SOURCE)
 def _cases(given: argparse.Namespace) -> None:
-    settings = _settings(given)
-    cases = pipeline.make_cases(settings)
-    work = pipeline.work_folder(settings)
+    work = _workspace(given)
+    cases = pipeline.make_cases(work)
     _wrote(work.cases, f"{len(cases)} cases")
 
 
 @verb("make every photo square: photos/, preprocess.csv", *_IMAGE)
 def _preprocess(given: argparse.Namespace) -> None:
-    settings = _settings(given)
-    came_in = pipeline.make_photos(settings)
-    work = pipeline.work_folder(settings)
-    _wrote(work.photos, f"{(came_in['status'] == 'ok').sum()} photos of {settings.photo_size} px")
+    work = _workspace(given)
+    came_in = pipeline.make_photos(work)
+    _wrote(work.photos, f"{(came_in['status'] == 'ok').sum()} photos of {work.settings.photo_size} px")
     _wrote(work.preprocess, f"{len(came_in)} cases")
     _wrote(work.contact_sheet, "a sample of the photos")
 
 
 @verb("look for what may be wrong with the photos: suspicions.csv")
 def _suspicions(given: argparse.Namespace) -> None:
-    settings = _settings(given)
-    suspicions = pipeline.make_suspicions(settings)
-    work = pipeline.work_folder(settings)
+    work = _workspace(given)
+    suspicions = pipeline.make_suspicions(work)
     likely = suspicions[suspicions["score"] >= LIKELY]
     for kind, cases in likely.groupby("kind", sort=False)["case_id"].nunique().items():
         print(f"{cases:5} {kind}")
@@ -232,13 +230,12 @@ def _suspicions(given: argparse.Namespace) -> None:
     },
 )
 def _review(given: argparse.Namespace) -> None:
-    settings = _settings(given)
+    work = _workspace(given)
     if given.apply:
-        print(pipeline.fill_review(settings, given.apply))
+        print(pipeline.fill_review(work, given.apply))
     if given.reject_likely:
-        print(pipeline.reject_likely(settings))
-    reviewed = pipeline.apply_review(settings)
-    work = pipeline.work_folder(settings)
+        print(pipeline.reject_likely(work))
+    reviewed = pipeline.apply_review(work)
     for notice in reviewed.notices:
         print(notice)
     _wrote(work.accepted, f"{len(reviewed.accepted)} cases")
@@ -247,9 +244,8 @@ def _review(given: argparse.Namespace) -> None:
 
 @verb("draw the split over the accepted cases and plan the grown set", *_PLAN, *_LABEL)
 def _plan(given: argparse.Namespace) -> None:
-    settings = _settings(given)
-    plan, notices = pipeline.make_plan(settings)
-    work = pipeline.work_folder(settings)
+    work = _workspace(given)
+    plan, notices = pipeline.make_plan(work)
     for notice in notices:
         print(notice)
     counts = plan["split"].value_counts()
@@ -258,25 +254,23 @@ def _plan(given: argparse.Namespace) -> None:
 
 @verb("make the photos of the plan: grown/")
 def _materialise(given: argparse.Namespace) -> None:
-    settings = _settings(given)
-    record = pipeline.make_grown(settings)
-    work = pipeline.work_folder(settings)
+    work = _workspace(given)
+    record = pipeline.make_grown(work)
     _wrote(work.grown, f"{(record['status'] == 'ok').sum()} of {len(record)} photos")
 
 
 @verb("label every photo: labels.csv", *_LABEL)
 def _labels(given: argparse.Namespace) -> None:
-    settings = _settings(given)
-    labels = pipeline.make_labels(settings)
-    work = pipeline.work_folder(settings)
+    work = _workspace(given)
+    labels = pipeline.make_labels(work)
     counts = labels.table["Split"].value_counts()
     _wrote(work.labels, f"{', '.join(f'{counts.get(split, 0)} {split}' for split in SPLITS)}; {labels.kind}")
 
 
 @verb("pack the labelled photos into store-<size>.npy", "train_size", **_LABEL_FILE, **_PHOTO_FOLDER)
 def _store(given: argparse.Namespace) -> None:
-    settings = _settings(given)
-    store = pipeline.make_store(settings, _given_labels(given), given.photos)
+    work = _workspace(given)
+    store = pipeline.make_store(work, _given_labels(given), given.photos)
     _wrote(store.path, f"{len(store.photos)} photos of {store.size} px")
 
 
@@ -296,26 +290,24 @@ def _store(given: argparse.Namespace) -> None:
     store={"type": Path, "help": "a packed store file in place of photos"},
 )
 def _train(given: argparse.Namespace) -> None:
-    if given.store and given.photos:
-        raise BoneAgeError("--store: not allowed with --photos; name one of them")
-    settings = _settings(given)
+    work = _workspace(given)
     networks = list(NETWORKS) if given.arch == ["all"] else [find(key).key for key in given.arch]
-    labels = _given_labels(given) or pipeline.load_labels(settings)
-    store = open_store(given.store) if given.store else pipeline.make_store(settings, labels, given.photos)
+    labels = _given_labels(given) or pipeline.load_labels(work)
+    store = open_store(given.store) if given.store else pipeline.make_store(work, labels, given.photos)
     if given.store and given.train_size not in (None, store.size):
         raise BoneAgeError(
             f"{given.store}: photos of {store.size} px, not {given.train_size}; leave --train-size out"
         )
-    if not settings.accept_losses:
+    if not work.settings.accept_losses:
         # Once, and not for each network.
         check_enough(labels, rows_of(store, labels.table)[0], accepted=False)
     rows: list[dict[str, object]] = []
     failures: dict[str, BoneAgeError] = {}
-    wanted = list(itertools.product(networks, settings.epochs, given.variant))
+    wanted = list(itertools.product(networks, work.settings.epochs, given.variant))
     # No bar over a single run: it has one of its own.
     for network, epochs, variant in tqdm(wanted, "runs", unit="run", disable=len(wanted) == 1):
         try:
-            run = pipeline.train_network(settings, network, epochs, labels, store, variant)
+            run = pipeline.train_network(work, network, epochs, labels, store, variant)
         except BoneAgeError as error:
             name = run_name(network, epochs, variant)
             failures[name] = error
@@ -376,13 +368,13 @@ def _result_row(record: dict) -> dict[str, object]:
     results={"type": Path, "default": Path("results"), "help": "folder of recorded runs"},
 )
 def _compare(given: argparse.Namespace) -> None:
-    settings = _settings(given)
+    work = _workspace(given)
     recorded = given.results if given.record else None
-    comparison = pipeline.compare(settings, given.outside, given.examine, recorded, given.grown, given.seeds)
+    comparison = pipeline.compare(work, given.outside, given.examine, recorded, given.grown, given.seeds)
     _print_left_out(comparison.left_out, len(comparison.runs))
     for epochs, table in comparison.tables.items():
         print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")
-    _wrote(pipeline.work_folder(settings).report, f"{len(comparison.runs)} runs compared")
+    _wrote(work.report, f"{len(comparison.runs)} runs compared")
     if recorded:
         pipeline.record(comparison, recorded)
         plain = [*comparison.runs, *comparison.reseeded_runs]

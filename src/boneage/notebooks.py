@@ -13,13 +13,13 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from boneage import pipeline
 from boneage.core import runtime
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_text
 from boneage.core.settings import Settings
 from boneage.networks import NETWORKS
 from boneage.sources import drive
+from boneage.workspace import Workspace
 
 COLAB_FOLDER = "/content"
 """Where Colab starts notebooks, puts what a person uploads, and opens its file browser."""
@@ -106,7 +106,7 @@ def notebook_settings(
     settings = Settings.preset(preset, **{**given, **overrides})
     folders = {name: getattr(settings, name) for name in ("data", "work", "cache") if getattr(settings, name)}
     settings = settings.replace(**{name: drive.absolute(folder, _base()) for name, folder in folders.items()})
-    settings.save(pipeline.work_folder(settings).settings)
+    settings.save(Workspace(settings).settings_file)
     return settings
 
 
@@ -146,7 +146,7 @@ def run_notebooks(
         if unknown:
             raise BoneAgeError(f"notebook {unknown[0]}: must be one of {', '.join(by_name)}")
         notebooks = [by_name[name] for name in names]
-    work = pipeline.work_folder(settings).root.resolve()
+    work = Workspace(settings).root.resolve()
     parameters = _parameters(settings, preset, work)
     copies = make_folder(out_folder or work / "notebooks")
     tiny = settings.width == "tiny"

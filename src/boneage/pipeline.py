@@ -1,4 +1,4 @@
-"""The stages in their order, each a function of the settings: what the notebooks and the verbs call.
+"""The stages in their order, each a function of the work folder: what the notebooks and the verbs call.
 
 Every stage reads the tables of the stages before it from the work folder, writes its own, and can be run
 again at any time: what is done is not done again.
@@ -21,9 +21,8 @@ from boneage import anomalies, report
 from boneage.anomalies import LIKELY
 from boneage.core import runtime
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import make_folder, sha256_of, write_text
+from boneage.core.files import sha256_of, write_text
 from boneage.core.left_out import in_words, leave_out, refuse_nothing, tell_left_out
-from boneage.core.settings import Settings
 from boneage.core.tables import (
     PLAN_COLUMNS,
     SKIPPED_COLUMNS,
@@ -63,6 +62,7 @@ from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog, apply_log, summary
 from boneage.sources import dha, dha_index, manifest, rsna
 from boneage.sources.web import Web
+from boneage.workspace import Workspace
 
 RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
 """The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
@@ -74,150 +74,43 @@ _CHOSEN = {"corrections": "[]", "augmentations": ""}
 _DETECTORS = "detectors"
 
 
-@dataclass(frozen=True)
-class WorkFolder:
-    """Where everything lies below the work folder, and what is large below the cache folder.
-
-    Attributes:
-        root: The work folder.
-        cache: The folder for what is large and can be made again; None for the work folder itself.
-    """
-
-    root: Path
-    cache: Path | None = None
-
-    @property
-    def large(self) -> Path:
-        """The folder of the source's files, the photos and the packed photos."""
-        return self.cache or self.root
-
-    @property
-    def settings(self) -> Path:
-        """The settings of the last notebook or verb, so that the next verb needs no repeating of them."""
-        return self.root / "settings.json"
-
-    @property
-    def data(self) -> Path:
-        """Radiographs that were fetched, unpacked or drawn."""
-        return self.large / "data"
-
-    @property
-    def cases(self) -> Path:
-        """The case table."""
-        return self.root / "cases.csv"
-
-    @property
-    def photos(self) -> Path:
-        """The square photos, ``<case id>.png``."""
-        return self.large / "photos"
-
-    @property
-    def preprocess(self) -> Path:
-        """What came in: one row a case; it tells of the photos beside it."""
-        return self.large / "preprocess.csv"
-
-    @property
-    def contact_sheet(self) -> Path:
-        """A sample of the photos on one sheet."""
-        return self.root / "contact_sheet.png"
-
-    @property
-    def suspicions(self) -> Path:
-        """What the detectors say, most suspicious first."""
-        return self.root / "suspicions.csv"
-
-    @property
-    def review(self) -> Path:
-        """The review log: every decision of a person, append-only."""
-        return self.root / "review.csv"
-
-    @property
-    def accepted(self) -> Path:
-        """The case table without the rejected cases, with what was chosen for each image."""
-        return self.root / "accepted.csv"
-
-    @property
-    def rejected(self) -> Path:
-        """The rejected cases, each with its reason."""
-        return self.root / "rejected.csv"
-
-    @property
-    def plan(self) -> Path:
-        """The augmentation plan: the recipe of every photo of the grown set."""
-        return self.root / "plan.csv"
-
-    @property
-    def grown(self) -> Path:
-        """The photos of the plan, ``<photo id>.png``."""
-        return self.large / "grown"
-
-    @property
-    def labels(self) -> Path:
-        """The label CSV."""
-        return self.root / "labels.csv"
-
-    def store(self, size: int) -> Path:
-        """The packed photos at a training size."""
-        return self.large / f"store-{size}.npy"
-
-    @property
-    def runs(self) -> Path:
-        """One folder a training run."""
-        return self.root / "runs"
-
-    @property
-    def report(self) -> Path:
-        """The comparison, to open in a browser."""
-        return self.root / "report.html"
-
-    def skipped(self, stage: str) -> Path:
-        """What a stage left out, and why."""
-        return self.root / f"skipped-{stage}.csv"
-
-
-def work_folder(settings: Settings) -> WorkFolder:
-    """The work folder of the settings and its cache; made where they are absent.
-
-    Raises:
-        BoneAgeError: One cannot be made.
-    """
-    return WorkFolder(make_folder(settings.work), make_folder(settings.cache) if settings.cache else None)
-
-
-def get_data(settings: Settings) -> Path:
+def get_data(work: Workspace) -> Path:
     """The folder with the source's radiographs: drawn, local, unpacked, or fetched by the manifest.
 
     Raises:
         BoneAgeError: There is no such folder, the archive is unsafe, or the download failed.
     """
-    work = work_folder(settings)
-    if settings.source == "phantom" and not settings.data:
+    if work.settings.source == "phantom" and not work.settings.data:
         return phantom.write_phantom_atlas(
-            work.data / "phantom", settings.phantoms_per_group, settings.seed, settings.phantom_anomalies
+            work.data / "phantom",
+            work.settings.phantoms_per_group,
+            work.settings.seed,
+            work.settings.phantom_anomalies,
         )
-    return manifest.data_for(settings.source, settings.data, work.large)
+    return manifest.data_for(work.settings.source, work.settings.data, work.large)
 
 
-def fetch_by_index(settings: Settings) -> Settings:
+def fetch_by_index(work: Workspace) -> Path:
     """Pages through the Digital Hand Atlas's web index where there is no archive of it; resumes.
 
     Returns:
-        The settings with the fetched folder as their data.
+        The fetched folder, to be set as ``data``.
 
     Raises:
         BoneAgeError: Another source, or the index does not answer as expected.
     """
-    if settings.source != "dha":
-        raise BoneAgeError(f"source {settings.source}: only the Digital Hand Atlas (dha) has a web index")
-    work = work_folder(settings)
+    if work.settings.source != "dha":
+        raise BoneAgeError(
+            f"source {work.settings.source}: only the Digital Hand Atlas (dha) has a web index"
+        )
     # Hours of polite requests outlive the runtime; the rest of ``data`` is soon fetched again.
     folder = work.root / "data" / "dha"
     skipped = dha_index.fetch_atlas(manifest.source_of("dha_index"), folder)
     leave_out(work.skipped("fetch"), skipped, sum(1 for _ in folder.rglob("*.jpg")))
-    return settings.replace(data=str(folder))
+    return folder
 
 
-def make_cases(settings: Settings) -> pd.DataFrame:
+def make_cases(work: Workspace) -> pd.DataFrame:
     """Reads the source into the case table, and writes it with what was left out.
 
     What each table of bone ages was taken for, months or years, and why, is printed and stands in
@@ -227,14 +120,13 @@ def make_cases(settings: Settings) -> pd.DataFrame:
         BoneAgeError: The source holds no radiograph, or a table of bone ages may be in months as well as
             years.
     """
-    work = work_folder(settings)
-    folder = get_data(settings)
-    unpacked = {} if settings.source == "phantom" else manifest.unpack_below(folder, work.large)
-    if settings.source == "rsna":
-        cases, skipped = rsna.read_rsna(folder, settings.unit, unpacked)
+    folder = get_data(work)
+    unpacked = {} if work.settings.source == "phantom" else manifest.unpack_below(folder, work.large)
+    if work.settings.source == "rsna":
+        cases, skipped = rsna.read_rsna(folder, work.settings.unit, unpacked)
     else:
-        readings = _fetched_readings(settings, folder, unpacked)
-        cases, skipped = dha.read_atlas(folder, readings, settings.source, settings.unit, unpacked)
+        readings = _fetched_readings(work, folder, unpacked)
+        cases, skipped = dha.read_atlas(folder, readings, work.settings.source, work.settings.unit, unpacked)
     noted = [*cases["case_id"], *cases.attrs["noted"]]
     leave_out(work.skipped("cases"), skipped, len(cases), noted=noted)
     # A table that was made earlier, perhaps corrected by hand, is not lost to an empty one.
@@ -248,12 +140,11 @@ def make_cases(settings: Settings) -> pd.DataFrame:
     return cases
 
 
-def _fetched_readings(settings: Settings, folder: Path, unpacked: Mapping[Path, Path | str]) -> Path | None:
+def _fetched_readings(work: Workspace, folder: Path, unpacked: Mapping[Path, Path | str]) -> Path | None:
     """The atlas's published readings where its photos come without any; None where they have their own."""
     own = dha.find_readings(folder, unpacked)
-    if own or settings.source != "dha" or settings.label != "reading":
+    if own or work.settings.source != "dha" or work.settings.label != "reading":
         return None
-    work = work_folder(settings)
     try:
         return manifest.fetch("la_dha.csv", work.data, record=work.large / "fetched.csv", web=Web(attempts=2))
     except BoneAgeError as error:
@@ -261,7 +152,7 @@ def _fetched_readings(settings: Settings, folder: Path, unpacked: Mapping[Path, 
         return None
 
 
-def load_cases(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
+def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The case table that :func:`make_cases` wrote, perhaps corrected by hand since.
 
     Returns:
@@ -270,7 +161,7 @@ def load_cases(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         BoneAgeError: There is none yet, it is damaged, or none of its rows can be used.
     """
-    path = work_folder(settings).cases
+    path = work.cases
     if not path.is_file():
         raise BoneAgeError(f"{path}: not there yet; run notebook 01 or `python -m boneage cases` first")
     cases, faults = read_cases(path)
@@ -282,15 +173,14 @@ def load_cases(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
     return cases, faults
 
 
-def make_photos(settings: Settings) -> pd.DataFrame:
+def make_photos(work: Workspace) -> pd.DataFrame:
     """Makes every case's square photo and the contact sheet; returns the report, one row a case.
 
     Raises:
         BoneAgeError: No case table yet, one that was damaged since its images were made, no image could be
             made, or the work folder is full or read-only.
     """
-    work = work_folder(settings)
-    cases, faults = load_cases(settings)
+    cases, faults = load_cases(work)
     damaged = faults[~faults["item"].isin(cases["case_id"])]
     folder = work.large / preprocess.PHOTO_FOLDER
     at_stake = [one for one in damaged["item"] if is_safe_id(one) and (folder / f"{one}.png").is_file()]
@@ -300,7 +190,7 @@ def make_photos(settings: Settings) -> pd.DataFrame:
             f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; mend it, "
             "or make it anew with `python -m boneage cases`"
         )
-    came_in = preprocess.preprocess(cases, work.large, settings.photo_size, settings.pad)
+    came_in = preprocess.preprocess(cases, work.large, work.settings.photo_size, work.settings.pad)
     skipped = came_in[came_in["status"] == "skipped"]
     reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
     reasons = pd.concat([faults, reasons], ignore_index=True)
@@ -311,7 +201,7 @@ def make_photos(settings: Settings) -> pd.DataFrame:
     return came_in
 
 
-def make_suspicions(settings: Settings) -> pd.DataFrame:
+def make_suspicions(work: Workspace) -> pd.DataFrame:
     """Looks at every photo for what may be wrong with it; photos looked at before are not looked at again.
 
     Returns:
@@ -320,8 +210,7 @@ def make_suspicions(settings: Settings) -> pd.DataFrame:
     Raises:
         BoneAgeError: No photos yet, or the disk is full.
     """
-    work = work_folder(settings)
-    cases = reviewable_cases(settings)
+    cases = reviewable_cases(work)
     stamp = _suspicion_stamp(work, cases)
     facts = work.suspicions.with_suffix(".json")
     if work.suspicions.is_file() and _read_stamp(facts) == stamp + sha256_of(work.suspicions):
@@ -347,7 +236,7 @@ def _read_suspicions(path: Path) -> pd.DataFrame:
     return table
 
 
-def _suspicion_stamp(work: WorkFolder, cases: pd.DataFrame) -> str:
+def _suspicion_stamp(work: Workspace, cases: pd.DataFrame) -> str:
     """What the suspicions depend on: the detectors, the photos, and what is known of the cases."""
     digest = hashlib.sha256()
     for path in sorted(Path(anomalies.__file__).parent.glob("*.py")):
@@ -365,62 +254,61 @@ def _read_stamp(path: Path) -> str | None:
         return None
 
 
-def reviewable_cases(settings: Settings) -> pd.DataFrame:
+def reviewable_cases(work: Workspace) -> pd.DataFrame:
     """The cases that have a photo of their own: what a person reviews.
 
     Raises:
         BoneAgeError: No case table or no photos yet, or none that can be reviewed.
     """
-    work = work_folder(settings)
-    cases, _ = load_cases(settings)
+    cases, _ = load_cases(work)
     cases = cases[~cases["case_id"].isin(list(_without_photo(work, cases)))].reset_index(drop=True)
     if cases.empty:
         raise BoneAgeError(f"{work.photos}: no photo to review; see {work.skipped('preprocess').name}")
     return cases
 
 
-def open_review(settings: Settings) -> ReviewLog:
+def open_review(work: Workspace) -> ReviewLog:
     """The work folder's review log, in the name of the settings' reviewer.
 
     Raises:
         BoneAgeError: See :class:`boneage.review.log.ReviewLog`.
     """
-    return ReviewLog(work_folder(settings).review, settings.reviewer)
+    return ReviewLog(work.review, work.settings.reviewer)
 
 
-def photo_reader(settings: Settings) -> Callable[[str], np.ndarray]:
+def photo_reader(work: Workspace) -> Callable[[str], np.ndarray]:
     """Reads a case's square photo by its id, uint8 (size, size); raises BoneAgeError where it is gone."""
-    folder = work_folder(settings).photos
-    return lambda case_id: read_photo(folder / f"{case_id}.png", settings.photo_size)
+    folder = work.photos
+    return lambda case_id: read_photo(folder / f"{case_id}.png", work.settings.photo_size)
 
 
-def open_board(settings: Settings) -> ReviewBoard:
+def open_board(work: Workspace) -> ReviewBoard:
     """The review board over the photos, the most suspicious first, open at the first undecided one.
 
     Raises:
         BoneAgeError: No photos yet, or the log cannot be opened.
     """
-    cases = reviewable_cases(settings)
-    suspicions = make_suspicions(settings)
+    cases = reviewable_cases(work)
+    suspicions = make_suspicions(work)
     of_case = dict(list(suspicions.groupby("case_id")))
     return ReviewBoard(
         cases,
         suspicions,
-        open_review(settings),
-        photo_reader(settings),
+        open_review(work),
+        photo_reader(work),
         queue=anomalies.review_queue(suspicions, cases["case_id"].tolist()),
         suggest=Suggest(
             lambda case_id, image: suggest_corrections(image, of_case.get(case_id, suspicions[:0])),
-            lambda image: suggest_augmentations(image, settings.laterality_matters),
+            lambda image: suggest_augmentations(image, work.settings.laterality_matters),
         ),
     )
 
 
-def fill_review(settings: Settings, recorded: Path | None = None) -> str:
+def fill_review(work: Workspace, recorded: Path | None = None) -> str:
     """Decides what nobody has decided yet by a log that was recorded earlier, where there is one.
 
     Args:
-        settings: Its ``recorded_review`` names the log; drawn hands bring one of their own.
+        work: Its settings' ``recorded_review`` names the log; drawn hands bring one of their own.
         recorded: The log to take instead.
 
     Returns:
@@ -429,22 +317,22 @@ def fill_review(settings: Settings, recorded: Path | None = None) -> str:
     Raises:
         BoneAgeError: The recorded log is missing or no review log, or the disk is full.
     """
-    recorded = recorded or _recorded_review(settings)
+    recorded = recorded or _recorded_review(work)
     if recorded is None:
         return "No log was recorded earlier: what nobody has decided stays in."
     if not os.path.isfile(recorded):
         raise BoneAgeError(f"{recorded}: no such review log; check the path")
     log = ReviewLog(recorded, read_only=True)
-    count = open_review(settings).fill_from(log)
+    count = open_review(work).fill_from(log)
     said = f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
     return "\n".join([said, *log.notices])
 
 
-def wait_for_review(settings: Settings, reviewed: bool) -> str:
+def wait_for_review(work: Workspace, reviewed: bool) -> str:
     """Lets the stages after the review go on once it is done, or once a person says that it is.
 
     Args:
-        settings: The work folder.
+        work: The work folder.
         reviewed: Whether a person has said that nothing more will be decided; what is undecided stays in.
 
     Returns:
@@ -453,8 +341,8 @@ def wait_for_review(settings: Settings, reviewed: bool) -> str:
     Raises:
         BoneAgeError: Cases are undecided and nobody has said to go on; no photos yet.
     """
-    cases = reviewable_cases(settings)["case_id"].tolist()
-    undecided = summary(open_review(settings), cases).undecided
+    cases = reviewable_cases(work)["case_id"].tolist()
+    undecided = summary(open_review(work), cases).undecided
     if undecided and not reviewed:
         raise BoneAgeError(
             f"{undecided:,} of {len(cases):,} cases are undecided: decide on the board, then tick REVIEWED "
@@ -463,7 +351,7 @@ def wait_for_review(settings: Settings, reviewed: bool) -> str:
     return f"{len(cases) - undecided:,} of {len(cases):,} cases are decided; the others stay in."
 
 
-def reject_likely(settings: Settings) -> str:
+def reject_likely(work: Workspace) -> str:
     """Rejects what the detectors find likely spoilt, where no person is at hand and nobody has decided yet.
 
     A person who looks decides better: about one in three of the photos rejected so is sound, and half of the
@@ -476,9 +364,9 @@ def reject_likely(settings: Settings) -> str:
     Raises:
         BoneAgeError: No photos yet, or the log cannot be written.
     """
-    suspicions = make_suspicions(settings)
+    suspicions = make_suspicions(work)
     likely = suspicions[suspicions["kind"].isin(list(anomalies.SPOILING)) & (suspicions["score"] >= LIKELY)]
-    log = ReviewLog(work_folder(settings).review, _DETECTORS)
+    log = ReviewLog(work.review, _DETECTORS)
     touched = {row.case_id for row in log.rows}
     # The most urgent stand first.
     first = likely.drop_duplicates("case_id")
@@ -489,11 +377,11 @@ def reject_likely(settings: Settings) -> str:
     return f"{len(rejected)} photos that nobody has decided on are rejected in the name of {_DETECTORS}."
 
 
-def _recorded_review(settings: Settings) -> Path | None:
-    if settings.recorded_review:
-        return Path(settings.recorded_review)
-    drawn = work_folder(settings).data / "phantom" / phantom.REVIEW_NAME
-    return drawn if settings.source == "phantom" and not settings.data and drawn.is_file() else None
+def _recorded_review(work: Workspace) -> Path | None:
+    if work.settings.recorded_review:
+        return Path(work.settings.recorded_review)
+    drawn = work.data / "phantom" / phantom.REVIEW_NAME
+    return drawn if work.settings.source == "phantom" and not work.settings.data and drawn.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -511,28 +399,27 @@ class Reviewed:
     notices: list[str]
 
 
-def apply_review(settings: Settings) -> Reviewed:
+def apply_review(work: Workspace) -> Reviewed:
     """Takes the rejected cases out, by the log; writes who stays and who does not.
 
     Raises:
         BoneAgeError: No photos yet, every case was rejected, or the log cannot be read.
     """
-    work = work_folder(settings)
-    reviewed = _reviewed(settings)
+    reviewed = _reviewed(work)
     write_table(work.accepted, reviewed.accepted)
     write_table(work.rejected, reviewed.rejected)
     return reviewed
 
 
-def _reviewed(settings: Settings) -> Reviewed:
-    log = open_review(settings)
-    reviewed = Reviewed(*apply_log(reviewable_cases(settings), log))
+def _reviewed(work: Workspace) -> Reviewed:
+    log = open_review(work)
+    reviewed = Reviewed(*apply_log(reviewable_cases(work), log))
     if reviewed.accepted.empty:
         raise BoneAgeError(f"{log.path}: every case is rejected; undo some decisions in the board")
     return reviewed
 
 
-def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
+def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
     """Draws the split over the accepted cases, then plans the grown set.
 
     Returns:
@@ -541,16 +428,15 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
     Raises:
         BoneAgeError: See :func:`apply_review` and :func:`boneage.dataset.plan.balanced_plan`.
     """
-    work = work_folder(settings)
-    usable = _usable_cases(settings)
-    split, ties = _draw_split(settings, usable)
+    usable = _usable_cases(work)
+    split, ties = _draw_split(work, usable)
     cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
     cases = cases.merge(usable.cases[["case_id", *_CHOSEN]], on="case_id")
     corrections = cases.set_index("case_id")["corrections"]
     training = corrections[cases.set_index("case_id")["split"] == "train"].to_dict()
-    allowed, unread = suggest_for(training, work.photos, settings.laterality_matters)
-    total = settings.total or len(cases)
-    plan, notices = balanced_plan(cases, total, allowed, settings.laterality_matters, settings.seed)
+    allowed, unread = suggest_for(training, work.photos, work.settings.laterality_matters)
+    total = work.settings.total or len(cases)
+    plan, notices = balanced_plan(cases, total, allowed, work.settings.laterality_matters, work.settings.seed)
     mirrored = mirrored_letters(corrections.to_dict(), work.photos)
     if mirrored:
         notices.append(
@@ -562,56 +448,55 @@ def make_plan(settings: Settings) -> tuple[pd.DataFrame, list[str]]:
     facts = work.plan.with_suffix(".json")
     write_text(facts, "{}\n")
     write_table(work.plan, plan)
-    write_text(facts, json.dumps({"stamp": _plan_stamp(settings, usable, plan)}) + "\n")
+    write_text(facts, json.dumps({"stamp": _plan_stamp(work, usable, plan)}) + "\n")
     return plan, ties + notices
 
 
-def _usable_cases(settings: Settings) -> UsableCases:
+def _usable_cases(work: Workspace) -> UsableCases:
     """The accepted cases that have a photo and a label, and why the others have not."""
-    work = work_folder(settings)
-    cases, faults = load_cases(settings)
+    cases, faults = load_cases(work)
     left_out = _without_photo(work, cases)
-    reviewed = _reviewed(settings)
+    reviewed = _reviewed(work)
     left_out |= {row.case_id: f"{REJECTED}: {row.reason}" for row in reviewed.rejected.itertuples()}
     chosen = reviewed.accepted.set_index("case_id")[list(_CHOSEN)]
     cases = cases.join(chosen, on="case_id").fillna(_CHOSEN)
-    usable = usable_cases(cases, settings.label, left_out)
+    usable = usable_cases(cases, work.settings.label, left_out)
     return replace(usable, skipped=pd.concat([faults, usable.skipped], ignore_index=True))
 
 
-def _draw_split(settings: Settings, usable: UsableCases) -> tuple[pd.Series, list[str]]:
+def _draw_split(work: Workspace, usable: UsableCases) -> tuple[pd.Series, list[str]]:
     """The split, in which one picture is never in two parts, and what a person should know of that."""
-    groups = same_pictures(usable.strata.index.tolist(), work_folder(settings).large)
-    shares = settings.validation_share, settings.test_share
-    return draw_split(usable.strata, *shares, settings.seed, groups), ties_in_words(groups)
+    groups = same_pictures(usable.strata.index.tolist(), work.large)
+    shares = work.settings.validation_share, work.settings.test_share
+    return draw_split(usable.strata, *shares, work.settings.seed, groups), ties_in_words(groups)
 
 
-def _plan_stamp(settings: Settings, usable: UsableCases, plan: pd.DataFrame) -> str:
+def _plan_stamp(work: Workspace, usable: UsableCases, plan: pd.DataFrame) -> str:
     """What a plan depends on, but for the photos' exposure; and the plan, as it was made."""
     chosen = (
-        settings.total,
-        settings.laterality_matters,
-        settings.validation_share,
-        settings.test_share,
-        settings.seed,
+        work.settings.total,
+        work.settings.laterality_matters,
+        work.settings.validation_share,
+        work.settings.test_share,
+        work.settings.seed,
     )
     rows = plan[list(PLAN_COLUMNS)].to_csv(index=False)
     return hashlib.sha256(f"{json.dumps(chosen)} {usable.decisions} {rows}".encode()).hexdigest()
 
 
-def load_plan(settings: Settings) -> pd.DataFrame:
+def load_plan(work: Workspace) -> pd.DataFrame:
     """The plan that :func:`make_plan` wrote.
 
     Raises:
         BoneAgeError: There is none yet, or it is damaged.
     """
-    path = work_folder(settings).plan
+    path = work.plan
     if not path.is_file():
         raise BoneAgeError(f"{path}: not there yet; run notebook 02 or `python -m boneage plan` first")
     return read_plan(path)
 
 
-def make_grown(settings: Settings) -> pd.DataFrame:
+def make_grown(work: Workspace) -> pd.DataFrame:
     """Makes every photo of the plan; photos made before are not made again.
 
     Returns:
@@ -621,28 +506,26 @@ def make_grown(settings: Settings) -> pd.DataFrame:
         BoneAgeError: No plan yet, it was changed or made from other decisions or settings, or the disk is
             full.
     """
-    work = work_folder(settings)
     # A plan of older decisions would show what a person blanked since.
-    record = materialise(_plan_in_force(settings, _usable_cases(settings)), work.photos, work.grown)
+    record = materialise(_plan_in_force(work, _usable_cases(work)), work.photos, work.grown)
     skipped = read_table(work.grown / SKIPPED_NAME, SKIPPED_COLUMNS)
     tell_left_out(work.grown / SKIPPED_NAME, skipped, len(record) - len(skipped))
     refuse_nothing(work.grown / SKIPPED_NAME, skipped, len(record) - len(skipped), "images of the plan")
     return record
 
 
-def make_labels(settings: Settings) -> Labels:
+def make_labels(work: Workspace) -> Labels:
     """Labels every photo of the plan; where nothing was planned, every usable case once.
 
     Raises:
         BoneAgeError: No photos yet, no case has both a photo and a label, or the plan was made from other
             decisions or settings, or its photos are not made yet, or the disk is full.
     """
-    work = work_folder(settings)
-    usable = _usable_cases(settings)
+    usable = _usable_cases(work)
     if work.plan.is_file():
-        plan, without_photo = _made_of_plan(work, _plan_in_force(settings, usable))
+        plan, without_photo = _made_of_plan(work, _plan_in_force(work, usable))
     else:
-        plan, without_photo = _without_copies(settings, work, usable)
+        plan, without_photo = _without_copies(work, usable)
     labels = build_labels(usable, plan)
     labels = replace(labels, skipped=pd.concat([labels.skipped, without_photo], ignore_index=True))
     leave_out(work.skipped("labels"), labels.skipped, len(labels.table))
@@ -650,16 +533,14 @@ def make_labels(settings: Settings) -> Labels:
     return labels
 
 
-def _without_copies(
-    settings: Settings, work: WorkFolder, usable: UsableCases
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _without_copies(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The plan where none was made, and the rows that are without an image with the reason.
 
     The square photos are used as they are, but where a person corrected one: then all are made anew, so that
     no network ever sees one as it came.
     """
     corrections = usable.cases.set_index("case_id")["corrections"]
-    split, ties = _draw_split(settings, usable)
+    split, ties = _draw_split(work, usable)
     for notice in ties:
         print(notice)
     plan = plan_without_copies(split, corrections)
@@ -669,11 +550,10 @@ def _without_copies(
     return _made_of_plan(work, plan)
 
 
-def _plan_in_force(settings: Settings, usable: UsableCases) -> pd.DataFrame:
+def _plan_in_force(work: Workspace, usable: UsableCases) -> pd.DataFrame:
     """The plan, if it stands as it was made, from these decisions and settings."""
-    work = work_folder(settings)
-    plan = load_plan(settings)
-    if _read_stamp(work.plan.with_suffix(".json")) != _plan_stamp(settings, usable, plan):
+    plan = load_plan(work)
+    if _read_stamp(work.plan.with_suffix(".json")) != _plan_stamp(work, usable, plan):
         raise BoneAgeError(
             f"{work.plan}: made from other decisions or settings than these, or changed since; run the plan "
             "of notebook 02 or `python -m boneage plan` again, then materialise"
@@ -681,7 +561,7 @@ def _plan_in_force(settings: Settings, usable: UsableCases) -> pd.DataFrame:
     return plan
 
 
-def _made_of_plan(work: WorkFolder, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of the plan whose photo was made, and the others with the reason."""
     record = work.grown / RECORD_NAME
     if not record.is_file():
@@ -703,7 +583,7 @@ def _made_of_plan(work: WorkFolder, plan: pd.DataFrame) -> tuple[pd.DataFrame, p
     return plan[is_made].reset_index(drop=True), skipped_table((photo_id, reason) for photo_id in missing)
 
 
-def photos_folder(work: WorkFolder, labels: Labels) -> Path:
+def photos_folder(work: Workspace, labels: Labels) -> Path:
     """Where the labelled photos lie: the grown set where there is a plan, else the square photos.
 
     Labels that tell of operators belong to grown photos even when the plan is gone: the square photos would
@@ -713,13 +593,12 @@ def photos_folder(work: WorkFolder, labels: Labels) -> Path:
     return work.grown if grown else work.photos
 
 
-def load_labels(settings: Settings) -> Labels:
+def load_labels(work: Workspace) -> Labels:
     """The labels that :func:`make_labels` wrote.
 
     Raises:
         BoneAgeError: There are none yet, they are damaged, or cases or decisions have changed since.
     """
-    work = work_folder(settings)
     path = work.labels
     if not path.is_file():
         raise BoneAgeError(f"{path}: not there yet; run notebook 03 or `python -m boneage labels` first")
@@ -727,7 +606,7 @@ def load_labels(settings: Settings) -> Labels:
     # A case that was rejected since, or a part that was blanked, must not reach a network. Labels that were
     # carried to another machine with their store, and nothing else, have nothing to be compared with.
     known = labels.decisions and work.cases.is_file() and work.preprocess.is_file()
-    if known and labels.decisions != _usable_cases(settings).decisions:
+    if known and labels.decisions != _usable_cases(work).decisions:
         raise BoneAgeError(
             f"{path}: cases or decisions have changed since; run notebooks 02 and 03, or `python -m boneage "
             "plan`, `materialise` and `labels`, again"
@@ -735,7 +614,7 @@ def load_labels(settings: Settings) -> Labels:
     return labels
 
 
-def _without_photo(work: WorkFolder, cases: pd.DataFrame) -> dict[str, str]:
+def _without_photo(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
     if not work.preprocess.is_file():
         raise BoneAgeError(
             f"{work.preprocess}: not there yet; run notebook 01 or `python -m boneage preprocess` first"
@@ -753,11 +632,11 @@ def _without_photo(work: WorkFolder, cases: pd.DataFrame) -> dict[str, str]:
     return reasons
 
 
-def make_store(settings: Settings, labels: Labels | None = None, photos: Path | None = None) -> Store:
+def make_store(work: Workspace, labels: Labels | None = None, photos: Path | None = None) -> Store:
     """Packs the labelled photos at the training size; an up-to-date store is kept.
 
     Args:
-        settings: Work folder and training size.
+        work: The work folder.
         labels: Labels; the work folder's by default.
         photos: Folder of photos; by default the work folder's, grown where there is a plan.
 
@@ -765,12 +644,11 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
         BoneAgeError: No labels or no photos yet, the folder named holds photos as they came although the
             labels tell of corrections, or the disk is full.
     """
-    work = work_folder(settings)
-    labels = labels or load_labels(settings)
-    path = work.store(settings.train_size)
+    labels = labels or load_labels(work)
+    path = work.store()
     folder = photos or photos_folder(work, labels)
     _check_made(labels, folder, work)
-    skipped = build_store(labels.table["Case ID"].tolist(), folder, settings.train_size, path)
+    skipped = build_store(labels.table["Case ID"].tolist(), folder, work.settings.train_size, path)
     store = open_store(path)
     skipped = pd.concat([labels.skipped, skipped], ignore_index=True)
     leave_out(work.skipped("store"), skipped, len(store.photos))
@@ -778,7 +656,7 @@ def make_store(settings: Settings, labels: Labels | None = None, photos: Path | 
     return store
 
 
-def _check_made(labels: Labels, folder: Path, work: WorkFolder) -> None:
+def _check_made(labels: Labels, folder: Path, work: Workspace) -> None:
     """Photos as they came must not reach a network where a person put them right or blanked a part."""
     changed = labels.table.loc[labels.table["Operators"] != "[]", "Case ID"]
     if len(changed) and Path(folder).resolve() == work.photos.resolve():
@@ -789,7 +667,7 @@ def _check_made(labels: Labels, folder: Path, work: WorkFolder) -> None:
 
 
 def train_network(
-    settings: Settings,
+    work: Workspace,
     network: str,
     epochs: int,
     labels: Labels | None = None,
@@ -801,17 +679,16 @@ def train_network(
     Raises:
         BoneAgeError: See :func:`boneage.training.train`.
     """
-    training = _training(settings)
-    work = work_folder(settings)
-    labels = labels or load_labels(settings)
-    store = store or make_store(settings, labels)
-    training.train(network, epochs, labels, store, settings, work.runs, variant)
+    training = _training(work)
+    labels = labels or load_labels(work)
+    store = store or make_store(work, labels)
+    training.train(network, epochs, labels, store, work.settings, work.runs, variant)
     return evaluation.read_run(work.runs / training.run_name(network, epochs, variant))
 
 
-def _training(settings: Settings) -> ModuleType:
+def _training(work: Workspace) -> ModuleType:
     """The module that needs Keras, imported late: the other stages do not wait for it."""
-    backend = runtime.choose_backend(settings.backend)
+    backend = runtime.choose_backend(work.settings.backend)
     try:
         training = importlib.import_module("boneage.training")
     except Exception as error:
@@ -819,12 +696,12 @@ def _training(settings: Settings) -> ModuleType:
             f"backend {backend}: installed, but it cannot be imported ({runtime.reason_of(error)}); "
             "install it anew or choose the other backend"
         ) from None
-    training.join_hosts(settings.seed)
+    training.join_hosts(work.settings.seed)
     return training
 
 
 def compare(
-    settings: Settings,
+    work: Workspace,
     outside: Path | None = None,
     examined: int | None = None,
     recorded: Path | None = None,
@@ -834,7 +711,7 @@ def compare(
     """Compares the finished runs and writes the report.
 
     Args:
-        settings: Work folder and epoch counts.
+        work: The work folder.
         outside: The work folder of another source, for a test on its photos; needs its labels and store.
         examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
         recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
@@ -847,8 +724,7 @@ def compare(
         BoneAgeError: No labels, the outside folder holds none or is of the same source, another folder named
             here holds no runs, or the disk is full.
     """
-    work = work_folder(settings)
-    labels = load_labels(settings)
+    labels = load_labels(work)
     if len(labels.skipped):
         of = len(labels.skipped) + len(labels.table)
         print(f"left out of {work.labels.name}: {in_words(labels.skipped, of)}")
@@ -865,13 +741,13 @@ def compare(
     if outside is not None:
         named = {run.folder.name: run for run in evaluation.plain_runs(runs)}
         named |= {f"{evaluation.GROWN}/{run.folder.name}": run for run in grown_runs}
-        outside_test, untested = _test_outside(settings, named, labels, WorkFolder(outside))
+        outside_test, untested = _test_outside(work, named, labels, Workspace.at(outside))
         left_out = pd.concat([left_out, untested], ignore_index=True)
     comparison = report.compare_runs(
-        runs, labels, settings.epochs, left_out, outside_test, grown_runs, reseeded
+        runs, labels, work.settings.epochs, left_out, outside_test, grown_runs, reseeded
     )
     if examined is not None:
-        return examine(settings, comparison, examined)
+        return examine(work, comparison, examined)
     comparison = _with_examinations(comparison, work)
     report.write_report(comparison, work.report)
     return comparison
@@ -905,7 +781,7 @@ def record(comparison: report.Comparison, folder: Path) -> None:
 
 
 def examine(
-    settings: Settings, comparison: report.Comparison, count: int = report.EXAMINED
+    work: Workspace, comparison: report.Comparison, count: int = report.EXAMINED
 ) -> report.Comparison:
     """Examines the best networks on the photos of the test cases, and writes the report anew.
 
@@ -914,7 +790,7 @@ def examine(
     that it is found once, and an examination that was stopped goes on.
 
     Args:
-        settings: Work folder and backend.
+        work: The work folder.
         comparison: From :func:`compare`.
         count: How many networks: those with the lowest validation MAE, each with its best number of epochs;
             the next best in place of one that cannot be examined.
@@ -927,8 +803,7 @@ def examine(
     """
     if count < 1:
         raise BoneAgeError(f"examine {count}: the number of networks must be at least 1")
-    work = work_folder(settings)
-    _training(settings)
+    _training(work)
     # It needs Keras, as the training does.
     from boneage.report.examine import examine_run
 
@@ -957,26 +832,25 @@ def examine(
 
 
 def _with_examinations(
-    comparison: report.Comparison, work: WorkFolder, reasons: Sequence[tuple[str, str]] = ()
+    comparison: report.Comparison, work: Workspace, reasons: Sequence[tuple[str, str]] = ()
 ) -> report.Comparison:
     kept = report.kept_examinations(comparison.runs, report.tables_folder(work.report))
     left_out = pd.concat([comparison.left_out, skipped_table(reasons)], ignore_index=True)
     return replace(comparison, examinations=tuple(kept), left_out=left_out)
 
 
-def one_case(settings: Settings, comparison: report.Comparison, wanted: str = "") -> OneCase:
+def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -> OneCase:
     """What is known of one case, from its image to every network's estimate.
 
     Args:
-        settings: The work folder.
+        work: The work folder.
         comparison: From :func:`compare`.
         wanted: The id; empty for the test case that the networks are farthest off with.
 
     Raises:
         BoneAgeError: There is no such case or no image of it, or nothing is compared yet and none is named.
     """
-    work = work_folder(settings)
-    cases = load_cases(settings)[0].set_index("case_id", drop=False)
+    cases = load_cases(work)[0].set_index("case_id", drop=False)
     case_id = find_case(wanted or _hardest(comparison), list(cases.index))
     labels = comparison.labels.table
     of_case = labels[labels["Source ID"] == case_id]
@@ -985,7 +859,7 @@ def one_case(settings: Settings, comparison: report.Comparison, wanted: str = ""
     found = pd.DataFrame(columns=list(anomalies.SUSPICION_COLUMNS))
     if work.suspicions.is_file():
         found = _read_suspicions(work.suspicions)
-    decisions = [of_one[case_id] for of_one in open_review(settings).standing().values() if case_id in of_one]
+    decisions = [of_one[case_id] for of_one in open_review(work).standing().values() if case_id in of_one]
     words = words_of_case(
         cases.loc[case_id],
         of_case["Split"].iloc[0] if len(of_case) else "",
@@ -1006,7 +880,7 @@ def _hardest(comparison: report.Comparison) -> str:
 
 
 def _runs_folder(folder: Path) -> Path:
-    runs = WorkFolder(folder).runs
+    runs = Workspace.at(folder).runs
     if not runs.is_dir():
         raise BoneAgeError(f"{folder}: holds no runs; name the work folder of others, or train there first")
     return runs
@@ -1020,7 +894,7 @@ def _read_each(folders: list[Path]) -> tuple[list[evaluation.Run], pd.DataFrame]
 
 
 def _test_outside(
-    settings: Settings, runs: dict[str, evaluation.Run], labels: Labels, other: WorkFolder
+    work: Workspace, runs: dict[str, evaluation.Run], labels: Labels, other: Workspace
 ) -> tuple[report.Outside, pd.DataFrame]:
     """Every run's estimates for another source's photos, kept ones first; also what could not be, and why."""
     others = read_labels(other.labels)
@@ -1036,7 +910,7 @@ def _test_outside(
             photos = fingerprint(store, rows_of(store, others.table)[0])
             estimates = evaluation.kept_outside(run, photos)
             if estimates is None:
-                estimates = _training(settings).estimate_store(run.folder, store, others)
+                estimates = _training(work).estimate_store(run.folder, store, others)
                 evaluation.keep_outside(run, estimates, photos)
             joined[name] = evaluation.join_truth(others.table, estimates)
         except BoneAgeError as error:

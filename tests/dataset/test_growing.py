@@ -15,20 +15,20 @@ from boneage.core.settings import Settings
 from boneage.core.tables import LABEL_COLUMNS, PLAN_COLUMNS, read_plan, read_table
 from boneage.images.operators import apply_operators, format_operators, operators_of_image
 from boneage.review.log import ReviewLog
+from boneage.workspace import Workspace
 
 CASES = 40
 TOTAL = 90
 
 
-def settings_of(tmp_path, **chosen) -> Settings:
+def workspace_of(tmp_path, **chosen) -> Workspace:
     values = {"photo_size": 96, "train_size": 32, "total": TOTAL, "validation_share": 0.2, "test_share": 0.2}
-    return Settings(
-        source="rsna", data=str(tmp_path / "rsna"), work=str(tmp_path / "work"), **values | chosen
-    )
+    values |= {"data": str(tmp_path / "rsna"), "work": str(tmp_path / "work")}
+    return Workspace(Settings(source="rsna", **values | chosen))
 
 
 @pytest.fixture
-def prepared(tmp_path) -> Settings:
+def prepared(tmp_path) -> Workspace:
     """A work folder with cases and photos of blobs, as the first stages leave it."""
     images = tmp_path / "rsna" / "images"
     images.mkdir(parents=True)
@@ -40,10 +40,10 @@ def prepared(tmp_path) -> Settings:
         rows.append((2000 + number, 24 + 12 * (number % 10), number % 3 == 0))
     table = pd.DataFrame(rows, columns=["id", "boneage", "male"])
     table.to_csv(tmp_path / "rsna" / "boneage.csv", index=False)
-    settings = settings_of(tmp_path)
-    pipeline.make_cases(settings)
-    pipeline.make_photos(settings)
-    return settings
+    work = workspace_of(tmp_path)
+    pipeline.make_cases(work)
+    pipeline.make_photos(work)
+    return work
 
 
 def test_labels_cover_every_photo_of_the_plan_and_no_rejected_case(prepared):
@@ -77,7 +77,7 @@ def test_the_same_decisions_and_seed_give_the_same_plan(prepared):
     first, _ = pipeline.make_plan(prepared)
     again, _ = pipeline.make_plan(prepared)
     pd.testing.assert_frame_equal(first, again)
-    pd.testing.assert_frame_equal(first, read_plan(pipeline.work_folder(prepared).plan))
+    pd.testing.assert_frame_equal(first, read_plan(prepared.plan))
     other, _ = pipeline.make_plan(prepared.replace(seed=7))
     assert not first.equals(other)
 
@@ -101,11 +101,10 @@ def test_labels_wait_for_the_photos_of_the_plan(prepared):
     with pytest.raises(BoneAgeError, match="materialise"):
         pipeline.make_labels(prepared)
     pipeline.make_grown(prepared)
-    work = pipeline.work_folder(prepared)
-    (work.photos / "2001.png").unlink()
-    gone = read_plan(work.plan).query("case_id == '2001'")["photo_id"].tolist()
+    (prepared.photos / "2001.png").unlink()
+    gone = read_plan(prepared.plan).query("case_id == '2001'")["photo_id"].tolist()
     for photo_id in gone:
-        (work.grown / f"{photo_id}.png").unlink()
+        (prepared.grown / f"{photo_id}.png").unlink()
     record = pipeline.make_grown(prepared)
     assert record.loc[record["status"] == "skipped", "photo_id"].tolist() == gone
     labels = pipeline.make_labels(prepared)
@@ -117,7 +116,7 @@ def test_nothing_is_grown_without_a_plan_or_with_a_total_of_none(prepared):
     pipeline.open_review(prepared).append("2003", "reject", "other", note="a spoon")
     labels = pipeline.make_labels(prepared)
     assert len(labels.table) == CASES - 1
-    assert pipeline.photos_folder(pipeline.work_folder(prepared), labels).name == "photos"
+    assert pipeline.photos_folder(prepared, labels).name == "photos"
     nothing = prepared.replace(total=0)
     plan, _ = pipeline.make_plan(nothing)
     assert set(plan["corrections"]) == set(plan["augmentations"]) == {"[]"}
@@ -125,7 +124,7 @@ def test_nothing_is_grown_without_a_plan_or_with_a_total_of_none(prepared):
     pd.testing.assert_frame_equal(pipeline.make_labels(nothing).table, labels.table)
 
 
-def is_hidden(store, case_id: str, work: pipeline.WorkFolder) -> bool:
+def is_hidden(store, case_id: str, work: Workspace) -> bool:
     """Whether the upper left corner of a packed photo, blanked, tells nothing of the photo as it came."""
     came = cv2.imread(str(work.photos / f"{case_id}.png"), 0)
     small = cv2.resize(came, (32, 32), interpolation=cv2.INTER_AREA)[:7, :15]
@@ -140,12 +139,11 @@ def test_a_box_blanked_in_review_is_blank_in_every_photo_of_the_case(prepared):
         log.append(str(2000 + number), "keep", corrections=[box])
     plan, _ = pipeline.make_plan(prepared)
     pipeline.make_grown(prepared)
-    work = pipeline.work_folder(prepared)
     for row in plan.itertuples():
         assert json.loads(row.corrections)[0] == box
     for photo_id in plan.loc[plan["photo_id"] == plan["case_id"], "photo_id"]:
-        came = cv2.imread(str(work.photos / f"{photo_id}.png"), 0)
-        made = cv2.imread(str(work.grown / f"{photo_id}.png"), 0)
+        came = cv2.imread(str(prepared.photos / f"{photo_id}.png"), 0)
+        made = cv2.imread(str(prepared.grown / f"{photo_id}.png"), 0)
         assert (made == apply_operators(came, [box])).all()
         assert (made[:24, :48] != came[:24, :48]).mean() > 0.9
 
@@ -156,7 +154,7 @@ def test_labels_without_a_plan_show_no_part_that_should_be_blank(prepared):
     labels = pipeline.make_labels(prepared)
     assert json.loads(labels.table.set_index("Case ID").at["2007", "Operators"]) == [box]
     store = pipeline.make_store(prepared)
-    assert is_hidden(store, "2007", pipeline.work_folder(prepared))
+    assert is_hidden(store, "2007", prepared)
     nothing = prepared.replace(total=0)
     pipeline.make_plan(nothing)
     pipeline.make_grown(nothing)
@@ -169,7 +167,7 @@ def test_labels_of_older_decisions_reach_no_network(prepared):
     # Another seed of the training is no other decision.
     assert len(pipeline.load_labels(prepared.replace(seed=7)).table) == CASES
     # Reading writes nothing.
-    assert not pipeline.work_folder(prepared).accepted.exists()
+    assert not prepared.accepted.exists()
     log = pipeline.open_review(prepared)
     log.append("2008", "reject", "ring")
     for use in (pipeline.load_labels, pipeline.make_store):
@@ -206,15 +204,15 @@ def test_a_recorded_log_decides_what_nobody_has_and_stays_as_it_was(prepared, tm
 
 def test_what_is_large_lies_in_the_cache_and_is_made_again_when_that_is_lost(prepared, tmp_path):
     cache = tmp_path / "fast"
-    settings = prepared.replace(work=str(tmp_path / "drive"), cache=str(cache))
+    work = prepared.replace(work=str(tmp_path / "drive"), cache=str(cache))
 
     def stages():
-        pipeline.make_cases(settings)
-        pipeline.make_photos(settings)
-        pipeline.make_plan(settings)
-        pipeline.make_grown(settings)
-        labels = pipeline.make_labels(settings)
-        return pipeline.make_store(settings, labels).photos.copy()
+        pipeline.make_cases(work)
+        pipeline.make_photos(work)
+        pipeline.make_plan(work)
+        pipeline.make_grown(work)
+        labels = pipeline.make_labels(work)
+        return pipeline.make_store(work, labels).photos.copy()
 
     photos = stages()
     large = {"preprocess.csv", "photos", "grown", "store-32.npy"}
@@ -224,9 +222,9 @@ def test_what_is_large_lies_in_the_cache_and_is_made_again_when_that_is_lost(pre
     assert not large & slow
     # Colab takes the runtime's disk away with the runtime.
     shutil.rmtree(cache)
-    assert pipeline.load_labels(settings).table["Case ID"].is_unique, "training elsewhere needs no photos"
+    assert pipeline.load_labels(work).table["Case ID"].is_unique, "training elsewhere needs no photos"
     with pytest.raises(BoneAgeError, match="run preprocess first"):
-        pipeline.make_store(settings)
+        pipeline.make_store(work)
     assert (stages() == photos).all()
 
 
@@ -277,7 +275,7 @@ def test_photos_are_looked_at_again_only_when_something_changed(prepared, monkey
     monkeypatch.setattr(pipeline.anomalies, "find_suspicions", counting)
     pd.testing.assert_frame_equal(pipeline.make_suspicions(prepared), first)
     assert not looked
-    pipeline.work_folder(prepared).suspicions.with_suffix(".json").write_text("{", encoding="utf-8")
+    prepared.suspicions.with_suffix(".json").write_text("{", encoding="utf-8")
     pd.testing.assert_frame_equal(pipeline.make_suspicions(prepared), first)
     assert len(looked) == 1
     pipeline.make_photos(prepared.replace(photo_size=64))
@@ -286,13 +284,12 @@ def test_photos_are_looked_at_again_only_when_something_changed(prepared, monkey
 
 
 def test_verbs_from_suspicions_to_labels(prepared, tmp_path, capsys):
-    work = pipeline.work_folder(prepared)
-    prepared.save(work.settings)
+    prepared.settings.save(prepared.settings_file)
     log = ReviewLog(tmp_path / "log.csv", "Ada")
     log.append("2001", "reject", "growth abnormality")
 
     def verb(*words) -> str:
-        assert main([words[0], "--work", str(work.root), *words[1:]]) == 0
+        assert main([words[0], "--work", str(prepared.root), *words[1:]]) == 0
         return capsys.readouterr().out
 
     assert "suspicions.csv" in verb("suspicions")
@@ -303,7 +300,7 @@ def test_verbs_from_suspicions_to_labels(prepared, tmp_path, capsys):
     assert "plan.csv: 70 photos" in verb("plan", "--total", "70")
     assert "70 of 70 photos" in verb("materialise")
     verb("labels")
-    assert len(read_table(work.labels, LABEL_COLUMNS)) == 70
+    assert len(read_table(prepared.labels, LABEL_COLUMNS)) == 70
     assert "70 photos of 32 px" in verb("store")
 
 
@@ -317,8 +314,8 @@ def test_verbs_from_suspicions_to_labels(prepared, tmp_path, capsys):
     ],
 )
 def test_a_verb_that_cannot_go_on_says_why_in_one_line(prepared, capsys, words, named):
-    prepared.save(pipeline.work_folder(prepared).settings)
-    assert main([words[0], "--work", prepared.work, *words[1:]]) == 2
+    prepared.settings.save(prepared.settings_file)
+    assert main([words[0], "--work", str(prepared.root), *words[1:]]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("boneage: ")
     assert named in said
@@ -342,10 +339,9 @@ def test_a_faulty_plan_is_refused(tmp_path, rows, named):
 
 
 def test_drawn_hands_bring_a_review_that_rejects_every_anomaly(tmp_path):
-    settings = Settings.preset(
-        "demo", work=str(tmp_path), phantoms_per_group=1, phantom_anomalies=0.3, photo_size=96
-    )
-    folder = pipeline.get_data(settings)
+    chosen = {"phantoms_per_group": 1, "phantom_anomalies": 0.3, "photo_size": 96}
+    work = Workspace(Settings.preset("demo", work=str(tmp_path), **chosen))
+    folder = pipeline.get_data(work)
     truth = read_table(folder / "phantom.csv", ("photo number", "anomaly"))
     log = ReviewLog(folder / "review.csv")
     assert log.notices == []
@@ -355,13 +351,13 @@ def test_drawn_hands_bring_a_review_that_rejects_every_anomaly(tmp_path):
     assert odd
     assert {case_id for case_id, row in state.items() if row.decision == "reject"} == odd
     assert len({row.reason for row in state.values()}) == 5
-    pipeline.make_cases(settings)
-    skipped = read_table(pipeline.work_folder(settings).skipped("cases"), ("item",))
+    pipeline.make_cases(work)
+    skipped = read_table(work.skipped("cases"), ("item",))
     # Nothing is said but of readings far from the folder's age, which bones out of step have.
     assert set(skipped["item"]) <= set(truth.loc[truth["anomaly"] == "growth", "photo number"])
 
 
-def boxed_and_grown(prepared) -> pipeline.WorkFolder:
+def boxed_and_grown(prepared) -> Workspace:
     """A work folder whose case 2004 has its upper left corner blanked, and case 2003 was rejected."""
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
     log = pipeline.open_review(prepared)
@@ -369,7 +365,7 @@ def boxed_and_grown(prepared) -> pipeline.WorkFolder:
     log.append("2004", "keep", corrections=[box])
     pipeline.make_plan(prepared)
     pipeline.make_grown(prepared)
-    return pipeline.work_folder(prepared)
+    return prepared
 
 
 def unboxed(plan):
@@ -402,7 +398,7 @@ def test_nothing_is_grown_from_a_plan_that_knows_no_later_box(prepared):
     pipeline.open_review(prepared).append("2007", "keep", corrections=[box])
     with pytest.raises(BoneAgeError, match="other decisions or settings"):
         pipeline.make_grown(prepared)
-    assert not pipeline.work_folder(prepared).grown.exists()
+    assert not prepared.grown.exists()
 
 
 def test_labels_of_grown_photos_never_pack_the_square_ones(prepared):
@@ -414,20 +410,19 @@ def test_labels_of_grown_photos_never_pack_the_square_ones(prepared):
 
 
 def test_labels_of_no_photo_are_refused(prepared):
-    work = pipeline.work_folder(prepared)
     pipeline.make_plan(prepared)
-    for photo in work.photos.iterdir():
+    for photo in prepared.photos.iterdir():
         photo.unlink()
     with pytest.raises(BoneAgeError, match="no images of the plan: left out 90 of 90"):
         pipeline.make_grown(prepared)
     with pytest.raises(BoneAgeError, match="holds no photo of the plan"):
         pipeline.make_labels(prepared)
-    assert not work.labels.exists()
+    assert not prepared.labels.exists()
 
 
 def test_suspicions_that_were_edited_or_cut_short_are_found_again(prepared):
     found = pipeline.make_suspicions(prepared)
-    path = pipeline.work_folder(prepared).suspicions
+    path = prepared.suspicions
     whole = path.read_bytes()
     for damage in (b"", whole[: len(whole) // 2], whole.replace(b"\n20", b"\n99")):
         path.write_bytes(damage)
@@ -438,7 +433,7 @@ def test_suspicions_that_were_edited_or_cut_short_are_found_again(prepared):
 def test_half_an_emoji_in_a_note_stops_nothing(prepared):
     pipeline.open_review(prepared).append("2003", "reject", "other", note="\ud83d")
     pipeline.apply_review(prepared)
-    assert read_table(pipeline.work_folder(prepared).rejected, ("note",))["note"].tolist() == ["\\ud83d"]
+    assert read_table(prepared.rejected, ("note",))["note"].tolist() == ["\\ud83d"]
 
 
 def test_a_faulty_recorded_log_is_named_and_told(prepared, tmp_path):
@@ -457,10 +452,9 @@ def test_a_faulty_recorded_log_is_named_and_told(prepared, tmp_path):
 
 
 def test_a_race_that_no_label_may_have_is_told_before_the_labels(prepared):
-    work = pipeline.work_folder(prepared)
-    cases = read_table(work.cases, ("case_id", "race"))
+    cases = read_table(prepared.cases, ("case_id", "race"))
     cases.loc[cases["case_id"] == "2003", "race"] = "Martian"
-    cases.to_csv(work.cases, index=False)
+    cases.to_csv(prepared.cases, index=False)
     labels = pipeline.make_labels(prepared)
     assert "Martian" in labels.skipped.set_index("item")["reason"]["2003"]
     assert len(pipeline.load_labels(prepared).table) == CASES - 1
@@ -489,15 +483,14 @@ def test_a_photo_kept_with_a_turn_is_upright_in_every_split(prepared, planned):
         pipeline.make_grown(prepared)
     labels = pipeline.make_labels(prepared)
     assert set(labels.table["Split"]) == {"train", "validation", "test"}
-    work = pipeline.work_folder(prepared)
-    folder = pipeline.photos_folder(work, labels)
+    folder = pipeline.photos_folder(prepared, labels)
     for case_id in labels.table["Source ID"].unique():
-        upside_down = cv2.imread(str(work.photos / f"{case_id}.png"), 0)
+        upside_down = cv2.imread(str(prepared.photos / f"{case_id}.png"), 0)
         assert (cv2.imread(str(folder / f"{case_id}.png"), 0) == upside_down[::-1, ::-1]).all()
     store = pipeline.make_store(prepared)
     assert len(store.ids) == len(labels.table)
     with pytest.raises(BoneAgeError, match="photos as they came"):
-        pipeline.make_store(prepared, labels, work.photos)
+        pipeline.make_store(prepared, labels, prepared.photos)
     # What was chosen is undone, and no labels of before are used.
     log.undo("2000")
     with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
