@@ -4,7 +4,9 @@ import ast
 import itertools
 import os
 import re
+import shutil
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
@@ -161,6 +163,104 @@ def test_setup_and_settings_are_the_same_in_every_notebook():
         return [setup, parameters[: len(FIELDS)], settings]
 
     assert all(cells(path) == cells(NOTEBOOKS[0]) for path in NOTEBOOKS)
+
+
+@every_notebook
+def test_the_settings_cell_is_explained_by_the_settings_themselves(path):
+    explained = read(path).cells[2].source
+    for field in ("source", "data", "work"):
+        assert f"- `{field.upper()}`: {Settings.model_fields[field].description}\n" in explained
+    for field in FIELDS + ASKED_IN.get(path.stem, []):
+        assert f"- `{field}`: " in explained
+
+
+def test_the_settings_are_shown_with_what_they_mean():
+    shown = Settings(work="<b>")._repr_html_()
+    assert "<td>&lt;b&gt;</td>" in shown
+    assert all(field.description in shown for field in Settings.model_fields.values())
+
+
+@pytest.fixture
+def colab(tmp_path):
+    """Runs the Setup cell in a process of its own, as on Colab, with the git that a test writes."""
+    content, programs = tmp_path / "content", tmp_path / "programs"
+    content.mkdir()
+    programs.mkdir()
+    for name in ("sh", "rm", "mv", "mkdir", "cp", "unzip"):
+        if found := shutil.which(name):
+            (programs / name).symlink_to(found)
+
+    def setup(git: str | None) -> subprocess.CompletedProcess:
+        if git is not None:
+            (programs / "git").write_text(f"#!/bin/sh\n{git}\n")
+            (programs / "git").chmod(0o755)
+        cell = code_cells(a_notebook())[0].source.replace("/content", str(content))
+        # What pip would install is there already, and pip takes a second.
+        cell = cell.replace("subprocess.run([sys.executable", "print([sys.executable").replace(
+            "], check=False)", "])"
+        )
+        return subprocess.run(
+            [sys.executable, "-S", "-c", cell],
+            capture_output=True,
+            text=True,
+            cwd=content,
+            env={"PATH": str(programs), "COLAB_RELEASE_TAG": "release-colab_20260801"},
+        )
+
+    setup.content = content
+    return setup
+
+
+def small_checkout(folder: Path) -> None:
+    package = folder / "src" / "boneage"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("__version__ = 'small'")
+
+
+# Where it clones to is its last argument.
+CLONES = 'while [ $# -gt 1 ]; do shift; done; mkdir -p "$1"'
+
+
+@pytest.mark.parametrize(
+    "git",
+    [
+        None,
+        "echo 'fatal: unable to access: Could not resolve host' >&2; exit 128",
+        "echo 'fatal: could not read Username: terminal prompts disabled' >&2; exit 128",
+        f"{CLONES}; exit 0",
+        f"{CLONES}/src/boneage; exit 1",
+    ],
+    ids=["no git", "no network", "no repository", "another repository", "cut off"],
+)
+def test_setup_without_a_repository_to_clone_says_what_to_do(colab, git):
+    (colab.content / "boneage-suite" / ".git").mkdir(parents=True)
+    done = colab(git)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    for words in (f"No code at https://github.com/{slug()}", "boneage.zip", "Drive", "make slug NAME="):
+        assert words in last
+    assert "Traceback" not in done.stderr
+
+
+def test_setup_clones_again_what_was_cut_off(colab):
+    assert colab(f"{CLONES}/src/boneage; exit 1").returncode == 1
+    done = colab(f"{CLONES}/src; mkdir $1/src/boneage; echo '__version__ = 1' > $1/src/boneage/__init__.py")
+    assert f"boneage 1 from {colab.content}/boneage-code/src/boneage" in done.stdout
+    assert "boneage 1 from" in colab("exit 1").stdout
+
+
+@pytest.mark.parametrize("place", ["boneage", "drive/MyDrive/my bone-age copy"])
+def test_setup_takes_an_uploaded_checkout_before_it_clones(colab, place):
+    small_checkout(colab.content / place)
+    done = colab("exit 1")
+    assert f"boneage small from {colab.content / place}" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("unzip"), reason="needs unzip, which Colab has")
+def test_setup_unpacks_an_uploaded_zip(colab, tmp_path):
+    small_checkout(tmp_path / "zipped" / "checkout")
+    shutil.make_archive(str(colab.content / "boneage"), "zip", tmp_path / "zipped")
+    assert "boneage small from" in colab(None).stdout
 
 
 def test_architecture_notebooks_differ_in_the_name_alone():

@@ -1,6 +1,7 @@
 """Every choice of a run in one frozen object, with presets, checked overrides, and JSON in and out."""
 
 import difflib
+import html
 import json
 import reprlib
 from pathlib import Path
@@ -202,6 +203,15 @@ class Settings(BaseModel):
         if settings.width == "tiny" and settings.weights == "imagenet":
             raise BoneAgeError("weights: tiny networks have no ImageNet weights; set width to full")
         return settings
+
+    def _repr_html_(self) -> str:
+        """A notebook's table of all settings with their meaning."""
+        head = "<tr><th>setting</th><th>value</th><th>meaning</th></tr>"
+        rows = (
+            f"<tr><td>{name}</td><td>{html.escape(str(value))}</td><td>{field.description}</td></tr>"
+            for (name, value), field in zip(self, Settings.model_fields.values(), strict=True)
+        )
+        return f"<table>{head}{''.join(rows)}</table>"
 
     @classmethod
     def preset(cls, name: str, /, **overrides: object) -> "Settings":
