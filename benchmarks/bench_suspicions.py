@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 from drawn_rings import draw_ring
+from sklearn.metrics import roc_auc_score
 
 from boneage.anomalies import KINDS, find_suspicions, photo_suspicions, review_queue
 from boneage.anomalies.hand import find_hand
@@ -81,13 +82,6 @@ def read_findings(data: Path) -> pd.DataFrame:
     )
 
 
-def roc_area(positive: np.ndarray, scores: np.ndarray) -> float:
-    """The chance that a positive has a higher score than a negative; ties count half."""
-    ranks = pd.Series(scores).rank().to_numpy()
-    count = int(positive.sum())
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (~positive).sum()))
-
-
 def standing(suspicions: pd.DataFrame, findings: pd.DataFrame, queue: list[str]) -> pd.DataFrame:
     """One row a finding: ROC area (all, and two random halves) and shares in the first tenth and fifth."""
     place = {case_id: at / len(queue) for at, case_id in enumerate(queue)}
@@ -102,7 +96,7 @@ def standing(suspicions: pd.DataFrame, findings: pd.DataFrame, queue: list[str])
         counted = np.array([case_id in sure or case_id not in unsure for case_id in ids])
         scores = np.array([best.get(case_id, 0.0) for case_id in ids])
         areas = [
-            roc_area(positive[part], scores[part]) if positive[part].any() else np.nan
+            roc_auc_score(positive[part], scores[part]) if positive[part].any() else np.nan
             for part in (counted, counted & half, counted & ~half)
         ]
         places = np.array([place[case_id] for case_id in sure if case_id in place])
@@ -141,7 +135,7 @@ def drawn_rings(photos: Path, suspicions: pd.DataFrame, queue: list[str], count:
         places.append(float((worst.drop(case_id, errors="ignore") > own).sum()) / len(queue))
         scores.append(max((one.score for one in found if one.kind == "ring"), default=0.0))
     positive = np.array([True] * len(scores) + [False] * len(before))
-    area = roc_area(positive, np.array(scores + before))
+    area = roc_auc_score(positive, np.array(scores + before))
     return _row("ring drawn into a real photo", "ring", len(scores), area, np.array(places))
 
 
@@ -160,7 +154,9 @@ def drawn_atlas(folder: Path) -> list[dict[str, object]]:
         scores = np.array([float(best.get(case_id, 0.0)) for case_id in truth.index])
         positive = (truth == anomaly).to_numpy()
         places = np.array([place[case_id] for case_id in truth.index[positive]])
-        rows.append(_row(f"{anomaly} on drawn hands", kind, len(places), roc_area(positive, scores), places))
+        rows.append(
+            _row(f"{anomaly} on drawn hands", kind, len(places), roc_auc_score(positive, scores), places)
+        )
     return rows
 
 

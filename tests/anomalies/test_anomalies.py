@@ -268,19 +268,6 @@ class TestGrowth:
     def test_a_whole_year_of_age_leaves_a_baby_some_room(self):
         assert growth_suspicions(self.cases([0.0, 0.9], group=0)) == {}
 
-    def test_a_models_residuals_count_against_each_other(self):
-        residuals = pd.DataFrame(
-            {
-                "case_id": [f"c{at}" for at in range(40)],
-                "residual": np.random.default_rng(3).normal(0.5, 0.4, 40).clip(-0.2, 1.2),
-            }
-        )
-        residuals.loc[7, "residual"] = 4.5
-        found = growth_suspicions(self.cases([10.5] * 40), residuals)
-        assert set(found) == {"c7"}
-        assert "above" in found["c7"].why
-        assert growth_suspicions(self.cases([10.5] * 40), residuals[:8]) == {}
-
 
 class TestSets:
     def test_the_later_of_two_like_photos_names_the_earlier(self):

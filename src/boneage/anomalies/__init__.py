@@ -71,14 +71,13 @@ class _Look:
 
 
 def find_suspicions(
-    cases: pd.DataFrame, photos: Path | str, residuals: pd.DataFrame | None = None, progress: bool = True
+    cases: pd.DataFrame, photos: Path | str, progress: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Looks at every case: its photo by itself, its photo among the others, and its ages.
 
     Args:
         cases: The case table.
         photos: The folder of the preprocessed photos, ``<case_id>.png``.
-        residuals: See :func:`boneage.anomalies.growth.growth_suspicions`.
         progress: Whether a bar shows how far it is.
 
     Returns:
@@ -107,7 +106,7 @@ def find_suspicions(
     looks.sort(key=lambda look: look.row)
     found = [(case_ids[look.row], suspicion) for look in looks for suspicion in look.suspicions]
     found += [(case_ids[row], suspicion) for row, suspicion in _among_others(looks, case_ids)]
-    found += growth_suspicions(cases, residuals).items()
+    found += growth_suspicions(cases).items()
     reasons = [(case_ids[row], skipped[row]) for row in sorted(skipped)]
     return _table(found, case_ids), skipped_table(reasons)
 
@@ -131,9 +130,7 @@ def _among_others(looks: Sequence[_Look], case_ids: Sequence[str]) -> Iterable[t
 
 def _table(found: Iterable[tuple[str, Suspicion]], case_ids: Sequence[str]) -> pd.DataFrame:
     place = {case_id: at for at, case_id in enumerate(case_ids)}
-    # A trained model may have estimated cases that are no longer in the table.
-    ours = [(case_id, suspicion) for case_id, suspicion in found if case_id in place]
-    ours.sort(key=lambda one: (-_urgency(one[1]), place[one[0]]))
+    ours = sorted(found, key=lambda one: (-_urgency(one[1]), place[one[0]]))
     rows = [
         (case_id, one.kind, one.score, *(one.box or (np.nan,) * 4), one.measured, one.why)
         for case_id, one in ours

@@ -1,6 +1,7 @@
 """Photos that show the same radiograph twice, by a perceptual hash (the library ImageHash)."""
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from boneage.anomalies.hand import Hand
@@ -12,7 +13,6 @@ HASH_BITS = 256
 # Of 1025 children the two most alike differ in 24 bits. A copy saved again, smaller, brighter or darker
 # differs in 10 to 20, one turned by two degrees in 40: that one this hash cannot tell from another child.
 _MOST_BITS = 22
-_ROWS_AT_ONCE = 1024
 
 
 def photo_hash(hand: Hand) -> np.ndarray:
@@ -46,18 +46,24 @@ def near_duplicates(hashes: np.ndarray) -> list[tuple[int, int, int]]:
     Returns:
         For each such photo its row, that of the earlier photo most like it, and in how many bits they differ.
     """
-    signs = np.where(hashes, np.float32(1), np.float32(-1))
-    found = []
-    for start in range(0, len(signs), _ROWS_AT_ONCE):
-        block = signs[start : start + _ROWS_AT_ONCE]
-        stop = start + len(block)
-        apart = (signs.shape[1] - block @ signs[:stop].T) / 2
-        # A photo is compared with earlier ones only, so that one of each pair is named.
-        apart[np.arange(stop) >= np.arange(start, stop)[:, None]] = np.inf
-        for row in np.flatnonzero(apart.min(axis=1) <= _MOST_BITS):
-            earlier = int(apart[row].argmin())
-            found.append((start + int(row), earlier, int(apart[row, earlier])))
-    return found
+    rows, others, bits = alike(hashes, hashes, _MOST_BITS)
+    # A photo is compared with earlier ones only, so that one of each pair is named.
+    pairs = pd.DataFrame({"row": rows, "earlier": others, "bits": bits})[others < rows]
+    pairs = pairs.sort_values(["row", "bits", "earlier"]).drop_duplicates("row")
+    return [(int(row), int(earlier), int(bits)) for row, earlier, bits in pairs.to_numpy()]
+
+
+def alike(
+    hashes: np.ndarray, others: np.ndarray, most_bits: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of hashes, bool (n, 256), that differ in few bits: row, row in ``others``, and the bits."""
+    from sklearn.neighbors import NearestNeighbors
+
+    signs, other_signs = (np.where(one, np.float32(1), np.float32(-1)) for one in (hashes, others))
+    # Among signs, a bit that differs counts four in the square of the distance.
+    near = NearestNeighbors(radius=2 * (most_bits + 0.5) ** 0.5, algorithm="brute").fit(other_signs)
+    pairs = near.radius_neighbors_graph(signs, mode="distance").tocoo()
+    return pairs.row, pairs.col, np.rint(pairs.data**2 / 4).astype(int)
 
 
 def duplicate_suspicion(other: str, bits: int) -> Suspicion:

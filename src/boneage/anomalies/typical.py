@@ -7,6 +7,7 @@ unusual: a fist, a right hand, a plaster cast, a finger too many, bones that gre
 
 import cv2
 import numpy as np
+from scipy.stats import median_abs_deviation
 
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.outline import CELLS, edge_pattern
@@ -50,7 +51,7 @@ def unusual_hands(patterns: np.ndarray) -> dict[int, Suspicion]:
     if len(rows) < LEAST_HANDS:
         return {}
     rest = _unexplained(patterns[rows])
-    spread = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+    spread = median_abs_deviation(rest, scale="normal")
     if spread == 0.0:
         return {}
     apart = (rest - np.median(rest)) / spread
@@ -67,14 +68,17 @@ def _why(apart: float) -> str:
 
 def _unexplained(patterns: np.ndarray) -> np.ndarray:
     """For each hand the squared length of what the principal components of other hands leave of it."""
+    # Here, and so in the other modules: it takes a second to import, which only the detectors need.
+    from sklearn.decomposition import PCA
+
+    patterns = patterns.astype(float)
     part = np.arange(len(patterns)) % _PARTS
     rest = np.empty(len(patterns))
     for one in range(_PARTS):
         others, these = patterns[part != one], patterns[part == one]
-        mean = others.mean(axis=0)
-        apart = (others - mean).astype(np.float64)
         count = min(_COMPONENTS, len(others) // _HANDS_PER_COMPONENT)
-        components = np.linalg.eigh(apart.T @ apart)[1][:, -count:]
-        centred = these - mean
-        rest[part == one] = (centred**2).sum(axis=1) - ((centred @ components) ** 2).sum(axis=1)
+        # Hands that are all the same have no variance to share out.
+        with np.errstate(invalid="ignore"):
+            usual = PCA(count, svd_solver="covariance_eigh").fit(others)
+        rest[part == one] = ((these - usual.inverse_transform(usual.transform(these))) ** 2).sum(axis=1)
     return rest

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
 
-from boneage.anomalies.duplicates import HASH_BITS, picture_hash
+from boneage.anomalies.duplicates import HASH_BITS, alike, picture_hash
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write
 from boneage.core.parallel import on_all_cores
@@ -31,7 +31,6 @@ _SURROUNDINGS = 4.0
 # differs in at most 14 bits; one of another gamma in up to 50, but correlates above 0.8.
 _SURELY_BITS, _SURELY_LIKENESS = 16, 0.3
 _PERHAPS_BITS, _PERHAPS_LIKENESS = 60, 0.8
-_ROWS_AT_ONCE = 1024
 
 
 def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
@@ -125,21 +124,15 @@ def group(seen: np.ndarray) -> np.ndarray:
     Returns:
         Whole numbers, (n,), the same for images that are tied, perhaps by way of others.
     """
-    signs = np.where(seen[:, :HASH_BITS] > 0, np.float32(1), np.float32(-1))
-    mirrored_signs = np.where(seen[:, HASH_BITS : 2 * HASH_BITS] > 0, np.float32(1), np.float32(-1))
-    patterns = seen[:, 2 * HASH_BITS :].reshape(-1, _SIDE, _SIDE)
+    hashes, mirrored = seen[:, :HASH_BITS] > 0, seen[:, HASH_BITS : 2 * HASH_BITS] > 0
+    patterns = seen[:, 2 * HASH_BITS :].reshape(-1, _SIDE, _SIDE).astype(np.float32)
     pairs = []
-    for other_signs, others in ((signs, patterns), (mirrored_signs, patterns[:, :, ::-1])):
-        for start in range(0, len(signs), _ROWS_AT_ONCE):
-            apart = (HASH_BITS - signs[start : start + _ROWS_AT_ONCE] @ other_signs.T) / 2
-            for row, other in np.argwhere(apart <= _PERHAPS_BITS):
-                one = start + int(row)
-                if one >= other:
-                    continue
-                likeness = float(np.vdot(patterns[one].astype(np.float32), others[other].astype(np.float32)))
-                surely = apart[row, other] <= _SURELY_BITS and likeness >= _SURELY_LIKENESS
-                if surely or likeness >= _PERHAPS_LIKENESS:
-                    pairs.append((one, int(other)))
+    for other_hashes, others in ((hashes, patterns), (mirrored, patterns[:, :, ::-1])):
+        for one, other, bits in zip(*alike(hashes, other_hashes, _PERHAPS_BITS), strict=True):
+            likeness = float(np.vdot(patterns[one], others[other])) if one < other else 0.0
+            surely = bits <= _SURELY_BITS and likeness >= _SURELY_LIKENESS
+            if surely or likeness >= _PERHAPS_LIKENESS:
+                pairs.append((one, other))
     ones, others = np.array(pairs, int).reshape(-1, 2).T
     ties = coo_array((np.ones(len(ones)), (ones, others)), shape=(len(seen),) * 2)
     return connected_components(ties, directed=False)[1]
