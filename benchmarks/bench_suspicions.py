@@ -22,7 +22,7 @@ from boneage.anomalies import KINDS, find_suspicions, photo_suspicions, review_q
 from boneage.anomalies.hand import find_hand
 from boneage.core.tables import write_table
 from boneage.images.preprocess import PHOTO_FOLDER, preprocess
-from boneage.phantom.drawing import write_phantom_atlas
+from boneage.phantom.atlas import write_phantom_atlas
 from boneage.sources.dha import read_atlas
 from boneage.sources.rsna import read_rsna
 

@@ -56,7 +56,7 @@ from boneage.dataset.suggestions import (
 from boneage.evaluation import metrics as evaluation
 from boneage.evaluation.sheets import copies_sheet
 from boneage.images import preprocess
-from boneage.phantom import drawing as phantom
+from boneage.phantom import atlas as phantom
 from boneage.report.one_case import OneCase, find_case, words_of_case
 from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog, apply_log, summary

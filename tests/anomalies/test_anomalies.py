@@ -21,7 +21,8 @@ from boneage.anomalies.typical import LEAST_HANDS, unusual_hands
 from boneage.core.tables import CASE_COLUMNS, SKIPPED_COLUMNS
 from boneage.images.operators import apply_operators
 from boneage.images.preprocess import PHOTO_FOLDER, preprocess, square
-from boneage.phantom.drawing import ANOMALIES, draw_hand, write_phantom_atlas
+from boneage.phantom.atlas import write_phantom_atlas
+from boneage.phantom.drawing import ANOMALIES, draw_hand
 from boneage.phantom.ossification import tempo_spread
 from boneage.sources.dha import read_atlas
 

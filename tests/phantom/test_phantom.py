@@ -14,14 +14,8 @@ from memory import elsewhere
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import read_table
-from boneage.phantom.drawing import (
-    ANOMALIES,
-    READER_DIFFERENCE_YEARS,
-    depth_inside,
-    draw_hand,
-    plan_atlas,
-    write_phantom_atlas,
-)
+from boneage.phantom.atlas import READER_DIFFERENCE_YEARS, plan_atlas, write_phantom_atlas
+from boneage.phantom.drawing import ANOMALIES, depth_inside, draw_hand
 from boneage.phantom.ossification import (
     CENTRES,
     appearance_age,
@@ -306,7 +300,7 @@ def test_a_finished_atlas_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monk
     arguments = {"per_group": 1, "seed": 3, "ages": (6,), **SMALL}
     folder = write_phantom_atlas(tmp_path, **arguments)
     before = hashes(folder)
-    monkeypatch.setattr("boneage.phantom.drawing.draw_hand", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr("boneage.phantom.atlas.draw_hand", lambda *_: pytest.fail("drawn again"))
     write_phantom_atlas(tmp_path, **arguments)
     assert hashes(folder) == before
 

@@ -10,9 +10,10 @@ import functools
 import cv2
 import numpy as np
 
-from boneage.anomalies.outline import edge_pattern, measured, upright
+from boneage.anomalies.outline import disc, edge_pattern, measured, upright
 from boneage.core.tables import SEXES
-from boneage.phantom.skeleton import Pose, build_skeleton
+from boneage.phantom.drawing import fill_chain, solid
+from boneage.phantom.skeleton import build_skeleton, draw_pose, rotation
 
 _DRAWN_HANDS = 60
 _SIDE = 128
@@ -55,33 +56,16 @@ def _difference() -> tuple[np.ndarray, float]:
 def _drawn(rng: np.random.Generator) -> np.ndarray:
     """The mask of one drawn left hand with its forearm, uint8 of shape (128, 128)."""
     age, sex = float(rng.uniform(0.0, 18.0)), SEXES[rng.integers(2)]
-    fan = rng.normal(0.1, 0.8)
-    spread = [rng.normal(0.0, 10.0)] + [fan * lean + rng.normal(0.0, 3.0) for lean in (5.0, 0.5, -4.0, -9.0)]
-    bend = tuple((rng.normal(0.0, 3.0), rng.normal(0.0, 3.0)) for _ in range(5))
-    pose = Pose(tuple(spread), bend, abduction=rng.normal(-2.0, 12.0), wrist=rng.normal(0.0, 8.0))
+    pose = draw_pose(rng, fan=0.8, thumb=10.0, digit=3.0, bend=3.0, abduction=12.0, wrist=8.0)
     skeleton = build_skeleton(age, age, sex, rng, pose)
-    angle = np.deg2rad(rng.normal(0.0, 12.0))
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    hand = np.concatenate([*skeleton.digits, *skeleton.palm])
-    low, high = ((hand[:, :2] @ turn) + sign * hand[:, 2:] for sign in (-1, 1))
-    low, high = low.min(0), high.max(0)
+    turn = rotation(np.deg2rad(rng.normal(0.0, 12.0)))
+    low, high = skeleton.extent(turn)
     zoom = rng.uniform(0.6, 0.9) * _SIDE / (high - low).max()
     shift = np.array([0.5, 0.45]) * _SIDE - (low + high) / 2 * zoom
     mask = np.zeros((_SIDE, _SIDE), np.uint8)
     flesh = zoom * rng.uniform(0.85, 1.1)
     for chain in (*skeleton.digits, *skeleton.palm, skeleton.forearm, skeleton.thenar):
-        _fill(mask, chain[:, :2] @ turn * zoom + shift, chain[:, 2] * flesh)
-    cv2.fillPoly(mask, [np.rint(skeleton.hull @ turn * zoom + shift).astype(np.int32)], 1)
-    side = 2 * int(30 * skeleton.breadth * zoom) + 1
-    return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-
-
-def _fill(mask: np.ndarray, points: np.ndarray, radii: np.ndarray) -> None:
-    """Fills a chain of discs, tapering from one to the next."""
-    for (x, y), radius in zip(points, radii, strict=True):
-        cv2.circle(mask, (round(x), round(y)), max(1, round(radius)), 1, -1)
-    for start, stop, r0, r1 in zip(points, points[1:], radii, radii[1:], strict=False):
-        along = stop - start
-        across = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
-        quad = np.stack([start + across * r0, stop + across * r1, stop - across * r1, start - across * r0])
-        cv2.fillConvexPoly(mask, np.rint(quad).astype(np.int32), 1)
+        fill_chain(mask, chain[:, :2] @ turn.T * zoom + shift, chain[:, 2] * flesh)
+    cv2.fillPoly(mask, [np.rint(skeleton.hull @ turn.T * zoom + shift).astype(np.int32)], 255)
+    # Skin spans hollows.
+    return cv2.morphologyEx(solid(mask) // 255, cv2.MORPH_CLOSE, disc(int(30 * skeleton.breadth * zoom)))

@@ -1,53 +1,25 @@
-"""The embedded atlas: drawn left-hand radiographs in the Digital Hand Atlas's own tree.
+"""Draws one radiograph of a left hand.
 
-Nothing is downloaded. A hand is laid out by :mod:`boneage.phantom.skeleton` after the ages in
-:mod:`ossification`, then projected the way X-rays do: thicknesses of bone and soft tissue add up,
-the sum is exposed, blurred, and gets the noise of few photons. The pictures are schematic; a number
-measured on them says that the code works, nothing about children.
+A hand is laid out by :mod:`skeleton` after the ages in :mod:`ossification`, then projected the way X-rays
+do: thicknesses of bone and soft tissue add up, the sum is exposed, blurred, and gets the noise of photons.
+The pictures are schematic; a number measured on them says that the code works, nothing about children.
 """
 
-import contextlib
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, write_text
-from boneage.core.parallel import on_all_cores
-from boneage.core.tables import SEXES, write_table
-from boneage.phantom.ossification import MATURE_YEARS, check_sex, tempo_spread
-from boneage.phantom.skeleton import HAND_UNITS, Bone, Pose, Skeleton, build_skeleton
+from boneage.phantom.ossification import check_sex
+from boneage.phantom.skeleton import HAND_UNITS, Bone, Skeleton, build_skeleton, draw_pose, rotation
 
 ANOMALIES = ("ring", "bracelet", "unreadable", "growth")
 """What can be wrong with a phantom: metal on a finger, metal on the wrist, bones that cannot be read, and
 a skeleton far from what the age lets expect."""
 
-# What a reviewer calls it.
-_REASON_OF = {
-    "ring": "ring",
-    "bracelet": "bracelet",
-    "unreadable": "skeleton unknown",
-    "growth": "growth abnormality",
-}
-
-RACE_OF = {"ASI": "Asian", "BLK": "African American", "CAU": "Caucasian", "HIS": "Hispanic American"}
-LARGEST_ATLAS = 9000
-"""Photos that an atlas can hold: case numbers have four digits and start at 1000."""
-
-READER_DIFFERENCE_YEARS = 0.63
-"""Root mean square of the difference between the two readers of the Digital Hand Atlas."""
-
-STAMP_NAME = "phantom.json"
-REVIEW_NAME = "review.csv"
-_DRAWING_VERSION = 2
-_FIRST_NUMBER = 1000
 _HEIGHT = 1400
 # Bones are drawn smaller than the photo, which has no detail that fine, and soft tissue smaller still.
 _BONE_SCALE = 0.6
@@ -98,8 +70,8 @@ def draw_hand(
     Raises:
         BoneAgeError: An argument is outside its range.
     """
-    _check_drawing(bone_age, sex, seed, anomaly, age, height)
-    scene = _lay_out(bone_age, sex, seed, anomaly, bone_age if age is None else age, height)
+    check_drawing(bone_age, sex, seed, anomaly, age, height)
+    scene = lay_out(bone_age, sex, seed, anomaly, bone_age if age is None else age, height)
     return PhantomHand(_render(scene), scene.centres, scene.fusion, scene.anomaly_box)
 
 
@@ -108,25 +80,15 @@ def hand_region(
 ) -> np.ndarray:
     """Where hand and forearm lie on the photo that :func:`draw_hand` draws from the same arguments.
 
-    Args:
-        bone_age: Skeletal maturity in years, 0 to 19.
-        sex: ``F`` or ``M``.
-        seed: Draws this child's shape, pose and exposure.
-        age: The child's age in years; the bone age where None.
-        height: Height of the photo in pixels.
-
     Returns:
         bool, of the photo's shape: the shadow of soft tissue.
-
-    Raises:
-        BoneAgeError: An argument is outside its range.
     """
-    _check_drawing(bone_age, sex, seed, None, age, height)
-    scene = _lay_out(bone_age, sex, seed, None, bone_age if age is None else age, height)
+    check_drawing(bone_age, sex, seed, None, age, height)
+    scene = lay_out(bone_age, sex, seed, None, bone_age if age is None else age, height)
     return cv2.resize(_tissue_shadow(scene), scene.size[::-1]) > _SEEN
 
 
-def _check_drawing(
+def check_drawing(
     bone_age: float, sex: str, seed: int, anomaly: str | None, age: float | None, height: int
 ) -> None:
     check_sex(sex)
@@ -168,11 +130,11 @@ def _rng(seed: int, part: str) -> np.random.Generator:
     return np.random.default_rng([int(seed), parts.index(part)])
 
 
-def _lay_out(bone_age: float, sex: str, seed: int, anomaly: str | None, age: float, height: int) -> _Scene:
+def lay_out(bone_age: float, sex: str, seed: int, anomaly: str | None, age: float, height: int) -> _Scene:
     """Everything about a photo that needs no pixels; quick."""
     # Stature follows the skeleton's maturity as much as the years.
     size_age = age if anomaly == "growth" else (age + bone_age) / 2
-    skeleton = build_skeleton(bone_age, size_age, sex, _rng(seed, "anatomy"), _pose(_rng(seed, "pose")))
+    skeleton = build_skeleton(bone_age, size_age, sex, _rng(seed, "anatomy"), draw_pose(_rng(seed, "pose")))
     rng = _rng(seed, "place")
     width = round(height * rng.uniform(0.68, 0.84))
     to_photo, zoom = _placement(skeleton, height, width, rng)
@@ -193,24 +155,13 @@ def _lay_out(bone_age: float, sex: str, seed: int, anomaly: str | None, age: flo
     )  # fmt: skip
 
 
-def _pose(rng: np.random.Generator) -> Pose:
-    fan = rng.normal(0.1, 0.6)
-    spread = [rng.normal(0.0, 5.0)]
-    spread += [fan * lean + rng.normal(0.0, 2.0) for lean in (5.0, 0.5, -4.0, -9.0)]
-    bend = tuple((rng.normal(0.0, 2.0), rng.normal(0.0, 2.0)) for _ in range(5))
-    return Pose(tuple(spread), bend, abduction=rng.normal(-2.0, 8.0), wrist=rng.normal(0.0, 4.0))
-
-
 def _placement(
     skeleton: Skeleton, height: int, width: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
     """Turns and shifts the hand, and sizes it to the photo: a radiographer lets small hands fill it too."""
     angle = np.deg2rad(np.clip(rng.normal(0.0, 6.0), -16, 16))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    chains = np.concatenate([*skeleton.digits, *skeleton.palm])
-    points = chains[:, :2] @ turn.T
-    low = (points - chains[:, 2:]).min(axis=0)
-    high = (points + chains[:, 2:]).max(axis=0)
+    turn = rotation(angle)
+    low, high = skeleton.extent(turn)
     extent = high - low
     share = rng.uniform(0.62, 0.82) + 0.12 * (extent[1] / HAND_UNITS - 1.0)
     zoom = min(share * height / extent[1], 0.96 * width / extent[0])
@@ -248,23 +199,26 @@ def _metal(skeleton: Skeleton, anomaly: str | None, rng: np.random.Generator) ->
     return ()
 
 
-def _band(middle: np.ndarray, along: np.ndarray, half: float, thick: float, sag: float) -> np.ndarray:
-    """A band seen nearly from its edge: a shallow ellipse's near side, (n, 2)."""
-    along = along / np.linalg.norm(along)
+def _across(middle: np.ndarray, along: np.ndarray, half: float, sag: float, t: np.ndarray) -> np.ndarray:
+    """Places ``t`` (-1 to 1) of a shallow ellipse's near side across a limb, (n, 2)."""
     across = np.array([-along[1], along[0]])
-    t = np.linspace(-1.0, 1.0, 24)[:, None]
-    curve = middle + t * half * across + (1 - t**2) * half * sag * along
+    t = t[:, None]
+    return middle + t * half * across + (1 - t**2) * half * sag * along
+
+
+def _band(middle: np.ndarray, along: np.ndarray, half: float, thick: float, sag: float) -> np.ndarray:
+    """A band seen nearly from its edge, (n, 2)."""
+    along = along / np.linalg.norm(along)
+    curve = _across(middle, along, half, sag, np.linspace(-1.0, 1.0, 24))
     return np.concatenate([curve + along * thick, (curve - along * thick)[::-1]])
 
 
 def _beads(middle: np.ndarray, along: np.ndarray, half: float, radius: float) -> tuple[np.ndarray, ...]:
-    along = along / np.linalg.norm(along)
-    across = np.array([-along[1], along[0]])
     turn = np.linspace(0.0, 2 * np.pi, 14, endpoint=False)
     circle = radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     count = max(6, int(half * 2 / (radius * 2.3)))
     places = np.sin(np.linspace(-np.pi / 2, np.pi / 2, count))
-    return tuple(middle + t * half * across + (1 - t * t) * half * 0.1 * along + circle for t in places)
+    return tuple(_across(middle, along / np.linalg.norm(along), half, 0.1, places)[:, None] + circle)
 
 
 def _render(scene: _Scene) -> np.ndarray:
@@ -322,8 +276,8 @@ def _tissue_shadow(scene: _Scene) -> np.ndarray:
     def mask_of(chains: Sequence[np.ndarray]) -> np.ndarray:
         mask = np.zeros(small[::-1], np.uint8)
         for chain in chains:
-            _fill_chain(mask, _moved(chain[:, :2], to_small), chain[:, 2] * zoom)
-        return cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
+            fill_chain(mask, _moved(chain[:, :2], to_small), chain[:, 2] * zoom)
+        return solid(mask)
 
     def thickness(mask: np.ndarray, radius: float | np.ndarray) -> np.ndarray:
         return 2.0 * _chord(depth_inside(mask) / np.float32(zoom), radius)
@@ -332,12 +286,12 @@ def _tissue_shadow(scene: _Scene) -> np.ndarray:
         return cv2.GaussianBlur(mask, (0, 0), max(units * hand.breadth * zoom, 0.5))
 
     trunk = mask_of([*hand.palm, hand.forearm])
-    cv2.fillPoly(trunk, [_fixed(_moved(hand.hull, to_small))], 255, cv2.LINE_AA, 4)
+    _fill(trunk, _moved(hand.hull, to_small))
     # Skin spans hollows and has no corners.
     side = 2 * int(60 * hand.breadth * zoom) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     trunk = smooth(cv2.morphologyEx(trunk, cv2.MORPH_CLOSE, kernel), 18.0)
-    trunk = cv2.threshold(trunk, 127, 255, cv2.THRESH_BINARY)[1]
+    trunk = solid(trunk)
     total = smooth(thickness(trunk, _trunk_radius(scene, small)), 9.0)
     # The muscle between thumb and index finger.
     total += 0.18 * smooth(thickness(mask_of([hand.thenar]), 72.0 * hand.breadth), 8.0)
@@ -384,15 +338,24 @@ def _fixed(points: np.ndarray) -> np.ndarray:
     return np.round(points * 16.0).astype(np.int32)
 
 
-def _fill_chain(mask: np.ndarray, points: np.ndarray, radii: np.ndarray) -> None:
-    """Fills a chain of tapering capsules."""
+def _fill(mask: np.ndarray, outline: np.ndarray) -> None:
+    cv2.fillPoly(mask, [_fixed(outline)], 255, cv2.LINE_AA, 4)
+
+
+def solid(mask: np.ndarray) -> np.ndarray:
+    """A mask without its soft edge: 0 or 255."""
+    return cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
+
+
+def fill_chain(mask: np.ndarray, points: np.ndarray, radii: np.ndarray) -> None:
+    """Fills a chain of tapering capsules, in pixels of the mask."""
     for (x, y), radius in zip(_fixed(points), radii, strict=True):
         cv2.circle(mask, (int(x), int(y)), int(radius * 16), 255, -1, cv2.LINE_AA, 4)
     for start, stop, r0, r1 in zip(points, points[1:], radii, radii[1:], strict=False):
         along = stop - start
         across = np.array([-along[1], along[0]]) / max(float(np.linalg.norm(along)), 1e-6)
-        quad = np.stack([start + across * r0, stop + across * r1, stop - across * r1, start - across * r0])
-        cv2.fillPoly(mask, [_fixed(quad)], 255, cv2.LINE_AA, 4)
+        near, far = across * r0, across * r1
+        _fill(mask, np.stack([start + near, stop + far, stop - far, start - near]))
 
 
 def _bone_shadow(scene: _Scene) -> np.ndarray:
@@ -420,9 +383,8 @@ def _add_bone(shadow: np.ndarray, bone: Bone, to_small: np.ndarray, zoom: float)
         return
     mask = np.zeros((high - low)[::-1], np.uint8)
     for outline in outlines:
-        cv2.fillPoly(mask, [_fixed(outline - low)], 255, cv2.LINE_AA, 4)
-    solid = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
-    depth = depth_inside(solid) / np.float32(zoom)
+        _fill(mask, outline - low)
+    depth = depth_inside(solid(mask)) / np.float32(zoom)
     middle = 0.0 if bone.axis is None else _mid_shaft(bone.axis, to_small, low, mask.shape)
     cortex = bone.cortex[1] + np.float32(bone.cortex[0] - bone.cortex[1]) * middle
     fill = bone.fill[1] + np.float32(bone.fill[0] - bone.fill[1]) * middle
@@ -470,13 +432,8 @@ def _collimate(photo: np.ndarray, rng: np.random.Generator) -> None:
             continue
         shade = float(rng.choice([0.0, rng.uniform(110, 230)], p=[0.6, 0.4]))
         reach = int((height if side < 2 else width) * rng.uniform(0.004, 0.03))
-        edge = (slice(0, reach), slice(height - reach, height))[side % 2]
-        strip = photo[edge] if side < 2 else photo[:, _across(side, reach, width)]
-        strip[:] = shade
-
-
-def _across(side: int, reach: int, width: int) -> slice:
-    return slice(0, reach) if side == 2 else slice(width - reach, width)
+        sides = photo if side < 2 else photo.T
+        sides[slice(0, reach) if side % 2 == 0 else slice(len(sides) - reach, None)] = shade
 
 
 def _stamp_metal(photo: np.ndarray, scene: _Scene) -> None:
@@ -490,7 +447,7 @@ def _stamp_metal(photo: np.ndarray, scene: _Scene) -> None:
     mask = np.zeros(area.shape, np.uint8)
     origin = np.array([columns.start, rows.start])
     for outline in scene.metal:
-        cv2.fillPoly(mask, [_fixed(_moved(outline, scene.to_photo) - origin)], 255, cv2.LINE_AA, 4)
+        _fill(mask, _moved(outline, scene.to_photo) - origin)
     cover = cv2.GaussianBlur(mask, (0, 0), 1.0).astype(np.float32) / 255.0
     area += cover * (np.float32(252.0) - area)
 
@@ -515,14 +472,14 @@ def _stamp_marker(photo: np.ndarray, tissue: np.ndarray, rng: np.random.Generato
     size = height * rng.uniform(0.035, 0.055)
     plate = np.array([[-0.5, -0.35], [1.4, -0.35], [1.4, 2.1], [-0.5, 2.1]])
     angle = np.deg2rad(rng.normal(0.0, 12.0))
-    turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = size * rotation(angle)
     free = cv2.blur((tissue > _SEEN).astype(np.float32), (int(size / 4) | 1, int(size / 3) | 1))
     spots = rng.uniform((0.03, 0.03), (0.92, 0.90), (40, 2)) * (width, height)
     rows = np.clip((spots[:, 1] + size) / 8, 0, free.shape[0] - 1).astype(int)
     columns = np.clip((spots[:, 0] + size / 2) / 8, 0, free.shape[1] - 1).astype(int)
     spot = spots[int(np.argmin(free[rows, columns]))]
     mask = np.zeros(photo.shape, np.uint8)
-    cv2.fillPoly(mask, [_fixed(plate @ turn.T + spot)], 255, cv2.LINE_AA, 4)
+    _fill(mask, plate @ turn.T + spot)
     photo[mask > 127] += np.float32(rng.uniform(4, 18))
     mask[:] = 0
     initials = rng.choice([letter for letter in _LETTERS if letter != "L"], 2)
@@ -543,241 +500,3 @@ def _noisy(photo: np.ndarray, rng: np.random.Generator, noise_rng: np.random.Gen
     strength = rng.uniform(2.0, 6.0)
     photo += grain * (np.float32(strength) * np.sqrt(0.25 + np.clip(photo, 0, 255) / 255.0))
     return np.clip(photo + 0.5, 0, 255).astype(np.uint8)
-
-
-def write_phantom_atlas(
-    folder: Path | str,
-    per_group: int,
-    seed: int,
-    anomalies: float | Mapping[str, float] = 0.0,
-    ages: Sequence[int] = range(19),
-    height: int = _HEIGHT,
-    progress: bool = True,
-) -> Path:
-    """Draws a whole atlas: ``per_group`` photos for each race, sex and year of age.
-
-    Written are ``JPEGimages/ASIF/ASIF00/1000.jpg`` and so on, ``readings.csv`` (photo number, reading 1,
-    reading 2; years), ``phantom.csv`` (the truth behind each photo), ``centres.csv`` (where each growth
-    centre lies, and how far it has fused) and ``review.csv`` (a review log: the decisions of a person who
-    sees every anomaly). The same arguments give the same bytes. An interrupted run
-    continues where it was; a finished atlas is left alone.
-
-    A child's bone age is its age plus its own tempo, whose spread is that of
-    :func:`boneage.phantom.ossification.tempo_spread`; the two readings scatter around the bone age.
-
-    Args:
-        folder: Where the atlas goes; made where it is absent.
-        per_group: Photos for each of the 8 groups and each year of age.
-        seed: Draws the children.
-        anomalies: The share of photos with an anomaly, of all kinds alike, or a share for each kind.
-        ages: Whole years of age, 0 to 18.
-        height: Height of the photos in pixels.
-        progress: Whether a bar shows how far it is.
-
-    Returns:
-        The folder.
-
-    Raises:
-        BoneAgeError: An argument is outside its range, the folder holds something else or an atlas of other
-            arguments, or it cannot be written.
-    """
-    folder = Path(folder)
-    shares = _anomaly_shares(anomalies)
-    ages = _checked_ages(ages)
-    _check_atlas(per_group, seed, ages, height)
-    _claim(
-        folder, {"per_group": per_group, "seed": seed, "anomalies": shares, "ages": ages, "height": height}
-    )
-    plan = plan_atlas(per_group, seed, shares, ages)
-    photos = [folder / path for path in plan["photo"]]
-    missing = [i for i, photo in enumerate(photos) if not _is_there(photo)]
-    if missing:
-        _sweep(folder)
-        rows = plan.to_dict("records")
-
-        def draw(index: int) -> None:
-            _write_photo(photos[index], rows[index], height)
-
-        for _ in on_all_cores(draw, missing, "Drawing the atlas", progress):
-            pass
-    tables = [folder / name for name in ("readings.csv", "phantom.csv", "centres.csv", REVIEW_NAME)]
-    if missing or not all(map(_is_there, tables)):
-        for path, table in zip(tables, _atlas_tables(plan, height), strict=True):
-            write_table(path, table)
-    return folder
-
-
-def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Sequence[int]) -> pd.DataFrame:
-    """Who is in an atlas, before anything is drawn: one row a photo.
-
-    Returns:
-        Columns ``number, photo, race, sex, age_group, age, tempo, bone_age, anomaly, seed, reading_1,
-        reading_2``; ages and readings in years, ``anomaly`` empty where there is none.
-    """
-    groups = [(race, sex, year) for race in RACE_OF for sex in SEXES for year in ages]
-    rows = []
-    for place in range(len(groups) * per_group):
-        race, sex, year = groups[place // per_group]
-        number = _FIRST_NUMBER + place
-        rng = np.random.default_rng([seed, number])
-        # Cut, not rounded, to 3 decimals: a child is as old as its folder says up to its birthday.
-        age = year + np.floor((place % per_group + rng.random()) / per_group * 1000.0) / 1000.0
-        # One number decides, so that the share changes who has an anomaly and nothing else.
-        kind = int(np.searchsorted(np.cumsum(list(shares.values())), rng.random(), side="right"))
-        anomaly = [*shares, ""][kind]
-        tempo = tempo_spread(age, sex) * float(np.clip(rng.standard_normal(), -2.5, 2.5))
-        if anomaly == "growth":
-            tempo = _out_of_step(age, sex, rng)
-        bone_age = float(np.clip(age + tempo, 0.0, MATURE_YEARS[sex]))
-        first, second = _readings(bone_age, sex, rng)
-        group = f"{race}{sex}"
-        rows.append(
-            {
-                "number": str(number),
-                "photo": f"JPEGimages/{group}/{group}{year:02d}/{number}.jpg",
-                "race": RACE_OF[race],
-                "sex": sex,
-                "age_group": year,
-                "age": age,
-                "tempo": round(tempo, 3),
-                "bone_age": round(bone_age, 3),
-                "anomaly": anomaly,
-                "seed": int(rng.integers(2**31)),
-                "reading_1": first,
-                "reading_2": second,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _out_of_step(age: float, sex: str, rng: np.random.Generator) -> float:
-    """A tempo of 3 to 5 years, ahead or behind, such that the skeleton shows it."""
-    size = rng.uniform(3.0, 5.0)
-    ahead, behind = age + size <= MATURE_YEARS[sex], age - size >= 0.0
-    return size if ahead and (not behind or rng.random() < 0.5) else -size
-
-
-def _readings(bone_age: float, sex: str, rng: np.random.Generator) -> tuple[float, float]:
-    """Two readers' ages in years, to the quarter; they disagree less on babies, whose plates are closer.
-
-    The scatter is such that over the ages of the atlas they differ by
-    :data:`READER_DIFFERENCE_YEARS`.
-    """
-    spread = 1.08 * READER_DIFFERENCE_YEARS / np.sqrt(2.0) * min(1.0, 0.2 + bone_age / 5.0)
-    read = bone_age + rng.normal(0.0, spread, 2)
-    first, second = np.clip(np.round(read * 4.0) / 4.0, 0.0, MATURE_YEARS[sex])
-    return float(first), float(second)
-
-
-def _anomaly_shares(anomalies: float | Mapping[str, float]) -> dict[str, float]:
-    if not isinstance(anomalies, int | float | Mapping):
-        raise BoneAgeError(f"anomalies: {anomalies!r} must be a share from 0 to 1, or one for each kind")
-    if not isinstance(anomalies, Mapping):
-        anomalies = dict.fromkeys(ANOMALIES, anomalies / len(ANOMALIES)) if anomalies else {}
-    unknown = sorted(set(anomalies) - set(ANOMALIES))
-    if unknown:
-        raise BoneAgeError(f"anomalies: {', '.join(unknown)} must be among {', '.join(ANOMALIES)}")
-    shares = {kind: float(anomalies[kind]) for kind in ANOMALIES if kind in anomalies}
-    if not all(share >= 0.0 for share in shares.values()) or not sum(shares.values()) <= 1.0 + 1e-9:
-        raise BoneAgeError(f"anomalies: {anomalies} must be shares from 0 that add up to at most 1")
-    return shares
-
-
-def _checked_ages(ages: Sequence[int]) -> list[int]:
-    years = list(ages)
-    whole = all(isinstance(year, int | np.integer) and 0 <= year <= 18 for year in years)
-    if not years or not whole or len(set(years)) != len(years):
-        raise BoneAgeError(f"ages: {years} must be whole years from 0 to 18, each once")
-    return [int(year) for year in years]
-
-
-def _check_atlas(per_group: int, seed: int, ages: Sequence[int], height: int) -> None:
-    if not isinstance(per_group, int) or per_group < 1:
-        raise BoneAgeError(f"per_group: {per_group!r} must be a whole number from 1")
-    total = per_group * len(ages) * len(RACE_OF) * len(SEXES)
-    if total > LARGEST_ATLAS:
-        most = LARGEST_ATLAS // (total // per_group)
-        raise BoneAgeError(
-            f"per_group: {per_group} makes {total} photos, more than four-digit numbers serve; at most {most}"
-        )
-    _check_drawing(0.0, "F", seed, None, None, height)
-
-
-def _claim(folder: Path, arguments: dict) -> None:
-    """Makes the folder ours: writes the stamp, or finds the same one there."""
-    stamp = folder / STAMP_NAME
-    text = json.dumps({"drawing": _DRAWING_VERSION, **arguments}, indent=1) + "\n"
-    if os.path.exists(stamp):
-        try:
-            known = stamp.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            known = ""
-        if known != text:
-            raise BoneAgeError(
-                f"{folder}: holds a phantom atlas of other settings; choose another folder, or delete it"
-            )
-        return
-    if os.path.exists(folder / "JPEGimages"):
-        raise BoneAgeError(f"{folder}: holds photos that were not drawn here; choose an empty folder")
-    make_folder(folder)
-    write_text(stamp, text)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what a killed run left unfinished."""
-    for leftover in (folder / "JPEGimages").glob("*/*/.*.jpg"):
-        with contextlib.suppress(OSError):
-            leftover.unlink()
-
-
-def _write_photo(path: Path, row: dict, height: int) -> None:
-    hand = draw_hand(row["bone_age"], row["sex"], row["seed"], row["anomaly"] or None, row["age"], height)
-    done, data = cv2.imencode(".jpg", hand.photo, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    if not done:
-        raise BoneAgeError(f"{path}: this OpenCV writes no JPEG; install opencv-python-headless")
-    # Not synced to disk one by one: a photo lost with the power is drawn again.
-    with atomic_write(path, sync=False) as file:
-        file.write(data.tobytes())
-
-
-def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, ...]:
-    """The readings, the truth, the centres and the review of an atlas."""
-    boxes, centres = [], []
-    for row in plan.itertuples():
-        scene = _lay_out(row.bone_age, row.sex, row.seed, row.anomaly or None, row.age, height)
-        boxes.append(" ".join(map(str, scene.anomaly_box or ())))
-        centres += [
-            (row.number, name, round(x, 1), round(y, 1), round(scene.fusion[name], 3))
-            for name, (x, y) in scene.centres.items()
-        ]
-    readings = plan[["number", "reading_1", "reading_2"]].set_axis(
-        ["photo number", "reading 1", "reading 2"], axis=1
-    )
-    truth = plan[["number", "sex", "race", "age_group", "age", "bone_age", "tempo", "anomaly", "seed"]]
-    truth = truth.rename(columns={"number": "photo number"}).assign(box=boxes)
-    where = pd.DataFrame(centres, columns=["photo number", "centre", "x", "y", "fusion"])
-    return readings, truth, where, _review(plan)
-
-
-def _review(plan: pd.DataFrame) -> pd.DataFrame:
-    """The decisions of a person who sees every anomaly, as a review log."""
-    reasons = plan["anomaly"].map(_REASON_OF).fillna("")
-    return pd.DataFrame(
-        {
-            "time": "2026-01-01T00:00:00.000+00:00",
-            "case_id": plan["number"],
-            "decision": np.where(reasons == "", "keep", "reject"),
-            "reason": reasons,
-            "corrections": "[]",
-            "augmentations": "",
-            "note": "",
-            "reviewer": "recorded",
-        }
-    )

@@ -70,6 +70,12 @@ class Skeleton:
     forearm: np.ndarray
     breadth: float
 
+    def extent(self, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the greatest (x, y) of digits and palm, turned by a matrix (2, 2)."""
+        chains = np.concatenate([*self.digits, *self.palm])
+        points = chains[:, :2] @ turn.T
+        return (points - chains[:, 2:]).min(axis=0), (points + chains[:, 2:]).max(axis=0)
+
 
 @dataclass(frozen=True)
 class _Segment:
@@ -188,6 +194,28 @@ class Pose:
     bend: tuple[tuple[float, float], ...] = ((0.0, 0.0),) * 5
     abduction: float = 0.0
     wrist: float = 0.0
+
+
+def draw_pose(
+    rng: np.random.Generator,
+    fan: float = 0.6,
+    thumb: float = 5.0,
+    digit: float = 2.0,
+    bend: float = 2.0,
+    abduction: float = 8.0,
+    wrist: float = 4.0,
+) -> Pose:
+    """A pose, given how far each of its turns varies."""
+    lean = rng.normal(0.1, fan)
+    spread = [rng.normal(0.0, thumb)]
+    spread += [lean * most + rng.normal(0.0, digit) for most in (5.0, 0.5, -4.0, -9.0)]
+    bends = tuple((rng.normal(0.0, bend), rng.normal(0.0, bend)) for _ in range(5))
+    return Pose(tuple(spread), bends, abduction=rng.normal(-2.0, abduction), wrist=rng.normal(0.0, wrist))
+
+
+def rotation(angle: float) -> np.ndarray:
+    """The matrix (2, 2) that turns clockwise as seen in the picture; radians."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def build_skeleton(
