@@ -27,8 +27,8 @@ from boneage.dataset.plan import balanced_plan
 from boneage.dataset.suggestions import suggest_for
 from boneage.images.grey_range import to_uint8
 from boneage.images.operators import apply_operators, operators_of_image
-from boneage.images.preprocess import PNG_ENCODING, square
 from boneage.images.reading import read_grey
+from boneage.images.square import PNG_ENCODING, square
 
 SIZE = 928
 CASES = 60

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from boneage.images.preprocess import PNG_ENCODING, preprocess
+from boneage.images.preprocess import preprocess
+from boneage.images.square import PNG_ENCODING
 
 SIZE = 928
 SPEED_PHOTOS = 200

@@ -27,8 +27,8 @@ from published_recipe import on_white_canvas
 from boneage.core.backends import hasten
 from boneage.core.settings import Settings
 from boneage.dataset.pack import Store, build_store, open_store
-from boneage.images.preprocess import square
 from boneage.images.reading import read_file
+from boneage.images.square import square
 from boneage.training.batches import Batches
 from boneage.training.epochs import KeepEpochs, Progress
 from boneage.training.model import build_model

@@ -55,7 +55,7 @@ from boneage.dataset.suggestions import (
 )
 from boneage.evaluation import metrics as evaluation
 from boneage.evaluation.sheets import copies_sheet
-from boneage.images import preprocess
+from boneage.images import preprocess, sheets
 from boneage.phantom import atlas as phantom
 from boneage.report.one_case import OneCase, find_case, words_of_case
 from boneage.review.board import ReviewBoard, Suggest
@@ -197,7 +197,7 @@ def make_photos(work: Workspace) -> pd.DataFrame:
     made = len(came_in) - len(skipped)
     leave_out(work.skipped("preprocess"), reasons, made)
     refuse_nothing(work.skipped("preprocess"), reasons, made, "images")
-    preprocess.write_contact_sheet(work.contact_sheet, cases, came_in, work.large)
+    sheets.write_contact_sheet(work.contact_sheet, cases, came_in, work.large)
     return came_in
 
 

@@ -20,7 +20,8 @@ from boneage.anomalies.suspicion import Suspicion, between
 from boneage.anomalies.typical import LEAST_HANDS, unusual_hands
 from boneage.core.tables import CASE_COLUMNS, SKIPPED_COLUMNS
 from boneage.images.operators import apply_operators
-from boneage.images.preprocess import PHOTO_FOLDER, preprocess, square
+from boneage.images.preprocess import PHOTO_FOLDER, preprocess
+from boneage.images.square import square
 from boneage.phantom.atlas import write_phantom_atlas
 from boneage.phantom.drawing import ANOMALIES, draw_hand
 from boneage.phantom.ossification import tempo_spread

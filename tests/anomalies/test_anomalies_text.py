@@ -9,8 +9,8 @@ from boneage.anomalies.hand import find_hand
 from boneage.anomalies.text import text_suspicions
 from boneage.core.parallel import on_all_cores
 from boneage.images.grey_range import to_uint8
-from boneage.images.preprocess import square
 from boneage.images.reading import read_grey
+from boneage.images.square import square
 from boneage.phantom.drawing import draw_hand
 
 SIDE = 928

@@ -21,7 +21,7 @@ from boneage.dataset.suggestions import (
 )
 from boneage.images.augmentations import DRAWN, NEUTRAL, drawn_by_name, format_augmentations
 from boneage.images.operators import apply_operators, format_corrections
-from boneage.images.preprocess import square
+from boneage.images.square import square
 from boneage.phantom.drawing import draw_hand
 
 FLIP = {"name": "flip"}

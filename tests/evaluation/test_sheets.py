@@ -17,7 +17,7 @@ from boneage.evaluation.sheets import (
     words_of,
 )
 from boneage.images.operators import OPERATORS, parse_operators
-from boneage.images.preprocess import square
+from boneage.images.square import square
 from boneage.phantom.drawing import draw_hand
 
 

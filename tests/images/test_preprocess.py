@@ -20,16 +20,11 @@ from boneage.core import files
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import read_table
 from boneage.images import preprocess as module
-from boneage.images.preprocess import (
-    REPORT_COLUMNS,
-    contact_sheet,
-    preprocess,
-    read_report,
-    square,
-    summary,
-    write_contact_sheet,
-)
+from boneage.images import sheets
+from boneage.images.preprocess import REPORT_COLUMNS, preprocess, read_report, summary
 from boneage.images.reading import read_grey
+from boneage.images.sheets import contact_sheet, write_contact_sheet
+from boneage.images.square import square
 
 SIZE = 64
 
@@ -505,7 +500,7 @@ class TestContactSheet:
         report = preprocess(cases, work, SIZE)
         drawn = []
         monkeypatch.setattr(
-            module, "contact_sheet", lambda photos, *_: drawn.extend(photos) or np.zeros((9, 9), np.uint8)
+            sheets, "contact_sheet", lambda photos, *_: drawn.extend(photos) or np.zeros((9, 9), np.uint8)
         )
         write_contact_sheet(work / "sheet.png", cases, report, work, count=3)
         captions = [caption for caption, _ in drawn]

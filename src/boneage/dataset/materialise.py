@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-import cv2
 import pandas as pd
 from filelock import FileLock, Timeout
 
@@ -20,8 +19,9 @@ from boneage.core.parallel import on_all_cores
 from boneage.core.tables import PLAN_COLUMNS, is_safe_id, read_table, skipped_table, write_table
 from boneage.images.grey_range import to_uint8
 from boneage.images.operators import apply_operators, operators_of_image
-from boneage.images.preprocess import PNG_ENCODING, remove_images
+from boneage.images.preprocess import remove_images
 from boneage.images.reading import read_grey
+from boneage.images.square import to_png
 
 RECORD_NAME = "materialise.csv"
 LOCK_NAME = ".materialise.lock"
@@ -168,7 +168,7 @@ def _make(job: _Job) -> tuple[int, dict[str, str]]:
         data = job.source.read_bytes()
         photo = to_uint8(read_grey(data, job.source.name)[0])
         if operators:
-            data = cv2.imencode(".png", apply_operators(photo, operators), PNG_ENCODING)[1].tobytes()
+            data = to_png(apply_operators(photo, operators))
     except BoneAgeError as error:
         return job.index, _skipped(job.photo_id, job.recipe, str(error))
     except OSError as error:

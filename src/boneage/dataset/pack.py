@@ -10,30 +10,25 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write
-from boneage.core.parallel import interruptible
+from boneage.core.parallel import on_all_cores
 from boneage.core.settings import TRAIN_SIZES
 from boneage.core.tables import skipped_table
-from boneage.images.preprocess import square
+from boneage.images.square import square
 from boneage.sources.spellings import id_finder
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 _FOOTER_MARK = b"\nBONEAGE PHOTO IDS\n"
-# Photos decoded ahead of the writer: enough to keep the cores busy, few enough that memory stays flat.
-_AHEAD = 64
 
 
 @dataclass(frozen=True)
@@ -132,10 +127,17 @@ def build_store(ids: list[str], folder: Path, size: int, path: Path) -> pd.DataF
             return skipped_table([*skipped, *kept["skipped"]])
     unreadable: dict[str, str] = {}
     written: list[str] = []
-    read = interruptible(_read_ahead([paths[photo_id] for photo_id in present], size))
-    with atomic_write(path) as file, contextlib.closing(read) as photos:
+
+    def read(photo_id: str) -> np.ndarray | BoneAgeError:
+        try:
+            return read_photo(paths[photo_id], size)
+        except BoneAgeError as error:
+            return error
+
+    photos = on_all_cores(read, present, "store", in_order=True)
+    with atomic_write(path) as file, contextlib.closing(photos):
         header_bytes = _write_header(file, len(present), size)
-        for photo_id, photo in zip(present, tqdm(photos, "store", len(present), unit="photo"), strict=True):
+        for photo_id, photo in zip(present, photos, strict=True):
             if isinstance(photo, BoneAgeError):
                 unreadable[photo_id] = str(photo)
                 continue
@@ -269,18 +271,3 @@ def _read_footer(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return footer if whole else None
-
-
-def _read_ahead(paths: list[Path], size: int) -> Generator[np.ndarray | BoneAgeError, None, None]:
-    def read(path: Path) -> np.ndarray | BoneAgeError:
-        try:
-            return read_photo(path, size)
-        except BoneAgeError as error:
-            return error
-
-    waiting = iter(paths)
-    with ThreadPoolExecutor() as pool:
-        pending = [pool.submit(read, path) for path in islice(waiting, _AHEAD)]
-        while pending:
-            yield pending.pop(0).result()
-            pending.extend(pool.submit(read, path) for path in islice(waiting, 1))

@@ -19,7 +19,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
 from boneage.core.tables import SEXES
 from boneage.evaluation.sheets import sheet_of
-from boneage.images.preprocess import square
+from boneage.images.square import square
 from boneage.networks.maps import attention_by_place, outputs_of, years_by_place
 from boneage.networks.parts import POOLED
 from boneage.phantom.drawing import draw_hand, hand_region

@@ -12,7 +12,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
 from boneage.evaluation.metrics import cases_by_error
 from boneage.images.operators import apply_operators, parse_operators
-from boneage.images.preprocess import contact_sheet
+from boneage.images.sheets import contact_sheet
 
 _BOX_SHARE = 0.01
 

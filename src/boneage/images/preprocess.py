@@ -1,4 +1,4 @@
-"""Any photo of a radiograph to a grey square, with a report of what came in.
+"""Which square images are to be made of a case table, and a report of what came in and what was made.
 
 All of it is streamed: a fixed number of photos is under way at any moment, and what is kept of each is
 one row of the report.
@@ -8,26 +8,20 @@ import contextlib
 import dataclasses
 import os
 import re
-import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, write_error
 from boneage.core.parallel import on_all_cores
 from boneage.core.settings import PADS
 from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
-from boneage.images.grey_range import to_uint8
-from boneage.images.limits import LARGEST_FILE_BYTES, too_many_bytes
-from boneage.images.reading import read_file, read_grey
+from boneage.images.square import square_of_file
 
 PHOTO_FOLDER = "photos"
 REPORT_NAME = "preprocess.csv"
@@ -57,49 +51,9 @@ REPORT_COLUMNS = (
 )
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "photo_size", "made_bytes")
 
-# Level 1 with run-length strategy: on radiographs smaller and faster than the default strategy.
-PNG_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
-
 SECONDS_BETWEEN_SAVES = 5.0
 _LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.png")
 _LEFTOVER_SECONDS = 60.0
-
-
-def square(photo: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
-    """Fits a photo into the middle of a square, its aspect kept.
-
-    Area interpolation where it gets smaller, cubic where it gets larger.
-
-    Args:
-        photo: uint8, of shape (height, width).
-        size: Side of the square in pixels.
-        pad: Shade of the two bars: "background" is that of the photo's own, "black" is 0, "white" 255.
-
-    Returns:
-        uint8 of shape (size, size).
-    """
-    scale = size / max(photo.shape)
-    height, width = (max(1, round(side * scale)) for side in photo.shape)
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    scaled = cv2.resize(photo, (width, height), interpolation=interpolation)
-    top, left = (size - height) // 2, (size - width) // 2
-    canvas = np.full((size, size), _bar_shade(scaled, pad), np.uint8)
-    canvas[top : top + height, left : left + width] = scaled
-    return canvas
-
-
-def _bar_shade(photo: np.ndarray, pad: str) -> int:
-    """0, 255, or the median of a frame one twelfth of the short side deep.
-
-    The frame is deeper than the bright line that a collimator or the film's rim leaves along an edge, and
-    it takes in all four sides, since one side alone may be blank film, a ruler, or the forearm.
-    """
-    if pad != "background":
-        return {"black": 0, "white": 255}[pad]
-    depth = max(1, min(photo.shape) // 12)
-    frame = (photo[:depth], photo[-depth:], photo[:, :depth], photo[:, -depth:])
-    counts = np.sum([cv2.calcHist([side], [0], None, [256], [0, 256]) for side in frame], axis=0)
-    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
 @dataclass(frozen=True)
@@ -130,7 +84,7 @@ def preprocess(
         cases: The case table; ``case_id`` and ``photo`` (absolute, or relative to the work folder) are read.
         work: The work folder; ``preprocess.csv`` and ``skipped-preprocess.csv`` are written there too.
         size: Side of the square photos in pixels.
-        pad: Shade of the bars, as in :func:`square`.
+        pad: Shade of the bars, as in :func:`boneage.images.square.square`.
 
     Returns:
         The report: a row a case, in the order of the cases, with the columns ``REPORT_COLUMNS``; status is
@@ -267,45 +221,25 @@ def _with_source_note(row: dict[str, Any], job: _Job) -> dict[str, Any]:
 def _make(job: _Job) -> tuple[int, dict[str, Any]]:
     """Makes one photo; what is wrong with its source becomes a skipped row, a failed write is raised."""
     try:
-        data, source = _read_source(job)
-        grey, facts = read_grey(data, job.photo)
-    except BoneAgeError as error:
-        return job.index, _skipped_row(job.case_id, job.photo, str(error))
-    fitted = square(to_uint8(grey), job.size, job.pad)
-    encoded = cv2.imencode(".png", fitted, PNG_ENCODING)[1]
-    with atomic_write(job.output, sync=False) as file:
-        file.write(encoded)
-    made = {
-        "case_id": job.case_id,
-        "status": "ok",
-        "photo": job.photo,
-        "modified": source.st_mtime_ns,
-        "photo_size": job.size,
-        "pad": job.pad,
-        "made_bytes": encoded.size,
-    }
-    return job.index, made | dataclasses.asdict(facts)
-
-
-def _read_source(job: _Job) -> tuple[bytes, os.stat_result]:
-    try:
-        # Asked before reading: a file that changes meanwhile looks changed to the next run.
-        status = job.source.stat()
-        # A pipe or a device would keep the reader waiting for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise BoneAgeError(f"{job.photo}: not a file; name the photo itself in the case table")
-        if status.st_size > LARGEST_FILE_BYTES:
-            raise too_many_bytes(job.photo, status.st_size)
+        png, facts, modified = square_of_file(job.source, job.photo, job.size, job.pad)
         if job.source.resolve().parent == job.output.parent:
             raise BoneAgeError(
                 f"{job.photo}: lies in the folder this stage writes to; move the photos elsewhere"
             )
-        return job.source.read_bytes(), status
-    except FileNotFoundError:
-        raise BoneAgeError(f"{job.photo}: no such file; put it there or leave the case out") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BoneAgeError(f"{job.photo}: cannot be read ({reason}); check the file") from None
+    except BoneAgeError as error:
+        return job.index, _skipped_row(job.case_id, job.photo, str(error))
+    with atomic_write(job.output, sync=False) as file:
+        file.write(png)
+    made = {
+        "case_id": job.case_id,
+        "status": "ok",
+        "photo": job.photo,
+        "modified": modified,
+        "photo_size": job.size,
+        "pad": job.pad,
+        "made_bytes": len(png),
+    }
+    return job.index, made | dataclasses.asdict(facts)
 
 
 def _skipped_row(case_id: object, photo: object, reason: str) -> dict[str, Any]:
@@ -389,99 +323,3 @@ def _summary_row(what: str, photos: pd.DataFrame) -> dict[str, Any]:
         row["median"] = "{:.0f} × {:.0f}".format(*sizes.median())
         row["largest"] = "{} × {}".format(*sizes.loc[pixels.idxmax()])
     return row
-
-
-def contact_sheet(
-    photos: Sequence[tuple[str, np.ndarray | Path | str]], columns: int = 8, thumb: int = 160
-) -> np.ndarray:
-    """Small copies of photos in rows, each with its caption beneath.
-
-    Args:
-        photos: (caption, photo) pairs. A caption may have several lines. A photo is a uint8 or uint16 array
-            of shape (height, width), a square uint8 one of shape (side, side, 3), or a path.
-        columns: Photos in a row, where there are so many.
-        thumb: Side of a small copy in pixels.
-
-    Returns:
-        uint8 of shape (height, width), or (height, width, 3) where a photo has colours.
-
-    Raises:
-        BoneAgeError: A path that cannot be read as a photo.
-    """
-    gap, line = max(2, thumb // 32), max(10, thumb // 9)
-    below = line * max([1, *(caption.count("\n") + 1 for caption, _ in photos)])
-    columns = max(1, min(columns, len(photos)))
-    rows = max(1, -(-len(photos) // columns))
-    width, height = gap + columns * (thumb + gap), gap + rows * (thumb + below + gap)
-    coloured = any(np.ndim(photo) == 3 for _, photo in photos)
-    sheet = Image.new(
-        "RGB" if coloured else "L", (width, height), (_SHEET_SHADE,) * 3 if coloured else _SHEET_SHADE
-    )
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(line * 0.8)
-    for index, (caption, photo) in enumerate(photos):
-        row, column = divmod(index, columns)
-        left, top = gap + column * (thumb + gap), gap + row * (thumb + below + gap)
-        sheet.paste(_thumb(photo, thumb), (left, top))
-        # Pillow's own font has no minus sign.
-        for place, words in enumerate(caption.replace("−", "-").split("\n")):
-            while words and draw.textlength(words, font) > thumb:
-                words = words[:-1]
-            middle = (left + thumb / 2, top + thumb + (place + 0.5) * line)
-            draw.text(middle, words, (255,) * 3 if coloured else 255, font, anchor="mm")
-    return np.asarray(sheet)
-
-
-def _thumb(photo: np.ndarray | Path | str, side: int) -> Image.Image:
-    if np.ndim(photo) == 3:
-        return Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR)
-    grey = photo if isinstance(photo, np.ndarray) else read_file(Path(photo))
-    return Image.fromarray(square(to_uint8(grey), side))
-
-
-_SHEET_SHADE = 48
-
-
-def write_contact_sheet(
-    path: Path | str,
-    cases: pd.DataFrame,
-    report: pd.DataFrame,
-    work: Path | str,
-    count: int = 48,
-    columns: int = 8,
-    thumb: int = 160,
-) -> Path:
-    """Writes a contact sheet of the preprocessed photos, drawn evenly over age, as PNG.
-
-    Args:
-        path: Where the sheet belongs.
-        cases: The case table.
-        report: What :func:`preprocess` returned.
-        work: The work folder that holds the photos.
-        count: Photos on the sheet at most.
-        columns: Photos in a row.
-        thumb: Side of a small copy in pixels.
-
-    Returns:
-        The path.
-
-    Raises:
-        BoneAgeError: A photo is gone, or the sheet cannot be written.
-    """
-    made = cases[cases["case_id"].isin(report.loc[report["status"] == "ok", "case_id"])]
-    ages = pd.to_numeric(made.get("bone_age"), errors="coerce")
-    groups = pd.to_numeric(made.get("age_group"), errors="coerce")
-    captions = ages.map("{:.1f} years".format).where(
-        ages.notna(), groups.map("year {:.0f}".format).where(groups.notna(), "age unknown")
-    )
-    by_age = made.assign(age=ages.fillna(groups), caption=captions).sort_values(["age", "case_id"])
-    drawn = by_age.iloc[
-        np.unique(np.linspace(0, len(by_age) - 1, min(count, len(by_age))).round().astype(int))
-    ]
-    photos = [
-        (f"{case_id} · {caption}", Path(work) / PHOTO_FOLDER / f"{case_id}.png")
-        for case_id, caption in zip(drawn["case_id"], drawn["caption"], strict=True)
-    ]
-    with atomic_write(path) as file:
-        file.write(cv2.imencode(".png", contact_sheet(photos, columns, thumb))[1])
-    return Path(path)
