@@ -38,18 +38,24 @@ def write_error(path: Path | str, error: OSError) -> BoneAgeError:
     return BoneAgeError(f"{path}: cannot be written: {advice}")
 
 
+@contextlib.contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Turns an OSError of the block into the one-line error for a failed write to ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from None
+
+
 def make_folder(path: Path | str) -> Path:
     """Makes a folder and its parents where they are absent.
 
     Raises:
         BoneAgeError: It cannot be made, or a file stands in its place.
     """
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(path, error) from None
-    return path
+    with writing(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return Path(path)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import make_folder, sha256_of, write_error, write_text
+from boneage.core.files import make_folder, sha256_of, write_error, write_text, writing
 
 LARGEST_UNPACKED_BYTES = 64 * 2**30
 """The RSNA training archive, the largest of the manifest, unpacks to about 10 GiB."""
@@ -197,7 +197,7 @@ def _write_members(archive: Path, folder: Path, largest_bytes: int) -> None:
     taken: dict[str, bool] = {}
     total = 0
     name = ""
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True)
     try:
         with _opened(archive, kind) as (members, declared), _bar(archive, declared) as bar:
@@ -212,7 +212,7 @@ def _write_members(archive: Path, folder: Path, largest_bytes: int) -> None:
                 path = folder.joinpath(*parts)
                 total += member.size
                 _check_size(archive, name, total, compressed, largest_bytes)
-                with _writing(path):
+                with writing(path):
                     (path if member.is_folder else path.parent).mkdir(parents=True, exist_ok=True)
                 if not member.is_folder:
                     _copy(archive, member, path, bar)
@@ -223,7 +223,7 @@ def _write_members(archive: Path, folder: Path, largest_bytes: int) -> None:
 def _copy(archive: Path, member: _Member, path: Path, bar: tqdm) -> None:
     """Writes one member, no more than it declared."""
     written = 0
-    with _writing(path), open(path, "xb") as file:
+    with writing(path), open(path, "xb") as file:
         for chunk in _chunks(archive, member):
             written += len(chunk)
             if written > member.size:
@@ -242,14 +242,6 @@ def _chunks(archive: Path, member: _Member) -> Iterator[bytes]:
                 yield chunk
     except _BROKEN as error:
         raise _broken(archive, member.name, error) from None
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise write_error(path, error) from None
 
 
 def _broken(archive: Path, name: str, error: Exception) -> BoneAgeError:

@@ -19,7 +19,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_bytes
 from boneage.core.tables import SEXES, read_table, skipped_table, write_table
 from boneage.sources.dha import NEVER_FOUND, OLDEST_AGE_GROUP, RACE_OF_CODE, WRONG_LINKS, place_of
-from boneage.sources.listing import normalised
+from boneage.sources.spellings import column_name
 from boneage.sources.web import Refused, Unreachable, Web, check_url
 
 CELLS = 12
@@ -191,19 +191,19 @@ def _form_of(index_url: str, web: Web) -> _Form:
 
 def _field(form: _Form, *names: str) -> str:
     """The form's field whose name ends as one of these (``ctl00$ddlRace`` asks for race)."""
-    return next((name for name in form.choices if normalised(name).endswith(names)), "")
+    return next((name for name in form.choices if column_name(name).endswith(names)), "")
 
 
 def _answers(form: _Form, race: str, sex: str, year: int) -> dict[str, str]:
     """The form's fields filled in for one group, with the values that the form itself offers."""
     wanted = {
-        _field(form, "race"): ({normalised(race), normalised(RACE_OF_CODE[race])}, race),
+        _field(form, "race"): ({column_name(race), column_name(RACE_OF_CODE[race])}, race),
         _field(form, "gender", "sex"): ({"f", "female"} if sex == "F" else {"m", "male"}, sex),
         _field(form, "age"): ({str(year), f"{year:02d}"}, f"{year:02d}"),
     }
     return {
         name: next(
-            (value for value, text in form.choices[name] if {normalised(value), normalised(text)} & names),
+            (value for value, text in form.choices[name] if {column_name(value), column_name(text)} & names),
             default,
         )
         for name, (names, default) in wanted.items()
@@ -240,7 +240,11 @@ def _photos_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> 
 def _reading_columns(header: list[str]) -> tuple[int, int] | None:
     """Which cells hold the two readings, by the header's names."""
     found = [
-        [index for index, name in enumerate(header) if re.fullmatch(rf".*read(ing|er)?{n}", normalised(name))]
+        [
+            index
+            for index, name in enumerate(header)
+            if re.fullmatch(rf".*read(ing|er)?{n}", column_name(name))
+        ]
         for n in (1, 2)
     ]
     return (found[0][0], found[1][0]) if all(found) else None

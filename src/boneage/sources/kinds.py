@@ -7,6 +7,7 @@ from pathlib import Path
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import read_table
 from boneage.sources.archives import BY_HAND, foreign_archive, is_archive
+from boneage.sources.spellings import column_name
 
 ARCHIVES = (".zip", ".gz", ".tgz", ".tar")
 FOREIGN_ARCHIVES = (".7z", ".rar", ".bz2", ".xz", ".zst")
@@ -111,8 +112,8 @@ def _fault_of_table(path: Path, columns: Sequence[str], rows: int | None) -> str
         table = read_table(path, ())
     except BoneAgeError as error:
         return f"it is no table ({str(error).removeprefix(f'{path}: ')})"
-    there = {_plain(name) for name in table.columns}
-    missing = [name for name in columns if _plain(name) not in there]
+    there = {column_name(name) for name in table.columns}
+    missing = [name for name in columns if column_name(name) not in there]
     if missing:
         return f"it is another table, without the column {', '.join(missing)}"
     if len(table.columns) < 2 or table.empty:
@@ -122,7 +123,3 @@ def _fault_of_table(path: Path, columns: Sequence[str], rows: int | None) -> str
     if rows is not None and len(table) != rows:
         return f"it has {len(table)} rows, the manifest says {rows}"
     return None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,7 +1,6 @@
 """What the sources have in common: a walk through a downloaded folder, and the case table."""
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -154,11 +153,6 @@ def _walk(folder: Path, listing: Listing) -> None:
                 listing.files.append(path)
             else:
                 listing.skip(path, "a link that leads nowhere, or no file; copy the file here")
-
-
-def normalised(name: str) -> str:
-    """A column name without case, spaces and punctuation: ``Bone Age (months)`` is ``boneagemonths``."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def case_table(

@@ -1,24 +1,21 @@
 """From ``data_manifest.csv`` to verified files: fetched once, resumed when cut, unpacked safely."""
 
-import contextlib
 import datetime
 import glob
 import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import make_folder, sha256_of, write_error, write_text
+from boneage.core.files import make_folder, sha256_of, write_text, writing
 from boneage.core.tables import read_table, write_table
 from boneage.sources import drive, kinds
 from boneage.sources.archives import BY_HAND, STAMP, Broken, foreign_archive, is_archive, unpack
-from boneage.sources.web import CutOff, Refused, Web, check_url, chunks_of
+from boneage.sources.web import Refused, Web, check_url
 
 MANIFEST = Path(__file__).resolve().parents[3] / "data_manifest.csv"
 """The manifest of a checkout."""
@@ -41,7 +38,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9]{1,8}){0,2}")
 _DRIVE = re.compile(r"drive:([A-Za-z0-9_-]{10,100})?")
 _DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_RANGE_ANSWERS = (200, 206, 416)
 
 
 def read_manifest(path: Path | str = MANIFEST) -> pd.DataFrame:
@@ -319,90 +315,23 @@ def _fetch_drive(row: object, path: Path) -> Path:
 def _fetch_https(row: object, part: Path, web: Web, largest_bytes: int) -> None:
     """Fetches an address into the part file, going on where an earlier attempt or run stopped."""
     tag = part.with_name(part.name + ".tag")
-    known = None if pd.isna(row.bytes) else int(row.bytes)
-    with _writing(part):
-        if (
-            not tag.is_file()
-            or tag.read_text(encoding="utf-8", errors="replace").split("\n")[0] != row.source
-        ):
-            # Not the beginning of this address's file, as far as anyone knows.
-            part.unlink(missing_ok=True)
-            write_text(tag, row.source + "\n")
-        part.touch()
 
-    def attempt() -> bytes:
-        start = part.stat().st_size
-        validator = tag.read_text(encoding="utf-8").partition("\n")[2].strip()
-        headers = {"Range": f"bytes={start}-"} | ({"If-Range": validator} if validator else {})
-        accepted = _RANGE_ANSWERS if start else (200,)
-        with web.open(row.source, headers=headers if start else None, accepted=accepted) as response:
-            total = _announced(response.headers, response.status_code, start)
-            if response.status_code == 416:
-                if total == start:
-                    return b""
-                part.unlink()
-                part.touch()
-                raise CutOff("the file there has changed")
-            if response.status_code == 206 and not _continues(response.headers, start):
-                part.unlink()
-                part.touch()
-                raise CutOff("the answer is of another place in the file")
-            start = start if response.status_code == 206 else 0
-            _check_total(row.source, total, known, largest_bytes)
-            _check_room(part, (total or 0) - start)
-            write_text(tag, f"{row.source}\n{_validator(response.headers)}\n")
-            with (
-                _writing(part),
-                open(part, "r+b") as file,
-                tqdm(total=total, initial=start, desc=row.name, unit="B", unit_scale=True) as bar,
-            ):
-                file.truncate(start)
-                file.seek(start)
-                for chunk in chunks_of(response):
-                    file.write(chunk)
-                    bar.update(len(chunk))
-                    _check_total(row.source, file.tell(), None, largest_bytes)
-                file.flush()
-                os.fsync(file.fileno())
-        return b""
+    def seen(total: int | None, validator: str) -> None:
+        if total is not None and not pd.isna(row.bytes) and total != row.bytes:
+            raise Refused(
+                f"{row.source}: has {total} bytes, the manifest says {row.bytes}; mend the manifest's row"
+            )
+        _check_room(part, (total or 0) - part.stat().st_size)
+        write_text(tag, f"{row.source}\n{validator}\n")
 
-    web.persist(row.source, attempt, progress=lambda: part.stat().st_size)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise write_error(path, error) from None
-
-
-def _announced(headers: object, status: int, start: int) -> int | None:
-    """The size of the whole file as the host announces it, or None."""
-    _, _, total = headers.get("Content-Range", "").partition("/")
-    if status in (206, 416) and total.isdecimal():
-        return int(total)
-    length = headers.get("Content-Length", "")
-    if not length.isdecimal() or status == 416:
-        return None
-    return int(length) + (start if status == 206 else 0)
-
-
-def _continues(headers: object, start: int) -> bool:
-    return headers.get("Content-Range", "").startswith(f"bytes {start}-")
-
-
-def _validator(headers: object) -> str:
-    """What tells a later run whether the file is still the same; a weak tag cannot (RFC 9110, 13.1.5)."""
-    tag = headers.get("ETag", "")
-    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
-
-
-def _check_total(source: str, total: int | None, known: int | None, largest_bytes: int) -> None:
-    if total is not None and total > largest_bytes:
-        raise Refused(f"{source}: larger than {largest_bytes / 2**30:.3g} GiB; not fetched")
-    if total is not None and known is not None and total != known:
-        raise Refused(f"{source}: has {total} bytes, the manifest says {known}; mend the manifest's row")
+    with writing(part):
+        known = tag.read_text(encoding="utf-8", errors="replace") if tag.is_file() else ""
+        source, _, validator = known.strip().partition("\n")
+        # Else not the beginning of this address's file, as far as anyone knows.
+        with open(part, "a+b" if source == row.source else "w+b") as file:
+            web.download(row.source, file, largest_bytes, validator, seen, row.name)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _check_room(path: Path, needed: int) -> None:
@@ -443,7 +372,7 @@ def _aside(path: Path) -> Path:
 
 def _settle(part: Path, path: Path) -> None:
     """Moves a finished download to its place and clears what its making left."""
-    with _writing(path):
+    with writing(path):
         os.replace(part, path)
         part.with_name(part.name + ".tag").unlink(missing_ok=True)
         if part.parent != path.parent:
