@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,13 +15,13 @@ from boneage.evaluation.metrics import GROWN, Run, check_comparable, plain_runs,
 from boneage.evaluation.robustness import UNCHANGED
 from boneage.networks import find
 from boneage.report import (
-    BASELINE,
     FEW_CASES,
-    markdown_rows,
-    markdown_table,
     source_words,
     table_title,
     words_of_width,
+)
+from boneage.report import (
+    RESULTS as RESULTS_TABLE,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,7 +84,8 @@ def results_block(runs: list[Run]) -> str:
     parts = [_heading(records[0])]
     for epochs in sorted({record["epochs"] for record in records}):
         of_table = [record for record in records if record["epochs"] == epochs]
-        parts.append(f"## {table_title(epochs)}\n\n{markdown_table(results_table(of_table, epochs))}")
+        shown = RESULTS_TABLE.show(results_table(of_table, epochs).reset_index())
+        parts.append(f"## {table_title(epochs)}\n\n{shown.to_markdown()}")
     return "\n".join(parts)
 
 
@@ -91,8 +93,8 @@ def summary_block(table: pd.DataFrame, seeds: pd.DataFrame, runs: list[Run]) -> 
     """README's one table: each network's error at both numbers of epochs, as Markdown.
 
     Args:
-        table: ``report.DETAIL_COLUMNS``.
-        seeds: ``report.SEED_COLUMNS``: how far other seeds move the error.
+        table: ``report.DETAILS``.
+        seeds: ``report.SEEDS``: how far other seeds move the error.
         runs: The runs; the first tells what was trained on what.
     """
     epochs = sorted(table["Epochs"].unique())
@@ -172,7 +174,7 @@ def details_block(table: pd.DataFrame, runs: list[Run]) -> str:
     """The errors on the test cases and what each run took, as Markdown.
 
     Args:
-        table: ``report.DETAIL_COLUMNS``.
+        table: ``report.DETAILS``.
         runs: The runs; the first tells what the constant predictor reaches.
     """
     table = table[table["Test cases"] > 0]
@@ -209,29 +211,26 @@ def details_block(table: pd.DataFrame, runs: list[Run]) -> str:
         for row in table.to_dict("records")
     ]
     return (
-        f"{table['Test cases'].iloc[0]} test cases; MAE of the {BASELINE.lower()} {constant:.2f} years "
-        f"({constant * MONTHS_PER_YEAR:.1f} months).\n\n{markdown_rows(heads, rows)}"
+        f"{table['Test cases'].iloc[0]} test cases; always predicting the training median has an MAE of "
+        f"{constant:.2f} years ({constant * MONTHS_PER_YEAR:.1f} months).\n\n{markdown_rows(heads, rows)}"
     )
 
 
 def differences_block(table: pd.DataFrame) -> str:
-    """Which differences between networks are real, as Markdown.
+    """Which differences between networks are significant, as Markdown.
 
     Args:
-        table: ``report.DIFFERENCE_COLUMNS``.
+        table: ``report.DIFFERENCES``.
     """
     lines = []
     for epochs, pairs in table.groupby("Epochs"):
-        real = pairs[pairs["Real"] == "yes"]
-        lines.append(f"- {table_title(epochs)}: {len(real)} of {len(pairs)} pairs differ.")
-        for row in real.to_dict("records"):
-            better, worse = row["Network"], row["Other network"]
-            if row["Difference (years)"] > 0:
-                better, worse = worse, better
-            # A real difference has both ends on one side of zero.
+        significant = pairs[pairs["Significant"] == "yes"]
+        lines.append(f"- {table_title(epochs)}: {len(significant)} of {len(pairs)} pairs differ.")
+        for row in significant.to_dict("records"):
+            # Both ends lie on one side of zero.
             low, high = sorted(abs(row[f"Difference {end} (years)"]) for end in ("low", "high"))
-            gain = abs(row["Difference (years)"])
-            lines.append(f"  - {better} before {worse} by {gain:.2f} ({low:.2f} to {high:.2f}) years")
+            gain = f"{abs(row['Difference (years)']):.2f} ({low:.2f} to {high:.2f}) years"
+            lines.append(f"  - {row['Network']} before {row['Other network']} by {gain}")
     return "\n".join(lines) + "\n"
 
 
@@ -239,7 +238,7 @@ def seeds_block(table: pd.DataFrame) -> str:
     """What other seeds make of the test error, as Markdown.
 
     Args:
-        table: ``report.SEED_COLUMNS``.
+        table: ``report.SEEDS``.
     """
     heads = ("Networks", "epochs", "seeds", "test MAE in years, mean", "lowest to highest")
     rows = [
@@ -259,7 +258,7 @@ def variants_block(table: pd.DataFrame) -> str:
     """What a variant or the mean of the best three gains over a plain run, as Markdown.
 
     Args:
-        table: ``report.VARIANT_COLUMNS``.
+        table: ``report.VARIANTS_TABLE``.
     """
     heads = ("Variant", "Networks", "epochs", "plain: test MAE", "variant: test MAE", "difference (95 %)")
     rows = [
@@ -280,7 +279,7 @@ def outside_block(table: pd.DataFrame) -> str:
     """How the runs do on another source, as Markdown.
 
     Args:
-        table: ``report.OUTSIDE_COLUMNS``.
+        table: ``report.OUTSIDE``.
     """
     first = table.iloc[0]
     heads = ("Networks", "epochs", "MAE in years (95 %)", "within 1 year", "bias in years")
@@ -305,7 +304,7 @@ def groups_block(table: pd.DataFrame) -> str:
     """The error in each group of test cases, as Markdown, one row a run; groups of few cases in italics.
 
     Args:
-        table: ``report.GROUP_COLUMNS``.
+        table: ``report.GROUPS``.
     """
     groups = table.drop_duplicates("Group").set_index("Group")
     style = {group: "*{}*" if few == "yes" else "{}" for group, few in groups["Few cases"].items()}
@@ -324,7 +323,7 @@ def coverage_block(table: pd.DataFrame) -> str:
     """How many test cases the prediction intervals hold, and how wide they are, as Markdown.
 
     Args:
-        table: ``report.RUN_COVERAGE_COLUMNS``.
+        table: ``report.COVERAGE_OF_RUNS``.
     """
     table = table[table["Estimates"] == ALL_ESTIMATES]
     heads = ("Networks", "epochs", "test cases within", "95 % interval", "mean width in years")
@@ -348,7 +347,7 @@ def robustness_block(table: pd.DataFrame) -> str:
     that may be chance, and the share of the estimates that it moves by more than a year.
 
     Args:
-        table: ``report.RUN_ROBUSTNESS_COLUMNS``.
+        table: ``report.ROBUSTNESS_OF_RUNS``.
     """
     if table.empty:
         return "No network was examined since it was trained.\n"
@@ -422,13 +421,25 @@ def _with_interval(row: dict, name: str, digits: str) -> str:
     return f"{value:{digits}} ({low:{digits}} to {high:{digits}})"
 
 
+def markdown_rows(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A table as Markdown.
+
+    Args:
+        heads: The header line.
+        rows: The lines below it, cells as text.
+        words: How many columns hold words, from the left; the others hold numbers and stand flush right.
+    """
+    rule = ["---"] * words + ["---:"] * (len(heads) - words)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (heads, rule, *rows))
+
+
 def _heading(record: dict) -> str:
     cases = ", ".join(f"{record['cases'][split]} {split}" for split in SPLITS)
     return (
         f"Source: {source_words(record['source'])}. Label: {record['label_kind']}. Cases: {cases}, split by "
         f"case; photos of {record['size']} × {record['size']} pixels, seed "
         f"{record['seed']}, on {record['device']} with {record['backend']}.{words_of_width(record)} "
-        "Written from the records beside this file by `make docs`.\n"
+        "★ best of its column. Written from the records beside this file by `make docs`.\n"
     )
 
 

@@ -373,7 +373,8 @@ def _compare(given: argparse.Namespace) -> None:
     comparison = pipeline.compare(work, given.outside, given.examine, recorded, given.grown, given.seeds)
     _print_left_out(comparison.left_out, len(comparison.runs))
     for epochs, table in comparison.tables.items():
-        print(f"\n## {report.table_title(epochs)}\n\n{report.markdown_table(table)}")
+        shown = report.RESULTS.show(table.reset_index()).to_markdown()
+        print(f"\n## {report.table_title(epochs)}\n\n{shown}")
     _wrote(work.report, f"{len(comparison.runs)} runs compared")
     if recorded:
         pipeline.record(comparison, recorded)

@@ -867,7 +867,7 @@ def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -
         decisions,
     )
     return OneCase(
-        words, copies_sheet(images or [(case_id, "[]")], folder), report.case_grid(comparison, case_id)
+        words, copies_sheet(images or [(case_id, "[]")], folder), report.case_view(comparison, case_id)
     )
 
 

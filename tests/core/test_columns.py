@@ -76,7 +76,7 @@ def test_one_alone_is_no_competition():
 
 
 def test_html_is_escaped_and_says_what_stands_out():
-    page = RUNS.show(FRAME, title="A & B").to_html()
+    page = RUNS.part("A & B").show(FRAME).to_html()
     assert "<b>" not in page
     assert 'aria-label="A &amp; B"' in page
     assert '<tr class="absent"><th scope="row">U-Net</th><td colspan="4">not run yet</td>' in page
@@ -86,11 +86,11 @@ def test_html_is_escaped_and_says_what_stands_out():
 
 
 def test_some_columns_may_be_shown_and_are_explained():
-    shown = RUNS.show(FRAME, "Network", "Cases")
-    assert [column.name for column in shown.table.columns] == ["Network", "Cases"]
+    shown = RUNS.part("Cases", "Network", "Cases").show(FRAME)
+    assert [column.name for column in shown.columns] == ["Network", "Cases"]
     assert shown.table.explain() == "- **Network**: What was trained.\n- **Cases**: How many were tested.\n"
     assert "What was trained." in shown._repr_html_()
-    assert repr(shown) == "Error of each run"
+    assert repr(shown) == "Cases"
 
 
 def test_a_difference_stands_out_where_its_interval_leaves_out_zero():

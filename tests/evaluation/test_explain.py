@@ -8,7 +8,7 @@ from on_jax import said_on_jax
 from boneage.core.backends import gradient
 from boneage.core.errors import BoneAgeError
 from boneage.evaluation.explain import (
-    CENTRE_COLUMNS,
+    CENTRES,
     drawn_hands,
     grad_cam,
     growth_centre_table,
@@ -252,9 +252,9 @@ def test_a_network_is_judged_on_drawn_hands():
         # The discs follow the hand into the square.
         assert hand.hand[hand.centres].mean() > 0.85
     table = growth_centre_table(tiny_model("cnn"), hands)
-    assert list(table) == list(CENTRE_COLUMNS)
+    assert list(table) == list(CENTRES)
     assert table["Bone Age"].tolist() == [2, 9.5, 17]
     assert table["Male"].tolist() == [False, True, False]
-    shares = table[list(CENTRE_COLUMNS[2:])]
+    shares = table[list(CENTRES)[2:]]
     assert ((shares > 0) & (shares < 1)).all(axis=None)
     assert (table["At best"] >= table[["On centres", "Even over the hand"]].max(axis=1)).all()

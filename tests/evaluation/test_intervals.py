@@ -10,9 +10,9 @@ from scipy import stats
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import OLDEST_YEARS, read_table, write_table
 from boneage.evaluation.intervals import (
-    BAND_COLUMNS,
     BAND_STARTS,
-    COVERAGE_COLUMNS,
+    BANDS,
+    COVERAGE,
     LEAST_CASES,
     calibrate,
     coverage_table,
@@ -89,7 +89,7 @@ def test_the_half_width_is_the_error_of_rank_nine_tenths_of_one_more(cases, rank
 def test_bands_tell_all_cases_and_stand_alone_only_with_enough(estimates):
     estimate = np.array(estimates)
     bands = calibrate(np.clip(estimate, 0, 20), estimate)
-    assert tuple(bands.columns) == BAND_COLUMNS
+    assert list(bands) == list(BANDS)
     assert bands["Validation cases"].sum() == len(estimate)
     assert bands["Bands joined"].sum() == len(BAND_STARTS)
     assert bands["Estimates from (years)"].iloc[0] == 0
@@ -133,7 +133,7 @@ def test_coverage_is_told_by_band_and_in_all_with_its_exact_interval():
     start = bands["Estimates from (years)"].iloc[1]
     truth, estimate = np.array([start + 3.0] * 10), start + np.array([2.0] * 7 + [6.0] * 3)
     table = coverage_table(bands, truth, estimate).set_index("Estimates")
-    assert ("Estimates", *table.columns) == COVERAGE_COLUMNS
+    assert ["Estimates", *table.columns] == list(COVERAGE)
     last = table.loc[f"from {start:g} on"]
     assert (last["Validation cases"], last["Test cases"], last["Covered"], last["Coverage"]) == (
         100,
@@ -155,7 +155,7 @@ def test_coverage_is_told_by_band_and_in_all_with_its_exact_interval():
 def test_bands_outlive_a_csv(tmp_path):
     bands = calibrate(*drawn(np.random.default_rng(5), 200))
     path = write_table(tmp_path / "intervals.csv", bands)
-    read = read_table(path, BAND_COLUMNS).apply(pd.to_numeric)
+    read = read_table(path, BANDS).apply(pd.to_numeric)
     estimate = np.linspace(0, 19, 40)
     assert np.allclose(intervals(read, estimate), intervals(bands, estimate))
 

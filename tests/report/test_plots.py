@@ -139,12 +139,12 @@ DIFFERENCES = pd.DataFrame(
         "Test cases": 1500,
         "Test MAE (years)": [1.0, 1.0, 2.0],
         "Other test MAE (years)": [2.0, 1.25, 1.25],
-        "Real": ["yes", "no", "yes"],
+        "Significant": ["yes", "no", "yes"],
     }
 )
 
 
-def test_the_heat_map_shows_each_pair_once_and_colours_the_real_ones() -> None:
+def test_the_heat_map_shows_each_pair_once_and_colours_the_significant_ones() -> None:
     chart = plots.difference_heatmap(DIFFERENCES)
     words = words_of(chart)
     for expected in ("Months", "10 epochs", "1,500 test cases", "3 pairs", "VGG19 (1.00)", "CNN (2.00)"):
@@ -164,7 +164,7 @@ def test_the_heat_map_shows_each_pair_once_and_colours_the_real_ones() -> None:
 
 
 def test_the_heat_map_of_one_pair_that_differs_in_nothing_is_drawn() -> None:
-    alike = DIFFERENCES.iloc[:1].assign(**{"Other test MAE (years)": 1.0, "Real": "no"})
+    alike = DIFFERENCES.iloc[:1].assign(**{"Other test MAE (years)": 1.0, "Significant": "no"})
     chart = plots.difference_heatmap(alike)
     assert chart.png().startswith(PNG_MARK)
     assert [text.get_text() for text in chart.axes[0].texts] == ["0.0"]

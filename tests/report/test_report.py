@@ -440,7 +440,7 @@ def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Label
     constant = (other.table["Bone Age"] - median).abs().mean()
     assert row["Constant predictor MAE (years)"] == pytest.approx(constant)
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
-    assert "the Digital Hand Atlas. Label: the atlas folder's year of age; that of the training:" in page.text
+    assert "the Digital Hand Atlas. Label: the atlas folder's year of age; in training:" in page.text
 
 
 def test_labels_without_validation_or_test_still_give_a_report(tmp_path: Path, labels: Labels) -> None:
@@ -502,11 +502,11 @@ def test_a_report_that_cannot_be_written_says_so_and_keeps_the_old_one(
 
 def test_markdown_has_units_and_says_what_was_not_run(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, off=0.4)
-    lines = report.markdown_table(compare(tmp_path, labels).tables[10]).splitlines()
+    lines = report.RESULTS.show(compare(tmp_path, labels).tables[10].reset_index()).to_markdown().splitlines()
     assert lines[0].startswith("| Networks | MAE (years) | Validation MAE (years) | Loss (years²) |")
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == TITLES
     assert lines[4] == "| CNN | 0.40 | 0.40 | 0.16 | 0.16 | 1.000 | 1.000 |"
-    assert lines[2].count("not run yet") == 6
+    assert lines[2].count("not run yet") == 1
     assert {line.count("|") for line in lines} == {8}
     assert report.table_title(10) == "10 Epoch"
 
@@ -537,27 +537,27 @@ def test_a_table_in_a_notebook_is_marked_as_in_the_report(tmp_path: Path, labels
     write_run(tmp_path, labels, "unet", off=0.3)
     comparison = compare(tmp_path, labels)
     page = tmp_path / "table.html"
-    grid = report.results_grid(10, comparison)
-    page.write_text(grid._repr_html_(), encoding="utf-8")
+    view = report.results_view(comparison, 10)
+    page.write_text(view._repr_html_(), encoding="utf-8")
     shown, whole = Page(page), Page(report.write_report(comparison, tmp_path / "report.html"))
     assert shown.tables == whole.tables[:1]
     kinds = [given.get("class") for tag, given in shown.tags if tag in ("td", "tr")]
     assert kinds.count("best") == 6
-    assert kinds.count("constant") == 1
-    assert repr(grid) == "10 Epoch"
+    assert kinds.count("reference") == 1
+    assert repr(view) == "10 Epoch"
 
 
 def test_one_image_has_every_estimate_the_nearest_first(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, "cnn", off=0.7)
     write_run(tmp_path, labels, "unet", off=-0.3)
-    grid = report.case_grid(compare(tmp_path, labels), "c0")
-    cells = [[cell.text for cell in row.cells] for row in grid.rows]
+    view = report.case_view(compare(tmp_path, labels), "c0")
+    cells = [[cell.text for cell in cells] for _, cells in view.rows]
     assert cells == [
-        ["Label", "", "1.00", ""],
+        ["Ground truth", "–", "1.00", "–"],
         ["U-Net", "10", "0.70", "−0.30"],
         ["CNN", "10", "1.70", "+0.70"],
     ]
-    assert report.case_grid(compare(tmp_path, labels), "nobody").rows == []
+    assert not report.case_view(compare(tmp_path, labels), "nobody")
 
 
 def noise(labels: Labels, size: float, seed: int) -> np.ndarray:
@@ -666,7 +666,7 @@ def test_trainings_with_other_seeds_stand_beside_their_plain_run(tmp_path: Path,
     assert len(reasons) == 5
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     (table,) = [one for one in page.tables if "Seeds" in one[0]]
-    assert table[1][:5] == ["CNN", "10", "1, 2, 3", "0.67", "0.40–1.10"]
+    assert table[1][:5] == ["CNN", "10", "1, 2, 3", "0.67 0.40–1.10", "8.0 4.8–13.2"]
     # What was recorded stands without the folders it came from.
     pipeline.record(comparison, tmp_path / "results")
     assert sorted(path.name for path in (tmp_path / "results" / "seeds").iterdir()) == ["2", "3"]
@@ -703,18 +703,20 @@ def test_every_pair_of_an_epoch_count_is_compared_and_corrected(tmp_path: Path) 
     write_run(tmp_path, labels, "cnn", 18)
     comparison = compare(tmp_path, labels)
     table = comparison.differences.set_index(["Network", "Other network"])
-    assert list(table.index) == [("CNN", "U-Net"), ("CNN", "Yolo"), ("U-Net", "Yolo")]
+    # The better network stands first, the largest difference on top.
+    assert set(table.index) == {("CNN", "U-Net"), ("CNN", "Yolo"), ("U-Net", "Yolo")}
+    assert (table["Difference (years)"] < 0).all()
+    assert table["Difference (years)"].is_monotonic_increasing
     assert (table["Epochs"] == 10).all()
     assert (table["Test cases"] == 100).all()
-    assert table["Real"].tolist() == ["no", "yes", "yes"]
+    assert table["Significant"].tolist() == ["yes", "yes", "no"]
     assert table["p (Holm)"].tolist() == pytest.approx(evaluation.holm(table["p"].to_numpy()))
     details = comparison.details.query("Epochs == 10").set_index("Network")["Test MAE (years)"]
     difference = details["CNN"] - details["Yolo"]
     assert table.at[("CNN", "Yolo"), "Difference (years)"] == pytest.approx(difference)
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
-    assert "After 10 epochs 2 of 3 differences are real." in page.text
+    assert "Significantly different after Holm correction: 2 of 3 after 10 epochs." in page.text
     (pairs,) = [shown for shown in page.tables if shown[0][0] == "Better network"]
-    # The better network stands first in each row, so that all differences are below zero.
     assert {row[0] for row in pairs[1:3]} == {"CNN", "U-Net"}
     assert [row[1] for row in pairs[1:3]] == ["Yolo", "Yolo"]
     assert all(row[4].startswith("−") for row in pairs[1:])
@@ -768,12 +770,12 @@ def test_a_source_that_tells_no_race_says_so(tmp_path: Path, labels: Labels) -> 
     comparison = compare(tmp_path, labels)
     assert set(comparison.groups["By"]) == {"Sex", "Age"}
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
-    assert "The source does not tell the race." in page.text
+    assert "The source does not give race." in page.text
 
 
 def test_published_figures_are_cited_and_told_apart(tmp_path: Path, labels: Labels) -> None:
     table = report.references_table()
-    assert tuple(table.columns) == report.REFERENCE_COLUMNS
+    assert list(table) == list(report.REFERENCES)
     assert (table["Source"].str.len() > 20).all()
     assert table[["MAE (years)", "RMS (years)"]].notna().sum(axis=1).eq(1).all()
     systems = table["MAE (months)"].dropna()
@@ -818,7 +820,7 @@ def test_the_intervals_come_from_validation_and_are_judged_on_the_test_cases(tmp
     assert rows.loc["all", "Coverage"] == pytest.approx(38 / 40)
     assert rows.loc["all", "Mean width (years)"] == pytest.approx((high - low).mean())
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
-    (table,) = [one for one in page.tables if one[0][1] == "Epochs" and one[0][2].startswith("Covered")]
+    (table,) = [one for one in page.tables if one[0][1] == "Epochs" and one[0][2].startswith("Coverage")]
     assert table[1][:2] + table[1][3:] == ["CNN", "10", "0.90", f"{(high - low).mean():.1f}", "40", "40"]
     assert table[1][2].startswith("0.95")
     assert "Another scanner" in page.text
@@ -848,7 +850,7 @@ def test_on_another_source_the_same_intervals_promise_nothing(tmp_path: Path, la
     assert (everyone["Test cases"], everyone["Coverage"]) == (40, 0.0)
     assert comparison.coverage.set_index("Estimates").at["all", "Coverage"] == 1.0
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
-    assert "Nothing is promised here" in page.text
+    assert "Intervals on another source" in page.text
 
 
 def examined_files(runs: Path, labels: Labels, tables: Path) -> report.ExaminedFiles:
@@ -892,7 +894,7 @@ def test_recorded_robustness_stands_until_its_run_is_trained_again(tmp_path: Pat
     kept = tuple(report.kept_examinations([files.run], files.folder))
     pipeline.record(dataclasses.replace(comparison, examinations=kept), results)
     recorded = pd.read_csv(results / "robustness.csv")
-    assert recorded.columns.tolist() == list(report.RUN_ROBUSTNESS_COLUMNS)
+    assert recorded.columns.tolist() == list(report.ROBUSTNESS_OF_RUNS)
     assert recorded["Photos"].tolist() == kept[0].robustness["Photos"].tolist()
     assert set(recorded["Run"]) == {"cnn-10"}
     # Another comparison, without the weights: what was found stands.
@@ -915,7 +917,7 @@ def test_an_examination_is_shown_and_children_are_named_as_such(tmp_path: Path, 
     comparison = dataclasses.replace(comparison, examinations=kept)
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert "No network has been examined" not in page.text
-    (table,) = [one for one in page.tables if one[0][0] == "Photos"]
+    (table,) = [one for one in page.tables if one[0][0] == "Images"]
     assert table[1][:2] == ["as they are", "0.00"]
     assert [row[0] for row in table[1:]] == kept[0].robustness["Photos"].tolist()
     drawn = source == "phantom"

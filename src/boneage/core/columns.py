@@ -107,7 +107,8 @@ class Table(Collection[str]):
         file: Its name in the work folder.
         about: What a row is, one sentence.
         note: What stands beneath it where it is shown.
-        reference: What the first cell of a row says that is nobody's result but a yardstick.
+        shown: Names of the columns that are shown, in their order; by default all.
+        reference: What the first shown cell of a row says that is no result but a yardstick.
         absent: What is said of a row that has no value.
     """
 
@@ -116,6 +117,7 @@ class Table(Collection[str]):
     file: str = ""
     about: str = ""
     note: str = ""
+    shown: tuple[str, ...] = ()
     reference: str = ""
     absent: str = ""
 
@@ -155,16 +157,24 @@ class Table(Collection[str]):
         """The table as CSV text."""
         return csv_text(self.check(frame))
 
-    def show(self, frame: pd.DataFrame, *names: str, **changes: str) -> "View":
-        """The table as it is shown, with some of its columns; ``changes`` give it another title or note."""
-        columns = [self[name] for name in names] if names else list(self.columns)
-        return View(replace(self, columns=columns, **changes), frame)
+    def part(self, title: str, *shown: str, **changes: Any) -> "Table":
+        """The same table, of which some columns are shown under another title."""
+        return replace(self, title=title, shown=shown or self.shown, **changes)
+
+    def show(self, frame: pd.DataFrame) -> "View":
+        """The table as it is shown."""
+        return View(self, frame)
+
+    @functools.cached_property
+    def shown_columns(self) -> list[Column]:
+        """The columns that are shown."""
+        return [self[name] for name in self.shown] or list(self.columns)
 
     def explain(self) -> str:
-        """What each column means, as a Markdown list."""
+        """What each shown column means, as a Markdown list."""
         return "".join(
             f"- **{one.heading}**{f' ({one.unit})' if one.unit else ''}: {one.meaning}\n"
-            for one in self.columns
+            for one in self.shown_columns
         )
 
 
@@ -176,12 +186,20 @@ class View:
     frame: pd.DataFrame
 
     @property
+    def columns(self) -> list[Column]:
+        """Its columns."""
+        return self.table.shown_columns
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
     def rows(self) -> list[tuple[str, list[Cell]]]:
         """For each row how it stands out (``reference``, ``absent`` or nothing) and its cells."""
         return [self._row(row) for row in self.frame.to_dict("records")]
 
     def _row(self, row: Record) -> tuple[str, list[Cell]]:
-        columns = self.table.columns
+        columns = self.columns
         if self.table.absent and all(pd.isna(row[column.name]) for column in columns[1:]):
             return "absent", [columns[0].cell(row), Cell(self.table.absent)]
         if self.table.reference and row[columns[0].name] == self.table.reference:
@@ -191,10 +209,10 @@ class View:
     @property
     def stars(self) -> bool:
         """Whether the best of a column is marked: one alone is no competition."""
-        return any(self._competing(column).count() > 1 for column in self.table.columns if column.best)
+        return any(self._competing(column).count() > 1 for column in self.columns if column.best)
 
     def _competing(self, column: Column) -> pd.Series:
-        first = self.frame[self.table.columns[0].name]
+        first = self.frame[self.columns[0].name]
         return self.frame.loc[first != self.table.reference, column.name]
 
     def _starred(self, column: Column, row: Record) -> Cell:
@@ -214,7 +232,7 @@ class View:
 
     def to_markdown(self) -> str:
         """The table as Markdown, units in the header line, intervals in brackets."""
-        columns = self.table.columns
+        columns = self.columns
         heads = [f"{one.heading} ({one.unit})" if one.unit else one.heading for one in columns]
         lines = [heads, ["---:" if one.format else "---" for one in columns]]
         for kind, cells in self.rows:

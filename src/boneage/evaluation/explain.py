@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
 from boneage.core.backends import gradient
+from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
 from boneage.core.tables import SEXES
@@ -30,7 +31,28 @@ CENTRE_RADIUS = 0.03
 On drawn hands of 2 to 14 years a disc of this radius holds nine of ten epiphyses and carpals whole.
 """
 
-CENTRE_COLUMNS = ("Bone Age", "Male", "On the hand", "On centres", "Even over the hand", "At best")
+CENTRES = Table(
+    "Heat maps and growth centres of one network",
+    [
+        Column("Bone Age", "Age of the drawn hand in years.", ".1f"),
+        Column("Male", "Whether it is a boy's."),
+        Column("On the hand", "Share of the heat map on the hand.", ".2f", unit="share"),
+        Column("On centres", "Share on growth centres.", ".2f", "On growth centres", "share"),
+        Column(
+            "Even over the hand",
+            "The same for a map as coarse that is even over the hand.",
+            ".2f",
+            unit="share",
+        ),
+        Column(
+            "At best",
+            "The same for a map on the place that covers most of a growth centre.",
+            ".2f",
+            unit="share",
+        ),
+    ],
+    about="One row a drawn hand.",
+)
 
 # Years: at two most epiphyses have appeared, at seventeen most plates have closed.
 _YOUNGEST, _OLDEST = 2.0, 17.0
@@ -323,7 +345,7 @@ def growth_centre_table(model: keras.Model, hands: Sequence[DrawnHand]) -> pd.Da
         hands: From :func:`drawn_hands`, of the model's size.
 
     Returns:
-        ``CENTRE_COLUMNS``: one row a hand; the last four are shares, as in :class:`CentreMass`.
+        ``CENTRES``: one row a hand; the last four are shares, as in :class:`CentreMass`.
     """
     photos, male = np.stack([hand.photo for hand in hands]), np.array([hand.male for hand in hands])
     maps = heat_map(model, photos, male)
@@ -331,4 +353,4 @@ def growth_centre_table(model: keras.Model, hands: Sequence[DrawnHand]) -> pd.Da
         (hand.bone_age, hand.male, *astuple(mass_on_growth_centres(heat, hand.centres, hand.hand)))
         for heat, hand in zip(maps, hands, strict=True)
     ]
-    return pd.DataFrame(rows, columns=list(CENTRE_COLUMNS))
+    return pd.DataFrame(rows, columns=list(CENTRES))

@@ -31,6 +31,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from boneage.core.columns import Column, Table, with_interval
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import OLDEST_YEARS
 
@@ -45,24 +46,48 @@ LEAST_CASES = 30
 cases truly holds is drawn from a beta distribution (Vovk, "Conditional validity of inductive conformal
 predictors", Machine Learning 2013; 92:349-376); from 30 on it is at least 80 % in 95 of 100 draws."""
 
-BAND_COLUMNS = (
-    "Estimates from (years)",
-    "Estimates below (years)",
-    "Bands joined",
-    "Validation cases",
-    "Level",
-    "Half-width (years)",
+BANDS = Table(
+    "Half-widths of the prediction intervals",
+    [
+        Column("Estimates from (years)", "Lowest predicted age of the band.", ".1f"),
+        Column("Estimates below (years)", "Its upper bound.", ".1f"),
+        Column("Bands joined", "How many bands of age share the half-width.", ".0f"),
+        Column("Validation cases", "Number of validation cases it is calibrated on.", ",.0f"),
+        Column("Level", "The nominal coverage.", ".2f"),
+        Column("Half-width (years)", "Added to and subtracted from the prediction.", ".2f"),
+    ],
+    about="One row a band of predicted ages.",
 )
-COVERAGE_COLUMNS = (
-    "Estimates",
-    "Validation cases",
-    "Test cases",
-    "Covered",
-    "Coverage",
-    "Coverage low",
-    "Coverage high",
-    "Mean width (years)",
-    "Level",
+COVERAGE = Table(
+    "Prediction intervals on the test cases",
+    [
+        Column("Estimates", "Band of predicted ages.", heading="Predictions", unit="years"),
+        Column(
+            "Validation cases",
+            "Number of validation cases that the interval is calibrated on.",
+            ",.0f",
+            "Validation",
+            "cases",
+        ),
+        Column("Test cases", "Number of test cases.", ",.0f", "Test", "cases"),
+        Column("Covered", "Number of test cases whose ground truth lies in their interval.", ",.0f"),
+        with_interval(
+            "Coverage",
+            "Their share, with its exact 95 % interval (Clopper and Pearson, 1934).",
+            ".2f",
+            unit="share, 95 % interval",
+        ),
+        Column(
+            "Mean width (years)",
+            "From the lower to the upper end, mean of the test cases; narrower is better.",
+            ".1f",
+            "Width",
+        ),
+        Column("Level", "The nominal coverage.", ".2f", "Nominal", "share"),
+    ],
+    about="One row a band of predicted ages, and one of all ages.",
+    note="Coverage: share of the test cases inside their interval, with the exact 95 % interval of that "
+    "share (Clopper and Pearson, 1934). Width: mean over the test cases.",
 )
 ALL_ESTIMATES = "all"
 
@@ -86,7 +111,7 @@ def calibrate(truth: np.ndarray, estimate: np.ndarray, alpha: float = ALPHA) -> 
         alpha: The share that may lie outside, above 0 and below 1.
 
     Returns:
-        ``BAND_COLUMNS``, one row a band, numbers only; ``Level`` is 1 - alpha.
+        ``BANDS``, one row a band, numbers only; ``Level`` is 1 - alpha.
 
     Raises:
         BoneAgeError: The two differ in length, are empty, hold what is not a finite number, or are too few
@@ -103,7 +128,7 @@ def calibrate(truth: np.ndarray, estimate: np.ndarray, alpha: float = ALPHA) -> 
         of_group = size[np.isin(band_of, group)]
         half_width = _half_width(of_group, alpha)
         rows.append((BAND_STARTS[group[0]], below, len(group), len(of_group), 1 - alpha, half_width))
-    return pd.DataFrame(rows, columns=list(BAND_COLUMNS))
+    return pd.DataFrame(rows, columns=list(BANDS))
 
 
 def intervals(bands: pd.DataFrame, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +164,7 @@ def coverage_table(bands: pd.DataFrame, truth: np.ndarray, estimate: np.ndarray)
         estimate: Their estimates in years, (cases,).
 
     Returns:
-        ``COVERAGE_COLUMNS``, one row a band and a last one of all. ``Coverage low`` and ``high`` are the
+        ``COVERAGE``, one row a band and a last one of all. ``Coverage low`` and ``high`` are the
         exact 95 % interval of the coverage (Clopper and Pearson, Biometrika 1934; 26:404-413): a level
         outside of it speaks against exchangeable cases, or for an unlucky draw of validation cases. A band
         without a test case has no coverage (NaN).
@@ -161,7 +186,7 @@ def coverage_table(bands: pd.DataFrame, truth: np.ndarray, estimate: np.ndarray)
         (words, int(count), *_coverage(covered[part], (high - low)[part]), level)
         for words, count, part in parts
     ]
-    return pd.DataFrame(rows, columns=list(COVERAGE_COLUMNS))
+    return pd.DataFrame(rows, columns=list(COVERAGE))
 
 
 def notices(bands: pd.DataFrame) -> list[str]:

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from boneage.core.columns import Column, Table, leaves_out_zero
 from boneage.core.errors import BoneAgeError
 from boneage.evaluation.metrics import mean_differences
 from boneage.images.operators import OPERATORS, apply_operators, rotated
@@ -71,19 +72,59 @@ overlook."""
 
 UNCHANGED = "as they are"
 
-ROBUSTNESS_COLUMNS = (
-    "Photos",
-    "Perturbation",
-    "Amount",
-    "Cases",
-    "MAE (years)",
-    "Change in MAE (years)",
-    "Change low (years)",
-    "Change high (years)",
-    "Mean shift (years)",
-    "Mean movement (years)",
-    "95 % of movements within (years)",
-    "Moved over 1 year",
+ROBUSTNESS = Table(
+    "Robustness",
+    [
+        Column("Photos", "How the images were changed.", heading="Images"),
+        Column("Perturbation", "The kind of change."),
+        Column("Amount", "How much of it.", ".3g"),
+        Column("Cases", "Number of test cases.", ",.0f"),
+        Column("MAE (years)", "Mean absolute error on the changed images.", ".2f"),
+        Column(
+            "Change in MAE (years)",
+            "By how much it is above that on the unchanged images, with the interval of the paired "
+            "bootstrap.",
+            "+.2f",
+            unit="years, 95 % interval",
+            ends=("Change low (years)", "Change high (years)"),
+            mark=leaves_out_zero("Change low (years)", "Change high (years)"),
+        ),
+        Column(
+            "Mean shift (years)",
+            "Mean change of a prediction; above zero the change makes it older.",
+            "+.2f",
+            "Shift",
+        ),
+        Column(
+            "Mean movement (years)",
+            "Mean absolute change of a prediction.",
+            ".2f",
+            "Prediction moved",
+            "years, mean",
+        ),
+        Column(
+            "95 % of movements within (years)",
+            "95th percentile of the absolute change of a prediction.",
+            ".2f",
+            "Prediction moved",
+            "years, 95th percentile",
+        ),
+        Column(
+            "Moved over 1 year",
+            "Share of the predictions that change by more than a year.",
+            ".2f",
+            unit="share",
+        ),
+    ],
+    about="One row a change of the images, the first of the unchanged ones.",
+    note="Change in MAE: against the unchanged images; bold where its interval excludes zero. Intervals are "
+    "not corrected for their number: of forty changes without effect, two would be bold. Moved: "
+    "absolute change of a prediction; shift: mean change, above zero the change makes it older.",
+    shown=(
+        *("Photos", "MAE (years)", "Change in MAE (years)", "Mean movement (years)"),
+        *("95 % of movements within (years)", "Moved over 1 year", "Mean shift (years)"),
+    ),
+    reference=UNCHANGED,
 )
 
 _MOVED_YEARS = 1.0
@@ -235,7 +276,7 @@ def robustness_table(
         perturbations: What to try.
 
     Returns:
-        ``ROBUSTNESS_COLUMNS``, a first row of the photos as they are, then one row a perturbation.
+        ``ROBUSTNESS``, a first row of the photos as they are, then one row a perturbation.
         ``Photos`` says in words what was done. ``Change`` is the MAE minus that of the photos as they are,
         with its 95 % interval over cases (:func:`metrics.mean_differences`: what one case gains
         and loses is compared with itself). ``Mean shift`` is the mean of the estimates' differences from
@@ -273,7 +314,7 @@ def robustness_table(
         np.quantile(movement, 0.95, axis=1),
         (movement > _MOVED_YEARS).mean(axis=1),
     )
-    return pd.DataFrame(dict(zip(ROBUSTNESS_COLUMNS, columns, strict=True)))
+    return pd.DataFrame(dict(zip(ROBUSTNESS, columns, strict=True)))
 
 
 def _estimated(estimate: Callable[[np.ndarray], np.ndarray], photos: np.ndarray, words: str) -> np.ndarray:

@@ -1,36 +1,26 @@
 """A comparison of the finished runs: its tables, as Markdown, as CSV, and as one HTML file."""
 
 from boneage.report.comparison import (
-    BASELINE_COLUMNS,
-    DETAIL_COLUMNS,
-    OUTSIDE_COLUMNS,
+    DETAILS,
+    OUTSIDE,
+    QUALITY,
+    TRAINING_TIMES,
     Comparison,
     Outside,
     compare_runs,
 )
-from boneage.report.coverage import RUN_COVERAGE_COLUMNS
-from boneage.report.differences import DIFFERENCE_COLUMNS, differences_table
+from boneage.report.coverage import COVERAGE_OF_RUNS, coverage_view
+from boneage.report.differences import DIFFERENCES
 from boneage.report.examination import (
     EXAMINED,
-    RUN_ROBUSTNESS_COLUMNS,
+    ROBUSTNESS_OF_RUNS,
     Examination,
     ExaminedFiles,
+    centres_view,
     kept_examinations,
     robustness_of_runs,
 )
-from boneage.report.grids import (
-    Grid,
-    case_grid,
-    coverage_grid,
-    groups_grid,
-    quality_grid,
-    references_grid,
-    results_grid,
-    took_grid,
-    variants_grid,
-)
-from boneage.report.groups import FEW_CASES, GROUP_COLUMNS, groups_table
-from boneage.report.markdown import markdown_rows, markdown_table
+from boneage.report.groups import FEW_CASES, GROUPS, groups_view
 from boneage.report.page import (
     bland_altman,
     coverage_chart,
@@ -42,63 +32,58 @@ from boneage.report.page import (
     tables_folder,
     write_report,
 )
-from boneage.report.references import CAUTION, REFERENCE_COLUMNS, reference_lines, references_table
-from boneage.report.seeds import SEED_COLUMNS, seeds_table
-from boneage.report.variants import VARIANT_COLUMNS, best_networks, variants_table
+from boneage.report.references import CAUTION, REFERENCES, reference_lines, references_table, references_view
+from boneage.report.results import RESULTS, case_view, quality_view, results_view
+from boneage.report.seeds import SEEDS
+from boneage.report.variants import VARIANTS_TABLE, best_networks
 from boneage.report.words import BASELINE, NOT_RUN, source_words, table_title, title_of, words_of_width
 
 __all__ = [
     "BASELINE",
-    "BASELINE_COLUMNS",
     "CAUTION",
-    "DETAIL_COLUMNS",
-    "DIFFERENCE_COLUMNS",
+    "COVERAGE_OF_RUNS",
+    "DETAILS",
+    "DIFFERENCES",
     "EXAMINED",
     "FEW_CASES",
-    "GROUP_COLUMNS",
+    "GROUPS",
     "NOT_RUN",
-    "OUTSIDE_COLUMNS",
-    "REFERENCE_COLUMNS",
-    "RUN_COVERAGE_COLUMNS",
-    "RUN_ROBUSTNESS_COLUMNS",
-    "SEED_COLUMNS",
-    "VARIANT_COLUMNS",
+    "OUTSIDE",
+    "QUALITY",
+    "REFERENCES",
+    "RESULTS",
+    "ROBUSTNESS_OF_RUNS",
+    "SEEDS",
+    "TRAINING_TIMES",
+    "VARIANTS_TABLE",
     "Comparison",
     "Examination",
     "ExaminedFiles",
-    "Grid",
     "Outside",
     "best_networks",
     "bland_altman",
-    "case_grid",
+    "case_view",
+    "centres_view",
     "compare_runs",
     "coverage_chart",
-    "coverage_grid",
-    "differences_table",
+    "coverage_view",
     "error_by_age",
-    "groups_grid",
-    "groups_table",
+    "groups_view",
     "judged_epochs",
     "kept_examinations",
     "learning_curves",
     "mae_chart",
-    "markdown_rows",
-    "markdown_table",
     "predicted_against_true",
-    "quality_grid",
+    "quality_view",
     "reference_lines",
-    "references_grid",
     "references_table",
-    "results_grid",
+    "references_view",
+    "results_view",
     "robustness_of_runs",
-    "seeds_table",
     "source_words",
     "table_title",
     "tables_folder",
     "title_of",
-    "took_grid",
-    "variants_grid",
-    "variants_table",
     "words_of_width",
     "write_report",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from boneage.core.columns import Column, Table, with_interval
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import MONTHS_PER_YEAR, SPLITS, skipped_table
 from boneage.dataset.labels import UNKNOWN, Labels
@@ -37,6 +38,7 @@ from boneage.report.references import references_table
 from boneage.report.seeds import seeds_table
 from boneage.report.variants import grown_words, variants_table
 from boneage.report.words import (
+    BASELINE,
     known_source,
     number,
     printable,
@@ -45,60 +47,120 @@ from boneage.report.words import (
     years_and_months,
 )
 
-DETAIL_COLUMNS = (
-    "Network",
-    "Epochs",
-    "Validation MAE (years)",
-    "Test cases",
-    "Test MAE (years)",
-    "Test MAE low (years)",
-    "Test MAE high (years)",
-    "Test MAE (months)",
-    "Test MAE low (months)",
-    "Test MAE high (months)",
-    "Accuracy",
-    "Within 1 year",
-    "RMSE (years)",
-    "Bias (years)",
-    "R2",
-    "Parameters",
-    "Seconds an epoch",
-    "Photos a second",
-    "Photo size (px)",
-    "Device",
-    "Backend",
-    "Weights",
-    "Precision",
-    "Finished",
-    "Run",
+_NETWORK = Column("Network", "Its architecture.")
+_EPOCHS = Column("Epochs", "How many epochs it was trained for.", ".0f")
+_RUN = Column("Run", "The folder of the run.")
+_WITHIN = Column(
+    "Within 1 year", "Share of the cases with an absolute error of at most one year.", ".3f", unit="share"
 )
-OUTSIDE_COLUMNS = (
-    "Network",
-    "Epochs",
-    "Source",
-    "Label",
-    "Cases",
-    "MAE (years)",
-    "MAE low (years)",
-    "MAE high (years)",
-    "MAE (months)",
-    "MAE low (months)",
-    "MAE high (months)",
-    "Within 1 year",
-    "Bias (years)",
-    "Constant predictor MAE (years)",
-    "Run",
+_RMSE = Column("RMSE (years)", "Root mean squared error; large errors weigh more than in the MAE.", ".2f")
+_BIAS = Column(
+    "Bias (years)", "Mean of prediction minus ground truth; above zero, predictions are too old.", "+.2f"
 )
-BASELINE_COLUMNS = (
-    "Split",
-    "Photos",
-    "MAE (years)",
-    "MAE (months)",
-    "Loss (years²)",
-    "Accuracy",
-    "Within 1 year",
-    "RMSE (years)",
-    "Bias (years)",
+_ACCURACY = Column(
+    "Accuracy", "Share of the cases with an absolute error below half a year.", ".3f", unit="share"
+)
+_INTERVAL_YEARS, _INTERVAL_MONTHS = "years, 95 % interval", "months, 95 % interval"
+_MAE = "Mean absolute error"
+
+DETAILS = Table(
+    "Each run",
+    [
+        _NETWORK,
+        _EPOCHS,
+        Column("Validation MAE (years)", f"{_MAE} on the validation cases.", ".2f"),
+        Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
+        with_interval(
+            "Test MAE (years)", f"{_MAE} on the test cases.", ".2f", heading="MAE", unit=_INTERVAL_YEARS
+        ),
+        with_interval(
+            "Test MAE (months)", "The same in months.", ".1f", heading="MAE", unit=_INTERVAL_MONTHS
+        ),
+        _ACCURACY,
+        _WITHIN,
+        _RMSE,
+        _BIAS,
+        Column(
+            "R2",
+            "Share of the variance of age that predictions explain; 0 is no better than the mean.",
+            ".2f",
+            "R²",
+        ),
+        Column("Parameters", "Number of weights.", ",.0f"),
+        Column(
+            "Seconds an epoch",
+            "Median time of an epoch on the device named beside it.",
+            ",.1f",
+            "Epoch",
+            "seconds",
+        ),
+        Column("Photos a second", "Images trained on each second.", ",.0f", "Training", "images a second"),
+        Column("Photo size (px)", "Side of the images.", ",.0f", "Image size", "pixels"),
+        Column("Device", "What it was trained on."),
+        Column("Backend", "Library that computed it."),
+        Column("Weights", "First weights: from scratch, or pretrained on other images."),
+        Column("Precision", "Number format of the computation."),
+        Column("Finished", "When the training ended."),
+        _RUN,
+    ],
+    "details.csv",
+    "One row a run in the two tables.",
+)
+QUALITY = DETAILS.part(
+    "Error on the test cases",
+    *("Network", "Epochs", "Test MAE (years)", "Test MAE (months)", "Accuracy", "Within 1 year"),
+    *("RMSE (years)", "Bias (years)", "R2", "Test cases"),
+    note="Bias: mean of prediction minus ground truth; above zero, predictions are too old. RMSE: root mean "
+    "squared error. R²: share of the variance of age that the predictions explain; 0 is no better than "
+    "the mean.",
+    reference=BASELINE,
+)
+TRAINING_TIMES = DETAILS.part(
+    "Training time and device",
+    *("Network", "Epochs", "Parameters", "Seconds an epoch", "Photos a second", "Photo size (px)"),
+    *("Device", "Backend", "Weights", "Precision", "Finished"),
+)
+BASELINE_ERRORS = Table(
+    BASELINE,
+    [
+        Column("Split", "Which cases."),
+        Column("Photos", "Number of images.", ",.0f", "Images"),
+        Column("MAE (years)", f"{_MAE}.", ".2f"),
+        Column("MAE (months)", "The same in months.", ".1f"),
+        Column("Loss (years²)", "Mean squared error.", ".2f"),
+        _ACCURACY,
+        _WITHIN,
+        _RMSE,
+        _BIAS,
+    ],
+    "baseline.csv",
+    "One row a split: the error of predicting the training cases' median age for every case.",
+)
+OUTSIDE = Table(
+    "External test",
+    [
+        _NETWORK,
+        _EPOCHS,
+        Column("Source", "Where the radiographs are from."),
+        Column("Label", "Which age is the ground truth there."),
+        Column("Cases", "Number of cases.", ",.0f"),
+        with_interval("MAE (years)", f"{_MAE}.", ".2f", unit=_INTERVAL_YEARS),
+        with_interval("MAE (months)", "The same in months.", ".1f", unit=_INTERVAL_MONTHS),
+        _WITHIN,
+        _BIAS,
+        Column(
+            "Constant predictor MAE (years)",
+            "The same for always predicting the training cases' median age.",
+            ".2f",
+        ),
+        _RUN,
+    ],
+    "outside.csv",
+    "One row a run that was tested on another source.",
+    shown=(
+        *("Network", "Epochs", "MAE (years)", "MAE (months)", "Within 1 year", "Bias (years)"),
+        *("Constant predictor MAE (years)", "Cases"),
+    ),
 )
 
 
@@ -126,8 +188,8 @@ class Comparison:
         heading: What every table is headed by: source, label, cases of each split, how they were split,
             photo size.
         tables: Epochs -> the nine-row table of ``evaluation.results_table``, in rising order.
-        details: ``DETAIL_COLUMNS``, one row a run that stands in a table.
-        baseline: ``BASELINE_COLUMNS``, one row a split: always saying the training cases' median age.
+        details: ``DETAILS``, one row a run that stands in a table.
+        baseline: ``BASELINE_ERRORS``, one row a split: always saying the training cases' median age.
         variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the set grown, or ensemble, against
             its plain run.
         differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
@@ -136,7 +198,7 @@ class Comparison:
         references: ``references.REFERENCE_COLUMNS``, one row a figure published by others.
         coverage: ``coverage.RUN_COVERAGE_COLUMNS``, how many test cases the intervals of each run hold, by
             band of estimated ages and in all.
-        outside: ``OUTSIDE_COLUMNS``, one row a run that was tested on another source; else empty.
+        outside: ``OUTSIDE``, one row a run that was tested on another source; else empty.
         coverage_outside: As ``coverage``, of that source's cases.
         interval_notices: Which run has no interval, or bands that share one, and why (``item``, ``reason``).
         left_out: Runs that stand in no table, and why (``item``, ``reason``).
@@ -296,7 +358,7 @@ def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
                 "Run": printable(run.folder.name),
             }
         )
-    return pd.DataFrame(rows, columns=list(DETAIL_COLUMNS))
+    return DETAILS.frame(rows)
 
 
 def _quality(joined: pd.DataFrame, seed: object, prefix: str = "") -> dict[str, float]:
@@ -332,7 +394,7 @@ def _baseline(labels: Labels) -> pd.DataFrame:
                     "Bias (years)": values["bias"],
                 }
             )
-    return pd.DataFrame(rows, columns=list(BASELINE_COLUMNS))
+    return BASELINE_ERRORS.frame(rows)
 
 
 def _outside(runs: list[Run], grown: list[Run], labels: Labels, test: Outside | None) -> pd.DataFrame:
@@ -356,4 +418,4 @@ def _outside(runs: list[Run], grown: list[Run], labels: Labels, test: Outside | 
                 "Run": printable(name),
             }
         )
-    return pd.DataFrame(rows, columns=list(OUTSIDE_COLUMNS))
+    return OUTSIDE.frame(rows)

@@ -1,9 +1,11 @@
 """How far a single estimate of each network may be off: its intervals, and how many cases they hold."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
+from boneage.core.columns import Column, View
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import skipped_table
 from boneage.evaluation import intervals
@@ -11,7 +13,20 @@ from boneage.evaluation.metrics import Run
 from boneage.networks import find
 from boneage.report.words import printable, title_of
 
-RUN_COVERAGE_COLUMNS = ("Network", "Epochs", *intervals.COVERAGE_COLUMNS, "Run")
+_SHOWN = ("Coverage", "Level", "Mean width (years)", "Test cases", "Validation cases")
+
+COVERAGE_OF_RUNS = replace(
+    intervals.COVERAGE,
+    columns=[
+        Column("Network", "Its architecture."),
+        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        *intervals.COVERAGE.columns,
+        Column("Run", "The folder of the run."),
+    ],
+    file="coverage.csv",
+    about="One row a run and band of predicted ages, and one of all ages.",
+    shown=("Network", "Epochs", *_SHOWN),
+)
 
 
 def coverage_of_runs(
@@ -26,7 +41,7 @@ def coverage_of_runs(
             cases; runs that were not tested there are left out.
 
     Returns:
-        ``RUN_COVERAGE_COLUMNS``, for each run the rows of ``intervals.coverage_table``; and in words which
+        ``COVERAGE_OF_RUNS``, for each run the rows of ``intervals.coverage_table``; and in words which
         run has no interval and why, or bands that share one (``item``, ``reason``).
     """
     tables, said = [], []
@@ -45,10 +60,26 @@ def coverage_of_runs(
             continue
         said += [(title_of(run), notice) for notice in intervals.notices(bands)]
         first = {"Network": find(run.record["network"]).title, "Epochs": run.record["epochs"]}
-        tables.append(table.assign(**first, Run=printable(name))[list(RUN_COVERAGE_COLUMNS)])
-    empty = pd.DataFrame(columns=list(RUN_COVERAGE_COLUMNS))
+        tables.append(table.assign(**first, Run=printable(name))[list(COVERAGE_OF_RUNS)])
+    empty = COVERAGE_OF_RUNS.frame()
     return pd.concat(tables, ignore_index=True) if tables else empty, skipped_table(said)
 
 
 def _years(joined: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return joined["Bone Age"], joined["Estimate"]
+
+
+def coverage_view(table: pd.DataFrame, title: str = intervals.COVERAGE.title) -> View:
+    """For each run the coverage of its intervals over all ages."""
+    return COVERAGE_OF_RUNS.part(title).show(table[table["Estimates"] == intervals.ALL_ESTIMATES])
+
+
+def coverage_by_band(table: pd.DataFrame) -> list[View]:
+    """For each epoch count the coverage by band of predicted ages."""
+    bands = table[table["Estimates"] != intervals.ALL_ESTIMATES]
+    return [
+        COVERAGE_OF_RUNS.part(
+            f"Intervals by predicted age, {epochs} epochs", "Network", "Estimates", *_SHOWN, note=""
+        ).show(rows)
+        for epochs, rows in bands.groupby("Epochs")
+    ]

@@ -1,4 +1,4 @@
-"""Which differences between networks are real, as far as the test cases can tell."""
+"""Which differences between networks are significant on the test cases."""
 
 import itertools
 from collections.abc import Sequence
@@ -6,54 +6,78 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from boneage.core.columns import Column, Table, with_interval
 from boneage.evaluation.metrics import Run, holm, mean_differences
 from boneage.networks import find
 from boneage.report.variants import errors_on_test
 
-DIFFERENCE_COLUMNS = (
-    "Epochs",
-    "Network",
-    "Other network",
-    "Test cases",
-    "Test MAE (years)",
-    "Other test MAE (years)",
-    "Difference (years)",
-    "Difference low (years)",
-    "Difference high (years)",
-    "p",
-    "p (Holm)",
-    "Real",
-)
-
 LEVEL = 0.05
-"""A difference whose corrected p lies below it is called real: among all pairs of a table that are in truth
-equal, at most one table in twenty then shows one."""
+"""A difference is significant if its corrected p lies below: of twenty tables of networks that are in truth
+equal, at most one then shows a significant pair."""
+
+
+DIFFERENCES = Table(
+    "Differences between networks",
+    [
+        Column("Epochs", "How many epochs both were trained for.", ".0f"),
+        Column("Network", "The one with the lower error.", heading="Better network"),
+        Column("Other network", "The one with the higher error."),
+        Column("Test cases", "Number of test cases.", ",.0f"),
+        Column("Test MAE (years)", "Mean absolute error of the better one.", ".2f", "MAE"),
+        Column("Other test MAE (years)", "Mean absolute error of the other one.", ".2f", "Other MAE"),
+        with_interval(
+            "Difference (years)",
+            "The first MAE minus the other, with the uncorrected interval of this pair (paired bootstrap).",
+            "+.2f",
+            unit="years, 95 % interval",
+            mark=lambda row: "significant" if row["Significant"] == "yes" else "",
+        ),
+        Column(
+            "p",
+            "Two-sided p-value of this pair alone; the smallest that 10,000 resamples can show is 0.0002.",
+            ".4f",
+        ),
+        Column(
+            "p (Holm)",
+            "The p-value after Holm's correction for the number of pairs.",
+            ".4f",
+            unit="Holm correction",
+        ),
+        Column("Significant", f"Whether the corrected p is below {LEVEL:g}."),
+    ],
+    "differences.csv",
+    "One row a pair of networks with as many epochs, the largest difference first.",
+    "Difference: MAE of the better network minus that of the other, with the uncorrected interval of that "
+    "pair. The smallest p that 10,000 resamples can show is 0.0002.",
+    shown=(
+        *("Network", "Other network", "Test MAE (years)", "Other test MAE (years)", "Difference (years)"),
+        *("p", "p (Holm)", "Significant"),
+    ),
+)
 
 
 def differences_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Every pair of plain runs of one epoch count: by how much their test MAE differ, and whether it is real.
+    """Every pair of plain runs of one epoch count: by how much their test MAE differs, and whether it counts.
 
     Args:
         runs: The plain runs, in the tables' order.
         joined: Run folder name -> what ``evaluation.join_truth`` returns, the same cases in all of one count.
 
     Returns:
-        ``DIFFERENCE_COLUMNS``; a difference is the MAE of ``Network`` less that of ``Other network``, with
-        the 95 % interval (of that pair alone) and the p of ``evaluation.mean_differences``; ``p (Holm)`` is
-        corrected for the number of pairs of that epoch count, ``Real`` says whether it is below ``LEVEL``.
+        ``DIFFERENCES``; interval and p are those of ``evaluation.mean_differences``.
     """
     tables = []
     for epochs in sorted({run.record["epochs"] for run in runs}):
         of_count = [run for run in runs if run.record["epochs"] == epochs]
         titles = [find(run.record["network"]).title for run in of_count]
         sizes = np.array([errors_on_test(joined[run.folder.name]).abs().to_numpy() for run in of_count])
-        pairs = np.array(list(itertools.combinations(range(len(of_count)), 2)))
-        if not len(pairs) or sizes.shape[1] < 2:
+        if len(of_count) < 2 or sizes.shape[1] < 2:
             continue
-        one, other = pairs.T
+        mae = sizes.mean(axis=1)
+        by_mae = np.argsort(mae, kind="stable")
+        one, other = np.array(list(itertools.combinations(by_mae, 2))).T
         found = mean_differences(sizes[one] - sizes[other])
         corrected = holm(found["p"].to_numpy())
-        mae = sizes.mean(axis=1)
         tables.append(
             pd.DataFrame(
                 {
@@ -68,8 +92,8 @@ def differences_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> p
                     "Difference high (years)": found["high"],
                     "p": found["p"],
                     "p (Holm)": corrected,
-                    "Real": np.where(corrected < LEVEL, "yes", "no"),
+                    "Significant": np.where(corrected < LEVEL, "yes", "no"),
                 }
-            )
+            ).sort_values("Difference (years)", kind="stable")
         )
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(DIFFERENCE_COLUMNS))
+    return pd.concat(tables, ignore_index=True) if tables else DIFFERENCES.frame()

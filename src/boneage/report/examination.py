@@ -7,16 +7,17 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from boneage.core.columns import Column, Table, View, leaves_out_zero
 from boneage.core.files import sha256_of, write_bytes, write_text
 from boneage.core.pictures import Picture
 from boneage.core.tables import read_table, write_table
-from boneage.evaluation.metrics import Run
-from boneage.evaluation.robustness import PERTURBATIONS, ROBUSTNESS_COLUMNS
+from boneage.evaluation.metrics import Run, mean_differences
+from boneage.evaluation.robustness import PERTURBATIONS, ROBUSTNESS
 from boneage.networks import find
 from boneage.report.words import printable, title_of
 
@@ -26,8 +27,51 @@ EXAMINED = 3
 # Raised when an examination finds something else for the same run, so that what was kept is made anew.
 _FORMAT = 3
 
-RUN_ROBUSTNESS_COLUMNS = ("Network", "Epochs", *ROBUSTNESS_COLUMNS, "Run", "Finished")
-"""A table of several runs; when each had finished tells a later training of the same name apart."""
+ROBUSTNESS_OF_RUNS = replace(
+    ROBUSTNESS,
+    columns=[
+        Column("Network", "Its architecture."),
+        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        *ROBUSTNESS.columns,
+        Column("Run", "The folder of the run."),
+        Column("Finished", "When the training ended, which tells a later run of the same name apart."),
+    ],
+    file="robustness.csv",
+    about="One row a run and change of the images.",
+)
+
+CENTRES_OF_RUNS = Table(
+    "Heat maps and growth centres",
+    [
+        Column("Network", "Architecture and epochs."),
+        Column("On the hand", "Share of the heat map on the hand, mean over the hands.", ".2f", unit="share"),
+        Column("On growth centres", "Share on growth centres.", ".2f", unit="share"),
+        Column(
+            "Even over the hand",
+            "The same for a map as coarse that is even over the hand.",
+            ".2f",
+            unit="share",
+        ),
+        Column(
+            "More than even",
+            "By how much the share on growth centres is above that of an even map.",
+            "+.2f",
+            unit="share, 95 % interval",
+            ends=("low", "high"),
+            mark=leaves_out_zero("low", "high"),
+        ),
+        Column(
+            "At best",
+            "The same for a map on the place that covers most of a growth centre.",
+            ".2f",
+            unit="share",
+        ),
+        Column("Drawn hands", "Number of drawn hands.", ",.0f"),
+    ],
+    about="One row a network that was trained on drawn hands.",
+    note="Means over the hands. Even: what a map as coarse would put on growth centres if it were even over "
+    "the hand. At best: if it lay on the one place that covers most of a growth centre.",
+)
 
 _WORDS_OF_ROBUSTNESS = ("Photos", "Perturbation")
 
@@ -39,9 +83,9 @@ class Examination:
     Attributes:
         run: Name of the run's folder.
         title: Network and epochs in words.
-        robustness: ``robustness.ROBUSTNESS_COLUMNS``.
+        robustness: ``robustness.ROBUSTNESS``.
         heat: A sheet as PNG: its best, median, a random and its worst test case, and where the network looks.
-        centres: ``explain.CENTRE_COLUMNS``, one row a drawn hand; None where it was trained on others.
+        centres: ``explain.CENTRES``, one row a drawn hand; None where it was trained on others.
     """
 
     run: str
@@ -117,7 +161,7 @@ class ExaminedFiles:
         return Examination(
             self.run.folder.name,
             title_of(self.run),
-            _numbers(read_table(self.robustness, ROBUSTNESS_COLUMNS), _WORDS_OF_ROBUSTNESS),
+            _numbers(read_table(self.robustness, ROBUSTNESS), _WORDS_OF_ROBUSTNESS),
             self.heat.read_bytes(),
             centres,
         )
@@ -151,12 +195,12 @@ def robustness_of_runs(
             now, its rows are taken over.
 
     Returns:
-        ``RUN_ROBUSTNESS_COLUMNS``.
+        ``ROBUSTNESS_OF_RUNS``.
     """
-    earlier = pd.DataFrame(columns=list(RUN_ROBUSTNESS_COLUMNS))
+    earlier = pd.DataFrame(columns=list(ROBUSTNESS_OF_RUNS))
     if recorded.is_file():
         words = (*_WORDS_OF_ROBUSTNESS, "Network", "Run", "Finished")
-        earlier = _numbers(read_table(recorded, RUN_ROBUSTNESS_COLUMNS), words)
+        earlier = _numbers(read_table(recorded, ROBUSTNESS_OF_RUNS), words)
     now = {one.run: one.robustness for one in examinations}
     tables = []
     for run in runs:
@@ -164,11 +208,23 @@ def robustness_of_runs(
         if run.folder.name in now:
             first = {"Network": find(run.record["network"]).title, "Epochs": run.record["epochs"]}
             of_run = now[run.folder.name].assign(**first, Run=name, Finished=finished)
-            tables.append(of_run[list(RUN_ROBUSTNESS_COLUMNS)])
+            tables.append(of_run[list(ROBUSTNESS_OF_RUNS)])
         else:
             tables.append(earlier[(earlier["Run"] == name) & (earlier["Finished"] == finished)])
     made = [table for table in tables if len(table)]
     return pd.concat(made, ignore_index=True) if made else earlier.iloc[:0]
+
+
+def centres_view(examinations: Sequence[Examination]) -> View:
+    """How much of each network's heat maps lies on the growth centres of drawn hands."""
+    rows = []
+    for one in (one for one in examinations if one.centres is not None):
+        mean = one.centres.mean(numeric_only=True)
+        more = one.centres["On centres"] - one.centres["Even over the hand"]
+        change = mean_differences([more.to_numpy()]).iloc[0][["difference", "low", "high"]]
+        first = one.title, mean["On the hand"], mean["On centres"], mean["Even over the hand"]
+        rows.append((*first, *change, mean["At best"], len(one.centres)))
+    return CENTRES_OF_RUNS.show(CENTRES_OF_RUNS.frame(rows))
 
 
 def _stamp_file(path: Path) -> Path:

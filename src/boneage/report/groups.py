@@ -4,29 +4,31 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from boneage.core.columns import Column, Table, View, with_interval
 from boneage.evaluation.metrics import Run, group_of, mae_interval
 from boneage.networks import find
 from boneage.report.words import printable, years_and_months
 
-GROUP_COLUMNS = (
-    "Network",
-    "Epochs",
-    "By",
-    "Group",
-    "Test cases",
-    "Few cases",
-    "Test MAE (years)",
-    "Test MAE low (years)",
-    "Test MAE high (years)",
-    "Test MAE (months)",
-    "Test MAE low (months)",
-    "Test MAE high (months)",
-    "Bias (years)",
-    "Run",
-)
-
 FEW_CASES = 10
 """A group of fewer cases is marked: its MAE hangs on single cases, and so does the bootstrap's interval."""
+
+GROUPS = Table(
+    "Subgroups",
+    [
+        Column("Network", "Its architecture."),
+        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        Column("By", "Sex, race or age."),
+        Column("Group", "Which of them; age is the true bone age."),
+        Column("Test cases", "Number of test cases in the group.", ",.0f"),
+        Column("Few cases", f"Whether they are fewer than {FEW_CASES}, too few to say anything."),
+        with_interval("Test MAE (years)", "Mean absolute error in the group.", ".2f"),
+        with_interval("Test MAE (months)", "The same in months.", ".1f"),
+        Column("Bias (years)", "Mean of prediction minus ground truth.", "+.2f"),
+        Column("Run", "The folder of the run."),
+    ],
+    "groups.csv",
+    "One row a run and group of its test cases.",
+)
 
 
 def groups_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -37,7 +39,7 @@ def groups_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.Dat
         joined: Run folder name -> what ``evaluation.join_truth`` returns.
 
     Returns:
-        ``GROUP_COLUMNS``; ``Few cases`` is "yes" below ``FEW_CASES``.
+        ``GROUPS``.
     """
     rows = []
     for run in runs:
@@ -60,4 +62,19 @@ def groups_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.Dat
                         "Run": printable(run.folder.name),
                     }
                 )
-    return pd.DataFrame(rows, columns=list(GROUP_COLUMNS))
+    return GROUPS.frame(rows)
+
+
+def groups_view(table: pd.DataFrame, epochs: int) -> View:
+    """The test MAE of each network of one epoch count, a column a group."""
+    table = table[table["Epochs"] == epochs]
+    columns = [Column("Network", "Its architecture.")]
+    for group, rows in table.groupby("Group", sort=False):
+        cases, few = rows[["Test cases", "Few cases"]].iloc[0]
+        mark = (lambda row: "few") if few == "yes" else None
+        ends = (f"{group} low", f"{group} high")
+        columns.append(Column(group, "Test MAE in years.", ".2f", group, f"n = {cases:,}", ends, mark=mark))
+    wide = table.pivot(index="Network", columns="Group", values=list(GROUPS["Test MAE (years)"].names))
+    wide.columns = [group + end for end in ("", " low", " high") for group in wide.columns.levels[1]]
+    wide = wide.loc[table["Network"].unique()].reset_index()
+    return Table(f"Test MAE in years by group, {epochs} epochs", columns).show(wide)

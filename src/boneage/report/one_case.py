@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from boneage.core.columns import View
 from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
-from boneage.report import Grid
 from boneage.review.log import Decision
-
-_AGES = (("bone_age", "bone age {:.2f} years as read"), ("age_group", "age {} by its folder"))
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class OneCase:
 
     words: str
     images: Picture
-    estimates: Grid
+    estimates: View
 
 
 def find_case(wanted: str, case_ids: Sequence[str]) -> str:

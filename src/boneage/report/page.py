@@ -8,40 +8,27 @@ import base64
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from boneage.core.columns import Column, Table, View, number, templates
 from boneage.core.files import write_text
 from boneage.core.pictures import Picture
 from boneage.core.tables import write_table
 from boneage.evaluation.metrics import histories_table
+from boneage.evaluation.robustness import ROBUSTNESS
 from boneage.networks import NETWORKS, find
 from boneage.report import plots
-from boneage.report.comparison import Comparison
-from boneage.report.grids import (
-    Grid,
-    centres_grid,
-    constant_of,
-    coverage_bands_grids,
-    coverage_grid,
-    coverage_outside_grid,
-    differences_grid,
-    groups_grid,
-    groups_note,
-    interval_notices_grid,
-    left_out_grid,
-    outside_grid,
-    quality_grid,
-    references_grid,
-    results_grid,
-    robustness_grid,
-    seeds_grid,
-    sources_of,
-    took_grid,
-    variants_grid,
-)
-from boneage.report.references import reference_lines
-from boneage.report.template import MACROS, PAGE, environment
-from boneage.report.words import known_source, printable, shown, source_words
+from boneage.report.comparison import TRAINING_TIMES, Comparison
+from boneage.report.coverage import coverage_by_band, coverage_view
+from boneage.report.differences import DIFFERENCES
+from boneage.report.examination import centres_view
+from boneage.report.groups import FEW_CASES, groups_view
+from boneage.report.references import reference_lines, references_view, sources_of
+from boneage.report.results import outside_view, quality_view, results_view
+from boneage.report.seeds import SEEDS
+from boneage.report.variants import VARIANTS_TABLE
+from boneage.report.words import known_source, printable, source_words
 
 # Four photos side by side, as wide as the page can use.
 _SHEET_WIDTH = 900
@@ -82,31 +69,45 @@ def write_report(comparison: Comparison, path: Path | str) -> Path:
     return write_text(path, _html(comparison, path.parent))
 
 
+LEFT_OUT = Table(
+    "Left out",
+    [
+        Column("item", "A run.", heading="Run"),
+        Column("reason", "Why, and what to do.", heading="Reason and what to do"),
+    ],
+    "left-out.csv",
+    "One row a run that is in no table.",
+)
+NOTICES = LEFT_OUT.part("Few validation cases", file="interval-notices.csv")
+
+
 def _html(comparison: Comparison, work: Path) -> str:
     source = known_source(comparison.labels, comparison.runs)
     return (
-        environment()
-        .from_string(MACROS + PAGE)
+        templates("boneage.report")
+        .get_template("report.html.j2")
         .render(
-            heading=comparison.heading,
+            comparison=comparison,
             phantom="phantom" in source.split(" and "),
             headline=_headline(comparison),
-            results=[results_grid(epochs, comparison) for epochs in comparison.tables],
-            test=quality_grid(comparison),
+            results=[results_view(comparison, epochs) for epochs in comparison.tables],
+            test=quality_view(comparison),
             bars=_picture(mae_chart(comparison)),
-            references=references_grid(comparison),
-            sources=sources_of(comparison),
+            references=references_view(comparison.references),
+            sources=sources_of(comparison.references),
             differences=_differences(comparison),
-            seeds=seeds_grid(comparison),
-            variants=variants_grid(comparison),
-            groups=_groups(comparison),
-            groups_note=groups_note(comparison),
-            coverage=coverage_grid(comparison),
-            coverage_bands=coverage_bands_grids(comparison),
-            coverage_outside=coverage_outside_grid(comparison),
+            seeds=SEEDS.show(comparison.seeds),
+            variants=VARIANTS_TABLE.show(comparison.variants),
+            groups=[
+                groups_view(comparison.groups, epochs) for epochs in comparison.groups["Epochs"].unique()
+            ],
+            few_cases=FEW_CASES,
+            coverage=coverage_view(comparison.coverage),
+            coverage_bands=coverage_by_band(comparison.coverage),
+            coverage_outside=coverage_view(comparison.coverage_outside, "Intervals on another source"),
             coverage_picture=_picture(coverage_chart(comparison)),
-            interval_notices=interval_notices_grid(comparison),
-            outside=outside_grid(comparison),
+            notices=NOTICES.show(comparison.interval_notices),
+            outside=outside_view(comparison),
             outside_pictures=_outside_pictures(comparison),
             curves=_picture(learning_curves(comparison, wide=False)) if comparison.runs else None,
             runs=[
@@ -114,10 +115,10 @@ def _html(comparison: Comparison, work: Path) -> str:
                 for epochs in judged_epochs(comparison)
             ],
             examinations=_examinations(comparison),
-            centres=centres_grid(comparison.examinations),
+            centres=centres_view(comparison.examinations),
             ages=_picture(plots.age_histogram(comparison.labels.table)),
-            took=took_grid(comparison),
-            left_out=left_out_grid(comparison),
+            times=TRAINING_TIMES.show(comparison.details),
+            left_out=LEFT_OUT.show(comparison.left_out),
             first_network=next(iter(NETWORKS)),
             epochs=" ".join(str(epochs) for epochs in comparison.tables) or "10",
             work=printable(shlex.quote(str(work))),
@@ -126,25 +127,30 @@ def _html(comparison: Comparison, work: Path) -> str:
 
 
 def _headline(comparison: Comparison) -> dict[str, str] | None:
-    """The run that the validation cases would choose, and its error on the test cases.
+    """The run with the lowest validation error, and its error on the test cases.
 
     To choose by the test cases would make them part of the training.
     """
     chosen = _chosen(comparison)
     if chosen is None:
         return None
-    constant = constant_of(comparison, "test", "MAE (years)")
+    constant = _baseline_mae(comparison)
     low, high = chosen["Test MAE low (years)"], chosen["Test MAE high (years)"]
     return {
         "run": f"{chosen['Network']} after {chosen['Epochs']} epochs",
-        "years": shown(chosen["Test MAE (years)"]),
-        "months": shown(chosen["Test MAE (months)"], 1),
-        "cases": shown(chosen["Test cases"], 0),
-        "interval": "" if pd.isna(low) else f" (95\u00a0% interval {low:.2f} to {high:.2f} years)",
-        "within": shown(100 * chosen["Within 1 year"], 0),
-        "constant": shown(constant),
+        "years": number(chosen["Test MAE (years)"], ".2f"),
+        "months": number(chosen["Test MAE (months)"], ".1f"),
+        "cases": number(chosen["Test cases"], ",.0f"),
+        "interval": "" if pd.isna(low) else f" (95\u00a0% confidence interval {low:.2f} to {high:.2f} years)",
+        "within": number(100 * chosen["Within 1 year"], ".0f"),
+        "constant": number(constant, ".2f"),
         "verdict": f"the network {'has learnt something' if high < constant else 'is not clearly better'}.",
     }
+
+
+def _baseline_mae(comparison: Comparison) -> float:
+    """The baseline's MAE on the test cases in years; NaN without any."""
+    return comparison.baseline.set_index("Split")["MAE (years)"].get("test", np.nan)
 
 
 def _chosen(comparison: Comparison) -> pd.Series | None:
@@ -157,27 +163,20 @@ def mae_chart(comparison: Comparison) -> plots.Chart | None:
     tested = comparison.details.dropna(subset="Test MAE (years)")
     if tested.empty:
         return None
-    constant = constant_of(comparison, "test", "MAE (years)")
     lines = reference_lines(known_source(comparison.labels, comparison.runs))
-    return plots.mae_bars(tested, constant, lines)
+    return plots.mae_bars(tested, _baseline_mae(comparison), lines)
 
 
 def _differences(comparison: Comparison) -> list[dict[str, object]]:
-    """For each epoch count how many differences are real, a heat map and the table of all pairs."""
-    parts = []
-    for epochs, table in comparison.differences.groupby("Epochs"):
-        parts.append(
-            {
-                "words": f"After {epochs} epochs {(table['Real'] == 'yes').sum()} of {len(table)}",
-                "picture": _picture(plots.difference_heatmap(table)),
-                "grid": differences_grid(epochs, comparison),
-            }
-        )
-    return parts
-
-
-def _groups(comparison: Comparison) -> list[Grid]:
-    return [groups_grid(epochs, comparison) for epochs in sorted(comparison.groups["Epochs"].unique())]
+    """For each epoch count how many differences are significant, a heat map and the table of all pairs."""
+    return [
+        {
+            "words": f"{(table['Significant'] == 'yes').sum()} of {len(table)} after {epochs} epochs",
+            "picture": _picture(plots.difference_heatmap(table)),
+            "view": DIFFERENCES.part(f"All pairs, {epochs} epochs").show(table),
+        }
+        for epochs, table in comparison.differences.groupby("Epochs")
+    ]
 
 
 def coverage_chart(comparison: Comparison) -> plots.Chart | None:
@@ -194,13 +193,14 @@ def coverage_chart(comparison: Comparison) -> plots.Chart | None:
     return plots.coverage_by_band(table.iloc[1:] if one_band else table, title)
 
 
-def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, object]], Grid]]:
+def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, object]], View]]:
     """For each network that was examined its title, its pictures and its table of changed photos."""
     parts = []
     for one in comparison.examinations:
         changed = plots.robustness_dots(one.robustness, one.title)
         pictures = [_picture(changed), _sheet(one.sheet)]
-        parts.append((one.title, pictures, robustness_grid(one)))
+        title = f"All changes of the images, {one.title}"
+        parts.append((one.title, pictures, ROBUSTNESS.part(title).show(one.robustness)))
     return parts
 
 

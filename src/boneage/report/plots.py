@@ -438,18 +438,18 @@ def _words_of_bars(details: pd.DataFrame, constant_mae: float) -> str:
 
 
 def difference_heatmap(differences: pd.DataFrame) -> Chart:
-    """By how much each network is further off than each better one, and which of that is real.
+    """By how much each network is further off than each better one, and which differences are significant.
 
-    Rows and columns are sorted by test MAE. A coloured cell is a difference that is real after the correction
-    for the number of pairs; the others are plain, their numbers grey.
+    Rows and columns are sorted by test MAE. A coloured cell is a difference that is significant after Holm
+    correction; the others are plain, their numbers grey.
 
     Args:
         differences: One epoch count of ``report.differences_table``: ``Epochs``, ``Network``, ``Other
-            network``, ``Test cases``, ``Test MAE (years)``, ``Other test MAE (years)`` and ``Real``.
+            network``, ``Test cases``, ``Test MAE (years)``, ``Other test MAE (years)`` and ``Significant``.
     """
     mae = _mae_of_networks(differences)
-    pairs = differences.loc[differences["Real"] == "yes", ["Network", "Other network"]]
-    real = {frozenset(pair) for pair in pairs.itertuples(index=False)}
+    pairs = differences.loc[differences["Significant"] == "yes", ["Network", "Other network"]]
+    significant = {frozenset(pair) for pair in pairs.itertuples(index=False)}
     months = np.subtract.outer(mae.to_numpy(), mae.to_numpy()) * MONTHS_PER_YEAR
     figure = Chart(height=2.2 + 0.34 * (len(mae) - 1))
     axes = figure.subplots()
@@ -457,7 +457,7 @@ def difference_heatmap(differences: pd.DataFrame) -> Chart:
     coloured = np.full((len(mae) - 1, len(mae) - 1), np.nan)
     for row, column in zip(*np.tril_indices(len(coloured)), strict=True):
         apart, colour = months[row + 1, column], GREY
-        if frozenset((mae.index[row + 1], mae.index[column])) in real:
+        if frozenset((mae.index[row + 1], mae.index[column])) in significant:
             coloured[row, column] = apart
             colour = "white" if apart > months.max() / 2 else "black"
         axes.text(column, row, f"{apart:.1f}", size=9, ha="center", va="center", color=colour)
@@ -469,11 +469,12 @@ def difference_heatmap(differences: pd.DataFrame) -> Chart:
         figure,
         f"Months of MAE that a network is off more, {epochs} epochs",
         f"{cases:,} test cases, {len(differences):,} pairs; in brackets MAE in years",
-        "Blue: real (bootstrap, p < 0.05 after Holm). Plain: not",
+        "Blue: significant (paired bootstrap, Holm)",
     )
     figure.words = (
-        f"Differences in test MAE after {epochs} epochs, {len(real)} of {len(differences)} pairs real. From "
-        f"the best: {', '.join(f'{name} {years:.2f} years' for name, years in mae.items())}."
+        f"Differences in test MAE after {epochs} epochs, {len(significant)} of {len(differences)} pairs "
+        f"significantly different. From the best: "
+        f"{', '.join(f'{name} {years:.2f} years' for name, years in mae.items())}."
     )
     return figure
 

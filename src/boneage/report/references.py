@@ -7,26 +7,37 @@ one with a run of this project, and whatever shows these says so.
 import numpy as np
 import pandas as pd
 
+from boneage.core.columns import Column, Table, View
 from boneage.core.tables import MONTHS_PER_YEAR
 
 READERS_RMS_YEARS = 0.63
 """Two readers of the Digital Hand Atlas, one against the other (Thodberg and Sävendahl, 2010)."""
 
-REFERENCE_COLUMNS = (
-    "What",
-    "MAE (months)",
-    "MAE (years)",
-    "RMS (years)",
-    "Photos",
-    "Cases",
-    "Told besides",
-    "Trained on",
-    "Source",
+CAUTION = (
+    "None of these compares one to one with a run of this project: the radiographs, the readings that count "
+    "as ground truth, the number of training images and what a system is given besides the image all differ."
 )
 
-CAUTION = (
-    "None of these compares one to one with a run of this project: the photos, the readings that count as "
-    "the truth, the number of training photos and what a system is told besides the photo all differ."
+REFERENCES = Table(
+    "Published results",
+    [
+        Column("What", "Readers or system."),
+        Column("MAE (months)", "Mean absolute error.", ".3g"),
+        Column("MAE (years)", "The same in years.", ".2f"),
+        Column("RMS (years)", "Root mean square of the differences, always larger than the MAE.", ".2f"),
+        Column("Photos", "Which radiographs it was measured on.", heading="Images"),
+        Column("Cases", "Number of cases, where published.", ",.0f"),
+        Column(
+            "Told besides",
+            "What the system is given besides the image; a healthy child's age tells most of it.",
+            heading="Further input",
+        ),
+        Column("Trained on", "Data that the system was trained on."),
+        Column("Source", "Where it was published."),
+    ],
+    "references.csv",
+    "One row a result published by others.",
+    CAUTION,
 )
 
 _THODBERG = (
@@ -107,7 +118,7 @@ def perfect_mae(readers_rms: float) -> float:
 
 
 def references_table() -> pd.DataFrame:
-    """``REFERENCE_COLUMNS``: one row a published figure, and the MAE of a perfect estimate."""
+    """``REFERENCES``: one row a published figure, and the MAE of a perfect estimate."""
     rows = [
         (
             what,
@@ -127,7 +138,7 @@ def references_table() -> pd.DataFrame:
         1,
         (_PERFECT, perfect * MONTHS_PER_YEAR, perfect, None, _PHOTOS["dha"], None, "", "", _COMPUTED),
     )
-    table = pd.DataFrame(rows, columns=list(REFERENCE_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(REFERENCES))
     numbers = ["MAE (months)", "MAE (years)", "RMS (years)", "Cases"]
     return table.astype(dict.fromkeys(numbers, float)).astype({"Cases": "Int64"})
 
@@ -153,3 +164,15 @@ def reference_lines(source: str) -> dict[str, tuple[float, float]]:
             mae.max(),
         ),
     }
+
+
+def sources_of(table: pd.DataFrame) -> list[str]:
+    """The sources of published results, each once."""
+    return list(dict.fromkeys(table["Source"]))
+
+
+def references_view(table: pd.DataFrame) -> View:
+    """Published results, each with the number of its source in :func:`sources_of`."""
+    sources = sources_of(table)
+    numbers = [f"[{sources.index(source) + 1}]" for source in table["Source"]]
+    return REFERENCES.show(table.assign(Source=numbers))

@@ -5,21 +5,38 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from boneage.core.columns import Column, Table
 from boneage.evaluation.metrics import Run
 from boneage.networks import find
 from boneage.report.words import years_and_months
 
-SEED_COLUMNS = (
-    "Network",
-    "Epochs",
-    "Seeds",
-    "Test cases",
-    "Test MAE mean (years)",
-    "Test MAE lowest (years)",
-    "Test MAE highest (years)",
-    "Test MAE mean (months)",
-    "Test MAE lowest (months)",
-    "Test MAE highest (months)",
+
+def _spread(unit: str, format: str) -> Column:
+    """Mean and range of the test MAE in a unit."""
+    mean, *ends = (f"Test MAE {which} ({unit})" for which in ("mean", "lowest", "highest"))
+    return Column(
+        mean,
+        "Mean of the test MAE over the seeds, with the lowest and highest.",
+        format,
+        "Test MAE",
+        f"{unit}, mean and range",
+        tuple(ends),
+    )
+
+
+SEEDS = Table(
+    "Trained again with other seeds",
+    [
+        Column("Network", "Its architecture."),
+        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        Column("Seeds", "The seeds of the trainings."),
+        Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
+        _spread("years", ".2f"),
+        _spread("months", ".1f"),
+    ],
+    "seeds.csv",
+    "One row a plain run that was also trained with other seeds.",
+    shown=("Network", "Epochs", "Seeds", "Test MAE mean (years)", "Test MAE mean (months)", "Test cases"),
 )
 
 
@@ -34,7 +51,7 @@ def seeds_table(
         reseeded: Runs of other seeds, each with what ``evaluation.join_truth`` returns.
 
     Returns:
-        ``SEED_COLUMNS``, one row a plain run that has others beside it; mean, lowest and highest are of all
+        ``SEEDS``, one row a plain run that has others beside it; mean, lowest and highest are of all
         its trainings.
     """
     rows = []
@@ -60,4 +77,4 @@ def seeds_table(
                 **years_and_months(ends),
             }
         )
-    return pd.DataFrame(rows, columns=list(SEED_COLUMNS))
+    return SEEDS.frame(rows)

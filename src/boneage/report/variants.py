@@ -5,26 +5,57 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from boneage.core.columns import Column, Table, leaves_out_zero, with_interval
 from boneage.core.settings import VARIANTS
 from boneage.evaluation.metrics import Run, mean_differences, variant_of
 from boneage.networks import find
 from boneage.report.words import printable, years_and_months
 
-VARIANT_COLUMNS = (
-    "Variant",
-    "Network",
-    "Epochs",
-    "Plain run",
-    "Test cases",
-    "Plain test MAE (years)",
-    "Variant test MAE (years)",
-    "Difference (years)",
-    "Difference low (years)",
-    "Difference high (years)",
-    "Difference (months)",
-    "Difference low (months)",
-    "Difference high (months)",
-    "Run",
+_CHANGED = leaves_out_zero("Difference low (years)", "Difference high (years)")
+
+VARIANTS_TABLE = Table(
+    "Variants against their plain runs",
+    [
+        Column("Variant", "What differs from the plain run."),
+        Column("Network", "Its architecture."),
+        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        Column("Plain run", "The run it is compared with."),
+        Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
+        Column(
+            "Plain test MAE (years)",
+            "Mean absolute error of the plain run.",
+            ".2f",
+            "Plain",
+            "test MAE in years",
+        ),
+        Column(
+            "Variant test MAE (years)",
+            "Mean absolute error of the variant.",
+            ".2f",
+            "Variant",
+            "test MAE in years",
+        ),
+        with_interval(
+            "Difference (years)",
+            "MAE of the variant minus that of the plain run, with the interval of the paired bootstrap.",
+            "+.2f",
+            unit="years, 95 % interval",
+            mark=_CHANGED,
+        ),
+        with_interval(
+            "Difference (months)", "The same in months.", "+.1f", unit="months, 95 % interval", mark=_CHANGED
+        ),
+        Column("Run", "The folder of the variant."),
+    ],
+    "variants.csv",
+    "One row a variant or ensemble, compared with its plain run on the same test cases.",
+    "Difference: MAE of the variant minus that of the plain run; below zero the variant is better. Bold: the"
+    " interval excludes zero. Intervals are not corrected for their number: of twenty variants that change "
+    "nothing, one would be bold.",
+    shown=(
+        *("Variant", "Network", "Epochs", "Plain test MAE (years)", "Variant test MAE (years)"),
+        *("Difference (years)", "Difference (months)", "Plain run", "Test cases"),
+    ),
 )
 
 ENSEMBLE_OF = 3
@@ -50,7 +81,7 @@ def variants_table(
             were not trained on, the same as those of its plain run, which is there.
 
     Returns:
-        ``VARIANT_COLUMNS``; a difference is the variant's MAE less the plain one's, below zero where the
+        ``VARIANTS_TABLE``; a difference is the variant's MAE less the plain one's, below zero where the
         variant is better, with a 95 % interval from the paired bootstrap over the test cases.
     """
     of_row = {(run.record["network"], run.record["epochs"]): run for run in plain}
@@ -84,7 +115,7 @@ def variants_table(
             errors = [errors_on_test(joined[run.folder.name]) for run in best]
             # The truth is the same, so the mean of the errors is the error of the mean.
             rows.append({**names, **_against(errors[0], pd.concat(errors, axis=1).mean(axis=1))})
-    return pd.DataFrame(rows, columns=list(VARIANT_COLUMNS))
+    return VARIANTS_TABLE.frame(rows)
 
 
 def grown_words(run: Run) -> str:

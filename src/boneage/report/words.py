@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
 from boneage.core.tables import MONTHS_PER_YEAR
 from boneage.dataset.labels import UNKNOWN, Labels
@@ -11,10 +10,7 @@ from boneage.evaluation.metrics import Run, width_of
 from boneage.networks import find
 
 NOT_RUN = "not run yet"
-BASELINE = "Constant predictor"
-
-_UNIT_OF_COLUMN = {"MAE": "years", "Loss": "years²", "Accuracy": "share"}
-_DECIMALS = {"MAE": 2, "Loss": 2, "Accuracy": 3}
+BASELINE = "Baseline: always predicting the training median"
 
 _WORDS_OF_SOURCE = {
     "phantom": "drawn hands (phantoms, not children)",
@@ -47,30 +43,6 @@ def known_source(labels: Labels, runs: Sequence[Run]) -> str:
 def source_words(source: str) -> str:
     """A source, or several joined by " and ", in words."""
     return " and ".join(_WORDS_OF_SOURCE.get(name, name) for name in source.split(" and "))
-
-
-def unit_of(column: str) -> str:
-    """The unit of a column of the two tables."""
-    return _UNIT_OF_COLUMN[column.removeprefix("Validation ")]
-
-
-def cell_of(column: str, value: float, empty: str) -> str:
-    """A value of the two tables with its column's decimals."""
-    return empty if np.isnan(value) else f"{value:.{_DECIMALS[column.removeprefix('Validation ')]}f}"
-
-
-def shown(value: float, decimals: int = 2, sign: bool = False) -> str:
-    """A number with a proper minus sign, which zero has not; a dash where there is none."""
-    text = "–" if pd.isna(value) else f"{value:{'+' if sign else ''}z,.{decimals}f}"
-    return text.replace("-", "−")
-
-
-def shown_range(low: float, high: float, decimals: int = 2, sign: bool = False) -> str:
-    """An interval; nothing where there is none."""
-    if pd.isna(low):
-        return ""
-    between = " to " if sign else "–"
-    return f"{shown(low, decimals, sign)}{between}{shown(high, decimals, sign)}"
 
 
 def years_and_months(years: Mapping[str, float]) -> dict[str, float]:
