@@ -24,7 +24,7 @@ from boneage.core.tables import SPLITS
 from boneage.dataset.labels import read_labels
 from boneage.dataset.pack import Store, open_store, rows_of
 from boneage.networks import cnn
-from boneage.networks.parts import pooled
+from boneage.networks.layers import pooled
 from boneage.training import build_model
 from boneage.training.batches import Batches
 from boneage.training.recipe import compile_model

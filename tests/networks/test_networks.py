@@ -321,7 +321,7 @@ def test_weights_that_do_not_exist_are_refused():
 def test_a_download_that_fails_is_one_line_and_leaves_the_patience_as_it_was():
     import socket
 
-    from boneage.networks.parts import fetched
+    from boneage.networks.published import fetched
 
     def fails():
         assert socket.getdefaulttimeout() is not None

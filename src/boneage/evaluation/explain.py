@@ -21,8 +21,8 @@ from boneage.core.pictures import Picture
 from boneage.core.tables import SEXES
 from boneage.evaluation.sheets import sheet_of
 from boneage.images.square import square
+from boneage.networks.layers import POOLED
 from boneage.networks.maps import attention_by_place, outputs_of, years_by_place
-from boneage.networks.parts import POOLED
 from boneage.phantom.drawing import draw_hand, hand_region
 
 CENTRE_RADIUS = 0.03

@@ -2,7 +2,8 @@
 
 import keras
 
-from boneage.networks.parts import convolution, local_contrast, pooled
+from boneage.networks.inputs import local_contrast
+from boneage.networks.layers import convolution, pooled
 
 WIDTHS = {"full": (32, 64, 128, 256), "tiny": (16, 16, 32, 64)}
 

@@ -4,15 +4,9 @@ import re
 
 import keras
 
-from boneage.networks.parts import (
-    application,
-    contrast_channels,
-    pooled,
-    scaled_channels,
-    settled,
-    shallow_at_first,
-    thinned,
-)
+from boneage.networks.inputs import contrast_channels, scaled_channels
+from boneage.networks.layers import pooled
+from boneage.networks.published import application, settled, shallow_at_first, thinned
 
 TINY_DIVISOR = 8
 # All blocks of a stage but the first, which may halve the map; of each of the two kinds of block, fused and

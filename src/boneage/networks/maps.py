@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from boneage.networks.attention import ATTENTION
-from boneage.networks.parts import POOLED, STANDARDISED
+from boneage.networks.layers import POOLED, STANDARDISED
 
 
 def years_by_place(model: keras.Model, photos: np.ndarray) -> np.ndarray:
@@ -28,7 +28,8 @@ def years_by_place(model: keras.Model, photos: np.ndarray) -> np.ndarray:
         deviation = np.sqrt(np.array(layer.moving_variance) + layer.epsilon)
         weights *= (np.array(layer.gamma) / deviation)[:, np.newaxis]
     years = maps @ weights * float(model.get_layer("years").scale)
-    return years[..., 0] / (maps.shape[1] * maps.shape[2])
+    by_place: np.ndarray = years[..., 0] / (maps.shape[1] * maps.shape[2])
+    return by_place
 
 
 def attention_by_place(model: keras.Model, photos: np.ndarray) -> np.ndarray | None:

@@ -4,7 +4,9 @@ import re
 
 import keras
 
-from boneage.networks.parts import application, contrast_channels, pooled, scaled_channels, settled, thinned
+from boneage.networks.inputs import contrast_channels, scaled_channels
+from boneage.networks.layers import pooled
+from boneage.networks.published import application, settled, thinned
 from boneage.networks.vgg16 import CAFFE_OFFSET
 
 TINY_DIVISOR = 8

@@ -1,6 +1,7 @@
 """What a network does to a photo, stage by stage: the table that its notebook shows."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import pandas as pd
@@ -38,7 +39,7 @@ def stage_table(model: keras.Model) -> pd.DataFrame:
     """
     photo = model.input_shape[1]
     windows: dict[int, _Window] = {}
-    stages: list[dict[str, object]] = []
+    stages: list[dict[str, Any]] = []
     for layer in _operations(model):
         before = [windows.get(id(tensor), _ONE_PIXEL) for tensor in keras.tree.flatten(layer.input)]
         window = _window(layer, max(before, default=_ONE_PIXEL), photo)
@@ -70,9 +71,9 @@ def _operations(model: keras.Model) -> Iterator[keras.Operation]:
             yield layer
 
 
-def _joined(stages: list[dict[str, object]]) -> list[dict[str, object]]:
+def _joined(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The stages without those that have no weights, such as padding; what they stood between is one."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for stage in stages:
         if not stage["Parameters"]:
             continue
@@ -84,7 +85,7 @@ def _joined(stages: list[dict[str, object]]) -> list[dict[str, object]]:
     return rows
 
 
-def _patches(shape: tuple[int | None, ...]) -> str:
+def _patches(shape: tuple[int, ...]) -> str:
     side = round((shape[1] - 1) ** 0.5)
     return f"{side} × {side}" if side * side + 1 == shape[1] else str(shape[1])
 
@@ -95,15 +96,16 @@ def _is_convolution(layer: keras.Operation) -> bool:
 
 def _patch_size(layer: keras.Operation) -> int | None:
     """Side of the patches that a vision transformer's first layer cuts the photo into."""
-    return getattr(layer, "patch_size", (None,))[0]
+    side: int | None = getattr(layer, "patch_size", (None,))[0]
+    return side
 
 
 def _window(layer: keras.Operation, before: _Window, photo: int) -> _Window:
     width, distance = before
     if isinstance(layer, keras.layers.GlobalAveragePooling2D):
         return _NO_PLACE
-    if _patch_size(layer) is not None:
-        return _patch_size(layer), _patch_size(layer)
+    if (side := _patch_size(layer)) is not None:
+        return side, side
     if isinstance(layer.output, keras.KerasTensor) and len(layer.output.shape) == 3:
         return photo, distance
     if isinstance(layer, _UP):

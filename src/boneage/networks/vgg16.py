@@ -1,15 +1,12 @@
 """VGG16 (Simonyan and Zisserman, ICLR 2015) as Keras has it: five blocks of 3 x 3 convolutions."""
 
+from collections.abc import Callable
+
 import keras
 
-from boneage.networks.parts import (
-    application,
-    contrast_channels,
-    pooled,
-    scaled_channels,
-    standardised,
-    thinned,
-)
+from boneage.networks.inputs import contrast_channels, scaled_channels
+from boneage.networks.layers import pooled, standardised
+from boneage.networks.published import application, thinned
 
 # Blue, green and red of the mean ImageNet photo, 0 to 255: what the published weights have subtracted.
 CAFFE_OFFSET = (-103.939, -116.779, -123.68)
@@ -26,7 +23,9 @@ def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     return vgg(keras.applications.VGG16, photos, width, weights)
 
 
-def vgg(build, photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+def vgg(
+    build: Callable[..., keras.Model], photos: keras.KerasTensor, width: str, weights: str
+) -> keras.KerasTensor:
     """The last maps, averaged, of a VGG network of ``keras.applications``."""
     model = application(build, photos.shape[1], weights)
     if weights == "imagenet":

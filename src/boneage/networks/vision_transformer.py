@@ -4,7 +4,9 @@ import keras
 from keras import ops
 
 from boneage.networks.hub import keras_hub
-from boneage.networks.parts import contrast_channels, fetched, pooled, scaled_channels, standardised
+from boneage.networks.inputs import contrast_channels, scaled_channels
+from boneage.networks.layers import pooled, standardised
+from boneage.networks.published import fetched
 
 PRESET = "vit_base_patch16_224_imagenet"
 PATCH = 16

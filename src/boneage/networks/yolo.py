@@ -7,7 +7,9 @@ nothing to find. Its blocks follow the Cross Stage Partial Network (Wang et al.,
 import keras
 
 from boneage.networks.hub import keras_hub
-from boneage.networks.parts import contrast_channels, fetched, pooled, scaled_channels, settled
+from boneage.networks.inputs import contrast_channels, scaled_channels
+from boneage.networks.layers import pooled
+from boneage.networks.published import fetched, settled
 
 PRESET = "csp_darknet_53_ra_imagenet"
 

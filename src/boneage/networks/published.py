@@ -1,128 +1,16 @@
-"""What several of the networks are made of."""
+"""Networks of kept libraries: their weights fetched, and narrower or steadier copies of them."""
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from boneage.networks import WeightsError
-
-POOLED = "pooled"
-"""The name of the layer that takes the mean of each map."""
-
-STANDARDISED = "standardised"
-"""The name of the layer that standardises those means, in the networks that have one."""
-
-# Keras's own momentum, 0.99, leaves the running averages unsettled after a few hundred steps.
-MOMENTUM = 0.95
-
-# Variance, of shades from 0 to 1, below which a neighbourhood counts as flat and is not amplified.
-FLAT = 1e-4
-# Side of the neighbourhood that a pixel is compared with, as a share of the photo's: about a finger width.
-NEIGHBOURHOOD = 0.1
+from boneage.networks.layers import MOMENTUM
 
 # A download that is silent for so many seconds has failed; Keras itself would wait for ever.
 _PATIENCE = 15.0
-
-
-def pooled(maps: keras.KerasTensor) -> keras.KerasTensor:
-    """The mean of each map over all its places: (batch, height, width, maps) to (batch, maps)."""
-    return keras.layers.GlobalAveragePooling2D(name=POOLED)(maps)
-
-
-def standardised(features: keras.KerasTensor) -> keras.KerasTensor:
-    """Features less their mean over the photos, divided by their deviation.
-
-    For networks without batch normalisation: after many layers all photos have nearly the same features, and
-    a head that sees the little that differs only as a ripple on much that does not learns next to nothing.
-    """
-    return keras.layers.BatchNormalization(momentum=MOMENTUM, name=STANDARDISED)(features)
-
-
-def convolution(x: keras.KerasTensor, width: int, stride: int = 1, kernel: int = 3) -> keras.KerasTensor:
-    """A convolution, batch normalisation and ReLU.
-
-    Args:
-        x: (batch, height, width, channels).
-        width: Filters.
-        stride: Step of the window in pixels.
-        kernel: Side of the window in pixels.
-    """
-    x = keras.layers.Conv2D(width, kernel, strides=stride, padding="same", use_bias=False)(x)
-    x = keras.layers.BatchNormalization(momentum=MOMENTUM)(x)
-    return keras.layers.Activation("relu")(x)
-
-
-def local_contrast(photos: keras.KerasTensor) -> keras.KerasTensor:
-    """Standardises each pixel by the mean and deviation of the square around it.
-
-    Local contrast normalisation, after Jarrett et al., "What is the best multi-stage architecture for
-    object recognition?", ICCV 2009: exposure, collimation and haze, which say nothing about age, drop out
-    before the first weight.
-
-    Args:
-        photos: (batch, size, size, 1), 0 to 255.
-
-    Returns:
-        The same shape, about -3 to 3; zero where a neighbourhood is flat.
-    """
-    side = max(3, round(NEIGHBOURHOOD * photos.shape[1]))
-    # In half precision the squares of small differences would vanish.
-    shades = keras.layers.Rescaling(1 / 255, dtype="float32")(photos)
-    # The photos take the place of the channels: pooling a single channel is six times slower on a processor.
-    shades = keras.ops.transpose(shades, (3, 1, 2, 0))
-    difference = shades - _neighbourhood_mean(shades, side)
-    variance = _neighbourhood_mean(keras.ops.square(difference), side)
-    return keras.ops.transpose(difference / keras.ops.sqrt(variance + FLAT), (3, 1, 2, 0))
-
-
-def _neighbourhood_mean(x: keras.KerasTensor, side: int) -> keras.KerasTensor:
-    # Rows, then columns: the same mean as over the square, for 2 x side additions in place of side squared.
-    # Layers, not keras.ops.average_pool: what JSON makes of its sizes, JAX does not take.
-    for square in ((side, 1), (1, side)):
-        x = keras.layers.AveragePooling2D(
-            square, strides=1, padding="same", data_format="channels_last", dtype="float32"
-        )(x)
-    return x
-
-
-def scaled_channels(
-    photos: keras.KerasTensor, scale: float | tuple[float, ...], offset: float | tuple[float, ...]
-) -> keras.KerasTensor:
-    """Grey photos as the three colour channels, in the range that a published network was trained on.
-
-    The grey is repeated, in place of the first kernel being summed over the colours: the network then gets
-    exactly what it would get from a grey colour photo. With a different offset for each colour a summed
-    kernel is not the same at the rim, where the network pads with zeros after scaling.
-
-    Args:
-        photos: (batch, size, size, 1), 0 to 255.
-        scale: What each channel, or all, are multiplied with.
-        offset: What is added after that.
-
-    Returns:
-        (batch, size, size, 3).
-    """
-    colour = keras.layers.Concatenate()([photos, photos, photos])
-    scale = list(scale) if isinstance(scale, tuple) else scale
-    offset = list(offset) if isinstance(offset, tuple) else offset
-    return keras.layers.Rescaling(scale, offset=offset, name="scaled")(colour)
-
-
-def contrast_channels(photos: keras.KerasTensor) -> keras.KerasTensor:
-    """Local contrast as three colour channels: what a published network sees that begins at random weights.
-
-    Nothing ties it to the range of ImageNet's photos then, and radiographs, most of them dark, fill that
-    range badly.
-
-    Args:
-        photos: (batch, size, size, 1), 0 to 255.
-
-    Returns:
-        (batch, size, size, 3), see :func:`local_contrast`.
-    """
-    contrast = local_contrast(photos)
-    return keras.layers.Concatenate(name="scaled")([contrast, contrast, contrast])
 
 
 def application(build: Callable[..., keras.Model], size: int, weights: str, **options: object) -> keras.Model:
@@ -213,7 +101,7 @@ def thinned(
     """
     config = model.get_config()
     stands_for: dict[str, str] = {}
-    layers = []
+    layers: list[dict[str, Any]] = []
     for layer in config["layers"]:
         name = layer["name"]
         if left_out(name):
