@@ -329,7 +329,7 @@ def test_an_interrupted_run_leaves_nothing_half_and_can_be_repeated(tmp_path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "_copy", interrupted)
+        patch.setattr(zipfile.ZipFile, "extract", interrupted)
         with pytest.raises(KeyboardInterrupt):
             unpack(archive, tmp_path / "out")
     assert left_over(tmp_path) == {"a.zip"}
