@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 TINY = {
     "phantoms_per_group": 1,
     "phantom_anomalies": 0.1,
-    "photo_size": 128,
+    "image_size": 128,
     "total": 190,
     "train_size": 32,
     "epochs": (1, 2),

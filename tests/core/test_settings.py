@@ -31,7 +31,7 @@ def test_any_valid_settings_survive_json(seed, rate, epochs, work):
 
 def test_the_colab_preset_is_the_published_design():
     settings = Settings.preset("colab")
-    assert (settings.photo_size, settings.epochs, settings.source) == (928, (10, 18), "dha")
+    assert (settings.image_size, settings.epochs, settings.source) == (928, (10, 18), "dha")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ RECORD = {
     "size": 64,
     "metrics": {"train": VALUES, "validation": {**VALUES, "mae": 1.5}, "test": VALUES},
     "finished": "2026-11-01T10:00:00+00:00",
-    "photos": {"train": 4, "validation": 4, "test": 4},
+    "images": {"train": 4, "validation": 4, "test": 4},
     "cases": {"train": 4, "validation": 4, "test": 4},
     "constant_predictor": {"test": {**VALUES, "mae": 2.75}},
     "parameters": 1_184_161,
@@ -55,7 +55,7 @@ def write_run(folder, **changes):
     folder.mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps(RECORD | changes))
     (folder / "history.csv").write_text("epoch,loss,mae\n1,2.0,1.0\n")
-    (folder / "predictions.csv").write_text("Case ID,Split,Estimate\n1,train,7.5\n")
+    (folder / "predictions.csv").write_text("Case ID,Split,Prediction\n1,train,7.5\n")
     return folder
 
 
@@ -76,17 +76,17 @@ def test_metrics_by_hand():
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(-5, 25)), min_size=1))
 def test_metrics_keep_their_laws(pairs):
-    truth, estimate = np.array(pairs).T
-    found = metrics(truth, estimate)
+    truth, prediction = np.array(pairs).T
+    found = metrics(truth, prediction)
     assert abs(found["bias"]) <= found["mae"] + 1e-9
     assert found["mae"] <= found["rmse"] + 1e-9
     assert 0 <= found["accuracy"] <= found["within_1_year"] <= 1
 
 
-@pytest.mark.parametrize("estimate", [[], [1.0], [1.0, np.nan], [1.0, np.inf]])
-def test_estimates_that_cannot_be_judged_are_refused(estimate):
+@pytest.mark.parametrize("prediction", [[], [1.0], [1.0, np.nan], [1.0, np.inf]])
+def test_predictions_that_cannot_be_judged_are_refused(prediction):
     with pytest.raises(BoneAgeError):
-        metrics(np.array([1.0, 2.0]), np.array(estimate))
+        metrics(np.array([1.0, 2.0]), np.array(prediction))
 
 
 def labels_table():
@@ -108,7 +108,7 @@ def test_the_constant_predictor_says_the_training_median():
 
 
 def test_truth_is_joined_by_id_not_by_order():
-    predictions = pd.DataFrame({"Case ID": ["3", "1"], "Split": ["test", "train"], "Estimate": [8.0, 5.0]})
+    predictions = pd.DataFrame({"Case ID": ["3", "1"], "Split": ["test", "train"], "Prediction": [8.0, 5.0]})
     joined = join_truth(labels_table(), predictions)
     assert joined["Error"].tolist() == [-1.0, 1.0]
 
@@ -122,7 +122,7 @@ def test_truth_is_joined_by_id_not_by_order():
     ],
 )
 def test_predictions_of_other_labels_are_refused(ids, splits, words):
-    predictions = pd.DataFrame({"Case ID": ids, "Split": splits, "Estimate": [1.0, 2.0]})
+    predictions = pd.DataFrame({"Case ID": ids, "Split": splits, "Prediction": [1.0, 2.0]})
     with pytest.raises(BoneAgeError, match=words):
         join_truth(labels_table(), predictions)
 
@@ -178,7 +178,7 @@ def test_runs_are_read_in_table_order_and_what_is_damaged_is_left_out_by_name(tm
     (write_run(tmp_path / "vgg19-10", network="vgg19") / "record.json").write_text('{"format": 1,')
     (write_run(tmp_path / "resnet50-10", network="resnet50") / "predictions.csv").unlink()
     (write_run(tmp_path / "vit", network="vision_transformer") / "predictions.csv").write_text(
-        "Case ID,Split,Estimate\n1,train,nan\n"
+        "Case ID,Split,Prediction\n1,train,nan\n"
     )
     runs, left_out = read_runs(tmp_path)
     assert [run.folder.name for run in runs] == ["cnn-10-newer", "cnn-18", "yolo-10"]
@@ -249,12 +249,12 @@ def test_every_metric_of_a_record_must_be_a_number(tmp_path, value):
     assert "the test rmse is not a number" in left_out.at[0, "reason"]
 
 
-@pytest.mark.parametrize("photos", [4, {}, {"train": "many"}])
-def test_a_record_must_tell_its_training_photos(tmp_path, photos):
-    write_run(tmp_path / "cnn-10", photos=photos)
+@pytest.mark.parametrize("images", [4, {}, {"train": "many"}])
+def test_a_record_must_tell_its_training_images(tmp_path, images):
+    write_run(tmp_path / "cnn-10", images=images)
     runs, left_out = read_runs(tmp_path)
     assert runs == []
-    assert "number of training photos is missing" in left_out.at[0, "reason"]
+    assert "number of training images is missing" in left_out.at[0, "reason"]
 
 
 def test_holm_gives_the_published_procedure():
@@ -319,7 +319,7 @@ def test_no_runs_folder_is_no_runs(tmp_path):
     assert left_out.empty
 
 
-def test_cases_are_found_by_how_far_their_estimates_are_off():
+def test_cases_are_found_by_how_far_their_predictions_are_off():
     errors = [0.5, -3.0, 0.1, 2.0, -0.5, -0.2]
     joined = pd.DataFrame({"Case ID": list("fedcba"), "Split": "test", "Error": errors})
     # Off by 0.1, 0.2, 0.5 (b before f), 0.5, 2, 3.

@@ -55,14 +55,14 @@ def write_run(
     variant: str = "",
     **changes: object,
 ) -> Path:
-    """A run folder as training leaves it, whose estimates are ``off`` years too high, then too low."""
+    """A run folder as training leaves it, whose predictions are ``off`` years too high, then too low."""
     folder = runs / "-".join(filter(None, (network, str(epochs), variant)))
     table = labels.table
     predictions = pd.DataFrame(
         {
             "Case ID": table["Case ID"],
             "Split": table["Split"],
-            "Estimate": table["Bone Age"] + np.where(np.arange(len(table)) % 8 < 4, off, -off),
+            "Prediction": table["Bone Age"] + np.where(np.arange(len(table)) % 8 < 4, off, -off),
         }
     )
     epoch = np.arange(1, epochs + 1)
@@ -87,13 +87,13 @@ def write_run(
         "size": 128,
         "weights": "from scratch",
         "fingerprint": FINGERPRINT,
-        "photos": table["Split"].value_counts().to_dict(),
+        "images": table["Split"].value_counts().to_dict(),
         "cases": table["Split"].value_counts().to_dict(),
         "metrics": evaluation.metrics_by_split(table, predictions),
         "constant_predictor": evaluation.constant_predictor(table),
         "parameters": 1_184_161,
         "seconds_per_epoch": 1.5,
-        "photos_per_second": 75.1,
+        "images_per_second": 75.1,
         "device": "CPU (2 cores)",
         "backend": "tensorflow",
         "seed": 2026,
@@ -230,7 +230,7 @@ def test_the_interval_holds_the_mean_is_seeded_and_wider_for_fewer_cases() -> No
     assert np.isnan(evaluation.mae_interval(error[:1])).all()
 
 
-def test_a_run_whose_record_tells_another_error_than_its_estimates_is_left_out(
+def test_a_run_whose_record_tells_another_error_than_its_predictions_is_left_out(
     tmp_path: Path, labels: Labels
 ) -> None:
     folder = write_run(tmp_path, labels)
@@ -282,7 +282,7 @@ def test_of_two_equal_groups_the_newer_stands(tmp_path: Path, labels: Labels) ->
     assert comparison.left_out["item"].tolist() == ["cnn-10"]
 
 
-def test_two_tables_may_differ_in_photo_size(tmp_path: Path, labels: Labels) -> None:
+def test_two_tables_may_differ_in_image_size(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, epochs=10)
     write_run(tmp_path, labels, epochs=18, size=256)
     comparison = compare(tmp_path, labels)
@@ -304,7 +304,7 @@ def test_bad_run_folders_are_listed_and_the_rest_goes_on(tmp_path: Path, labels:
     half = write_run(runs, labels, "yolo")
     (half / "record.json").write_text(text[: len(text) // 2])
     nan = write_run(runs, labels, "vgg16")
-    (nan / "predictions.csv").write_text("Case ID,Split,Estimate\nc0,train,nan\n")
+    (nan / "predictions.csv").write_text("Case ID,Split,Prediction\nc0,train,nan\n")
     comparison = compare(runs, labels)
     assert comparison.details["Network"].tolist() == ["CNN"]
     left_out = comparison.left_out.set_index("item")["reason"]
@@ -320,7 +320,7 @@ def test_a_record_full_of_nonsense_does_not_stop_the_report(tmp_path: Path, labe
     nonsense = {
         "parameters": "many",
         "seconds_per_epoch": float("nan"),
-        "photos_per_second": None,
+        "images_per_second": None,
         "device": ["a", {"b": 1}],
         "backend": "\ud800 $\\frac{x$",
         "weights": "<img src=x onerror=alert(1)>",
@@ -329,7 +329,7 @@ def test_a_record_full_of_nonsense_does_not_stop_the_report(tmp_path: Path, labe
     }
     write_run(tmp_path, labels, **nonsense)
     comparison = compare(tmp_path, labels)
-    assert comparison.details[["Parameters", "Seconds an epoch", "Photos a second"]].isna().all(axis=None)
+    assert comparison.details[["Parameters", "Seconds an epoch", "Images a second"]].isna().all(axis=None)
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert all(given.get("src", "data:").startswith("data:") for tag, given in page.tags if tag == "img")
 
@@ -407,7 +407,7 @@ def test_the_headline_is_chosen_by_validation_not_by_test(tmp_path: Path, labels
     write_run(tmp_path, labels, "cnn", 10, off=0.5)
     folder = write_run(tmp_path, labels, "unet", 10, off=0.4)
     predictions = pd.read_csv(folder / "predictions.csv")
-    predictions.loc[predictions["Split"] == "test", "Estimate"] += 3
+    predictions.loc[predictions["Split"] == "test", "Prediction"] += 3
     predictions.to_csv(folder / "predictions.csv", index=False)
     record = json.loads((folder / "record.json").read_text())
     record["metrics"] = evaluation.metrics_by_split(labels.table, predictions)
@@ -430,8 +430,10 @@ def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Label
     write_run(tmp_path, labels)
     write_run(tmp_path, labels, "unet")
     other = make_labels("the atlas folder's year of age", "dha", cases=40)
-    estimates = other.table[["Case ID", "Split"]].assign(Estimate=other.table["Bone Age"] + 1.5)
-    test = report.Outside(other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, estimates)})
+    predictions = other.table[["Case ID", "Split"]].assign(Prediction=other.table["Bone Age"] + 1.5)
+    test = report.Outside(
+        other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, predictions)}
+    )
     comparison = compare(tmp_path, labels, outside=test)
     (row,) = comparison.outside.to_dict("records")
     assert (row["Network"], row["Cases"], row["Label"]) == ("CNN", 40, "the atlas folder's year of age")
@@ -547,7 +549,7 @@ def test_a_table_in_a_notebook_is_marked_as_in_the_report(tmp_path: Path, labels
     assert repr(view) == "10 Epoch"
 
 
-def test_one_image_has_every_estimate_the_nearest_first(tmp_path: Path, labels: Labels) -> None:
+def test_one_image_has_every_prediction_the_nearest_first(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, "cnn", off=0.7)
     write_run(tmp_path, labels, "unet", off=-0.3)
     view = report.case_view(compare(tmp_path, labels), "c0")
@@ -595,15 +597,15 @@ def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> 
 
 
 def grown(labels: Labels, copies: int = 1) -> Labels:
-    """The same cases and split; each training case has so many more photos."""
+    """The same cases and split; each training case has so many more images."""
     table = labels.table
     training = table[table["Split"] == "train"]
     more = [training.assign(**{"Case ID": training["Case ID"] + f"-{copy}"}) for copy in range(copies)]
     return dataclasses.replace(labels, table=pd.concat([table, *more], ignore_index=True))
 
 
-def test_a_run_on_the_set_grown_stands_against_its_plain_run(tmp_path: Path, labels: Labels) -> None:
-    plain, other = tmp_path / "plain", tmp_path / "grown"
+def test_a_run_on_the_augmented_set_stands_against_its_plain_run(tmp_path: Path, labels: Labels) -> None:
+    plain, other = tmp_path / "plain", tmp_path / "augmented"
     for network in ("cnn", "unet", "yolo", "vgg16"):
         write_run(plain, labels, network, off=0.5)
     write_run(other, grown(labels), "cnn", off=0.3)
@@ -619,19 +621,19 @@ def test_a_run_on_the_set_grown_stands_against_its_plain_run(tmp_path: Path, lab
     comparison = report.compare_runs(runs, labels, (10,), left_out, grown=on_grown)
     training = (grown(labels).table["Split"] == "train").sum()
     row = comparison.variants.iloc[0]
-    assert row["Variant"] == f"the set grown to {training} training photos"
+    assert row["Variant"] == f"the augmented set to {training} training images"
     assert (row["Network"], row["Plain run"], row["Run"]) == ("CNN", "cnn-10", "cnn-10")
     assert row["Difference (years)"] == pytest.approx(-0.2)
     both = comparison.variants.iloc[1]
-    assert both["Variant"] == f"the set grown to {training} training photos and sex as a second input"
+    assert both["Variant"] == f"the augmented set to {training} training images and sex as a second input"
     assert both["Difference (years)"] == pytest.approx(-0.3)
     assert [run.folder.name for run in comparison.grown_runs] == ["cnn-10", "cnn-10-sex"]
     assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
     reasons = comparison.left_out.set_index("item")["reason"]
-    assert "no plain run" in reasons["attention-10 on the set grown"]
-    assert "photo size" in reasons["unet-10 on the set grown"]
-    assert "not tested on the cases" in reasons["vgg16-10 on the set grown"]
-    assert "not trained on more photos" in reasons["yolo-10 on the set grown"]
+    assert "no plain run" in reasons["attention-10 on the augmented set"]
+    assert "image size" in reasons["unet-10 on the augmented set"]
+    assert "not tested on the cases" in reasons["vgg16-10 on the augmented set"]
+    assert "not trained on more images" in reasons["yolo-10 on the augmented set"]
 
 
 def test_trainings_with_other_seeds_stand_beside_their_plain_run(tmp_path: Path, labels: Labels) -> None:
@@ -722,7 +724,7 @@ def test_every_pair_of_an_epoch_count_is_compared_and_corrected(tmp_path: Path) 
     assert all(row[4].startswith("−") for row in pairs[1:])
 
 
-def test_estimates_of_other_cases_do_not_share_a_table(tmp_path: Path, labels: Labels) -> None:
+def test_predictions_of_other_cases_do_not_share_a_table(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, "cnn")
     write_run(tmp_path, labels, "unet")
     fewer = dataclasses.replace(labels, table=labels.table.iloc[4:])
@@ -732,7 +734,7 @@ def test_estimates_of_other_cases_do_not_share_a_table(tmp_path: Path, labels: L
     assert "not of the same cases" in comparison.left_out.set_index("item").at["vgg16-10", "reason"]
 
 
-def test_estimates_that_were_lost_are_noticed(tmp_path: Path, labels: Labels) -> None:
+def test_predictions_that_were_lost_are_noticed(tmp_path: Path, labels: Labels) -> None:
     folder = write_run(tmp_path, labels)
     predictions = pd.read_csv(folder / "predictions.csv")
     # All errors are equally large, so the MAE stays what it was.
@@ -787,7 +789,7 @@ def test_published_figures_are_cited_and_told_apart(tmp_path: Path, labels: Labe
         assert source in page.text
 
 
-def test_a_perfect_estimate_errs_by_what_the_readers_differ() -> None:
+def test_a_perfect_prediction_errs_by_what_the_readers_differ() -> None:
     # Two readers whose difference has a root mean square of 0.63 year, drawn.
     reading = np.random.default_rng(5).normal(0, 0.63 / 2**0.5, (2, 200_000))
     assert np.sqrt(np.mean((reading[0] - reading[1]) ** 2)) == pytest.approx(0.63, abs=0.005)
@@ -810,12 +812,12 @@ def test_the_intervals_come_from_validation_and_are_judged_on_the_test_cases(tmp
     off[np.flatnonzero(split == "test")[:2]] = 5
     write_run(tmp_path, labels, off=off)
     comparison = compare(tmp_path, labels)
-    rows = comparison.coverage.set_index("Estimates")
+    rows = comparison.coverage.set_index("Predictions")
     # The error of rank ceil(41 x 0.9) = 37; ends beyond the ages that there are are cut off.
     half_width = 3.7
     test = labels.table[split == "test"]
-    estimate = comparison.joined["cnn-10"].set_index("Case ID")["Estimate"][test["Case ID"]].to_numpy()
-    low, high = np.clip([estimate - half_width, estimate + half_width], 0, OLDEST_YEARS)
+    prediction = comparison.joined["cnn-10"].set_index("Case ID")["Prediction"][test["Case ID"]].to_numpy()
+    low, high = np.clip([prediction - half_width, prediction + half_width], 0, OLDEST_YEARS)
     assert rows.loc["all", "Test cases"] == 40
     assert rows.loc["all", "Coverage"] == pytest.approx(38 / 40)
     assert rows.loc["all", "Mean width (years)"] == pytest.approx((high - low).mean())
@@ -842,13 +844,15 @@ def test_too_few_validation_cases_are_a_sentence(tmp_path: Path) -> None:
 def test_on_another_source_the_same_intervals_promise_nothing(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, off=0.5)
     other = make_labels("the atlas folder's year of age", "dha", cases=40)
-    estimates = other.table[["Case ID", "Split"]].assign(Estimate=other.table["Bone Age"] + 1.5)
-    test = report.Outside(other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, estimates)})
+    predictions = other.table[["Case ID", "Split"]].assign(Prediction=other.table["Bone Age"] + 1.5)
+    test = report.Outside(
+        other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, predictions)}
+    )
     comparison = compare(tmp_path, labels, outside=test)
-    everyone = comparison.coverage_outside.set_index("Estimates").loc["all"]
+    everyone = comparison.coverage_outside.set_index("Predictions").loc["all"]
     # Off by half a year there, by one and a half here.
     assert (everyone["Test cases"], everyone["Coverage"]) == (40, 0.0)
-    assert comparison.coverage.set_index("Estimates").at["all", "Coverage"] == 1.0
+    assert comparison.coverage.set_index("Predictions").at["all", "Coverage"] == 1.0
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert "Intervals on another source" in page.text
 
@@ -856,8 +860,8 @@ def test_on_another_source_the_same_intervals_promise_nothing(tmp_path: Path, la
 def examined_files(runs: Path, labels: Labels, tables: Path) -> report.ExaminedFiles:
     """The files of an examination of a run, with what an examination would have found."""
     files = report.ExaminedFiles(evaluation.read_run(write_run(runs, labels)), tables)
-    photos, truth = np.zeros((5, 8, 8), np.uint8), np.array([1.0, 3.0, 5.0, 7.0, 9.0])
-    found = robustness_table(lambda changed: truth + changed.mean() / 100, photos, truth)
+    images, truth = np.zeros((5, 8, 8), np.uint8), np.array([1.0, 3.0, 5.0, 7.0, 9.0])
+    found = robustness_table(lambda changed: truth + changed.mean() / 100, images, truth)
     files.keep(files.robustness, found)
     files.keep(files.heat, DRAWN_PNG(plots.Chart(height=2)))
     if files.centres:
@@ -872,7 +876,7 @@ def test_an_examination_is_kept_as_long_as_its_run_is_the_same(tmp_path: Path) -
     files = examined_files(tmp_path, labels, tmp_path / "comparison")
     (kept,) = report.kept_examinations([files.run], files.folder)
     assert (kept.run, kept.title) == ("cnn-10", "CNN, 10 epochs")
-    assert kept.robustness["Photos"].iloc[0] == "as they are"
+    assert kept.robustness["Images"].iloc[0] == "as they are"
     assert kept.robustness["MAE (years)"].iloc[0] == 0
     inverted = kept.robustness.set_index("Perturbation").loc["inversion"]
     assert inverted["Change in MAE (years)"] == pytest.approx(2.55)
@@ -895,7 +899,7 @@ def test_recorded_robustness_stands_until_its_run_is_trained_again(tmp_path: Pat
     pipeline.record(dataclasses.replace(comparison, examinations=kept), results)
     recorded = pd.read_csv(results / "robustness.csv")
     assert recorded.columns.tolist() == list(report.ROBUSTNESS_OF_RUNS)
-    assert recorded["Photos"].tolist() == kept[0].robustness["Photos"].tolist()
+    assert recorded["Images"].tolist() == kept[0].robustness["Images"].tolist()
     assert set(recorded["Run"]) == {"cnn-10"}
     # Another comparison, without the weights: what was found stands.
     pipeline.record(comparison, results)
@@ -919,7 +923,7 @@ def test_an_examination_is_shown_and_children_are_named_as_such(tmp_path: Path, 
     assert "No network has been examined" not in page.text
     (table,) = [one for one in page.tables if one[0][0] == "Images"]
     assert table[1][:2] == ["as they are", "0.00"]
-    assert [row[0] for row in table[1:]] == kept[0].robustness["Photos"].tolist()
+    assert [row[0] for row in table[1:]] == kept[0].robustness["Images"].tolist()
     drawn = source == "phantom"
     assert ("These are radiographs of children" in page.text) != drawn
     shares = [one for one in page.tables if any("growth centres" in head for head in one[0])]
@@ -992,7 +996,7 @@ def test_the_result_is_on_a_phones_first_screen_and_nothing_is_white_in_the_dark
         (tmp_path / "chart.png").write_bytes(page.locator("img.chart").first.screenshot())
         browser.close()
     with Image.open(tmp_path / "chart.png") as picture:
-        shades = np.asarray(picture.convert("L"))
+        levels = np.asarray(picture.convert("L"))
     # Light ink on the page's own dark.
-    assert np.median(shades) < 40
-    assert shades.max() > 180
+    assert np.median(levels) < 40
+    assert levels.max() > 180

@@ -17,7 +17,7 @@ from discs import SIZE, plain_work
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.dataset.labels import Labels, read_labels
-from boneage.dataset.pack import open_store
+from boneage.dataset.pack import open_pack
 from boneage.evaluation.metrics import metrics_by_split, read_run
 from boneage.networks import NETWORKS
 
@@ -36,14 +36,14 @@ def trained(work, tmp_path):
 
     def run(epochs=2, labels=None, **settings):
         chosen = Settings(seed=5, batch_size=8, **settings)
-        store = open_store(work / "store.npy")
-        train("cnn", epochs, labels or read_labels(work / "labels.csv"), store, chosen, tmp_path)
+        pack = open_pack(work / "pack.npy")
+        train("cnn", epochs, labels or read_labels(work / "labels.csv"), pack, chosen, tmp_path)
         return read_run(tmp_path / f"cnn-{epochs}")
 
     return run
 
 
-def test_the_cnn_learns_what_the_photos_tell(trained):
+def test_the_cnn_learns_what_the_images_tell(trained):
     run = trained(epochs=12, learning_rate=3e-3)
     losses = run.history["loss"]
     assert losses.iloc[-1] < 0.5 * losses.iloc[0]
@@ -64,7 +64,7 @@ def test_the_record_is_true(trained, work):
     assert run.record["seed"] == run.record["settings"]["seed"] == 5
     assert run.record["label_kind"] == "the radiologists' reading"
     assert run.record["parameters"] > 0
-    assert run.record["photos_per_second"] > 0
+    assert run.record["images_per_second"] > 0
     assert run.history["epoch"].tolist() == [1, 2]
     # The history's validation rows are the model's own, so the last one must be what the table says.
     assert run.history["val_mae"].iloc[-1] == pytest.approx(
@@ -80,28 +80,28 @@ def test_the_same_seed_gives_the_same_run(trained, work, tmp_path):
     assert trained().predictions.equals(first.predictions)
 
 
-def test_the_saved_model_gives_the_recorded_estimates(trained, work):
-    from boneage.training import estimate_store
+def test_the_saved_model_gives_the_recorded_predictions(trained, work):
+    from boneage.training import predict_pack
 
     run = trained()
     labels = read_labels(work / "labels.csv")
-    again = estimate_store(run.folder, open_store(work / "store.npy"), labels)
-    np.testing.assert_allclose(again["Estimate"], run.predictions["Estimate"], atol=1e-4)
+    again = predict_pack(run.folder, open_pack(work / "pack.npy"), labels)
+    np.testing.assert_allclose(again["Prediction"], run.predictions["Prediction"], atol=1e-4)
     path = run.folder / "model.keras"
     flipped = bytearray(path.read_bytes())
     flipped[len(flipped) // 2] ^= 1
     for damaged in (b"not a model", bytes(flipped)):
         path.write_bytes(damaged)
         with pytest.raises(BoneAgeError, match=r"model\.keras"):
-            estimate_store(run.folder, open_store(work / "store.npy"), labels)
+            predict_pack(run.folder, open_pack(work / "pack.npy"), labels)
 
 
 def test_an_untrained_network_says_the_training_mean(work):
     from boneage.training import build_model
 
     model = build_model("cnn", SIZE, 9.5, 3.0, 1)
-    photos = np.zeros((2, SIZE, SIZE, 1), np.float32)
-    assert model.predict(photos, verbose=0)[:, 0] == pytest.approx([9.5, 9.5], abs=1e-3)
+    images = np.zeros((2, SIZE, SIZE, 1), np.float32)
+    assert model.predict(images, verbose=0)[:, 0] == pytest.approx([9.5, 9.5], abs=1e-3)
 
 
 def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tells(
@@ -120,8 +120,8 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
         return build(*others, "tiny", "scratch", variant)
 
     def weights(folder, **settings):
-        labels, store = read_labels(work / "labels.csv"), open_store(work / "store.npy")
-        return training.train("vgg16", 1, labels, store, Settings(**settings), tmp_path / folder)["weights"]
+        labels, pack = read_labels(work / "labels.csv"), open_pack(work / "pack.npy")
+        return training.train("vgg16", 1, labels, pack, Settings(**settings), tmp_path / folder)["weights"]
 
     monkeypatch.setattr(training, "build_model", tiny)
     assert weights("fetched") == "from ImageNet"
@@ -141,7 +141,7 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
 def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
     from boneage.training import run as training
 
-    store, labels = open_store(work / "store.npy"), read_labels(work / "labels.csv").table
+    pack, labels = open_pack(work / "pack.npy"), read_labels(work / "labels.csv").table
     seen = set()
     batch = training.Batches.__getitem__
 
@@ -150,8 +150,8 @@ def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
         return batch(self, step)
 
     monkeypatch.setattr(training.Batches, "__getitem__", watched)
-    training.train("cnn", 1, read_labels(work / "labels.csv"), store, Settings(batch_size=8), tmp_path)
-    ids = {store.ids[row] for row in seen}
+    training.train("cnn", 1, read_labels(work / "labels.csv"), pack, Settings(batch_size=8), tmp_path)
+    ids = {pack.ids[row] for row in seen}
     assert ids == set(labels.loc[labels["Split"] == "train", "Case ID"])
 
 
@@ -179,25 +179,25 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trai
 
 def test_a_run_at_another_share_of_the_rate_is_refused_by_name(trained, monkeypatch):
     first = trained()
-    assert first.record["rate_share"] == NETWORKS["cnn"].rate
+    assert first.record["learning_rate_factor"] == NETWORKS["cnn"].rate
     monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
     with pytest.raises(BoneAgeError, match=r"share of the learning rate \(1\.0, now 0\.3\)"):
         trained()
     # Records did not tell it at first, and are finished all the same.
-    of_old = {name: value for name, value in first.record.items() if name != "rate_share"}
+    of_old = {name: value for name, value in first.record.items() if name != "learning_rate_factor"}
     (first.folder / "record.json").write_text(json.dumps(of_old))
     assert trained().record == of_old
 
 
 def test_a_network_may_take_larger_batches_and_a_run_in_others_is_refused_by_name(trained, monkeypatch):
     first = trained()
-    assert first.record["batch_multiple"] == NETWORKS["cnn"].batch == 1
+    assert first.record["batch_factor"] == NETWORKS["cnn"].batch == 1
     monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], batch=3))
     refusal = r"multiple of the batch size \(1, now 3\)"
     with pytest.raises(BoneAgeError, match=refusal):
         trained()
     # When records did not tell it, there was none.
-    of_old = {name: value for name, value in first.record.items() if name != "batch_multiple"}
+    of_old = {name: value for name, value in first.record.items() if name != "batch_factor"}
     (first.folder / "record.json").write_text(json.dumps(of_old))
     with pytest.raises(BoneAgeError, match=refusal):
         trained()
@@ -233,7 +233,7 @@ def test_a_run_that_another_process_trains_is_left_alone(trained, tmp_path):
 
 
 def command(work, out, *more):
-    files = ["--work", str(out), "--labels", str(work / "labels.csv"), "--store", str(work / "store.npy")]
+    files = ["--work", str(out), "--labels", str(work / "labels.csv"), "--pack", str(work / "pack.npy")]
     # Steps take long on JAX without an accelerator: two an epoch will do.
     choices = ["--seed", "5", "--batch-size", "28", "--width", "tiny", "--backend", "jax"]
     return [sys.executable, "-m", "boneage", "train", "--arch", "cnn", *files, *choices, *more]
@@ -348,7 +348,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(work, trained, trained_until
             "cnn",
             2,
             read_labels(work / "labels.csv"),
-            open_store(work / "store.npy"),
+            open_pack(work / "pack.npy"),
             Settings(seed=5, batch_size=4),
             tmp_path,
         )
@@ -391,6 +391,6 @@ def test_it_trains_and_resumes_on_jax_where_there_is_no_tensorflow(work, tmp_pat
     assert done.returncode == 0, done.stderr
     run = read_run(tmp_path / "jax" / "runs" / "cnn-2")
     assert run.record["backend"] == "jax"
-    assert np.isfinite(run.predictions["Estimate"]).all()
+    assert np.isfinite(run.predictions["Prediction"]).all()
     again = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert "not trained again" in again.stdout

@@ -42,7 +42,7 @@ def train(work):
     program = Path(__file__).with_name("killed_verbs.py")
     # The library's threads would be there before the fork.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    files = ["--labels", str(work / "labels.csv"), "--store", str(work / "store.npy")]
+    files = ["--labels", str(work / "labels.csv"), "--pack", str(work / "pack.npy")]
     choices = ["--seed", "5", "--batch-size", "8", "--width", "tiny", "--backend", "tensorflow"]
 
     def command(name: str, **watch: object) -> int:
@@ -107,7 +107,7 @@ def check_what_is_left(run: Path) -> None:
     assert not (run / "record.json").exists()
     for name, columns in (
         ("history.csv", ("epoch", "loss", "seconds")),
-        ("predictions.csv", ("Case ID", "Estimate")),
+        ("predictions.csv", ("Case ID", "Prediction")),
     ):
         if (run / name).exists():
             table = read_table(run / name, columns)

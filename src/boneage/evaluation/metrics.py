@@ -1,4 +1,4 @@
-"""How good the estimates are: metrics, the two tables, and the records they come from."""
+"""How good the predictions are: metrics, the two tables, and the records they come from."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ Record = dict[str, Any]
 """What record.json of a run says, or a part of it: checked when it is read."""
 
 ACCURATE_YEARS = 0.5
-"""An estimate this close rounds to the right whole year: the tables' Accuracy counts those below it."""
+"""A prediction this close rounds to the right whole year: the tables' Accuracy counts those below it."""
 
 BOOTSTRAP_RESAMPLES = 2000
 
@@ -32,14 +32,14 @@ AGE_BANDS = {0: "0–4 years", 5: "5–9 years", 10: "10–14 years", 15: "15+ y
 
 RECORD_FORMAT = 1
 
-GROWN = "grown"
-"""Name of the folder, among recorded runs, of those that were trained on the set grown."""
+AUGMENTED = "augmented"
+"""Name of the folder, among recorded runs, of those that were trained on the augmented set."""
 
 SEEDS = "seeds"
 """Name of the folder, among recorded runs, of those that were trained with other seeds: a folder a seed."""
 
 OUTSIDE_NAME = "outside.csv"
-"""A run's estimates for another source's photos, in its folder."""
+"""A run's predictions for another source's images, in its folder."""
 
 TABLE_COLUMNS = ("MAE", "Validation MAE", "Loss", "Validation Loss", "Accuracy", "Validation Accuracy")
 _METRIC_OF_COLUMN = {"MAE": "mae", "Loss": "loss", "Accuracy": "accuracy"}
@@ -49,12 +49,12 @@ _COMPARABLE = {
     "source": "source",
     "label_kind": "label",
     "fingerprint": "data, split or size",
-    "size": "photo size",
+    "size": "image size",
 }
 
 # What README tells of a run besides.
 _TOLD = (
-    "photos",
+    "images",
     "cases",
     "constant_predictor",
     "parameters",
@@ -66,29 +66,29 @@ _TOLD = (
 )
 
 
-def metrics(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | int | None]:
+def metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | int | None]:
     """The metrics of one split.
 
     Args:
         truth: Bone ages in years, (cases,), at least one.
-        estimate: Estimates in years, (cases,).
+        prediction: Predictions in years, (cases,).
 
     Returns:
-        ``count``; ``mae``, ``rmse`` and ``bias`` (mean of estimate minus truth) in years; ``loss`` (mean
+        ``count``; ``mae``, ``rmse`` and ``bias`` (mean of prediction minus truth) in years; ``loss`` (mean
         squared error) in years squared; ``accuracy`` and ``within_1_year``, shares of the cases with an
         absolute error below half a year and of at most one; ``r2`` (None where all truths are equal).
 
     Raises:
-        BoneAgeError: The two differ in length, are empty, or an estimate is not a finite number.
+        BoneAgeError: The two differ in length, are empty, or a prediction is not a finite number.
     """
-    truth, estimate = np.asarray(truth, float), np.asarray(estimate, float)
-    if truth.shape != estimate.shape or truth.ndim != 1 or not len(truth):
-        raise BoneAgeError(f"metrics: {truth.shape} truths and {estimate.shape} estimates do not match")
-    if not (np.isfinite(truth).all() and np.isfinite(estimate).all()):
+    truth, prediction = np.asarray(truth, float), np.asarray(prediction, float)
+    if truth.shape != prediction.shape or truth.ndim != 1 or not len(truth):
+        raise BoneAgeError(f"metrics: {truth.shape} truths and {prediction.shape} predictions do not match")
+    if not (np.isfinite(truth).all() and np.isfinite(prediction).all()):
         raise BoneAgeError(
-            "metrics: an estimate is not a finite number; the training diverged, lower its rate"
+            "metrics: a prediction is not a finite number; the training diverged, lower its rate"
         )
-    error = estimate - truth
+    error = prediction - truth
     squares = float(np.mean(error**2))
     spread = float(np.mean((truth - truth.mean()) ** 2))
     return {
@@ -110,7 +110,7 @@ def mae_interval(error: np.ndarray, seed: int = 0) -> tuple[float, float]:
     MAE depends on which cases were tested, not how much on the seed of the training.
 
     Args:
-        error: Estimate minus truth in years, (cases,).
+        error: Prediction minus truth in years, (cases,).
         seed: The same seed gives the same interval.
 
     Returns:
@@ -224,7 +224,7 @@ def metrics_by_split(labels: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
     """
     joined = join_truth(labels, predictions)
     return {
-        split: metrics(rows["Bone Age"].to_numpy(), rows["Estimate"].to_numpy())
+        split: metrics(rows["Bone Age"].to_numpy(), rows["Prediction"].to_numpy())
         for split in SPLITS
         if len(rows := joined[joined["Split"] == split])
     }
@@ -234,7 +234,7 @@ def join_truth(labels: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """Predictions beside their labels, in the predictions' order.
 
     Returns:
-        The label columns and ``Estimate``, ``Error`` (estimate minus truth), both in years.
+        The label columns and ``Prediction``, ``Error`` (prediction minus truth), both in years.
 
     Raises:
         BoneAgeError: A prediction has no label, stands twice, or stands under another split there.
@@ -252,7 +252,7 @@ def join_truth(labels: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
         raise BoneAgeError(
             "predictions: the split is not that of the labels; the run belongs to other labels"
         )
-    joined["Error"] = joined["Estimate"] - joined["Bone Age"]
+    joined["Error"] = joined["Prediction"] - joined["Bone Age"]
     return joined.drop(columns="Split of label")
 
 
@@ -276,7 +276,7 @@ class Run:
     Attributes:
         record: What record.json says.
         history: One row an epoch.
-        predictions: ``tables.PREDICTION_COLUMNS``; estimates in years.
+        predictions: ``tables.PREDICTION_COLUMNS``; predictions in years.
         folder: The run folder.
     """
 
@@ -290,7 +290,7 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
     """Reads every finished run below some folders, in the tables' order, epochs and variants within.
 
     Where two records are of one network, number of epochs and variant, the newest by finish time wins. A
-    run that lies in two of the folders is taken from the first. Folders named ``GROWN`` and ``SEEDS`` are
+    run that lies in two of the folders is taken from the first. Folders named ``AUGMENTED`` and ``SEEDS`` are
     passed over.
 
     Returns:
@@ -299,7 +299,7 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
     runs: dict[tuple[str, int, str], Run] = {}
     reasons: list[tuple[str, str]] = []
     for run_folder in (path for folder in folders for path in sorted(Path(folder).glob("*"))):
-        if not run_folder.is_dir() or run_folder.name in (GROWN, SEEDS):
+        if not run_folder.is_dir() or run_folder.name in (AUGMENTED, SEEDS):
             continue
         try:
             run = read_run(run_folder)
@@ -333,7 +333,7 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
 
 
 def record_run(run: Run, folder: Path | str) -> None:
-    """Puts a run's record, history and estimates into its folder below another, its weights not.
+    """Puts a run's record, history and predictions into its folder below another, its weights not.
 
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
@@ -398,29 +398,29 @@ def read_run(folder: Path | str) -> Run:
     fault = _record_fault(record)
     if fault:
         raise BoneAgeError(f"{path}: {fault}; delete that run's folder and train again")
-    predictions = _read_estimates(folder / "predictions.csv", PREDICTION_COLUMNS, "train that run again")
+    predictions = _read_predictions(folder / "predictions.csv", PREDICTION_COLUMNS, "train that run again")
     history = read_table(folder / "history.csv", ("epoch", "loss", "mae")).apply(
         pd.to_numeric, errors="coerce"
     )
     return Run(record, history, predictions, folder)
 
 
-def keep_outside(run: Run, estimates: pd.DataFrame, photos: str) -> None:
-    """Keeps a run's estimates for another source's photos in its folder, so that they outlast the model.
+def keep_outside(run: Run, predictions: pd.DataFrame, images: str) -> None:
+    """Keeps a run's predictions for another source's images in its folder, so that they outlast the model.
 
     Args:
         run: The run.
-        estimates: ``tables.PREDICTION_COLUMNS``; years.
-        photos: ``dataset.fingerprint`` of those photos and labels.
+        predictions: ``tables.PREDICTION_COLUMNS``; years.
+        images: ``dataset.fingerprint`` of those images and labels.
 
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
     """
-    write_table(run.folder / OUTSIDE_NAME, estimates.assign(Photos=photos, Finished=run.record["finished"]))
+    write_table(run.folder / OUTSIDE_NAME, predictions.assign(Images=images, Finished=run.record["finished"]))
 
 
-def kept_outside(run: Run, photos: str) -> pd.DataFrame | None:
-    """What :func:`keep_outside` kept of this very run for these very photos, or None.
+def kept_outside(run: Run, images: str) -> pd.DataFrame | None:
+    """What :func:`keep_outside` kept of this very run for these very images, or None.
 
     Raises:
         BoneAgeError: The kept table is damaged.
@@ -428,16 +428,16 @@ def kept_outside(run: Run, photos: str) -> pd.DataFrame | None:
     path = run.folder / OUTSIDE_NAME
     if not path.is_file():
         return None
-    table = _read_estimates(path, (*PREDICTION_COLUMNS, "Photos", "Finished"), "delete the file")
-    same = (table["Photos"] == photos) & (table["Finished"] == run.record["finished"])
+    table = _read_predictions(path, (*PREDICTION_COLUMNS, "Images", "Finished"), "delete the file")
+    same = (table["Images"] == images) & (table["Finished"] == run.record["finished"])
     return table[list(PREDICTION_COLUMNS)] if len(table) and same.all() else None
 
 
-def _read_estimates(path: Path, columns: Sequence[str], advice: str) -> pd.DataFrame:
+def _read_predictions(path: Path, columns: Sequence[str], advice: str) -> pd.DataFrame:
     table = read_table(path, columns)
-    table["Estimate"] = pd.to_numeric(table["Estimate"], errors="coerce")
-    if not np.isfinite(table["Estimate"]).all():
-        raise BoneAgeError(f"{path}: an estimate is not a number; {advice}")
+    table["Prediction"] = pd.to_numeric(table["Prediction"], errors="coerce")
+    if not np.isfinite(table["Prediction"]).all():
+        raise BoneAgeError(f"{path}: a prediction is not a number; {advice}")
     return table
 
 
@@ -455,9 +455,9 @@ def _record_fault(record: object) -> str | None:
     missing = [key for key in (*_COMPARABLE, *_TOLD) if key not in record]
     if missing:
         return f"{', '.join(missing)} is missing"
-    photos = record["photos"]
-    if not isinstance(photos, dict) or type(photos.get("train")) is not int:
-        return "the number of training photos is missing"
+    images = record["images"]
+    if not isinstance(images, dict) or type(images.get("train")) is not int:
+        return "the number of training images is missing"
     values = record.get("metrics")
     if not isinstance(values, dict) or "train" not in values:
         return "the metrics are missing"
@@ -497,7 +497,7 @@ def _setting(record: Record, name: str, before_it_was: str) -> str:
 
 
 def check_comparable(records: Iterable[Record]) -> None:
-    """Makes sure that runs may stand in one table: same source, labels, split, photos, size and width.
+    """Makes sure that runs may stand in one table: same source, labels, split, images, size and width.
 
     Raises:
         BoneAgeError: Two differ; both are named.
@@ -551,10 +551,10 @@ def _table_row(of_split: Record) -> dict[str, float]:
 
 
 def cases_by_error(joined: pd.DataFrame, seed: int = 0, count: int = 1) -> dict[str, pd.DataFrame]:
-    """The cases whose estimates are nearest, in the middle, drawn at random, and farthest off.
+    """The cases whose predictions are nearest, in the middle, drawn at random, and farthest off.
 
     Args:
-        joined: Estimates beside the truth, as ``evaluation.join_truth`` makes it.
+        joined: Predictions beside the truth, as ``evaluation.join_truth`` makes it.
         seed: Draws the random ones.
         count: Cases of each kind, fewer where there are fewer.
 

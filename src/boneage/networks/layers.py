@@ -32,9 +32,9 @@ def pooled(maps: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def standardised(features: keras.KerasTensor) -> keras.KerasTensor:
-    """Features less their mean over the photos, divided by their deviation.
+    """Features less their mean over the images, divided by their deviation.
 
-    For networks without batch normalisation: after many layers all photos have nearly the same features, and
+    For networks without batch normalisation: after many layers all images have nearly the same features, and
     a head that sees the little that differs only as a ripple on much that does not learns next to nothing.
     """
     return keras.layers.BatchNormalization(momentum=MOMENTUM, name=STANDARDISED)(features)

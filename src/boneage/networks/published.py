@@ -18,7 +18,7 @@ def application(build: Callable[..., keras.Model], size: int, weights: str, **op
 
     Args:
         build: The function of ``keras.applications`` that builds it.
-        size: Side of the photos in pixels.
+        size: Side of the images in pixels.
         weights: ``"imagenet"`` or ``"scratch"``.
         options: Further arguments of that function.
 

@@ -11,7 +11,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import MONTHS_PER_YEAR, SPLITS, skipped_table
 from boneage.dataset.labels import UNKNOWN, Labels
 from boneage.evaluation.metrics import (
-    GROWN,
+    AUGMENTED,
     Run,
     constant_predictor,
     mae_interval,
@@ -94,8 +94,8 @@ DETAILS = Table(
             "Epoch",
             "seconds",
         ),
-        Column("Photos a second", "Images trained on each second.", ",.0f", "Training", "images a second"),
-        Column("Photo size (px)", "Side of the images.", ",.0f", "Image size", "pixels"),
+        Column("Images a second", "Images trained on each second.", ",.0f", "Training", "images a second"),
+        Column("Image size (px)", "Side of the images.", ",.0f", "Image size", "pixels"),
         Column("Device", "What it was trained on."),
         Column("Backend", "Library that computed it."),
         Column("Weights", "First weights: from scratch, or pretrained on other images."),
@@ -117,14 +117,14 @@ QUALITY = DETAILS.part(
 )
 TRAINING_TIMES = DETAILS.part(
     "Training time and device",
-    *("Network", "Epochs", "Parameters", "Seconds an epoch", "Photos a second", "Photo size (px)"),
+    *("Network", "Epochs", "Parameters", "Seconds an epoch", "Images a second", "Image size (px)"),
     *("Device", "Backend", "Weights", "Precision", "Finished"),
 )
 BASELINE_ERRORS = Table(
     BASELINE,
     [
         Column("Split", "Which cases."),
-        Column("Photos", "Number of images.", ",.0f", "Images"),
+        Column("Images", "Number of images.", ",.0f", "Images"),
         Column("MAE (years)", f"{_MAE}.", ".2f"),
         Column("MAE (months)", "The same in months.", ".1f"),
         Column("Loss (years²)", "Mean squared error.", ".2f"),
@@ -166,12 +166,12 @@ OUTSIDE = Table(
 
 @dataclass(frozen=True)
 class Outside:
-    """A test of the runs on another source's photos, none of which they were trained on.
+    """A test of the runs on another source's images, none of which they were trained on.
 
     Attributes:
         source: That source.
         label_kind: Which age its label is.
-        joined: Run folder name, for runs on the set grown behind ``grown/`` -> what
+        joined: Run folder name, for runs on the augmented set behind ``augmented/`` -> what
             ``evaluation.join_truth`` returns with that source's labels.
     """
 
@@ -186,30 +186,30 @@ class Comparison:
 
     Attributes:
         heading: What every table is headed by: source, label, cases of each split, how they were split,
-            photo size.
+            image size.
         tables: Epochs -> the nine-row table of ``evaluation.results_table``, in rising order.
         details: ``DETAILS``, one row a run that stands in a table.
         baseline: ``BASELINE_ERRORS``, one row a split: always saying the training cases' median age.
-        variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the set grown, or ensemble, against
+        variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the augmented set, or ensemble, against
             its plain run.
         differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
         seeds: ``seeds.SEED_COLUMNS``, one row a plain run that was trained with other seeds, too.
         groups: ``groups.GROUP_COLUMNS``, one row a run and group of its test cases.
         references: ``references.REFERENCE_COLUMNS``, one row a figure published by others.
         coverage: ``coverage.RUN_COVERAGE_COLUMNS``, how many test cases the intervals of each run hold, by
-            band of estimated ages and in all.
+            band of predicted ages and in all.
         outside: ``OUTSIDE``, one row a run that was tested on another source; else empty.
         coverage_outside: As ``coverage``, of that source's cases.
         interval_notices: Which run has no interval, or bands that share one, and why (``item``, ``reason``).
         left_out: Runs that stand in no table, and why (``item``, ``reason``).
-        joined: Run folder name -> its estimates beside the truth (``evaluation.join_truth``), variants too.
+        joined: Run folder name -> its predictions beside the truth (``evaluation.join_truth``), variants too.
         runs: The plain runs, which stand in the two tables.
         variant_runs: The runs of a variant that stand against their plain run.
-        grown_runs: The runs on the set grown that stand against their plain run.
+        grown_runs: The runs on the augmented set that stand against their plain run.
         reseeded_runs: The runs of other seeds that stand beside their plain run.
         labels: The labels of all of them.
-        outside_test: The estimates behind ``outside``.
-        examinations: What was found out about networks from photos; kept from earlier, or made for this one.
+        outside_test: The predictions behind ``outside``.
+        examinations: What was found out about networks from images; kept from earlier, or made for this one.
     """
 
     heading: str
@@ -247,8 +247,8 @@ def compare_runs(
 ) -> Comparison:
     """Puts the finished runs side by side.
 
-    A run whose estimates do not belong to the labels is left out with its reason. So is one that differs
-    from the others of its table in source, label, split, photos or size: the larger group stands, of two
+    A run whose predictions do not belong to the labels is left out with its reason. So is one that differs
+    from the others of its table in source, label, split, images or size: the larger group stands, of two
     equally large ones that with the newest run. So is a variant whose plain run is not there, or is not one
     of the same data.
 
@@ -258,10 +258,10 @@ def compare_runs(
         labels: The labels they were trained on.
         epochs: Epoch counts to show tables of; those of the runs are added.
         left_out: What was left out already (``item``, ``reason``).
-        outside_test: Estimates for another source's photos, if there are any.
-        grown: Finished runs of the same networks on the same cases, trained on more photos of them. One
+        outside_test: Predictions for another source's images, if there are any.
+        grown: Finished runs of the same networks on the same cases, trained on more images of them. One
             whose plain run is not there, or that was tested on other cases, is left out with its reason.
-        reseeded: Finished runs of the same networks on the same photos, trained with other seeds. One whose
+        reseeded: Finished runs of the same networks on the same images, trained with other seeds. One whose
             plain run is not there, or is not of the same data, is left out with its reason.
     """
     joined: dict[str, pd.DataFrame] = {}
@@ -336,9 +336,9 @@ def _counts(table: pd.DataFrame) -> str:
 def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for run in runs:
-        record, estimates = run.record, joined[run.folder.name]
-        of_validation = estimates[estimates["Split"] == "validation"]
-        of_test = estimates[estimates["Split"] == "test"]
+        record, predictions = run.record, joined[run.folder.name]
+        of_validation = predictions[predictions["Split"] == "validation"]
+        of_test = predictions[predictions["Split"] == "test"]
         rows.append(
             {
                 "Network": find(record["network"]).title,
@@ -348,8 +348,8 @@ def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
                 **_quality(of_test, record.get("seed"), "Test "),
                 "Parameters": number(record.get("parameters")),
                 "Seconds an epoch": number(record.get("seconds_per_epoch")),
-                "Photos a second": number(record.get("photos_per_second")),
-                "Photo size (px)": number(record["size"]),
+                "Images a second": number(record.get("images_per_second")),
+                "Image size (px)": number(record["size"]),
                 **{
                     name.capitalize(): printable(record.get(name, UNKNOWN))
                     for name in ("device", "backend", "weights", "finished")
@@ -364,7 +364,7 @@ def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def _quality(joined: pd.DataFrame, seed: object, prefix: str = "") -> dict[str, float]:
     if joined.empty:
         return {}
-    values = metrics(joined["Bone Age"].to_numpy(), joined["Estimate"].to_numpy())
+    values = metrics(joined["Bone Age"].to_numpy(), joined["Prediction"].to_numpy())
     low, high = mae_interval(joined["Error"].to_numpy(), seed if type(seed) is int and seed >= 0 else 0)
     of_mae = {f"{prefix}MAE": values["mae"], f"{prefix}MAE low": low, f"{prefix}MAE high": high}
     return {
@@ -384,7 +384,7 @@ def _baseline(labels: Labels) -> pd.DataFrame:
             rows.append(
                 {
                     "Split": split,
-                    "Photos": values["count"],
+                    "Images": values["count"],
                     "MAE (years)": values["mae"],
                     "MAE (months)": values["mae"] * MONTHS_PER_YEAR,
                     "Loss (years²)": values["loss"],
@@ -401,7 +401,7 @@ def _outside(runs: list[Run], grown: list[Run], labels: Labels, test: Outside | 
     rows = []
     median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
     named = [(run.folder.name, "", run) for run in runs]
-    named += [(f"{GROWN}/{run.folder.name}", f", {grown_words(run)}", run) for run in grown]
+    named += [(f"{AUGMENTED}/{run.folder.name}", f", {grown_words(run)}", run) for run in grown]
     for name, what, run in named:
         joined = test.joined.get(name) if test else None
         if joined is None:

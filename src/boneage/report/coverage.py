@@ -1,4 +1,4 @@
-"""How far a single estimate of each network may be off: its intervals, and how many cases they hold."""
+"""How far a single prediction of each network may be off: its intervals, and how many cases they hold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -66,20 +66,20 @@ def coverage_of_runs(
 
 
 def _years(joined: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    return joined["Bone Age"], joined["Estimate"]
+    return joined["Bone Age"], joined["Prediction"]
 
 
 def coverage_view(table: pd.DataFrame, title: str = intervals.COVERAGE.title) -> View:
     """For each run the coverage of its intervals over all ages."""
-    return COVERAGE_OF_RUNS.part(title).show(table[table["Estimates"] == intervals.ALL_ESTIMATES])
+    return COVERAGE_OF_RUNS.part(title).show(table[table["Predictions"] == intervals.ALL_PREDICTIONS])
 
 
 def coverage_by_band(table: pd.DataFrame) -> list[View]:
     """For each epoch count the coverage by band of predicted ages."""
-    bands = table[table["Estimates"] != intervals.ALL_ESTIMATES]
+    bands = table[table["Predictions"] != intervals.ALL_PREDICTIONS]
     return [
         COVERAGE_OF_RUNS.part(
-            f"Intervals by predicted age, {epochs} epochs", "Network", "Estimates", *_SHOWN, note=""
+            f"Intervals by predicted age, {epochs} epochs", "Network", "Predictions", *_SHOWN, note=""
         ).show(rows)
         for epochs, rows in bands.groupby("Epochs")
     ]

@@ -73,12 +73,12 @@ CENTRES_OF_RUNS = Table(
     "the hand. At best: if it lay on the one place that covers most of a growth centre.",
 )
 
-_WORDS_OF_ROBUSTNESS = ("Photos", "Perturbation")
+_WORDS_OF_ROBUSTNESS = ("Images", "Perturbation")
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found out about one network from its photos.
+    """What was found out about one network from its images.
 
     Attributes:
         run: Name of the run's folder.
@@ -115,7 +115,7 @@ class ExaminedFiles:
 
     @property
     def robustness(self) -> Path:
-        """The table of changed photos."""
+        """The table of changed images."""
         return self.folder / f"robustness-{self.run.folder.name}.csv"
 
     @property
@@ -186,7 +186,7 @@ def kept_examinations(runs: Sequence[Run], folder: Path) -> list[Examination]:
 def robustness_of_runs(
     runs: Sequence[Run], examinations: Sequence[Examination], recorded: Path
 ) -> pd.DataFrame:
-    """What changed photos do to each examined run.
+    """What changed images do to each examined run.
 
     Args:
         runs: The plain runs, in the tables' order.

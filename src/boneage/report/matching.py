@@ -17,7 +17,7 @@ from boneage.evaluation.metrics import (
     width_of,
 )
 
-# A record's MAE and the one made anew differ by the rounding of ages and estimates, no more.
+# A record's MAE and the one made anew differ by the rounding of ages and predictions, no more.
 _SAME_MAE_YEARS = 1e-3
 
 
@@ -43,7 +43,7 @@ def joined_with_truth(run: Run, labels: Labels) -> pd.DataFrame:
         for split in anew
     ):
         raise BoneAgeError(
-            "its recorded error is not that of its estimates under these labels; the labels changed since, "
+            "its recorded error is not that of its predictions under these labels; the labels changed since, "
             "or the run's files did: train it again"
         )
     return joined
@@ -78,7 +78,7 @@ def _difference(one: Run, other: Run) -> str:
         return str(error)
     if set(one.predictions["Case ID"]) != set(other.predictions["Case ID"]):
         return (
-            f"{one.folder.name} and {other.folder.name}: their estimates are not of the same cases, so they "
+            f"{one.folder.name} and {other.folder.name}: their predictions are not of the same cases, so they "
             "cannot stand in one table; train one of them again"
         )
     return ""
@@ -108,7 +108,7 @@ def variants_beside_plain(
 def grown_beside_plain(
     grown: Sequence[Run], standing: list[Run], labels: Labels
 ) -> tuple[list[tuple[Run, pd.DataFrame]], list[tuple[str, str]]]:
-    """The runs on the set grown, joined with the truth of their held-out cases; why others are left out."""
+    """The runs on the augmented set, joined with the truth of their held-out cases; why others are left out."""
     plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
     beside, reasons = [], []
     for run in grown:
@@ -120,7 +120,7 @@ def grown_beside_plain(
                 continue
             except BoneAgeError as error:
                 fault = str(error)
-        reasons.append((f"{run.folder.name} on the set grown", fault))
+        reasons.append((f"{run.folder.name} on the augmented set", fault))
     return beside, reasons
 
 
@@ -131,12 +131,12 @@ def _grown_fault(run: Run, plain: Run | None) -> str:
         (record["size"], record["weights"], width_of(record)) for record in (run.record, plain.record)
     )
     if ours != theirs:
-        return "of another photo size, other first weights or width than its plain run; train it again"
+        return "of another image size, other first weights or width than its plain run; train it again"
     ours, theirs = (set(_held_out(one).predictions["Case ID"]) for one in (run, plain))
     if ours != theirs:
         return "not tested on the cases of its plain run; grow the same split, with the same seed and review"
-    if run.record["photos"]["train"] <= plain.record["photos"]["train"]:
-        return "not trained on more photos than its plain run"
+    if run.record["images"]["train"] <= plain.record["images"]["train"]:
+        return "not trained on more images than its plain run"
     return ""
 
 

@@ -30,7 +30,7 @@ from boneage.report.seeds import SEEDS
 from boneage.report.variants import VARIANTS_TABLE
 from boneage.report.words import known_source, printable, source_words
 
-# Four photos side by side, as wide as the page can use.
+# Four images side by side, as wide as the page can use.
 _SHEET_WIDTH = 900
 
 _CSV = (
@@ -194,7 +194,7 @@ def coverage_chart(comparison: Comparison) -> plots.Chart | None:
 
 
 def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, object]], View]]:
-    """For each network that was examined its title, its pictures and its table of changed photos."""
+    """For each network that was examined its title, its pictures and its table of changed images."""
     parts = []
     for one in comparison.examinations:
         changed = plots.robustness_dots(one.robustness, one.title)
@@ -206,11 +206,11 @@ def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, obje
 
 def judged_epochs(comparison: Comparison) -> list[int]:
     """The epoch counts of which a run has cases that it was not trained on."""
-    return [count for count in comparison.tables if _estimates(comparison, count)]
+    return [count for count in comparison.tables if _predictions(comparison, count)]
 
 
-def _estimates(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
-    """Network -> its estimates beside the truth, of the runs of one epoch count."""
+def _predictions(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
+    """Network -> its predictions beside the truth, of the runs of one epoch count."""
     of_count = {
         find(run.record["network"]).title: comparison.joined[run.folder.name]
         for run in comparison.runs
@@ -225,18 +225,18 @@ def learning_curves(comparison: Comparison, wide: bool = True) -> plots.Chart:
 
 
 def predicted_against_true(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
-    """The estimates of all networks of one epoch count over the truth."""
-    return plots.predicted_against_true(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+    """The predictions of all networks of one epoch count over the truth."""
+    return plots.predicted_against_true(_predictions(comparison, epochs), f"{epochs} epochs", wide)
 
 
 def bland_altman(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
     """Bias and limits of agreement of all networks of one epoch count."""
-    return plots.bland_altman(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+    return plots.bland_altman(_predictions(comparison, epochs), f"{epochs} epochs", wide)
 
 
 def error_by_age(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
     """At which ages the networks of one epoch count fail."""
-    return plots.error_by_age(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+    return plots.error_by_age(_predictions(comparison, epochs), f"{epochs} epochs", wide)
 
 
 RUN_CHARTS = (predicted_against_true, bland_altman, error_by_age)
@@ -261,11 +261,11 @@ def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
 
 
 def _sheet(sheet: Picture) -> dict[str, object]:
-    """A sheet of photos as the page holds it."""
+    """A sheet of images as the page holds it."""
     height, width = sheet.pixels.shape[:2]
     shown_width = min(width, _SHEET_WIDTH)
     return {
-        "kind": "photos",
+        "kind": "images",
         "data": base64.b64encode(sheet.png()).decode("ascii"),
         "words": printable(sheet.words),
         "width": shown_width,

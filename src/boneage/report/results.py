@@ -83,7 +83,7 @@ def _baseline(comparison: Comparison) -> pd.DataFrame:
 def quality_view(comparison: Comparison) -> View:
     """The error of each run on the test cases, the baseline's last."""
     of_test = comparison.baseline[comparison.baseline["Split"] == "test"].drop(columns="Split")
-    names = {"MAE (years)": "Test MAE (years)", "MAE (months)": "Test MAE (months)", "Photos": "Test cases"}
+    names = {"MAE (years)": "Test MAE (years)", "MAE (months)": "Test MAE (months)", "Images": "Test cases"}
     baseline = of_test.rename(columns=names).assign(Network=BASELINE)
     return QUALITY.show(QUALITY.frame([*comparison.details.to_dict("records"), *baseline.to_dict("records")]))
 
@@ -95,7 +95,7 @@ def case_view(comparison: Comparison, case_id: str) -> View:
         joined = comparison.joined[run.folder.name]
         for row in joined[joined["Case ID"] == case_id].to_dict("records"):
             network, _, _ = title_of(run).rpartition(",")
-            rows.append((network, run.record["epochs"], row["Estimate"], row["Error"], row["Bone Age"]))
+            rows.append((network, run.record["epochs"], row["Prediction"], row["Error"], row["Bone Age"]))
     rows.sort(key=lambda row: abs(row[3]))
     truth = [(CASE.reference, None, rows[0][4], None)] if rows else []
     return CASE.part(f"Predictions for {case_id}").show(CASE.frame([*truth, *(row[:4] for row in rows)]))

@@ -70,14 +70,14 @@ def variants_table(
 ) -> pd.DataFrame:
     """Each variant against its plain run, and for each epoch count an ensemble against the best network.
 
-    The ensemble's estimate is the mean of those of the three plain networks with the lowest validation MAE;
+    The ensemble's prediction is the mean of those of the three plain networks with the lowest validation MAE;
     it stands against the one with the lowest. Nothing is chosen by the test cases.
 
     Args:
         plain: The plain runs.
         variants: The runs of a variant; the plain run of each is there.
         joined: Run folder name -> what ``evaluation.join_truth`` returns, the same cases in all.
-        grown: Runs on the set grown, each with what ``evaluation.join_truth`` returns for the cases that
+        grown: Runs on the augmented set, each with what ``evaluation.join_truth`` returns for the cases that
             were not trained on, the same as those of its plain run, which is there.
 
     Returns:
@@ -119,9 +119,9 @@ def variants_table(
 
 
 def grown_words(run: Run) -> str:
-    """What a run on the set grown differs in from its plain run."""
+    """What a run on the augmented set differs in from its plain run."""
     besides = [VARIANTS[variant_of(run.record)]] if variant_of(run.record) else []
-    return " and ".join([f"the set grown to {run.record['photos']['train']:,} training photos", *besides])
+    return " and ".join([f"the augmented set to {run.record['images']['train']:,} training images", *besides])
 
 
 def best_by_validation(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> list[Run]:
@@ -143,7 +143,7 @@ def best_networks(runs: Sequence[Run], joined: dict[str, pd.DataFrame], count: i
 
 
 def errors_on_test(joined: pd.DataFrame) -> pd.Series:
-    """Estimate minus truth of the test cases in years, by Case ID in rising order."""
+    """Prediction minus truth of the test cases in years, by Case ID in rising order."""
     return joined[joined["Split"] == "test"].set_index("Case ID")["Error"].astype(float).sort_index()
 
 

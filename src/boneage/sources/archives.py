@@ -32,7 +32,7 @@ LARGEST_UNPACKED_BYTES = 64 * 2**30
 """The RSNA training archive, the largest of the manifest, unpacks to about 10 GiB."""
 MOST_MEMBERS = 200_000
 HIGHEST_RATIO = 200
-"""Photos hardly compress; DEFLATE's own limit, which bombs come near, is 1032."""
+"""Images hardly compress; DEFLATE's own limit, which bombs come near, is 1032."""
 
 BY_HAND = "unpack it and name the folder that comes out"
 """What to do with an archive that is not read."""
@@ -224,7 +224,7 @@ class _Members:
             raise BoneAgeError(f"{where}: unpacks to more than {most}; not unpacked")
         if self.total > max(_SMALLEST_BOMB_BYTES, HIGHEST_RATIO * self.archive.stat().st_size):
             raise BoneAgeError(
-                f"{where}: unpacks to more than {HIGHEST_RATIO} times its size, as no photos do; not unpacked"
+                f"{where}: unpacks to more than {HIGHEST_RATIO} times its size, as no images do; not unpacked"
             )
         name = name.replace("\\", "/")
         parts = [part for part in name.split("/") if part not in ("", ".")]

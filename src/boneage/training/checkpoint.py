@@ -127,7 +127,11 @@ def finished_record(run: Path, identity: dict) -> dict | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings = record["settings"]
         # What was not recorded then had the value that is the default now.
-        unrecorded = {"variant": "", "rate_share": identity["rate_share"], "batch_multiple": 1}
+        unrecorded = {
+            "variant": "",
+            "learning_rate_factor": identity["learning_rate_factor"],
+            "batch_factor": 1,
+        }
         theirs = {
             name: settings.get(name, getattr(Settings(), name))
             if name in RUN_SETTINGS
@@ -145,10 +149,10 @@ def finished_record(run: Path, identity: dict) -> dict | None:
 def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
     values = {name: f"({theirs.get(name, 'not recorded')}, now {ours[name]})" for name in ours}
     words = {
-        "fingerprint": "labels or photos",
+        "fingerprint": "labels or images",
         "label_kind": "label",
-        "rate_share": f"share of the learning rate {values['rate_share']}",
-        "batch_multiple": f"multiple of the batch size {values['batch_multiple']}",
+        "learning_rate_factor": f"share of the learning rate {values['learning_rate_factor']}",
+        "batch_factor": f"multiple of the batch size {values['batch_factor']}",
     }
     changed = [words.get(name, f"{name} {values[name]}") for name in ours if theirs.get(name) != ours[name]]
     if changed:

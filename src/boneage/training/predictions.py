@@ -1,4 +1,4 @@
-"""What a trained network says of photos."""
+"""What a trained network says of images."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from boneage.core.backends import hasten
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import PREDICTION_COLUMNS
 from boneage.dataset.labels import Labels
-from boneage.dataset.pack import Store, rows_of
+from boneage.dataset.pack import Pack, rows_of
 from boneage.evaluation.metrics import read_run
 from boneage.training.batches import model_input
 from boneage.training.checkpoint import UNREADABLE_MODEL
 
 TURNS = (-8.0, 0.0, 8.0)
-"""Degrees by which a photo is turned where the estimates of several views are averaged."""
+"""Degrees by which an image is turned where the predictions of several views are averaged."""
 
-# Photos that are turned into numbers at a time: memory knows no number of photos.
+# Images that are turned into numbers at a time: memory knows no number of images.
 _LOT = 128
 
 
@@ -41,55 +41,55 @@ def load_model(run: Path | str) -> keras.Model:
     return model
 
 
-def views(photos: np.ndarray) -> np.ndarray:
-    """Photos as they are and a little turned to either side, each also mirrored.
+def views(images: np.ndarray) -> np.ndarray:
+    """Images as they are and a little turned to either side, each also mirrored.
 
     Args:
-        photos: uint8, (photos, size, size).
+        images: uint8, (images, size, size).
 
     Returns:
-        uint8, (2 x turns, photos, size, size). What a turn brings in from outside is the photo's rim.
+        uint8, (2 x turns, images, size, size). What a turn brings in from outside is the image's rim.
     """
-    size = photos.shape[1]
+    size = images.shape[1]
     center = ((size - 1) / 2, (size - 1) / 2)
     turned = []
     for degrees in TURNS:
         matrix = cv2.getRotationMatrix2D(center, degrees, 1.0)
         of_turn = np.stack(
             [
-                cv2.warpAffine(photo, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+                cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
                 if degrees
-                else photo
-                for photo in photos
+                else image
+                for image in images
             ]
         )
         turned += [of_turn, of_turn[:, :, ::-1]]
     return np.stack(turned)
 
 
-def estimate(
+def prediction(
     model: keras.Model,
-    photos: np.ndarray,
+    images: np.ndarray,
     male: np.ndarray,
     batch_size: int = 16,
     several_views: bool = False,
 ) -> np.ndarray:
-    """The estimates of a model.
+    """The predictions of a model.
 
     Args:
         model: As ``build_model`` makes it.
-        photos: uint8, (photos, size, size); may be memory-mapped.
-        male: Whether each is male, (photos,); used where the model asks for the sex.
-        batch_size: Photos a step.
+        images: uint8, (images, size, size); may be memory-mapped.
+        male: Whether each is male, (images,); used where the model asks for the sex.
+        batch_size: Images a step.
         several_views: Whether to average over :func:`views`.
 
     Returns:
-        Years, (photos,).
+        Years, (images,).
     """
     male = male if len(model.inputs) == 2 else None
     years = []
-    for start in range(0, len(photos), _LOT):
-        lot = np.asarray(photos[start : start + _LOT])
+    for start in range(0, len(images), _LOT):
+        lot = np.asarray(images[start : start + _LOT])
         sex = None if male is None else male[start : start + _LOT]
         said = [
             model.predict(model_input(view, sex), batch_size=batch_size, verbose=0)[:, 0]
@@ -101,67 +101,67 @@ def estimate(
 
 def prediction_table(
     model: keras.Model,
-    store: Store,
+    pack: Pack,
     table: pd.DataFrame,
     rows: np.ndarray,
     batch_size: int = 16,
     several_views: bool = False,
 ) -> pd.DataFrame:
-    """The estimates for labelled photos.
+    """The predictions for labelled images.
 
     Args:
         model: As ``build_model`` makes it.
-        store: Photos at the model's size.
+        pack: Images at the model's size.
         table: The label table.
-        rows: The store's row of each label.
-        batch_size: Photos a step.
+        rows: The pack's row of each label.
+        batch_size: Images a step.
         several_views: Whether to average over :func:`views`.
 
     Returns:
-        ``tables.PREDICTION_COLUMNS``; estimates in years.
+        ``tables.PREDICTION_COLUMNS``; predictions in years.
     """
-    years = estimate(
-        model, _Rows(store.photos, rows), table["Male"].to_numpy(bool), batch_size, several_views
+    years = prediction(
+        model, _Rows(pack.images, rows), table["Male"].to_numpy(bool), batch_size, several_views
     )
     # Five decimals are five minutes of a child's life: far below anything a reading can tell.
-    columns = {"Case ID": table["Case ID"], "Split": table["Split"], "Estimate": np.round(years, 5)}
+    columns = {"Case ID": table["Case ID"], "Split": table["Split"], "Prediction": np.round(years, 5)}
     return pd.DataFrame(columns, columns=list(PREDICTION_COLUMNS))
 
 
 class _Rows:
     """Some rows of an array, read when they are asked for."""
 
-    def __init__(self, photos: np.ndarray, rows: np.ndarray):
-        self._photos, self._rows = photos, rows
+    def __init__(self, images: np.ndarray, rows: np.ndarray):
+        self._images, self._rows = images, rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, which: slice) -> np.ndarray:
-        return self._photos[self._rows[which]]
+        return self._images[self._rows[which]]
 
 
-def estimate_store(run: Path | str, store: Store, labels: Labels) -> pd.DataFrame:
-    """The estimates of a finished run for photos, as the run made its own: over several views, if it did.
+def predict_pack(run: Path | str, pack: Pack, labels: Labels) -> pd.DataFrame:
+    """The predictions of a finished run for images, as the run made its own: over several views, if it did.
 
     Args:
         run: The run folder.
-        store: Photos at the run's size.
+        pack: Images at the run's size.
         labels: Their labels; only ids, splits and sex are used.
 
     Returns:
-        ``tables.PREDICTION_COLUMNS``; estimates in years.
+        ``tables.PREDICTION_COLUMNS``; predictions in years.
 
     Raises:
-        BoneAgeError: The run is not finished or damaged, or the photos are of another size.
+        BoneAgeError: The run is not finished or damaged, or the images are of another size.
     """
     model = load_model(run)
     size = model.inputs[0].shape[1]
-    if size != store.size:
+    if size != pack.size:
         raise BoneAgeError(
-            f"{store.path}: photos of {store.size} px, but {Path(run).name} was trained on "
-            f"{size} px; run `python -m boneage store --train-size {size}`"
+            f"{pack.path}: images of {pack.size} px, but {Path(run).name} was trained on "
+            f"{size} px; run `python -m boneage pack --train-size {size}`"
         )
-    table, rows, _ = rows_of(store, labels.table)
+    table, rows, _ = rows_of(pack, labels.table)
     several_views = read_run(run).record.get("variant") == "views"
-    return prediction_table(model, store, table, rows, several_views=several_views)
+    return prediction_table(model, pack, table, rows, several_views=several_views)

@@ -15,7 +15,7 @@ from boneage.images.augmentations import draw_example
 from boneage.images.operators import apply_operators, format_corrections, parse_corrections
 from boneage.review.board.augmentations_panel import AugmentationsPanel
 from boneage.review.board.corrections_panel import CorrectionsPanel
-from boneage.review.board.facts import Box, Case, Suspicion, alike, words_of_bone_age, words_of_decision
+from boneage.review.board.facts import Anomaly, Box, Case, alike, words_of_bone_age, words_of_decision
 from boneage.review.board.keys_and_pointer import KeysAndPointer
 from boneage.review.board.parts import Hands, Maker, Tile
 from boneage.review.board.pictures import (
@@ -24,7 +24,7 @@ from boneage.review.board.pictures import (
     GREY,
     PLAIN_TONE,
     TILE_PIXELS,
-    Photos,
+    Images,
     empty_picture,
     render_view,
     window_of,
@@ -61,15 +61,15 @@ class Choice:
     augmentations: Sequence[str] | None = None
 
 
-class OnePhoto:
+class OneImage:
     """The view of one case.
 
     Args:
         make: Makes the widgets.
         hands: Wires them.
         cases: Every case by id.
-        suspicions: Of the cases that have any.
-        photos: Where images come from.
+        anomalies: Of the cases that have any.
+        images: Where images come from.
         script: Keys and the pointer.
         suggest: What gives suggestions; None where nothing does.
 
@@ -85,15 +85,15 @@ class OnePhoto:
         make: Maker,
         hands: Hands,
         cases: Mapping[str, Case],
-        suspicions: Mapping[str, list[Suspicion]],
-        photos: Photos,
+        anomalies: Mapping[str, list[Anomaly]],
+        images: Images,
         script: KeysAndPointer,
         suggest: Suggest | None,
     ):
-        self._cases, self._suspicions, self._photos = cases, suspicions, photos
+        self._cases, self._anomalies, self._images = cases, anomalies, images
         self._script, self._suggest = script, suggest
         self._case_id: str | None = None
-        self._photo: np.ndarray | None = None
+        self._image: np.ndarray | None = None
         self._corrected: np.ndarray | None = None
         self._compared: str | None = None
         self._suggested: list[dict[str, Any]] = []
@@ -109,7 +109,7 @@ class OnePhoto:
         self.copy_button = make.button("", "an example of the copies; a click draws another", "over")
         self.copy_title = make.words("", "caption")
         self.facts = make.words("", "facts")
-        self.suspicion_list = make(widgets.Select, "suspicions", options=[], rows=3)
+        self.anomaly_list = make(widgets.Select, "anomalies", options=[], rows=3)
         self.why = make.words("", "why")
         self.cells = [make.button("", "enlarge here", "cell") for _ in range(_CELLS * _CELLS)]
         self.zoom = make(
@@ -157,7 +157,7 @@ class OnePhoto:
     @property
     def is_seen(self) -> bool:
         """Whether the image could be read."""
-        return self._photo is not None
+        return self._image is not None
 
     @property
     def choice(self) -> Choice:
@@ -183,10 +183,10 @@ class OnePhoto:
             "" if self.corrections.show(choice.corrections) else "the controls cannot show all corrections"
         )
         try:
-            self._photo = self._photos.photo(case_id)
+            self._image = self._images.image(case_id)
         except BoneAgeError as error:
-            self._photo, fault = None, f"{error}; skip it, or reject it"
-        self._show_suspicions()
+            self._image, fault = None, f"{error}; skip it, or reject it"
+        self._show_anomalies()
         self._look()
         self._show_facts(decision)
         self._show_neighbours(rejected)
@@ -211,7 +211,7 @@ class OnePhoto:
                 partial(self._names_for, case_id, corrections),
             )
         ]
-        self._photos.read_ahead(list(coming), [(other, None) for other in dict.fromkeys(others)], finds)
+        self._images.read_ahead(list(coming), [(other, None) for other in dict.fromkeys(others)], finds)
 
     def neighbours_of(self, case_id: str, rejected: Collection[str]) -> list[str]:
         """The cases that are shown for comparison with a case."""
@@ -228,7 +228,7 @@ class OnePhoto:
         self._look()
 
     def _wire(self, hands: Hands) -> None:
-        hands.value(self.suspicion_list, lambda _: self._suspicion_picked())
+        hands.value(self.anomaly_list, lambda _: self._anomaly_picked())
         hands.value(self.zoom, self._zoom_to)
         hands.value(self.show_box, lambda _: self._show_picture())
         hands.value(self.level, lambda level: self.set_tone(level, self._tone[1]))
@@ -257,7 +257,7 @@ class OnePhoto:
         middle = make.column(
             self.preview_title,
             make.box(self.preview, classes=("frame", "look")),
-            make.row(copy, make.column(self.suspicion_list, self.why), classes=("below",)),
+            make.row(copy, make.column(self.anomaly_list, self.why), classes=("below",)),
         )
         panels = [self.corrections.widget, self.augmentations.widget]
         if self._suggest is not None:
@@ -267,16 +267,16 @@ class OnePhoto:
         others = make.column(self.neighbours_title, strip, classes=("alike",))
         return make.column(make.row(left, middle, right, others, classes=("columns",)), classes=("view",))
 
-    def _show_suspicions(self) -> None:
-        found = self._suspicions.get(self._case_id, [])
-        self.suspicion_list.options = [(one.words, at) for at, one in enumerate(found)]
+    def _show_anomalies(self) -> None:
+        found = self._anomalies.get(self._case_id, [])
+        self.anomaly_list.options = [(one.words, at) for at, one in enumerate(found)]
         # A faint one is there for who looks for it; it does not point at anything by itself.
-        self.suspicion_list.index = 0 if found and found[0].is_likely else None
+        self.anomaly_list.index = 0 if found and found[0].is_likely else None
         self._show_why()
 
-    def _picked(self) -> Suspicion | None:
-        at = self.suspicion_list.index
-        return None if at is None else self._suspicions[self._case_id][at]
+    def _picked(self) -> Anomaly | None:
+        at = self.anomaly_list.index
+        return None if at is None else self._anomalies[self._case_id][at]
 
     def _marked_box(self) -> Box | None:
         picked = self._picked()
@@ -291,13 +291,13 @@ class OnePhoto:
         return self._marked_box()
 
     def _show_why(self) -> None:
-        picked, found = self._picked(), self._suspicions.get(self._case_id, [])
+        picked, found = self._picked(), self._anomalies.get(self._case_id, [])
         if picked is not None:
             self.why.value = html.escape(picked.why)
         else:
             self.why.value = "Nothing likely, only faint hints." if found else "No anomaly was found."
 
-    def _suspicion_picked(self) -> None:
+    def _anomaly_picked(self) -> None:
         self._show_why()
         self._show_picture()
 
@@ -310,7 +310,7 @@ class OnePhoto:
         self._show_preview()
 
     def _show_picture(self) -> None:
-        if self._photo is None:
+        if self._image is None:
             self.picture.value = empty_picture()
             return
         picked, marks = self._picked(), []
@@ -318,10 +318,10 @@ class OnePhoto:
             if picked is not None and picked.box is not None:
                 marks.append((picked.box, AMBER if picked.is_likely else GREY))
             marks += [(box, BLUE) for box in self.corrections.boxes]
-        self.picture.value = self._render(self._photo, marks)
+        self.picture.value = self._render(self._image, marks)
 
-    def _render(self, photo: np.ndarray, marks: Sequence[tuple[Box, tuple[int, int, int]]] = ()) -> bytes:
-        return render_view(photo, self._zoom, self._centre, tone=self._tone, marks=marks)
+    def _render(self, image: np.ndarray, marks: Sequence[tuple[Box, tuple[int, int, int]]] = ()) -> bytes:
+        return render_view(image, self._zoom, self._centre, tone=self._tone, marks=marks)
 
     def _show_preview(self) -> None:
         """What the image becomes, or the neighbour that a person wants beside it."""
@@ -330,14 +330,14 @@ class OnePhoto:
             self.preview_title.value = (
                 f"For comparison: case {html.escape(case.case_id)}, {words_of_bone_age(case, short=True)}"
             )
-            self.preview.value = self._render(self._photos.photo(case.case_id))
+            self.preview.value = self._render(self._images.image(case.case_id))
             return
         chosen = self.corrections.corrections
         self.preview_title.value = f"Corrected ({len(chosen) or 'no'} correction{'s' * (len(chosen) != 1)})"
-        if self._photo is None:
+        if self._image is None:
             self._corrected, self.preview.value = None, empty_picture()
         else:
-            self._corrected = apply_operators(self._photo, chosen)
+            self._corrected = apply_operators(self._image, chosen)
             self.preview.value = self._render(self._corrected)
 
     def _show_copy(self) -> None:
@@ -366,26 +366,26 @@ class OnePhoto:
     def _show_augmentations(self, chosen: Sequence[str] | None) -> bool:
         """Shows what was chosen, or what suits the corrected image; whether all of it can be shown."""
         suggested: Sequence[str] = ()
-        if self._photo is not None:
+        if self._image is not None:
             suggested = self._names_for(self._case_id, format_corrections(self.corrections.corrections))
         can_show = self.augmentations.show(chosen, suggested)
         self._show_copy()
         return can_show
 
     def _show_suggested(self) -> None:
-        self._suggested = [] if self._photo is None else self._corrections_for(self._case_id)
+        self._suggested = [] if self._image is None else self._corrections_for(self._case_id)
         words = html.escape(", ".join(map(_words_of, self._suggested)) or "no correction")
         self.suggested.value = f'<div class="ba-clip" title="{words}">suggested: {words}</div>'
 
     def _find_corrections(self, case_id: str) -> list[dict[str, Any]]:
         return (
-            [] if self._suggest is None else self._suggest.corrections(case_id, self._photos.photo(case_id))
+            [] if self._suggest is None else self._suggest.corrections(case_id, self._images.image(case_id))
         )
 
     def _find_names(self, case_id: str, corrections: str) -> list[str]:
         if self._suggest is None:
             return []
-        corrected = apply_operators(self._photos.photo(case_id), parse_corrections(corrections))
+        corrected = apply_operators(self._images.image(case_id), parse_corrections(corrections))
         return self._suggest.augmentations(corrected)
 
     def _use_suggestion(self) -> None:
@@ -412,7 +412,7 @@ class OnePhoto:
         )
         for tile, case_id in zip(self.neighbours, found, strict=False):
             caption = words_of_bone_age(self._cases[case_id], short=True)
-            tile.show(case_id, self._photos.tile(case_id) or empty_picture(), caption)
+            tile.show(case_id, self._images.tile(case_id) or empty_picture(), caption)
         for tile in self.neighbours[len(found) :]:
             tile.clear()
 

@@ -1,4 +1,4 @@
-"""What a detector says of a photo: a kind, a score, a reason and a place."""
+"""What a detector says of an image: a kind, a score, a reason and a place."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -33,9 +33,9 @@ less, so that a certain frame waits behind a probable bracelet.
 """
 
 LIKELY = 0.5
-"""The score from which on a suspicion is as likely as not."""
+"""The score from which on an anomaly is as likely as not."""
 
-SPOILING = MappingProxyType(
+REJECTABLE = MappingProxyType(
     {
         "ring": "ring",
         "bracelet": "bracelet",
@@ -47,20 +47,20 @@ SPOILING = MappingProxyType(
         "near-duplicate": "other",
     }
 )
-"""The kinds that no operator mends without losing bone, and the reason for which such a photo is rejected."""
+"""The kinds that no operator mends without losing bone, and the reason for which such an image is rejected."""
 
 
 @dataclass(frozen=True)
-class Suspicion:
-    """What a detector says of one photo.
+class Anomaly:
+    """What a detector says of one image.
 
     Attributes:
         kind: One of :data:`KINDS`.
         score: From 0 (next to nothing) to 1 (certain).
-        why: The reason, in words a person can check against the photo.
-        box: Where, as (x, y, width, height) in shares of the photo's width and height, such as the operator
-            ``blank`` takes; None where it concerns the whole photo.
-        measured: What was measured, where it says how far a photo is to be put right: the degrees by which it
+        why: The reason, in words a person can check against the image.
+        box: Where, as (x, y, width, height) in shares of the image's width and height, such as the operator
+            ``blank`` takes; None where it concerns the whole image.
+        measured: What was measured, where it says how far an image is to be put right: the degrees by which it
             is to be turned anticlockwise.
     """
 
@@ -76,12 +76,12 @@ class Suspicion:
         if not 0.0 <= self.score <= 1.0:
             raise ValueError(f"score: {self.score!r} must be from 0 to 1")
         if self.box is not None and not all(0.0 <= share <= 1.0 for share in self.box):
-            raise ValueError(f"box: {self.box!r} must be shares of the photo, from 0 to 1")
+            raise ValueError(f"box: {self.box!r} must be shares of the image, from 0 to 1")
 
 
 def between(value: float, marks: tuple[float, float]) -> float:
     """A score from a measure: 0 at the first mark and before it, 1 at the second and beyond.
 
-    The second mark may be the lower one, where less is more suspicious.
+    The second mark may be the lower one, where less is more anomalous.
     """
     return float(np.clip((value - marks[0]) / (marks[1] - marks[0]), 0.0, 1.0))
