@@ -1,7 +1,7 @@
 # Each target sets up .venv by itself and is quick the second time.
-#   make demo    radiographs -> photos -> labels -> a trained network -> report.html, on drawn hands
+#   make demo    radiographs -> images -> labels -> a trained network -> report.html, on drawn hands
 #   make test    every test (make test ARGS="-m 'not slow'" for the quick ones)
-#   make bench   speed as ratios, measured side by side (real photos where BONEAGE_REAL_DATA names them)
+#   make bench   speed as ratios, measured side by side (real images where BONEAGE_REAL_DATA names them)
 #   make lint    ruff over code and notebooks, mypy over the modules that pyproject.toml lists
 #   make docs    the numbers in README.md and results/README.md from the records, docs/verbs.md from the parser
 #   make slug NAME=owner/repository    sets the repository's name in badges, clone cells and links

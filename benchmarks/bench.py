@@ -1,15 +1,15 @@
 """All benchmarks: ratios, each measured side by side in one run, with the bar it must reach.
 
 Run by `make bench`. Real radiographs are used where BONEAGE_REAL_DATA names a folder of them; without it
-photos are drawn. Exits 1 where a bar is missed.
+images are drawn. Exits 1 where a bar is missed.
 """
 
 import os
 import sys
 from pathlib import Path
 
+import bench_augment
 import bench_input
-import bench_materialise
 import bench_preprocess
 import bench_training
 
@@ -17,8 +17,8 @@ import bench_training
 BARS = (
     (bench_preprocess, "preprocess_speed_ratio", "at least", bench_preprocess.LEAST_SPEED_RATIO),
     (bench_preprocess, "preprocess_memory_ratio", "at most", bench_preprocess.MOST_MEMORY_RATIO),
-    (bench_materialise, "materialise_speed_ratio", "at least", bench_materialise.LEAST_SPEED_RATIO),
-    (bench_materialise, "materialise_memory_ratio", "at most", bench_materialise.MOST_MEMORY_RATIO),
+    (bench_augment, "augment_speed_ratio", "at least", bench_augment.LEAST_SPEED_RATIO),
+    (bench_augment, "augment_memory_ratio", "at most", bench_augment.MOST_MEMORY_RATIO),
     (bench_input, "training_input_ratio", "at least", bench_input.LEAST_RATIO),
     *(
         (
@@ -36,7 +36,7 @@ def main() -> int:
     """Measures everything, prints it, and says which bars are missed."""
     named = os.environ.get("BONEAGE_REAL_DATA", "")
     data = Path(named) if named else None
-    print(f"photos: {'real, from BONEAGE_REAL_DATA' if data else 'drawn'}")
+    print(f"images: {'real, from BONEAGE_REAL_DATA' if data else 'drawn'}")
     measured = {}
     for benchmark in dict.fromkeys(bar[0] for bar in BARS):
         measured |= benchmark.run(data)

@@ -1,6 +1,6 @@
-"""Preprocessing against a bare loop of OpenCV calls, and its memory against the number of photos.
+"""Preprocessing against a bare loop of OpenCV calls, and its memory against the number of images.
 
-Both sides run in this one process, in turns, on the same photos with the same number of threads, the same
+Both sides run in this one process, in turns, on the same images with the same number of threads, the same
 interpolation and the same PNG settings. The bare loop decodes, fits into the square and encodes; it writes
 nothing, checks nothing and keeps no record, all of which preprocessing does besides.
 """
@@ -24,9 +24,9 @@ from boneage.images.preprocess import preprocess
 from boneage.images.square import PNG_ENCODING
 
 SIZE = 928
-SPEED_PHOTOS = 200
+SPEED_IMAGES = 200
 SPEED_ROUNDS = 5
-MEMORY_PHOTOS = (200, 2000)
+MEMORY_IMAGES = (200, 2000)
 LEAST_SPEED_RATIO = 0.85
 MOST_MEMORY_RATIO = 1.10
 
@@ -35,50 +35,50 @@ def run(data: Path | None = None) -> dict[str, float]:
     """Measures both bars.
 
     Args:
-        data: A folder of photos, searched in depth; None draws photos instead.
+        data: A folder of images, searched in depth; None draws images instead.
 
     Returns:
-        Photos a second of both sides in their best round (what else runs on the machine only ever slows a
-        round down), their ratio, peak memory in MiB for few and for many photos, and the ratio of the two.
+        Images a second of both sides in their best round (what else runs on the machine only ever slows a
+        round down), their ratio, peak memory in MiB for few and for many images, and the ratio of the two.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        photos = sample_photos(data, SPEED_PHOTOS) if data else drawn_photos(Path(scratch) / "drawn", 60)
-        return _speed(photos, Path(scratch)) | _memory(photos, Path(scratch))
+        images = sample_images(data, SPEED_IMAGES) if data else drawn_images(Path(scratch) / "drawn", 60)
+        return _speed(images, Path(scratch)) | _memory(images, Path(scratch))
 
 
-def sample_photos(data: Path, count: int) -> list[Path]:
+def sample_images(data: Path, count: int) -> list[Path]:
     found = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not found:
         raise SystemExit(f"{data}: no JPEG or PNG below this folder; name another")
     return [found[index] for index in np.unique(np.linspace(0, len(found) - 1, count).astype(int))]
 
 
-def drawn_photos(folder: Path, count: int) -> list[Path]:
+def drawn_images(folder: Path, count: int) -> list[Path]:
     """Blurred noise with bright bars: about as hard to decode and encode as a radiograph."""
     folder.mkdir()
     rng = np.random.default_rng(2026)
-    photos = []
+    images = []
     for index in range(count):
-        photo = cv2.GaussianBlur(rng.normal(60, 40, (820, 640)).astype(np.float32), (0, 0), 2) + 20
+        image = cv2.GaussianBlur(rng.normal(60, 40, (820, 640)).astype(np.float32), (0, 0), 2) + 20
         for left in range(100, 540, 110):
-            photo[150:700, left : left + 50] += 90
+            image[150:700, left : left + 50] += 90
         path = folder / f"{index}{'.png' if index % 9 == 0 else '.jpg'}"
-        cv2.imwrite(str(path), np.clip(photo, 0, 255).astype(np.uint8))
-        photos.append(path)
-    return photos
+        cv2.imwrite(str(path), np.clip(image, 0, 255).astype(np.uint8))
+        images.append(path)
+    return images
 
 
-def _cases(photos: list[Path], count: int) -> pd.DataFrame:
-    paths = [str(photos[index % len(photos)].resolve()) for index in range(count)]
-    return pd.DataFrame({"case_id": [f"case-{index}" for index in range(count)], "photo": paths})
+def _cases(images: list[Path], count: int) -> pd.DataFrame:
+    paths = [str(images[index % len(images)].resolve()) for index in range(count)]
+    return pd.DataFrame({"case_id": [f"case-{index}" for index in range(count)], "image": paths})
 
 
 def _bare(path: Path) -> int:
-    photo = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    scale = SIZE / max(photo.shape)
-    height, width = (round(side * scale) for side in photo.shape)
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    scale = SIZE / max(image.shape)
+    height, width = (round(side * scale) for side in image.shape)
     fitted = cv2.resize(
-        photo, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     )
     top, left = (SIZE - height) // 2, (SIZE - width) // 2
     squared = cv2.copyMakeBorder(
@@ -87,51 +87,51 @@ def _bare(path: Path) -> int:
     return cv2.imencode(".png", squared, PNG_ENCODING)[1].size
 
 
-def _bare_seconds(photos: list[Path]) -> float:
+def _bare_seconds(images: list[Path]) -> float:
     cv2.setNumThreads(1)
     start = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(_bare, photos):
+        for _ in pool.map(_bare, images):
             pass
     return time.perf_counter() - start
 
 
-def _preprocess_seconds(photos: list[Path], scratch: Path) -> float:
+def _preprocess_seconds(images: list[Path], scratch: Path) -> float:
     with tempfile.TemporaryDirectory(dir=scratch) as work:
         start = time.perf_counter()
-        report = preprocess(_cases(photos, len(photos)), work, SIZE)
+        report = preprocess(_cases(images, len(images)), work, SIZE)
         seconds = time.perf_counter() - start
     if not (report["status"] == "ok").all():
-        raise SystemExit("some photos of the sample cannot be read; the comparison would flatter")
+        raise SystemExit("some images of the sample cannot be read; the comparison would flatter")
     return seconds
 
 
-def _speed(photos: list[Path], scratch: Path) -> dict[str, float]:
-    _bare_seconds(photos)  # The file cache is warm for both.
+def _speed(images: list[Path], scratch: Path) -> dict[str, float]:
+    _bare_seconds(images)  # The file cache is warm for both.
     bare, ours = [], []
     for _ in range(SPEED_ROUNDS):
-        bare.append(_bare_seconds(photos))
-        ours.append(_preprocess_seconds(photos, scratch))
+        bare.append(_bare_seconds(images))
+        ours.append(_preprocess_seconds(images, scratch))
     return {
-        "bare_photos_per_second": len(photos) / min(bare),
-        "preprocess_photos_per_second": len(photos) / min(ours),
+        "bare_images_per_second": len(images) / min(bare),
+        "preprocess_images_per_second": len(images) / min(ours),
         "preprocess_speed_ratio": min(bare) / min(ours),
     }
 
 
-def _memory(photos: list[Path], scratch: Path) -> dict[str, float]:
-    listing = scratch / "photos.json"
-    listing.write_text(json.dumps([str(path) for path in photos]), encoding="utf-8")
-    few, many = (_peak_mib(listing, count) for count in MEMORY_PHOTOS)
+def _memory(images: list[Path], scratch: Path) -> dict[str, float]:
+    listing = scratch / "images.json"
+    listing.write_text(json.dumps([str(path) for path in images]), encoding="utf-8")
+    few, many = (_peak_mib(listing, count) for count in MEMORY_IMAGES)
     return {
-        f"memory_mib_{MEMORY_PHOTOS[0]}_photos": few,
-        f"memory_mib_{MEMORY_PHOTOS[1]}_photos": many,
+        f"memory_mib_{MEMORY_IMAGES[0]}_images": few,
+        f"memory_mib_{MEMORY_IMAGES[1]}_images": many,
         "preprocess_memory_ratio": many / few,
     }
 
 
 def _peak_mib(listing: Path, count: int) -> float:
-    """Peak memory of a process of its own that preprocesses ``count`` photos."""
+    """Peak memory of a process of its own that preprocesses ``count`` images."""
     command = [sys.executable, __file__, "--memory-of", str(count), "--listing", str(listing)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
@@ -139,15 +139,15 @@ def _peak_mib(listing: Path, count: int) -> float:
 
 
 def _print_own_peak(count: int, listing: Path) -> None:
-    photos = [Path(path) for path in json.loads(listing.read_text(encoding="utf-8"))]
+    images = [Path(path) for path in json.loads(listing.read_text(encoding="utf-8"))]
     with tempfile.TemporaryDirectory(dir=listing.parent) as work:
-        preprocess(_cases(photos, count), work, SIZE)
+        preprocess(_cases(images, count), work, SIZE)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder of photos; without it photos are drawn")
+    parser.add_argument("--data", type=Path, help="folder of images; without it images are drawn")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--listing", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

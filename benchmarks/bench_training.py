@@ -1,13 +1,13 @@
-"""The training engine against a bare step, and against the published way of feeding photos.
+"""The training engine against a bare step, and against the published way of feeding images.
 
-The engine's `fit` reads the packed store, draws the batches, keeps the history and shows the bar; the bare
+The engine's `fit` reads the pack, draws the batches, keeps the history and shows the bar; the bare
 step is `train_on_batch` on one batch that stays in memory. Both use the same compiled network, in turns.
 
 The batches are of the settings' size for every network, the smallest that any is trained in: what a step
 costs besides the network weighs most there.
 
-The published notebooks of this method kept every photo as a JPEG of 2775 x 2777 and had Pillow read, decode
-and shrink it for every photo of every epoch, in a PyDataset. Same network, same device, in turns.
+The published notebooks of this method kept every image as a JPEG of 2775 x 2777 and had Pillow read, decode
+and shrink it for every image of every epoch, in a PyDataset. Same network, same device, in turns.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
-from bench_preprocess import drawn_photos, sample_photos
+from bench_preprocess import drawn_images, sample_images
 from PIL import Image
 from published_recipe import on_white_canvas
 
 from boneage.core.backends import hasten
 from boneage.core.settings import Settings
-from boneage.dataset.pack import Store, build_store, open_store
+from boneage.dataset.pack import Pack, build_pack, open_pack
 from boneage.images.reading import read_file
 from boneage.images.square import square
 from boneage.training.batches import Batches
@@ -37,20 +37,20 @@ from boneage.training.recipe import compile_model
 STEP_NETWORKS, STEP_SIZE = ("cnn", "resnet50", "efficientnetv2s"), 128
 EPOCH_NETWORKS, EPOCH_SIZE = ("cnn", "resnet50"), 256
 # What an epoch costs besides its steps is spread over as many of them as a small set has.
-STEP_PHOTOS, EPOCH_PHOTOS, BATCH = 192, 64, 8
+STEP_IMAGES, EPOCH_IMAGES, BATCH = 192, 64, 8
 # Each side's quickest epoch counts: a machine that others use, too, may be half as fast for seconds.
 ROUNDS = 8
 LEAST_OF_BARE_STEP = 0.95
 
 
 def run(data: Path | None = None) -> dict[str, float]:
-    """Measures photos a second of both pairs.
+    """Measures images a second of both pairs.
 
     Args:
-        data: A folder of photos, searched in depth; None draws photos instead.
+        data: A folder of images, searched in depth; None draws images instead.
 
     Returns:
-        For each network the engine's share of the bare step's photos a second, and how many times faster
+        For each network the engine's share of the bare step's images a second, and how many times faster
         an epoch is than the published way; the quickest epoch of each side counts.
     """
     return dict(measure(data))
@@ -60,27 +60,27 @@ def measure(data: Path | None = None) -> Iterator[tuple[str, float]]:
     """The same, each as soon as it is known: a deep network takes minutes on a processor."""
     with tempfile.TemporaryDirectory() as scratch:
         sources = (
-            sample_photos(data, STEP_PHOTOS) if data else drawn_photos(Path(scratch) / "drawn", STEP_PHOTOS)
+            sample_images(data, STEP_IMAGES) if data else drawn_images(Path(scratch) / "drawn", STEP_IMAGES)
         )
         for network in STEP_NETWORKS:
-            store = _store(sources, Path(scratch), STEP_SIZE)
-            engine, bare = _in_turns(_fit_seconds, _bare_seconds, _model(network, STEP_SIZE), store)
-            yield f"{network}_{STEP_SIZE}_photos_per_second", len(store.photos) / engine
+            pack = _pack(sources, Path(scratch), STEP_SIZE)
+            engine, bare = _in_turns(_fit_seconds, _bare_seconds, _model(network, STEP_SIZE), pack)
+            yield f"{network}_{STEP_SIZE}_images_per_second", len(pack.images) / engine
             yield f"{network}_{STEP_SIZE}_share_of_bare_step", bare / engine
-        sources = sources[:EPOCH_PHOTOS]
+        sources = sources[:EPOCH_IMAGES]
         jpegs = _published_jpegs(sources, Path(scratch) / "published")
         for network in EPOCH_NETWORKS:
-            store = _store(sources, Path(scratch), EPOCH_SIZE)
+            pack = _pack(sources, Path(scratch), EPOCH_SIZE)
 
-            def published(model: keras.Model, store: Store) -> float:
-                return _epoch_seconds(model, PublishedWay(jpegs, _years(store)))
+            def published(model: keras.Model, pack: Pack) -> float:
+                return _epoch_seconds(model, PublishedWay(jpegs, _years(pack)))
 
-            engine, theirs = _in_turns(_fit_seconds, published, _model(network, EPOCH_SIZE), store)
+            engine, theirs = _in_turns(_fit_seconds, published, _model(network, EPOCH_SIZE), pack)
             yield f"{network}_{EPOCH_SIZE}_times_published_way", theirs / engine
 
 
 class PublishedWay(keras.utils.PyDataset):
-    """Batches whose photos are read and decoded when they are asked for."""
+    """Batches whose images are read and decoded when they are asked for."""
 
     def __init__(self, paths: list[Path], years: np.ndarray):
         super().__init__()
@@ -92,20 +92,20 @@ class PublishedWay(keras.utils.PyDataset):
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         of_batch = slice(step * BATCH, (step + 1) * BATCH)
         side = (EPOCH_SIZE, EPOCH_SIZE)
-        photos = [
+        images = [
             np.asarray(Image.open(path).convert("L").resize(side, Image.NEAREST), np.float32)
             for path in self._paths[of_batch]
         ]
-        return np.stack(photos)[..., np.newaxis], self._years[of_batch]
+        return np.stack(images)[..., np.newaxis], self._years[of_batch]
 
 
-Seconds = Callable[[keras.Model, Store], float]
+Seconds = Callable[[keras.Model, Pack], float]
 
 
-def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, store: Store) -> tuple[float, float]:
+def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, pack: Pack) -> tuple[float, float]:
     # The first of each compiles and is not counted.
-    ours(model, store), other(model, store)
-    pairs = [(ours(model, store), other(model, store)) for _ in range(ROUNDS)]
+    ours(model, pack), other(model, pack)
+    pairs = [(ours(model, pack), other(model, pack)) for _ in range(ROUNDS)]
     return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
 
 
@@ -117,13 +117,13 @@ def _model(network: str, size: int) -> keras.Model:
     return model
 
 
-def _years(store: Store) -> np.ndarray:
-    return np.linspace(1, 18, len(store.photos), dtype=np.float32)
+def _years(pack: Pack) -> np.ndarray:
+    return np.linspace(1, 18, len(pack.images), dtype=np.float32)
 
 
-def _fit_seconds(model: keras.Model, store: Store) -> float:
-    rows = np.arange(len(store.photos))
-    batches = Batches(store, rows, _years(store), None, BATCH, seed=1)
+def _fit_seconds(model: keras.Model, pack: Pack) -> float:
+    rows = np.arange(len(pack.images))
+    batches = Batches(pack, rows, _years(pack), None, BATCH, seed=1)
     begin = keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
     return _epoch_seconds(model, batches, begin, Progress("engine", len(batches), 1, 0))
 
@@ -137,23 +137,23 @@ def _epoch_seconds(
     return state["history"][0]["seconds"]
 
 
-def _bare_seconds(model: keras.Model, store: Store) -> float:
-    photos = np.asarray(store.photos[:BATCH])[..., np.newaxis]
-    years = _years(store)[:BATCH, np.newaxis]
+def _bare_seconds(model: keras.Model, pack: Pack) -> float:
+    images = np.asarray(pack.images[:BATCH])[..., np.newaxis]
+    years = _years(pack)[:BATCH, np.newaxis]
     start = time.perf_counter()
-    for _ in range(len(store.photos) // BATCH):
-        model.train_on_batch(photos, years)
+    for _ in range(len(pack.images) // BATCH):
+        model.train_on_batch(images, years)
     return time.perf_counter() - start
 
 
-def _store(sources: list[Path], scratch: Path, size: int) -> Store:
-    folder, path = scratch / f"photos-{size}", scratch / f"store-{size}.npy"
+def _pack(sources: list[Path], scratch: Path, size: int) -> Pack:
+    folder, path = scratch / f"images-{size}", scratch / f"pack-{size}.npy"
     if not path.is_file():
         folder.mkdir()
         for number, source in enumerate(sources):
             cv2.imwrite(str(folder / f"{number}.png"), square(read_file(source), size, "background"))
-        build_store([str(number) for number in range(len(sources))], folder, size, path)
-    return open_store(path)
+        build_pack([str(number) for number in range(len(sources))], folder, size, path)
+    return open_pack(path)
 
 
 def _published_jpegs(sources: list[Path], folder: Path) -> list[Path]:
@@ -166,7 +166,7 @@ def _published_jpegs(sources: list[Path], folder: Path) -> list[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of photos; without it photos are drawn")
+    parser.add_argument("--data", type=Path, help="folder of images; without it images are drawn")
     print(f"{os.cpu_count()} cores, {keras.backend.backend()}")
     for name, value in measure(parser.parse_args().data):
         print(f"{name:44} {value:10.2f}", flush=True)

@@ -2,7 +2,7 @@
 
 A ring sits at 12 to 42 % of a finger's length, lies across the finger's own axis (to within a few degrees)
 and is as wide as the finger or a little wider; it bends as a ring does that is seen from aside, is as bright
-as the brightest bone or brighter, and as blurred as the photo.
+as the brightest bone or brighter, and as blurred as the image.
 """
 
 import cv2
@@ -16,19 +16,19 @@ _WIDTHS = (0.02, 0.11)
 _BLUR_PIXELS = 1.2
 
 
-def draw_ring(photo: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarray | None:
+def draw_ring(image: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarray | None:
     """Draws a ring on one of a hand's fingers.
 
     Args:
-        photo: uint8, (n, n), bone bright.
+        image: uint8, (n, n), bone bright.
         hand: The hand found on it.
         rng: Draws the finger, the place and the ring.
 
     Returns:
         uint8, (n, n); None where no finger is free enough.
     """
-    side = photo.shape[0]
-    mask = cv2.resize(hand.mask.astype(np.uint8), photo.shape, interpolation=cv2.INTER_NEAREST)
+    side = image.shape[0]
+    mask = cv2.resize(hand.mask.astype(np.uint8), image.shape, interpolation=cv2.INTER_NEAREST)
     place = _place(mask, hand, rng)
     if place is None:
         return None
@@ -46,12 +46,12 @@ def draw_ring(photo: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.nda
     drawn = np.zeros((side, side), np.uint8)
     cv2.fillPoly(drawn, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     cover = cv2.GaussianBlur(drawn, (0, 0), _BLUR_PIXELS).astype(np.float32) / 255
-    bone = np.percentile(photo[mask > 0], 99.5)
-    shade = bone + rng.uniform(0, 0.5) * (255 - bone)
+    bone = np.percentile(image[mask > 0], 99.5)
+    level = bone + rng.uniform(0, 0.5) * (255 - bone)
     made = (
-        photo
-        + cover * np.maximum(shade - photo.astype(np.float32), 0)
-        + rng.normal(0, 1, photo.shape) * cover
+        image
+        + cover * np.maximum(level - image.astype(np.float32), 0)
+        + rng.normal(0, 1, image.shape) * cover
     )
     return np.clip(made + 0.5, 0, 255).astype(np.uint8)
 

@@ -1,7 +1,7 @@
 """What each ingredient of the recipe gives: the same network, cases, epochs and seed, one thing changed.
 
 Every row is a whole training of the CNN. Rows that the table holds already are not trained again, so the
-table can be made in several sittings. What growing the set gives is no row here: a run on the set grown has a
+table can be made in several sittings. What growing the set gives is no row here: a run on the augmented set has a
 record of its own (``python -m boneage compare --grown``).
 
     python benchmarks/ingredients.py --work WORK --out results/ingredients.csv
@@ -22,9 +22,9 @@ from boneage.core.runtime import device, seed_everything
 from boneage.core.settings import Settings
 from boneage.core.tables import SPLITS
 from boneage.dataset.labels import read_labels
-from boneage.dataset.pack import Store, open_store, rows_of
+from boneage.dataset.pack import Pack, open_pack, rows_of
 from boneage.networks import cnn
-from boneage.networks.parts import pooled
+from boneage.networks.layers import pooled
 from boneage.training import build_model
 from boneage.training.batches import Batches
 from boneage.training.recipe import compile_model
@@ -59,7 +59,7 @@ def _between_pixels(*choice, **more) -> keras.Model:
 
 
 def _without_contrast(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
-    """Shades from 0 to 1 where the CNN has local contrast."""
+    """Grey levels from 0 to 1 where the CNN has local contrast."""
     ours = build_model(network, size, mean, std, seed, **more)
     *_, last = (layer for layer in ours.layers if layer.name.startswith("random_"))
     x = keras.layers.Rescaling(1 / 255)(last.output)
@@ -104,7 +104,7 @@ CHANGES = (
     Change(OURS),
     Change("no random transforms", build=_without_transforms),
     Change("random transforms interpolate", build=_between_pixels),
-    Change("shades 0 to 1 in place of local contrast", build=_without_contrast),
+    Change("grey levels 0 to 1 in place of local contrast", build=_without_contrast),
     Change("head in years, from nought", build=_raw_head),
     Change("constant rate, no warm-up", compile=_constant_rate),
     Change("batches of 32", {"batch_size": 32}),
@@ -115,60 +115,60 @@ CHANGES = (
 )
 
 
-def train_changed(change: Change, labels: pd.DataFrame, store: Store, seed: int) -> dict[str, object]:
+def train_changed(change: Change, labels: pd.DataFrame, pack: Pack, seed: int) -> dict[str, object]:
     """Trains the CNN with one change.
 
     Args:
         change: What is changed.
         labels: The label table.
-        store: Its photos.
+        pack: Its images.
         seed: Seeds everything.
 
     Returns:
         A row of the table; MAE and bias in years.
     """
-    settings = Settings(train_seed=seed).replace(**(change.settings or {}))
-    table, rows, _ = rows_of(store, labels)
+    settings = Settings(seed=seed).replace(**(change.settings or {}))
+    table, rows, _ = rows_of(pack, labels)
     years, split = table["Bone Age"].to_numpy(np.float32), table["Split"].to_numpy()
     of_train, watched = split == "train", split == "validation"
     seed_everything(seed)
     mean, std = float(years[of_train].mean()), float(years[of_train].std())
-    model = change.build("cnn", store.size, mean, std, seed)
+    model = change.build("cnn", pack.size, mean, std, seed)
     change.compile(model, settings, EPOCHS * -(-int(of_train.sum()) // settings.batch_size))
     hasten(model)
-    batches = Batches(store, rows[of_train], years[of_train], None, settings.batch_size, seed)
-    photos = store.photos[rows][..., np.newaxis]
+    batches = Batches(pack, rows[of_train], years[of_train], None, settings.batch_size, seed)
+    images = pack.images[rows][..., np.newaxis]
     history = model.fit(
         batches,
         shuffle=False,
         epochs=EPOCHS,
-        validation_data=(photos[watched], years[watched, np.newaxis]),
+        validation_data=(images[watched], years[watched, np.newaxis]),
         verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),
             TqdmCallback(desc=change.words, verbose=0),
         ],
     ).history
-    error = model.predict(photos, batch_size=64, verbose=0)[:, 0] - years
-    row = {"Change": change.words, "Training photos": int(of_train.sum())}
+    error = model.predict(images, batch_size=64, verbose=0)[:, 0] - years
+    row = {"Change": change.words, "Training images": int(of_train.sum())}
     for one in SPLITS:
         row[f"{one} MAE"] = round(float(np.abs(error[split == one]).mean()), 4)
     row["validation bias"] = round(float(error[watched].mean()), 4)
     row["best validation MAE"] = round(min(history["val_mae"]), 4)
-    return row | {"Epochs": EPOCHS, "Size": store.size, "Seed": seed, "Device": device()}
+    return row | {"Epochs": EPOCHS, "Size": pack.size, "Seed": seed, "Device": device()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="work folder with labels and a packed store")
-    parser.add_argument("--seed", type=int, default=Settings().train_seed)
+    parser.add_argument("--work", type=Path, required=True, help="work folder with labels and a pack")
+    parser.add_argument("--seed", type=int, default=Settings().seed)
     parser.add_argument("--out", type=Path, required=True, help="the table")
     given = parser.parse_args()
     done = set(pd.read_csv(given.out)["Change"]) if given.out.is_file() else set()
     work = Workspace.at(given.work)
-    labels, store = read_labels(work.labels).table, open_store(work.store(SIZE))
+    labels, pack = read_labels(work.labels).table, open_pack(work.pack(SIZE))
     for change in (one for one in CHANGES if one.words not in done):
-        row = train_changed(change, labels, store, given.seed)
+        row = train_changed(change, labels, pack, given.seed)
         pd.DataFrame([row]).to_csv(given.out, mode="a", header=not given.out.is_file(), index=False)
         print(row, flush=True)
 

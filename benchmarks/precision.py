@@ -24,7 +24,7 @@ from boneage.training.recipe import compile_model
 SIZE, STEPS, ROUNDS = 128, 8, 3
 
 
-def milliseconds_a_photo(network: str, names: list[str]) -> dict[str, float]:
+def milliseconds_an_image(network: str, names: list[str]) -> dict[str, float]:
     """The time that a bare step takes, by precision; the best of the rounds counts.
 
     Args:
@@ -32,7 +32,7 @@ def milliseconds_a_photo(network: str, names: list[str]) -> dict[str, float]:
         names: Some of ``settings.PRECISIONS``.
     """
     draw = np.random.default_rng(1)
-    photos = draw.integers(0, 256, (Settings().batch_size, SIZE, SIZE, 1)).astype(np.float32)
+    images = draw.integers(0, 256, (Settings().batch_size, SIZE, SIZE, 1)).astype(np.float32)
     years = draw.uniform(0, 19, (Settings().batch_size, 1)).astype(np.float32)
     models = {}
     for name in names:
@@ -41,15 +41,15 @@ def milliseconds_a_photo(network: str, names: list[str]) -> dict[str, float]:
             models[name] = build_model(network, SIZE, 10.0, 3.0, seed=1)
             compile_model(models[name], Settings(), steps=1000)
             hasten(models[name])
-            models[name].train_on_batch(photos, years)
+            models[name].train_on_batch(images, years)
     best = dict.fromkeys(names, np.inf)
     for _ in range(ROUNDS):
         for name, model in models.items():
             start = time.perf_counter()
             for _ in range(STEPS):
-                model.train_on_batch(photos, years)
+                model.train_on_batch(images, years)
             best[name] = min(best[name], time.perf_counter() - start)
-    return {name: seconds * 1000 / STEPS / len(photos) for name, seconds in best.items()}
+    return {name: seconds * 1000 / STEPS / len(images) for name, seconds in best.items()}
 
 
 def main() -> None:
@@ -62,11 +62,11 @@ def main() -> None:
     given = parser.parse_args()
     done = set(pd.read_csv(given.out)["Network"]) if given.out.is_file() else set()
     for network in tqdm([one for one in given.networks if one not in done], unit="network"):
-        took = milliseconds_a_photo(network, ["float32", given.precision])
+        took = milliseconds_an_image(network, ["float32", given.precision])
         row = {
             "Network": network,
-            "float32 ms a photo": round(took["float32"], 1),
-            f"{given.precision} ms a photo": round(took[given.precision], 1),
+            "float32 ms an image": round(took["float32"], 1),
+            f"{given.precision} ms an image": round(took[given.precision], 1),
             "Share": round(took[given.precision] / took["float32"], 3),
             "Size": SIZE,
             "Batch": Settings().batch_size,

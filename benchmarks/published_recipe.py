@@ -1,8 +1,8 @@
 """The training recipe of the published notebooks of this method, as a baseline for ours.
 
-The photo on a white canvas of 2775 x 2777, its side brought to 256 pixels by the nearest pixel, shades
+The image on a white canvas of 2775 x 2777, its side brought to 256 pixels by the nearest pixel, grey levels
 divided by 255, Adam at Keras's own rate, mean squared error in years, batches of 32, nothing random done to
-the photos. The networks, cases and epochs are ours, and validation is by case, as the published notebooks
+the images. The networks, cases and epochs are ours, and validation is by case, as the published notebooks
 did not do it. Adds its figures to a table, one row a network, after every run.
 
     python benchmarks/published_recipe.py --work WORK --out results/published_recipe.csv
@@ -30,31 +30,31 @@ SIZE, BATCH, EPOCHS = 256, 32, 18
 NETWORKS = ("cnn", "resnet50", "efficientnetv2s")
 
 
-def on_white_canvas(photo: np.ndarray) -> np.ndarray:
-    """A photo in the middle of the white canvas.
+def on_white_canvas(image: np.ndarray) -> np.ndarray:
+    """An image in the middle of the white canvas.
 
-    A photo that would fit twice is doubled first: the canvas was made for photos as they come from the
+    An image that would fit twice is doubled first: the canvas was made for images as they come from the
     scanner, and one at half its size would be a small hand in a white sheet.
 
     Args:
-        photo: uint8, (height, width).
+        image: uint8, (height, width).
 
     Returns:
         uint8, (CANVAS_HEIGHT, CANVAS_WIDTH).
     """
-    height, width = photo.shape
+    height, width = image.shape
     most = min(CANVAS_HEIGHT / height, CANVAS_WIDTH / width)
     factor = 2 if most >= 2 else min(1.0, most)
-    photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    height, width = photo.shape
+    image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    height, width = image.shape
     canvas = np.full((CANVAS_HEIGHT, CANVAS_WIDTH), 255, np.uint8)
     top, left = (CANVAS_HEIGHT - height) // 2, (CANVAS_WIDTH - width) // 2
-    canvas[top : top + height, left : left + width] = photo
+    canvas[top : top + height, left : left + width] = image
     return canvas
 
 
 def read_canvases(paths: list[Path]) -> np.ndarray:
-    """The photo files on their canvases, at the networks' size: uint8, (photos, SIZE, SIZE)."""
+    """The image files on their canvases, at the networks' size: uint8, (images, SIZE, SIZE)."""
     canvases = np.empty((len(paths), SIZE, SIZE), np.uint8)
 
     def read(index: int) -> None:
@@ -67,26 +67,26 @@ def read_canvases(paths: list[Path]) -> np.ndarray:
 
 
 def published_model(network: str, size: int = SIZE) -> keras.Model:
-    """The network on photos from 0 to 1, with its mean over the picture and one number, compiled."""
-    photos = keras.Input((size, size, 1))
-    colour = keras.layers.Concatenate()([photos] * 3)
+    """The network on images from 0 to 1, with its mean over the picture and one number, compiled."""
+    images = keras.Input((size, size, 1))
+    colour = keras.layers.Concatenate()([images] * 3)
     shape = {"include_top": False, "weights": None, "input_shape": (size, size, 3)}
     if network == "cnn":
-        maps = cnn.maps(photos, "full")
+        maps = cnn.maps(images, "full")
     elif network == "resnet50":
         maps = keras.applications.ResNet50(**shape)(colour)
     else:
         # Its own scaling expects 0 to 255.
         maps = keras.applications.EfficientNetV2S(include_preprocessing=False, **shape)(colour)
     years = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(maps))
-    model = keras.Model(photos, years)
+    model = keras.Model(images, years)
     model.compile("adam", "mse", metrics=["mae"])
     return model
 
 
 def train_published(
     network: str,
-    photos: np.ndarray,
+    images: np.ndarray,
     years: np.ndarray,
     split: np.ndarray,
     epochs: int,
@@ -97,8 +97,8 @@ def train_published(
 
     Args:
         network: One of ``NETWORKS``.
-        photos: uint8, (photos, size, size).
-        years: Bone age, (photos,).
+        images: uint8, (images, size, size).
+        years: Bone age, (images,).
         split: ``train``, ``validation`` or ``test`` of each.
         epochs: Epochs.
         seed: Seeds weights and order.
@@ -108,18 +108,18 @@ def train_published(
         History, a row an epoch.
     """
     seed_everything(seed)
-    model = published_model(network, photos.shape[1])
-    shades = {one: photos[split == one][..., np.newaxis].astype(np.float32) / 255 for one in np.unique(split)}
+    model = published_model(network, images.shape[1])
+    levels = {one: images[split == one][..., np.newaxis].astype(np.float32) / 255 for one in np.unique(split)}
     log, state = scratch / f"{network}.csv", scratch / network
     if not state.is_dir():
         # Of a training that ended: Keras takes its state away and leaves the log.
         log.unlink(missing_ok=True)
     model.fit(
-        shades["train"],
+        levels["train"],
         years[split == "train"],
         batch_size=BATCH,
         epochs=epochs,
-        validation_data=(shades["validation"], years[split == "validation"]),
+        validation_data=(levels["validation"], years[split == "validation"]),
         verbose=2,
         callbacks=[
             keras.callbacks.BackupAndRestore(state),
@@ -134,27 +134,27 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="work folder with cases.csv and labels.csv")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--seed", type=int, default=Settings().train_seed)
+    parser.add_argument("--seed", type=int, default=Settings().seed)
     parser.add_argument("--out", type=Path, required=True, help="CSV to which a row a network is added")
     given = parser.parse_args()
     work = Workspace.at(given.work)
     labels = read_labels(work.labels).table
     # Each case once: the published way of growing is a matter of its own.
     labels = labels.drop_duplicates("Source ID")
-    paths = read_cases(work.cases)[0].set_index("case_id")["photo"]
-    photos = read_canvases([Path(paths[case_id]) for case_id in labels["Source ID"]])
+    paths = read_cases(work.cases)[0].set_index("case_id")["image"]
+    images = read_canvases([Path(paths[case_id]) for case_id in labels["Source ID"]])
     (work.root / "published").mkdir(exist_ok=True)
     years, split = labels["Bone Age"].to_numpy(np.float32), labels["Split"].to_numpy()
     for network in given.networks:
         history = train_published(
-            network, photos, years, split, given.epochs, given.seed, work.root / "published"
+            network, images, years, split, given.epochs, given.seed, work.root / "published"
         )
         row = {
             "Network": network,
             "Epochs": given.epochs,
             "Size": SIZE,
-            "Training photos": int((split == "train").sum()),
-            "Validation photos": int((split == "validation").sum()),
+            "Training images": int((split == "train").sum()),
+            "Validation images": int((split == "validation").sum()),
             "Validation MAE": round(history["val_mae"].iloc[-1], 4),
             "Best epoch": int(history["val_mae"].idxmin()) + 1,
             "Best validation MAE": round(history["val_mae"].min(), 4),

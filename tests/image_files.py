@@ -10,21 +10,21 @@ from PIL import Image
 
 
 def a_hand(height: int = 96, width: int = 64, seed: int = 0) -> np.ndarray:
-    """A grey photo that is unlike itself turned or mirrored."""
+    """A grey image that is unlike itself turned or mirrored."""
     rows, columns = np.mgrid[:height, :width]
     noise = np.random.default_rng(seed).integers(0, 8, (height, width))
     return (rows * 120 // height + columns * 100 // width + noise).astype(np.uint8)
 
 
-def encoded(photo: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    image = photo if isinstance(photo, Image.Image) else Image.fromarray(photo)
+def encoded(image: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     stream = io.BytesIO()
-    image.save(stream, kind, **options)
+    picture.save(stream, kind, **options)
     return stream.getvalue()
 
 
-def encoded_16_bit(photo: np.ndarray) -> bytes:
-    return cv2.imencode(".png", photo)[1].tobytes()
+def encoded_16_bit(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -53,12 +53,12 @@ PNG = encoded(a_hand(400, 300), "PNG")
 
 BAD = {
     "zero.jpg": (b"", "empty file"),
-    "text.jpg": (b"Not a photo at all.\n" * 40, "not a photo"),
-    "page.png": (b"<!DOCTYPE html><html><title>Quota exceeded</title></html>", "not a photo"),
+    "text.jpg": (b"Not an image at all.\n" * 40, "not an image"),
+    "page.png": (b"<!DOCTYPE html><html><title>Quota exceeded</title></html>", "not an image"),
     "halved.jpg": (JPEG[: len(JPEG) // 2], "cut short"),
     "without-end.jpg": (JPEG[:-2], "cut short"),
-    "header-only.jpg": (JPEG[:200], "cut short|not a photo"),
-    "magic-only.jpg": (JPEG[:3], "not a photo"),
+    "header-only.jpg": (JPEG[:200], "cut short|not an image"),
+    "magic-only.jpg": (JPEG[:3], "not an image"),
     "holed.jpg": (JPEG[: len(JPEG) // 2] + b"\xff\x00\xff\xe7" * 50 + JPEG[len(JPEG) // 2 :], "damaged"),
     "halved.png": (PNG[: len(PNG) // 2], "cut short"),
     "without-end.png": (PNG[:-12], "cut short"),
@@ -76,7 +76,7 @@ BAD = {
     "halved.tif": (encoded(a_hand(400, 300), "TIFF", compression=None)[:60_000], "cut short"),
     "packed-halved.tif": (encoded(a_hand(400, 300), "TIFF", compression="tiff_lzw")[:9_000], "cut short"),
     "halved.bmp": (encoded(a_hand(), "BMP")[:-900], "damaged"),
-    "halved.webp": (encoded(a_hand(), "WEBP")[:-100], "not a photo|cut short"),
+    "halved.webp": (encoded(a_hand(), "WEBP")[:-100], "not an image|cut short"),
     "scan.jp2": (encoded(a_hand(), "JPEG2000"), "JPEG 2000 is not read"),
     "scan.pdf": (encoded(a_hand(), "PDF"), "PDF is not read"),
     "phone.heic": (bytes(4) + b"ftypheic" + bytes(100), "HEIC"),

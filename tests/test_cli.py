@@ -15,7 +15,7 @@ import pytest
 from boneage.__main__ import main
 from boneage.core.settings import Settings
 from boneage.dataset.labels import read_labels
-from boneage.evaluation import metrics_by_split, read_runs
+from boneage.evaluation.metrics import metrics_by_split, read_runs
 from boneage.notebooks import checkout
 from boneage.pipeline import RECORDED_TABLES
 
@@ -27,8 +27,8 @@ def rsna(tmp_path):
     (folder / "images").mkdir(parents=True)
     rows = ["id,boneage,male"]
     for number in range(24):
-        photo = np.random.default_rng(number).integers(0, 255, (70, 60), np.uint8)
-        cv2.imwrite(str(folder / "images" / f"{1000 + number}.png"), photo)
+        image = np.random.default_rng(number).integers(0, 255, (70, 60), np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{1000 + number}.png"), image)
         rows.append(f"{1000 + number},{12 * (number % 6 + 5)},{number % 2 == 0}")
     (folder / "boneage.csv").write_text("\n".join(rows))
     return folder
@@ -42,9 +42,9 @@ def work(tmp_path):
 def verbs(work, rsna):
     return [
         ["cases", "--work", str(work), "--source", "rsna", "--data", str(rsna)],
-        ["preprocess", "--work", str(work), "--photo-size", "64"],
+        ["preprocess", "--work", str(work), "--image-size", "64"],
         ["labels", "--work", str(work)],
-        ["store", "--work", str(work), "--train-size", "32"],
+        ["pack", "--work", str(work), "--train-size", "32"],
         ["compare", "--work", str(work), "--epochs", "1"],
     ]
 
@@ -54,31 +54,31 @@ def test_stage_by_stage_from_radiographs_to_a_report(work, rsna, capsys):
         assert main(line) == 0
         assert f"wrote {work}" in capsys.readouterr().out
     assert len(read_labels(work / "labels.csv").table) == 24
-    assert np.load(work / "store-32.npy").shape == (24, 32, 32)
-    assert cv2.imread(str(work / "photos" / "1000.png"), cv2.IMREAD_UNCHANGED).shape == (64, 64)
+    assert np.load(work / "pack-32.npy").shape == (24, 32, 32)
+    assert cv2.imread(str(work / "images" / "1000.png"), cv2.IMREAD_UNCHANGED).shape == (64, 64)
     assert "<html" in (work / "report.html").read_text()
     settings = Settings.load(work / "settings.json")
-    assert (settings.source, settings.photo_size, settings.train_size) == ("rsna", 64, 32)
+    assert (settings.source, settings.image_size, settings.train_size) == ("rsna", 64, 32)
 
 
 def test_a_finished_stage_is_not_done_again(work, rsna):
     for line in verbs(work, rsna)[:4]:
         assert main(line) == 0
-    watched = [work / "store-32.npy", work / "photos" / "1000.png"]
+    watched = [work / "pack-32.npy", work / "images" / "1000.png"]
     before = [path.stat().st_mtime_ns for path in watched]
     for line in verbs(work, rsna)[:4]:
         assert main(line) == 0
     assert [path.stat().st_mtime_ns for path in watched] == before
 
 
-def test_label_without_photo_and_photo_without_label_are_reported_and_the_rest_goes_on(work, rsna, capsys):
+def test_label_without_image_and_image_without_label_are_reported_and_the_rest_goes_on(work, rsna, capsys):
     (rsna / "images" / "1000.png").unlink()
-    (rsna / "images" / "1001.png").write_bytes(b"text, not a photo")
+    (rsna / "images" / "1001.png").write_bytes(b"text, not an image")
     cv2.imwrite(str(rsna / "images" / "9999.png"), np.zeros((64, 64), np.uint8))
     for line in verbs(work, rsna)[:4]:
         assert main(line) == 0
     out = capsys.readouterr().out
-    assert f"left out: 1 of 23 (1: label without a photo: {rsna}/images/1001.png: " in out
+    assert f"left out: 1 of 23 (1: label without an image: {rsna}/images/1001.png: " in out
     said = (work / "skipped-cases.csv").read_text() + (work / "skipped-labels.csv").read_text()
     assert all(case_id in said for case_id in ("1000", "1001", "9999"))
     assert len(read_labels(work / "labels.csv").table) == 22
@@ -92,14 +92,14 @@ def test_label_without_photo_and_photo_without_label_are_reported_and_the_rest_g
         (["cases", "--source", "rsna", "--data", "absent"], "absent"),
         (["cases", "--source", "knee"], "invalid choice"),
         (["preprocess"], "cases.csv"),
-        (["preprocess", "--photo-size", "9"], "between"),
+        (["preprocess", "--image-size", "9"], "between"),
         (["labels"], "cases.csv"),
-        (["store"], "labels.csv"),
+        (["pack"], "labels.csv"),
         (["train", "--arch", "cnn"], "labels.csv"),
         (["train", "--arch", "knee"], "network knee"),
         (["train", "--epochs", "0"], "between"),
         (["train", "--epochs", "ten"], "invalid int"),
-        (["train", "--store", "absent.npy", "--photos", "x"], "not allowed with"),
+        (["train", "--pack", "absent.npy", "--images", "x"], "not allowed with"),
         (["compare"], "labels.csv"),
         (["compare", "--examine", "three"], "invalid int"),
         (["run", "--preset", "laptop"], "invalid choice"),
@@ -147,7 +147,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_written(work, rsna, monkeypatch
 
 def test_damaged_settings_are_named(work, capsys):
     work.mkdir()
-    (work / "settings.json").write_text(json.dumps({"train_seed": "two"}))
+    (work / "settings.json").write_text(json.dumps({"seed": "two"}))
     assert main(["labels", "--work", str(work)]) == 2
     assert "settings.json" in capsys.readouterr().err
 
@@ -158,7 +158,7 @@ def test_the_quick_verbs_do_not_wait_for_keras():
 
 
 @pytest.mark.slow
-def test_train_takes_a_store_and_labels_from_elsewhere_and_fails_one_run_at_a_time(work, rsna, tmp_path):
+def test_train_takes_a_pack_and_labels_from_elsewhere_and_fails_one_run_at_a_time(work, rsna, tmp_path):
     for line in verbs(work, rsna)[:4]:
         assert main(line) == 0
     line = [
@@ -172,14 +172,14 @@ def test_train_takes_a_store_and_labels_from_elsewhere_and_fails_one_run_at_a_ti
         "1",
         "2",
     ]
-    assert main(["store", "--work", str(work), "--train-size", "40"]) == 0
-    line += ["--labels", str(work / "labels.csv"), "--store", str(work / "store-40.npy"), "--accept-losses"]
+    assert main(["pack", "--work", str(work), "--train-size", "40"]) == 0
+    line += ["--labels", str(work / "labels.csv"), "--pack", str(work / "pack-40.npy"), "--accept-losses"]
     done = subprocess.run([*line, "--arch", "cnn", "vision_transformer"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stdout.count("wrote ") == 2
     assert "a multiple of 16, so set train_size to 32" in done.stderr.splitlines()[-1]
     records = sorted((tmp_path / "elsewhere" / "runs").glob("*/record.json"))
-    assert [path.parent.name for path in records] == ["cnn-1-plain-s2026", "cnn-2-plain-s2026"]
+    assert [path.parent.name for path in records] == ["cnn-1", "cnn-2"]
     assert json.loads(records[0].read_text())["source"] == "rsna"
 
 
@@ -219,13 +219,8 @@ def test_a_network_whose_package_fails_on_import_does_not_end_the_others(work, r
     line += ["--accept-losses", "--arch", "yolo", "vision_transformer", "cnn"]
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 2
-    assert [path.name for path in (work / "runs").iterdir() if (path / "record.json").is_file()] == [
-        "cnn-1-plain-s2026"
-    ]
-    assert (
-        "failed: yolo-1-plain-s2026, vision_transformer-1-plain-s2026: keras_hub: cannot be imported"
-        in done.stdout
-    )
+    assert [path.name for path in (work / "runs").iterdir() if (path / "record.json").is_file()] == ["cnn-1"]
+    assert "failed: yolo-1, vision_transformer-1: keras_hub: cannot be imported" in done.stdout
     assert "tensorflow-text==" in done.stdout
     assert "2 of 3 runs failed" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stdout + done.stderr
@@ -245,34 +240,34 @@ def test_every_real_radiograph_goes_through_to_its_label(work, real_data, source
     assert labels.table["Bone Age"].between(0, 19).all()
     if source == "rsna":
         _results_are_those_of_these_labels(work)
-        _tables_are_those_of_these_photos(work, real_data / "dha")
+        _tables_are_those_of_these_images(work, real_data / "dha")
 
 
 def _results_are_those_of_these_labels(work):
-    """The committed estimates, joined with the truth that is not committed, give the committed metrics."""
+    """The committed predictions, joined with the truth that is not committed, give the committed metrics."""
     results = checkout() / "results"
     assert main(["review", "--work", str(work), "--apply", str(results / "rsna_review.csv")]) == 0
     assert main(["labels", "--work", str(work)]) == 0
     labels = read_labels(work / "labels.csv").table
-    runs, left_out = read_runs(results / "runs")
+    runs, left_out = read_runs(results)
     assert runs
     assert left_out.empty
     for run in runs:
         assert len(run.predictions) == len(labels), run.folder.name
         anew = metrics_by_split(labels, run.predictions)
         for split, values in run.record["metrics"].items():
-            # Labels are written in tenths of a thousandth of a year, estimates in hundredths of that.
+            # Labels are written in tenths of a thousandth of a year, predictions in hundredths of that.
             assert anew[split] == pytest.approx(values, abs=1e-3), f"{run.folder.name}, {split}"
 
 
-def _tables_are_those_of_these_photos(work, atlas):
-    """The committed estimates for both sources give the committed tables."""
+def _tables_are_those_of_these_images(work, atlas):
+    """The committed predictions for both sources give the committed tables."""
     results, outside = work / "results", work / "outside"
     shutil.copytree(checkout() / "results", results)
     for name in RECORDED_TABLES:
         (results / f"{name}.csv").unlink()
     assert main(["cases", "--work", str(outside), "--source", "dha", "--data", str(atlas)]) == 0
-    for line in (["preprocess"], ["labels"], ["store", "--train-size", "128"]):
+    for line in (["preprocess"], ["labels"], ["pack", "--train-size", "128"]):
         assert main([*line, "--work", str(outside)]) == 0
     line = ["compare", "--work", str(work), "--outside", str(outside), "--record", "--results", str(results)]
     assert main(line) == 0
@@ -309,7 +304,7 @@ def test_one_failed_run_is_one_line(work, capsys):
         "yolo",
         "--epochs",
         "1",
-        "--store",
+        "--pack",
         str(work / "plain.npy"),
         "--accept-losses",
     ]
@@ -351,12 +346,12 @@ def test_rows_that_the_hand_spoilt_stand_in_each_stages_skipped_table(work, rsna
     assert main(["preprocess", "--work", str(work)]) == 0
     labels = (work / "labels.csv").read_text().splitlines()
     (work / "labels.csv").write_text("\n".join([*labels, labels[1]]))
-    assert main(["store", "--work", str(work), "--train-size", "32"]) == 0
-    for stage, words in [("preprocess", "bad id"), ("labels", "bad id"), ("store", "stands twice")]:
+    assert main(["pack", "--work", str(work), "--train-size", "32"]) == 0
+    for stage, words in [("preprocess", "bad id"), ("labels", "bad id"), ("pack", "stands twice")]:
         assert words in (work / f"skipped-{stage}.csv").read_text()
 
 
-def test_a_case_table_that_a_spreadsheet_damaged_costs_no_photo(work, rsna, capsys):
+def test_a_case_table_that_a_spreadsheet_damaged_costs_no_image(work, rsna, capsys):
     for line in verbs(work, rsna)[:2]:
         assert main(line) == 0
     header, *cases = (work / "cases.csv").read_text().splitlines()
@@ -365,13 +360,13 @@ def test_a_case_table_that_a_spreadsheet_damaged_costs_no_photo(work, rsna, caps
     (work / "cases.csv").write_text("\n".join([header, *cases]))
     assert main(["preprocess", "--work", str(work)]) == 2
     assert "9 rows cannot be used" in capsys.readouterr().err
-    assert len(list((work / "photos").glob("*.png"))) == 24
+    assert len(list((work / "images").glob("*.png"))) == 24
 
 
-def test_an_emptied_case_table_costs_no_photo(work, rsna, capsys):
+def test_an_emptied_case_table_costs_no_image(work, rsna, capsys):
     for line in verbs(work, rsna)[:2]:
         assert main(line) == 0
     (work / "cases.csv").write_text((work / "cases.csv").read_text().splitlines()[0] + "\n")
     assert main(["preprocess", "--work", str(work)]) == 2
     assert "cases.csv: no usable case" in capsys.readouterr().err
-    assert len(list((work / "photos").glob("*.png"))) == 24
+    assert len(list((work / "images").glob("*.png"))) == 24

@@ -293,18 +293,18 @@ def test_clone_cell_carries_the_slug_of_pyproject(path):
 
 def test_settings_of_a_notebook(tmp_path):
     settings = notebooks.notebook_settings(
-        "demo", "", "", str(tmp_path / "w"), False, {"epochs": [3], "train_seed": 7}
+        "demo", "", "", str(tmp_path / "w"), False, {"epochs": [3], "seed": 7}
     )
-    assert settings == Settings.preset("demo", work=str(tmp_path / "w"), epochs=(3,), train_seed=7)
+    assert settings == Settings.preset("demo", work=str(tmp_path / "w"), epochs=(3,), seed=7)
     assert Settings.from_json((tmp_path / "w" / "settings.json").read_text()) == settings
 
 
 def test_folders_of_a_notebook_count_from_the_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(notebooks, "checkout", lambda: tmp_path / "repository")
-    settings = notebooks.notebook_settings("demo", data="photos.zip")
+    settings = notebooks.notebook_settings("demo", data="images.zip")
     assert settings.work == str(tmp_path / "repository" / "work" / "demo")
-    assert settings.data == str(tmp_path / "repository" / "photos.zip")
+    assert settings.data == str(tmp_path / "repository" / "images.zip")
 
 
 def test_without_a_named_folder_the_work_lies_below_the_repository_and_on_colab_below_content(
@@ -401,7 +401,7 @@ def test_run_uses_this_python_this_package_and_these_settings(small_suite, tmp_p
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr(runtime, "BACKEND_OF_USER", "")
     monkeypatch.chdir(tmp_path)
-    settings = Settings.preset("demo", work="w", data="photos.zip", epochs=(1, 2))
+    settings = Settings.preset("demo", work="w", data="images.zip", epochs=(1, 2))
 
     first, last = notebooks.run_notebooks(settings, "demo")
 
@@ -412,7 +412,7 @@ def test_run_uses_this_python_this_package_and_these_settings(small_suite, tmp_p
     assert sys.executable in text
     assert str(Path(notebooks.__file__).parent) in text
     assert "backend ''" in text
-    given = f"demo phantom {tmp_path / 'photos.zip'} {tmp_path / 'w'} False {{'epochs': [1, 2]}}"
+    given = f"demo phantom {tmp_path / 'images.zip'} {tmp_path / 'w'} False {{'epochs': [1, 2]}}"
     assert given in text
     assert "JUPYTER_PATH" not in os.environ
 

@@ -10,7 +10,7 @@ import pytest
 from boneage import notebooks
 from boneage.core.settings import Settings
 from boneage.core.tables import LABEL_COLUMNS, read_cases, read_table
-from boneage.evaluation import read_run
+from boneage.evaluation.metrics import read_run
 from boneage.networks import NETWORKS
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 TINY = {
     "phantoms_per_group": 1,
     "phantom_anomalies": 0.1,
-    "photo_size": 128,
+    "image_size": 128,
     "total": 190,
     "train_size": 32,
     "epochs": (1, 2),

@@ -15,46 +15,47 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.core.tables import CASE_COLUMNS
 from boneage.dataset.labels import write_labels
-from boneage.evaluation import metrics_by_split
+from boneage.dataset.pack import open_pack
+from boneage.evaluation.metrics import metrics_by_split
 from boneage.workspace import Workspace
 
 
 @pytest.fixture
 def prepared(tmp_path):
-    """Makes a work folder with labels and photos of a source."""
+    """Makes a work folder with labels and images of a source."""
 
     def prepare(source, count=24, folder=""):
         chosen = {"train_size": 32, "epochs": (1,), "batch_size": 8, "accept_losses": True}
         work = Workspace(Settings(source=source, work=str(tmp_path / (folder or source)), **chosen))
-        work.photos.mkdir(parents=True)
+        work.images.mkdir(parents=True)
         ids = [f"{source}-{number}" for number in range(count)]
         for number, case_id in enumerate(ids):
-            photo = np.random.default_rng(number).integers(0, 255, (32, 32), np.uint8)
-            cv2.imwrite(str(work.photos / f"{case_id}.png"), photo)
+            image = np.random.default_rng(number).integers(0, 255, (32, 32), np.uint8)
+            cv2.imwrite(str(work.images / f"{case_id}.png"), image)
         cases = pd.DataFrame(
-            {"case_id": ids, "photo": ids, "source": source, "sex": "F", "race": "Unknown"}
+            {"case_id": ids, "image": ids, "source": source, "sex": "F", "race": "Unknown"}
             | {"bone_age": np.arange(count) % 12 + 4.0},
             columns=list(CASE_COLUMNS),
         )
         write_labels(work.labels, untouched_labels(cases, validation_share=0.2, test_share=0.2))
-        pipeline.make_store(work)
+        pipeline.make_pack(work)
         return work
 
     return prepare
 
 
 @pytest.mark.slow
-def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
+def test_a_run_is_tested_on_every_image_of_another_source(prepared, tmp_path):
     ours, other = prepared("rsna"), prepared("dha", count=15)
     pipeline.train_network(ours, "cnn", 1)
     comparison = pipeline.compare(ours, tmp_path / "dha")
     assert comparison.outside["Cases"].tolist() == [15]
-    joined = comparison.outside_test.joined["cnn-1-plain-s2026"]
-    expected = np.abs(joined["Estimate"] - joined["Bone Age"]).mean()
+    joined = comparison.outside_test.joined["cnn-1"]
+    expected = np.abs(joined["Prediction"] - joined["Bone Age"]).mean()
     assert comparison.outside["MAE (years)"].iloc[0] == pytest.approx(expected)
     assert set(joined["Case ID"]) == {f"dha-{number}" for number in range(15)}
-    # The estimates outlast the model, but neither another training nor other photos.
-    run = ours.runs / "cnn-1-plain-s2026"
+    # The predictions outlast the model, but neither another training nor other images.
+    run = ours.runs / "cnn-1"
     (run / "model.keras").rename(run / "away.keras")
     pd.testing.assert_frame_equal(pipeline.compare(ours, tmp_path / "dha").outside, comparison.outside)
     record = (run / "record.json").read_text()
@@ -65,20 +66,20 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
     kept = (run / "outside.csv").read_text()
     (run / "outside.csv").write_text(kept.replace(",test,", ",test,n/a"))
     reasons = pipeline.compare(ours, tmp_path / "dha").left_out.set_index("item")["reason"]
-    assert "outside.csv: an estimate is not a number; delete the file" in reasons["cnn-1-plain-s2026 on dha"]
+    assert "outside.csv: a prediction is not a number; delete the file" in reasons["cnn-1 on dha"]
     (run / "outside.csv").write_text(kept)
     with pytest.raises(BoneAgeError, match="no test from outside"):
         pipeline.compare(ours, tmp_path / "rsna")
     # What is recorded needs neither the models nor this work folder's runs to be compared again.
     results = tmp_path / "results"
     pipeline.record(comparison, results)
-    assert {path.name for path in (results / "runs" / "cnn-1-plain-s2026").iterdir()} == {
+    assert {path.name for path in (results / "cnn-1").iterdir()} == {
         "record.json",
         "history.csv",
         "predictions.csv",
         "outside.csv",
     }
-    assert pd.read_csv(results / "details.csv")["Run"].tolist() == ["cnn-1-plain-s2026"]
+    assert pd.read_csv(results / "details.csv")["Run"].tolist() == ["cnn-1"]
     again = pipeline.compare(ours, tmp_path / "dha", recorded=results)
     assert again.left_out.empty
     run.rename(tmp_path / "away")
@@ -89,51 +90,53 @@ def test_a_run_is_tested_on_every_photo_of_another_source(prepared, tmp_path):
     labels = other.labels
     labels.write_text(labels.read_text().replace("FALSE", "TRUE"))
     assert pipeline.compare(ours, tmp_path / "dha").outside.empty
-    # A source whose photos are of another size is said, and the report is written all the same.
-    other.store(32).unlink()
+    # A source whose images are of another size is said, and the report is written all the same.
+    other.pack(32).unlink()
     comparison = pipeline.compare(ours, tmp_path / "dha")
     assert comparison.outside.empty
-    assert "cnn-1-plain-s2026 on dha" in comparison.left_out["item"].tolist()
+    assert "cnn-1 on dha" in comparison.left_out["item"].tolist()
 
 
 @pytest.mark.slow
-def test_runs_of_both_sets_and_several_seeds_lie_in_one_folder_and_outlast_it(prepared, tmp_path):
-    ours = prepared("rsna")
+def test_runs_on_the_augmented_set_and_of_other_seeds_stand_beside_and_outlast_their_folders(
+    prepared, tmp_path
+):
+    ours, grown = prepared("rsna"), prepared("rsna", folder="more")
     prepared("dha", count=15)
-    plain, packed = pipeline.load_labels(ours), ours.store(32).read_bytes()
-    training = plain.table[plain.table["Split"] == "train"]
+    labels = pipeline.load_labels(ours)
+    training = labels.table[labels.table["Split"] == "train"]
     more = training.assign(**{"Case ID": training["Case ID"] + "-1"})
-    augmented = replace(plain, table=pd.concat([plain.table, more], ignore_index=True))
+    write_labels(grown.labels, replace(labels, table=pd.concat([labels.table, more], ignore_index=True)))
     for name in training["Case ID"]:
-        shutil.copy(ours.photos / f"{name}.png", ours.photos / f"{name}-1.png")
-    for work in (ours, ours.replace(train_seed=7)):
+        shutil.copy(grown.images / f"{name}.png", grown.images / f"{name}-1.png")
+    grown.pack(32).unlink()
+    pipeline.make_pack(grown)
+    for work in (ours, grown):
         pipeline.train_network(work, "cnn", 1)
-    write_labels(ours.labels, augmented)
-    pipeline.make_store(ours)
-    pipeline.train_network(ours, "cnn", 1)
-    assert sorted(path.name for path in ours.runs.iterdir()) == [
-        "cnn-1-augmented-s2026",
-        "cnn-1-plain-s2026",
-        "cnn-1-plain-s7",
-    ]
-    record = json.loads((ours.runs / "cnn-1-augmented-s2026" / "record.json").read_text())
-    assert (record["set"], record["split_seed"], record["train_seed"]) == ("augmented", 2026, 2026)
-    write_labels(ours.labels, plain)
-    ours.store(32).write_bytes(packed)
+    other_seed = ours.replace(work=str(tmp_path / "seed"), seed=7)
+    pack = open_pack(ours.pack(32))
+    pipeline.train_network(other_seed, "cnn", 1, labels, pack)
     folders = (tmp_path / "dha", None, tmp_path / "results")
-    comparison = pipeline.compare(ours, *folders)
+    comparison = pipeline.compare(ours, *folders, grown=tmp_path / "more", seeds=[tmp_path / "seed"])
     assert comparison.left_out.empty
-    words = f"the augmented set of {2 * len(training)} training photos"
+    words = f"the augmented set to {2 * len(training)} training images"
     assert comparison.variants["Variant"].tolist() == [words]
-    assert comparison.outside["Run"].tolist() == ["cnn-1-plain-s7", "cnn-1-augmented-s2026"]
-    assert comparison.outside["Network"].tolist() == ["CNN", f"CNN, {words}"]
+    assert comparison.outside["Run"].tolist() == ["cnn-1", "augmented/cnn-1"]
+    assert comparison.outside["Network"].tolist() == [
+        "CNN",
+        f"CNN, {words}",
+    ]
+    for named in ({"augmented": tmp_path / "typo"}, {"seeds": [tmp_path / "typo"]}):
+        with pytest.raises(BoneAgeError, match="typo: holds no runs"):
+            pipeline.compare(ours, *folders, **named)
     pipeline.record(comparison, tmp_path / "results")
-    shutil.rmtree(ours.runs)
+    shutil.rmtree(tmp_path / "more")
+    shutil.rmtree(tmp_path / "seed")
     again = pipeline.compare(ours, *folders)
     assert again.left_out.empty
     pd.testing.assert_frame_equal(again.variants, comparison.variants)
     pd.testing.assert_frame_equal(again.outside, comparison.outside)
-    assert again.seeds["Seeds"].tolist() == ["7, 2026"]
+    assert again.seeds["Seeds"].tolist() == [f"{ours.seed}, 7"]
     pd.testing.assert_frame_equal(again.seeds, comparison.seeds)
 
 
@@ -142,7 +145,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     ours = prepared("rsna", count=30)
     pipeline.train_network(ours, "cnn", 1)
     comparison = pipeline.compare(ours)
-    model = ours.runs / "cnn-1-plain-s2026" / "model.keras"
+    model = ours.runs / "cnn-1" / "model.keras"
     from boneage.report import examine as examining
 
     def stopped(*_):
@@ -163,45 +166,45 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     assert found.centres is None
 
     # A run whose weights are gone leaves its place to the next best.
-    other = ours.runs / "unet-1-plain-s2026"
-    shutil.copytree(ours.runs / "cnn-1-plain-s2026", other)
+    other = ours.runs / "unet-1"
+    shutil.copytree(ours.runs / "cnn-1", other)
     (other / "model.keras").unlink()
     record = json.loads((other / "record.json").read_text()) | {"network": "unet"}
     (other / "record.json").write_text(json.dumps(record))
     predictions = pd.read_csv(other / "predictions.csv", dtype={"Case ID": str})
     better = predictions.merge(pipeline.load_labels(ours).table[["Case ID", "Bone Age"]], on="Case ID")
-    predictions["Estimate"] += 0.1 * (better["Bone Age"] - better["Estimate"])
+    predictions["Prediction"] += 0.1 * (better["Bone Age"] - better["Prediction"])
     predictions.to_csv(other / "predictions.csv", index=False)
     record["metrics"] = metrics_by_split(pipeline.load_labels(ours).table, predictions)
     (other / "record.json").write_text(json.dumps(record))
     both = pipeline.compare(ours, examined=1)
-    assert [one.run for one in both.examinations] == ["cnn-1-plain-s2026"]
-    assert both.left_out["item"].tolist() == ["unet-1-plain-s2026, examination"]
+    assert [one.run for one in both.examinations] == ["cnn-1"]
+    assert both.left_out["item"].tolist() == ["unet-1, examination"]
     shutil.rmtree(other)
 
-    # Neither network nor photos are needed for what was found, and the next comparison shows it.
+    # Neither network nor images are needed for what was found, and the next comparison shows it.
     model.rename(model.with_suffix(".away"))
-    ours.store(32).rename(ours.store(32).with_suffix(".away"))
+    ours.pack(32).rename(ours.pack(32).with_suffix(".away"))
     assert len(pipeline.compare(ours, examined=1).examinations) == 1
     assert "Where CNN, 1 epochs looks" in ours.report.read_text()
     changed.unlink()
     comparison = pipeline.compare(ours, examined=1)
     assert comparison.examinations == ()
     (said,) = comparison.left_out.to_dict("records")
-    assert said["item"] == "cnn-1-plain-s2026, examination"
+    assert said["item"] == "cnn-1, examination"
     assert "model.keras is not there" in said["reason"]
 
 
 @pytest.mark.slow
-def test_photos_that_a_network_was_not_trained_on_are_not_taken_for_its_own(prepared):
+def test_images_that_a_network_was_not_trained_on_are_not_taken_for_its_own(prepared):
     ours = prepared("rsna", count=30)
     pipeline.train_network(ours, "cnn", 1)
-    photo = ours.photos / "rsna-0.png"
-    cv2.imwrite(str(photo), 255 - cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE))
-    pipeline.make_store(ours)
+    image = ours.images / "rsna-0.png"
+    cv2.imwrite(str(image), 255 - cv2.imread(str(image), cv2.IMREAD_GRAYSCALE))
+    pipeline.make_pack(ours)
     comparison = pipeline.compare(ours, examined=1)
     assert comparison.examinations == ()
-    assert "store-32.npy holds other photos" in comparison.left_out["reason"].iloc[0]
+    assert "pack-32.npy holds other images" in comparison.left_out["reason"].iloc[0]
     with pytest.raises(BoneAgeError, match="at least 1"):
         pipeline.examine(ours, comparison, 0)
 
@@ -224,26 +227,26 @@ def test_an_atlas_without_readings_falls_back_on_the_year_of_age_and_says_so(tmp
 
 @pytest.fixture
 def with_twins(tmp_path):
-    """A work folder with 24 photos, of which 8 are others saved again."""
+    """A work folder with 24 images, of which 8 are others saved again."""
     work = tmp_path / "work"
     work.mkdir()
     rng = np.random.default_rng(5)
     rows = []
     for number in range(24):
-        photo = cv2.GaussianBlur(rng.normal(128, 400, (120, 90)).astype(np.float32), (0, 0), 6)
-        photo = np.clip(photo, 0, 255).astype(np.uint8)
+        image = cv2.GaussianBlur(rng.normal(128, 400, (120, 90)).astype(np.float32), (0, 0), 6)
+        image = np.clip(image, 0, 255).astype(np.uint8)
         names = [f"c{number:02d}.png", f"t{number:02d}.jpg"] if number < 8 else [f"c{number:02d}.png"]
         for name in names:
-            cv2.imwrite(str(work / name), photo)
-            rows.append({"case_id": name[:3], "photo": name, "bone_age": number % 8 + 4.0})
+            cv2.imwrite(str(work / name), image)
+            rows.append({"case_id": name[:3], "image": name, "bone_age": number % 8 + 4.0})
     cases = pd.DataFrame(rows, columns=list(CASE_COLUMNS)).assign(source="rsna", sex="F", race="Unknown")
     cases.to_csv(work / "cases.csv", index=False)
     shares = {"validation_share": 0.2, "test_share": 0.2}
-    return Workspace(Settings(source="rsna", work=str(work), photo_size=64, **shares))
+    return Workspace(Settings(source="rsna", work=str(work), image_size=64, **shares))
 
 
 def test_one_picture_in_two_files_is_in_one_split_with_a_plan_and_without(with_twins, capsys):
-    pipeline.make_photos(with_twins)
+    pipeline.make_images(with_twins)
     labels = pipeline.make_labels(with_twins).table.set_index("Case ID")["Split"]
     assert "16 images in 8 groups show the same picture" in capsys.readouterr().out
     plan, notices = pipeline.make_plan(with_twins)
@@ -259,7 +262,7 @@ def test_a_stage_that_ends_with_nothing_says_why(with_twins, tmp_path):
     for path in work.glob("*.[pj][np]g"):
         path.write_bytes(b"")
     with pytest.raises(BoneAgeError, match=r"no images: left out 32 of 32 \(32: .*empty file") as caught:
-        pipeline.make_photos(with_twins)
+        pipeline.make_images(with_twins)
     assert "\n" not in str(caught.value)
 
 

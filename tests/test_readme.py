@@ -12,7 +12,7 @@ from slug import slug
 from test_evaluation import RECORD, VALUES
 
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation import Run
+from boneage.evaluation.metrics import Run
 from boneage.notebooks import checkout, find_notebooks
 from boneage.report import DETAILS
 from results import (
@@ -86,12 +86,10 @@ def test_the_one_table_shows_each_network_once_and_the_spread_over_seeds():
 
 
 def test_ours_stands_beside_the_published_recipe_where_it_was_run():
-    row = {"Epochs": 18, "Size": 256, "Training photos": 4}
+    row = {"Epochs": 18, "Size": 256, "Training images": 4}
     row |= {"Validation MAE": 3.0, "Best validation MAE": 2.5}
     table = pd.DataFrame([{"Network": name, **row} for name in ("cnn", "yolo")])
-    grown = run_of(
-        epochs=18, set="augmented", photos={"train": 4000}, metrics={"validation": {**VALUES, "mae": 1.2}}
-    )
+    grown = run_of(epochs=18, images={"train": 4000}, metrics={"validation": {**VALUES, "mae": 1.2}})
     block = published_block(table, [run_of(epochs=18), grown])
     assert block.splitlines()[4:] == [
         "| CNN | 18 | published | 4 of 256 px | 3.00 (at its best 2.50) | 1.00 |",
@@ -133,53 +131,47 @@ def test_the_spread_over_seeds_is_shown():
 
 
 def test_each_group_has_a_column_and_small_ones_are_in_italics():
-    row = {"Run": "cnn-18-plain-s2026", "Network": "CNN", "Epochs": 18, "Few cases": "no"}
+    row = {"Run": "cnn-18", "Network": "CNN", "Epochs": 18, "Few cases": "no"}
     girls = row | {"Group": "Girls", "Test cases": 40, "Test MAE (years)": 1.25}
     babies = row | {"Group": "0–4 years", "Test cases": 3, "Test MAE (years)": 2.5, "Few cases": "yes"}
-    other = {"Run": "yolo-18-plain-s2026", "Network": "Yolo", "Test MAE (years)": 3.0}
+    other = {"Run": "yolo-18", "Network": "Yolo", "Test MAE (years)": 3.0}
     lines = groups_block(pd.DataFrame([girls, babies, girls | other, babies | other])).splitlines()
     assert lines[2] == "| Networks | epochs | Girls (40) | *0–4 years (3)* |"
     assert lines[4:] == ["| CNN | 18 | 1.25 | *2.50* |", "| Yolo | 18 | 3.00 | *3.00* |"]
 
 
 def test_the_intervals_of_all_ages_are_shown_with_what_they_hold():
-    row = {"Network": "CNN", "Epochs": 18, "Estimates": "all", "Covered": 9, "Test cases": 10}
+    row = {"Network": "CNN", "Epochs": 18, "Predictions": "all", "Covered": 9, "Test cases": 10}
     row |= {"Coverage": 0.9, "Coverage low": 0.55, "Coverage high": 0.998, "Mean width (years)": 5.04}
-    block = coverage_block(pd.DataFrame([row, row | {"Estimates": "below 9", "Covered": 3}]))
+    block = coverage_block(pd.DataFrame([row, row | {"Predictions": "below 9", "Covered": 3}]))
     assert block.splitlines()[2:] == ["| CNN | 18 | 9 of 10 (90%) | 55% to 100% | 5.0 |"]
 
 
-def test_what_a_changed_photo_does_stands_beside_the_photo_as_it_is():
+def test_what_a_changed_image_does_stands_beside_the_image_as_it_is():
     changed = {"MAE (years)": 3.0, "Change in MAE (years)": 1.5, "Moved over 1 year": 0.75}
-    changed |= {"Photos": "turned by 180°", "Change low (years)": 1.25, "Change high (years)": 1.75}
-    as_it_is = changed | {"Photos": "as they are", "MAE (years)": 1.5}
+    changed |= {"Images": "turned by 180°", "Change low (years)": 1.25, "Change high (years)": 1.75}
+    as_it_is = changed | {"Images": "as they are", "MAE (years)": 1.5}
     rows = [
         row | {"Run": f"cnn-{epochs}", "Network": "CNN", "Epochs": epochs}
         for epochs in (10, 18)
         for row in (as_it_is, changed)
     ]
     lines = robustness_block(pd.DataFrame(rows)).splitlines()
-    assert lines[0] == "| photos | CNN, 10 epochs | CNN, 18 epochs |"
+    assert lines[0] == "| images | CNN, 10 epochs | CNN, 18 epochs |"
     assert lines[2] == "| as they are | 1.50 | 1.50 |"
     assert lines[3] == "| turned by 180° | +1.50, 75% | +1.50, 75% |"
     assert robustness_block(pd.DataFrame()) == "No network was examined since it was trained.\n"
 
 
 def test_a_change_that_may_be_chance_is_in_italics():
-    row = {
-        "Run": "cnn-18-plain-s2026",
-        "Network": "CNN",
-        "Epochs": 18,
-        "Photos": "turned by 5°",
-        "MAE (years)": 3.0,
-    }
+    row = {"Run": "cnn-18", "Network": "CNN", "Epochs": 18, "Images": "turned by 5°", "MAE (years)": 3.0}
     row |= {"Change in MAE (years)": 0.06, "Change low (years)": -0.03, "Change high (years)": 0.16}
     lines = robustness_block(pd.DataFrame([row | {"Moved over 1 year": 0.1}])).splitlines()
     assert lines[2] == "| turned by 5° | *+0.06, 10%* |"
 
 
 def test_each_ingredient_stands_against_the_recipe_as_it_is():
-    row = {"Training photos": 1633, "train MAE": 1.0, "test MAE": 1.3, "Size": 128, "Epochs": 18, "Seed": 1}
+    row = {"Training images": 1633, "train MAE": 1.0, "test MAE": 1.3, "Size": 128, "Epochs": 18, "Seed": 1}
     table = pd.DataFrame(
         [
             {"Change": "nothing", "validation MAE": 1.5, "Device": "CPU", **row},

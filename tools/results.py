@@ -10,9 +10,8 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_text
 from boneage.core.tables import MONTHS_PER_YEAR, SPLITS
-from boneage.dataset.labels import SETS
-from boneage.evaluation import Run, check_comparable, read_runs, results_table, tabled_runs
-from boneage.evaluation.intervals import ALL_ESTIMATES
+from boneage.evaluation.intervals import ALL_PREDICTIONS
+from boneage.evaluation.metrics import AUGMENTED, Run, check_comparable, plain_runs, read_runs, results_table
 from boneage.evaluation.robustness import UNCHANGED
 from boneage.networks import find
 from boneage.report import (
@@ -27,9 +26,6 @@ from boneage.report import (
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results"
-
-SET = "plain"
-"""The set of the two tables."""
 
 RESULTS, SUMMARY = "results", "summary"
 """The parts that need the runs' records: the two tables, and README's one table."""
@@ -48,17 +44,16 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         BoneAgeError: There is no run, one cannot be read, or they differ in data, split, size or label.
     """
     records = Path(records)
-    every, left_out = read_runs(records / "runs")
-    for item, reason in left_out.itertuples(index=False):
+    (runs, left_out), (grown, not_grown) = read_runs(records), read_runs(records / AUGMENTED)
+    for item, reason in pd.concat([left_out, not_grown]).itertuples(index=False):
         raise BoneAgeError(f"{records}: {item}: {reason}")
-    runs = tabled_runs(every, SET)
     made = {RESULTS: results_block(runs)}
     shown_by = {
         SUMMARY: (
             "details.csv",
             lambda table: summary_block(table, pd.read_csv(records / "seeds.csv"), runs),
         ),
-        "published": ("published_recipe.csv", lambda table: published_block(table, every)),
+        "published": ("published_recipe.csv", lambda table: published_block(table, [*runs, *grown])),
         "details": ("details.csv", lambda table: details_block(table, runs)),
         "differences": ("differences.csv", differences_block),
         "seeds": ("seeds.csv", seeds_block),
@@ -68,7 +63,7 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         "outside": ("outside.csv", outside_block),
         "robustness": ("robustness.csv", robustness_block),
         "ingredients": ("ingredients.csv", ingredients_block),
-        "suspicions": ("suspicions.csv", suspicions_block),
+        "anomalies": ("anomalies.csv", anomalies_block),
     }
     for name, (file, block) in shown_by.items():
         if (records / file).is_file():
@@ -82,7 +77,7 @@ def results_block(runs: list[Run]) -> str:
     Raises:
         BoneAgeError: There is no run, or the runs differ in data, split, size or label.
     """
-    records = [run.record for run in tabled_runs(runs, SET)]
+    records = [run.record for run in plain_runs(runs)]
     if not records:
         raise BoneAgeError("results: no finished run to show; train one first")
     check_comparable(records)
@@ -159,19 +154,19 @@ def write_blocks(path: Path | str, made: dict[str, str]) -> Path:
     return write_text(path, text)
 
 
-def suspicions_block(table: pd.DataFrame) -> str:
-    """How the suspicions stand against what was seen by eye, as Markdown.
+def anomalies_block(table: pd.DataFrame) -> str:
+    """How the anomalies stand against what was seen by eye, as Markdown.
 
     Args:
-        table: ``finding, kind, photos, area, first_10, first_20``: ROC area of the kind's score, and the
+        table: ``finding, kind, images, area, first_10, first_20``: ROC area of the kind's score, and the
             shares of the findings in the first tenth and fifth of the queue.
     """
-    heads = ("seen or drawn", "suspicion", "photos", "ROC area", "in the first tenth", "in the first fifth")
+    heads = ("seen or drawn", "anomaly", "images", "ROC area", "in the first tenth", "in the first fifth")
     rows = []
     for row in table.itertuples():
         area = "" if pd.isna(row.area) else f"{row.area:.3f}"
         first, second = ("" if pd.isna(one) else f"{one:.0%}" for one in (row.first_10, row.first_20))
-        rows.append((row.finding.replace("_", " "), row.kind, str(row.photos), area, first, second))
+        rows.append((row.finding.replace("_", " "), row.kind, str(row.images), area, first, second))
     return markdown_rows(heads, rows, words=2)
 
 
@@ -330,7 +325,7 @@ def coverage_block(table: pd.DataFrame) -> str:
     Args:
         table: ``report.COVERAGE_OF_RUNS``.
     """
-    table = table[table["Estimates"] == ALL_ESTIMATES]
+    table = table[table["Predictions"] == ALL_PREDICTIONS]
     heads = ("Networks", "epochs", "test cases within", "95 % interval", "mean width in years")
     rows = [
         (
@@ -346,26 +341,26 @@ def coverage_block(table: pd.DataFrame) -> str:
 
 
 def robustness_block(table: pd.DataFrame) -> str:
-    """What changed photos do to the examined runs, as Markdown.
+    """What changed images do to the examined runs, as Markdown.
 
-    The MAE on the photos as they are; below it by how much each change of them raises it, in italics where
-    that may be chance, and the share of the estimates that it moves by more than a year.
+    The MAE on the images as they are; below it by how much each change of them raises it, in italics where
+    that may be chance, and the share of the predictions that it moves by more than a year.
 
     Args:
         table: ``report.ROBUSTNESS_OF_RUNS``.
     """
     if table.empty:
         return "No network was examined since it was trained.\n"
-    heads, rows = ["photos"], {}
+    heads, rows = ["images"], {}
     for (_, network, epochs), of_run in table.groupby(["Run", "Network", "Epochs"], sort=False):
         heads.append(f"{network}, {epochs} epochs")
         for row in of_run.to_dict("records"):
-            rows.setdefault(row["Photos"], [row["Photos"]]).append(_changed_by(row))
+            rows.setdefault(row["Images"], [row["Images"]]).append(_changed_by(row))
     return markdown_rows(heads, list(rows.values()))
 
 
 def _changed_by(row: dict) -> str:
-    if row["Photos"] == UNCHANGED:
+    if row["Images"] == UNCHANGED:
         return f"{row['MAE (years)']:.2f}"
     words = f"{row['Change in MAE (years)']:+z.2f}, {row['Moved over 1 year']:.0%}"
     return f"*{words}*" if row["Change low (years)"] <= 0 <= row["Change high (years)"] else words
@@ -375,15 +370,15 @@ def ingredients_block(table: pd.DataFrame) -> str:
     """What each ingredient of the recipe gives, as Markdown.
 
     Args:
-        table: One row a training: ``Change`` (first the recipe as it is), ``Training photos``, ``train MAE``,
+        table: One row a training: ``Change`` (first the recipe as it is), ``Training images``, ``train MAE``,
             ``validation MAE`` and ``test MAE`` in years, ``Epochs``, ``Size``, ``Seed``, ``Device``.
     """
     first = table.iloc[0]
-    heads = ("what is changed", "training photos", "MAE", "validation MAE", "against the first", "test MAE")
+    heads = ("what is changed", "training images", "MAE", "validation MAE", "against the first", "test MAE")
     rows = [
         (
             row["Change"],
-            f"{row['Training photos']:,}",
+            f"{row['Training images']:,}",
             f"{row['train MAE']:.2f}",
             f"{row['validation MAE']:.2f}",
             f"{row['validation MAE'] - first['validation MAE']:+z.2f}",
@@ -392,7 +387,7 @@ def ingredients_block(table: pd.DataFrame) -> str:
         for row in table.to_dict("records")
     ]
     return (
-        f"The CNN, photos of {first['Size']} × {first['Size']} pixels, {first['Epochs']} epochs, seed "
+        f"The CNN, images of {first['Size']} × {first['Size']} pixels, {first['Epochs']} epochs, seed "
         f"{first['Seed']}, {first['Device']}; one training a row, MAE in years.\n\n"
         f"{markdown_rows(heads, rows)}"
     )
@@ -402,23 +397,22 @@ def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
     """The published recipe against ours, as Markdown.
 
     Args:
-        table: One row a network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Training photos``,
+        table: One row a network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Training images``,
             ``Validation MAE`` after the last epoch and ``Best validation MAE`` of all, in years.
-        runs: Our runs; each of the same network and epochs, of no variant, has a row.
+        runs: Our runs, those on the augmented set too; each of the same network and epochs has a row.
     """
-    heads = ("Networks", "epochs", "recipe", "training photos", "validation MAE", "share of the published")
+    heads = ("Networks", "epochs", "recipe", "training images", "validation MAE", "share of the published")
     rows = []
     for row in table.to_dict("records"):
         names = (find(row["Network"]).title, str(row["Epochs"]))
         mae, best = (f"{row[column]:.2f}" for column in ("Validation MAE", "Best validation MAE"))
-        photos = f"{row['Training photos']:,} of {row['Size']} px"
-        rows.append((*names, "published", photos, f"{mae} (at its best {best})", "1.00"))
-        of_sets = [run for of_set in SETS for run in tabled_runs(runs, of_set)]
-        for record in (run.record for run in of_sets):
+        images = f"{row['Training images']:,} of {row['Size']} px"
+        rows.append((*names, "published", images, f"{mae} (at its best {best})", "1.00"))
+        for record in (run.record for run in plain_runs(runs)):
             if (record["network"], record["epochs"]) == (row["Network"], row["Epochs"]):
-                mae, photos = record["metrics"]["validation"]["mae"], record["photos"]["train"]
+                mae, images = record["metrics"]["validation"]["mae"], record["images"]["train"]
                 share = f"{mae / row['Validation MAE']:.2f}"
-                rows.append((*names, "ours", f"{photos:,} of {record['size']} px", f"{mae:.2f}", share))
+                rows.append((*names, "ours", f"{images:,} of {record['size']} px", f"{mae:.2f}", share))
     return f"Validation MAE in years, after the last epoch.\n\n{markdown_rows(heads, rows, words=4)}"
 
 
@@ -443,8 +437,8 @@ def _heading(record: dict) -> str:
     cases = ", ".join(f"{record['cases'][split]} {split}" for split in SPLITS)
     return (
         f"Source: {source_words(record['source'])}. Label: {record['label_kind']}. Cases: {cases}, split by "
-        f"case; photos of {record['size']} × {record['size']} pixels, seed "
-        f"{record['train_seed']}, on {record['device']} with {record['backend']}.{words_of_width(record)} "
+        f"case; images of {record['size']} × {record['size']} pixels, seed "
+        f"{record['seed']}, on {record['device']} with {record['backend']}.{words_of_width(record)} "
         "★ best of its column. Written from the records beside this file by `make docs`.\n"
     )
 

@@ -24,8 +24,8 @@ from boneage.core.settings import PRESETS, VARIANTS, Settings, choices
 from boneage.core.tables import SPLITS
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, read_labels
-from boneage.dataset.pack import open_store, rows_of
-from boneage.evaluation import RunKey
+from boneage.dataset.pack import open_pack, rows_of
+from boneage.evaluation.metrics import run_name
 from boneage.networks import NETWORKS, find
 from boneage.sources import drive
 from boneage.workspace import Workspace
@@ -81,9 +81,9 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {}
 
-EVERY_VERB = ("work", "cache", "split_seed", "train_seed")
+EVERY_VERB = ("work", "cache", "seed")
 _SOURCE = ("source", "data", "unit", "phantoms_per_group", "phantom_anomalies")
-_IMAGE = ("photo_size", "pad")
+_IMAGE = ("image_size", "pad")
 _PLAN = ("total", "laterality_matters")
 _LABEL = ("label", "validation_share", "test_share")
 _TRAINING = (
@@ -91,7 +91,7 @@ _TRAINING = (
     *("accept_losses", "precision", "backend"),
 )
 _LABEL_FILE = {"labels": {"type": Path, "help": "label CSV (default: the work folder's)"}}
-_PHOTO_FOLDER = {"photos": {"type": Path, "help": "folder of images (default: the work folder's)"}}
+_IMAGE_FOLDER = {"images": {"type": Path, "help": "folder of images (default: the work folder's)"}}
 
 
 def verb(says: str, *settings: str, **own: dict[str, Any]) -> Callable[[_Does], _Does]:
@@ -198,23 +198,23 @@ def _cases(given: argparse.Namespace) -> None:
     _wrote(work.cases, f"{len(cases)} cases")
 
 
-@verb("make every photo square: photos/, preprocess.csv", *_IMAGE)
+@verb("make every image square: images/, preprocess.csv", *_IMAGE)
 def _preprocess(given: argparse.Namespace) -> None:
     work = _workspace(given)
-    came_in = pipeline.make_photos(work)
-    _wrote(work.photos, f"{(came_in['status'] == 'ok').sum()} photos of {work.settings.photo_size} px")
+    came_in = pipeline.make_images(work)
+    _wrote(work.images, f"{(came_in['status'] == 'ok').sum()} images of {work.settings.image_size} px")
     _wrote(work.preprocess, f"{len(came_in)} cases")
-    _wrote(work.contact_sheet, "a sample of the photos")
+    _wrote(work.contact_sheet, "a sample of the images")
 
 
-@verb("look for what may be wrong with the photos: suspicions.csv")
-def _suspicions(given: argparse.Namespace) -> None:
+@verb("look for what may be wrong with the images: anomalies.csv")
+def _anomalies(given: argparse.Namespace) -> None:
     work = _workspace(given)
-    suspicions = pipeline.make_suspicions(work)
-    likely = suspicions[suspicions["score"] >= LIKELY]
+    anomalies = pipeline.make_anomalies(work)
+    likely = anomalies[anomalies["score"] >= LIKELY]
     for kind, cases in likely.groupby("kind", sort=False)["case_id"].nunique().items():
         print(f"{cases:5} {kind}")
-    _wrote(work.suspicions, f"{len(suspicions)} suspicions, {len(likely)} as likely as not or likelier")
+    _wrote(work.anomalies, f"{len(anomalies)} anomalies, {len(likely)} as likely as not or likelier")
 
 
 @verb(
@@ -226,7 +226,7 @@ def _suspicions(given: argparse.Namespace) -> None:
     },
     reject_likely={
         "action": "store_true",
-        "help": "with no person at hand: reject what detectors find likely spoilt and nobody has decided yet",
+        "help": "with no person at hand: reject what detectors find likely anomalous and nobody has decided yet",
     },
 )
 def _review(given: argparse.Namespace) -> None:
@@ -242,24 +242,24 @@ def _review(given: argparse.Namespace) -> None:
     _wrote(work.rejected, f"{len(reviewed.rejected)} cases")
 
 
-@verb("draw the split over the accepted cases and plan the grown set", *_PLAN, *_LABEL)
+@verb("draw the split over the accepted cases and plan the augmented set", *_PLAN, *_LABEL)
 def _plan(given: argparse.Namespace) -> None:
     work = _workspace(given)
     plan, notices = pipeline.make_plan(work)
     for notice in notices:
         print(notice)
     counts = plan["split"].value_counts()
-    _wrote(work.plan, f"{len(plan)} photos: {', '.join(f'{counts.get(one, 0)} {one}' for one in SPLITS)}")
+    _wrote(work.plan, f"{len(plan)} images: {', '.join(f'{counts.get(one, 0)} {one}' for one in SPLITS)}")
 
 
-@verb("make the photos of the plan: grown/")
-def _materialise(given: argparse.Namespace) -> None:
+@verb("make the images of the plan: augmented/")
+def _augment(given: argparse.Namespace) -> None:
     work = _workspace(given)
-    record = pipeline.make_grown(work)
-    _wrote(work.grown, f"{(record['status'] == 'ok').sum()} of {len(record)} photos")
+    record = pipeline.make_augmented(work)
+    _wrote(work.augmented, f"{(record['status'] == 'ok').sum()} of {len(record)} images")
 
 
-@verb("label every photo: labels.csv", *_LABEL)
+@verb("label every image: labels.csv", *_LABEL)
 def _labels(given: argparse.Namespace) -> None:
     work = _workspace(given)
     labels = pipeline.make_labels(work)
@@ -267,11 +267,11 @@ def _labels(given: argparse.Namespace) -> None:
     _wrote(work.labels, f"{', '.join(f'{counts.get(split, 0)} {split}' for split in SPLITS)}; {labels.kind}")
 
 
-@verb("pack the labelled photos into store-<size>.npy", "train_size", **_LABEL_FILE, **_PHOTO_FOLDER)
-def _store(given: argparse.Namespace) -> None:
+@verb("pack the labelled images into pack-<size>.npy", "train_size", **_LABEL_FILE, **_IMAGE_FOLDER)
+def _pack(given: argparse.Namespace) -> None:
     work = _workspace(given)
-    store = pipeline.make_store(work, _given_labels(given), given.photos)
-    _wrote(store.path, f"{len(store.photos)} photos of {store.size} px")
+    pack = pipeline.make_pack(work, _given_labels(given), given.images)
+    _wrote(pack.path, f"{len(pack.images)} images of {pack.size} px")
 
 
 @verb(
@@ -286,30 +286,30 @@ def _store(given: argparse.Namespace) -> None:
         + "; ".join(f"{key}: {words}" for key, words in VARIANTS.items() if key),
     },
     **_LABEL_FILE,
-    **_PHOTO_FOLDER,
-    store={"type": Path, "help": "a packed store file in place of photos"},
+    **_IMAGE_FOLDER,
+    pack={"type": Path, "help": "a pack in place of images"},
 )
 def _train(given: argparse.Namespace) -> None:
     work = _workspace(given)
     networks = list(NETWORKS) if given.arch == ["all"] else [find(key).key for key in given.arch]
     labels = _given_labels(given) or pipeline.load_labels(work)
-    store = open_store(given.store) if given.store else pipeline.make_store(work, labels, given.photos)
-    if given.store and given.train_size not in (None, store.size):
+    pack = open_pack(given.pack) if given.pack else pipeline.make_pack(work, labels, given.images)
+    if given.pack and given.train_size not in (None, pack.size):
         raise BoneAgeError(
-            f"{given.store}: photos of {store.size} px, not {given.train_size}; leave --train-size out"
+            f"{given.pack}: images of {pack.size} px, not {given.train_size}; leave --train-size out"
         )
     if not work.settings.accept_losses:
         # Once, and not for each network.
-        check_enough(labels, rows_of(store, labels.table)[0], accepted=False)
+        check_enough(labels, rows_of(pack, labels.table)[0], accepted=False)
     rows: list[dict[str, object]] = []
     failures: dict[str, BoneAgeError] = {}
     wanted = list(itertools.product(networks, work.settings.epochs, given.variant))
     # No bar over a single run: it has one of its own.
     for network, epochs, variant in tqdm(wanted, "runs", unit="run", disable=len(wanted) == 1):
         try:
-            run = pipeline.train_network(work, network, epochs, labels, store, variant)
+            run = pipeline.train_network(work, network, epochs, labels, pack, variant)
         except BoneAgeError as error:
-            name = str(RunKey(network, epochs, labels.set, work.settings.train_seed, variant))
+            name = run_name(network, epochs, variant)
             failures[name] = error
             print(f"failed: {name}: {error.line()}")
             continue
@@ -342,12 +342,23 @@ def _result_row(record: dict) -> dict[str, object]:
     "epochs",
     "backend",
     outside={"type": Path, "help": "work folder of another source to test the runs on"},
+    grown={
+        "type": Path,
+        "help": "work folder of the same cases, grown: its runs stand among the variants",
+    },
+    seeds={
+        "type": Path,
+        "nargs": "+",
+        "default": [],
+        "metavar": "WORK",
+        "help": "work folders whose runs were trained on the same images with other seeds",
+    },
     examine={
         "type": int,
         "nargs": "?",
         "const": report.EXAMINED,
         "metavar": "N",
-        "help": "also examine the best N networks: changed photos, heat maps (default: the best "
+        "help": "also examine the best N networks: changed images, heat maps (default: the best "
         f"{report.EXAMINED})",
     },
     record={
@@ -359,15 +370,17 @@ def _result_row(record: dict) -> dict[str, object]:
 def _compare(given: argparse.Namespace) -> None:
     work = _workspace(given)
     recorded = given.results if given.record else None
-    comparison = pipeline.compare(work, given.outside, given.examine, recorded)
-    _print_left_out(comparison.left_out, len(comparison.runs.tabled))
+    comparison = pipeline.compare(work, given.outside, given.examine, recorded, given.grown, given.seeds)
+    _print_left_out(comparison.left_out, len(comparison.runs))
     for epochs, table in comparison.tables.items():
         shown = report.RESULTS.show(table.reset_index()).to_markdown()
         print(f"\n## {report.table_title(epochs)}\n\n{shown}")
-    _wrote(work.report, f"{len(comparison.runs.tabled)} runs compared")
+    _wrote(work.report, f"{len(comparison.runs)} runs compared")
     if recorded:
         pipeline.record(comparison, recorded)
-        _wrote(recorded, f"{len(comparison.runs.all)} runs, without weights")
+        plain = [*comparison.runs, *comparison.reseeded_runs]
+        runs = [*plain, *comparison.variant_runs, *comparison.grown_runs]
+        _wrote(recorded, f"{len(runs)} runs, without weights")
 
 
 def _print_left_out(left_out: pd.DataFrame, kept: int) -> None:

@@ -28,7 +28,7 @@ DRIVE_FOLDER = "/content/drive/MyDrive/boneage"
 """The work folder on a mounted Drive, where none is named."""
 
 CACHE_BESIDE_DRIVE = "/content/boneage-cache"
-"""Where photos lie while the work folder is on Drive: on the runtime's own disk, which is much faster."""
+"""Where images lie while the work folder is on Drive: on the runtime's own disk, which is much faster."""
 
 TOGETHER = 2
 """How many notebooks of tiny networks run at a time: each leaves a core idle for most of its time."""
@@ -84,7 +84,7 @@ def notebook_settings(
             the sharing link of a zip on Google Drive; empty to draw or fetch them.
         work: The folder for everything that is made; empty for the preset's own.
         use_drive: Whether to mount the user's Drive (Colab only). Then the work folder, where none is
-            named, is ``boneage`` in it, and photos, which can be made again, stay on the runtime's own disk.
+            named, is ``boneage`` in it, and images, which can be made again, stay on the runtime's own disk.
         overrides: Further settings by name.
 
     Raises:
@@ -95,7 +95,7 @@ def notebook_settings(
     data = str(data or "").strip().strip("\"'")
     overrides = overrides or {}
     if not (isinstance(overrides, Mapping) and all(isinstance(name, str) for name in overrides)):
-        raise BoneAgeError(f'OVERRIDES: {overrides!r} must be like {{"epochs": [3], "train_seed": 7}}')
+        raise BoneAgeError(f'OVERRIDES: {overrides!r} must be like {{"epochs": [3], "seed": 7}}')
     on_drive = runtime.on_colab() and data.startswith(drive.MOUNTED) and not Path(data).exists()
     if use_drive or on_drive:
         runtime.mount_drive()

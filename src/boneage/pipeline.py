@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from boneage import anomalies, evaluation, report
+from boneage import anomalies as detectors
+from boneage import report
 from boneage.anomalies import LIKELY
 from boneage.core import runtime
 from boneage.core.errors import BoneAgeError
@@ -33,6 +34,7 @@ from boneage.core.tables import (
     skipped_table,
     write_table,
 )
+from boneage.dataset.augment import RECORD_NAME, SKIPPED_NAME, augment
 from boneage.dataset.labels import (
     REJECTED,
     Labels,
@@ -42,8 +44,7 @@ from boneage.dataset.labels import (
     usable_cases,
     write_labels,
 )
-from boneage.dataset.materialise import RECORD_NAME, SKIPPED_NAME, materialise
-from boneage.dataset.pack import Store, build_store, fingerprint, open_store, read_photo, rows_of
+from boneage.dataset.pack import Pack, build_pack, fingerprint, open_pack, read_image, rows_of
 from boneage.dataset.plan import balanced_plan
 from boneage.dataset.same_picture import same_pictures, ties_in_words
 from boneage.dataset.split import draw_split, plan_without_copies
@@ -53,6 +54,7 @@ from boneage.dataset.suggestions import (
     suggest_corrections,
     suggest_for,
 )
+from boneage.evaluation import metrics as evaluation
 from boneage.evaluation.sheets import copies_sheet
 from boneage.images import preprocess, sheets
 from boneage.phantom import atlas as phantom
@@ -61,7 +63,7 @@ from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog, apply_log, summary
 from boneage.sources import dha, dha_index, manifest, rsna
 from boneage.sources.web import Web
-from boneage.workspace import RUNS_NAME, Workspace
+from boneage.workspace import Workspace
 
 RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
 """The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
@@ -69,7 +71,7 @@ RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "cov
 # What is chosen for an image in review, and what stands where nobody chose.
 _CHOSEN = {"corrections": "[]", "augmentations": ""}
 
-# Whose decisions the log shows where a detector's suspicion was taken for one.
+# Whose decisions the log shows where a detector's anomaly was taken for one.
 _DETECTORS = "detectors"
 
 
@@ -83,7 +85,7 @@ def get_data(work: Workspace) -> Path:
         return phantom.write_phantom_atlas(
             work.data / "phantom",
             work.settings.phantoms_per_group,
-            work.settings.split_seed,
+            work.settings.seed,
             work.settings.phantom_anomalies,
         )
     return manifest.data_for(work.settings.source, work.settings.data, work.large)
@@ -140,7 +142,7 @@ def make_cases(work: Workspace) -> pd.DataFrame:
 
 
 def _fetched_readings(work: Workspace, folder: Path, unpacked: Mapping[Path, Path | str]) -> Path | None:
-    """The atlas's published readings where its photos come without any; None where they have their own."""
+    """The atlas's published readings where its images come without any; None where they have their own."""
     own = dha.find_readings(folder, unpacked)
     if own or work.settings.source != "dha" or work.settings.label != "reading":
         return None
@@ -172,8 +174,8 @@ def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     return cases, faults
 
 
-def make_photos(work: Workspace) -> pd.DataFrame:
-    """Makes every case's square photo and the contact sheet; returns the report, one row a case.
+def make_images(work: Workspace) -> pd.DataFrame:
+    """Makes every case's square image and the contact sheet; returns the report, one row a case.
 
     Raises:
         BoneAgeError: No case table yet, one that was damaged since its images were made, no image could be
@@ -181,7 +183,7 @@ def make_photos(work: Workspace) -> pd.DataFrame:
     """
     cases, faults = load_cases(work)
     damaged = faults[~faults["item"].isin(cases["case_id"])]
-    folder = work.large / preprocess.PHOTO_FOLDER
+    folder = work.large / preprocess.IMAGE_FOLDER
     at_stake = [one for one in damaged["item"] if is_safe_id(one) and (folder / f"{one}.png").is_file()]
     if at_stake:
         raise BoneAgeError(
@@ -189,7 +191,7 @@ def make_photos(work: Workspace) -> pd.DataFrame:
             f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; mend it, "
             "or make it anew with `python -m boneage cases`"
         )
-    came_in = preprocess.preprocess(cases, work.large, work.settings.photo_size, work.settings.pad)
+    came_in = preprocess.preprocess(cases, work.large, work.settings.image_size, work.settings.pad)
     skipped = came_in[came_in["status"] == "skipped"]
     reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
     reasons = pd.concat([faults, reasons], ignore_index=True)
@@ -200,48 +202,48 @@ def make_photos(work: Workspace) -> pd.DataFrame:
     return came_in
 
 
-def make_suspicions(work: Workspace) -> pd.DataFrame:
-    """Looks at every photo for what may be wrong with it; photos looked at before are not looked at again.
+def make_anomalies(work: Workspace) -> pd.DataFrame:
+    """Looks at every image for what may be wrong with it; images looked at before are not looked at again.
 
     Returns:
-        ``anomalies.SUSPICION_COLUMNS``, the most suspicious first.
+        ``anomalies.ANOMALY_COLUMNS``, the highest score first.
 
     Raises:
-        BoneAgeError: No photos yet, or the disk is full.
+        BoneAgeError: No images yet, or the disk is full.
     """
     cases = reviewable_cases(work)
-    stamp = _suspicion_stamp(work, cases)
-    facts = work.suspicions.with_suffix(".json")
-    if work.suspicions.is_file() and _read_stamp(facts) == stamp + sha256_of(work.suspicions):
-        return _read_suspicions(work.suspicions)
-    table, skipped = anomalies.find_suspicions(cases, work.photos)
-    leave_out(work.skipped("suspicions"), skipped, len(cases) - len(skipped))
+    stamp = _anomaly_stamp(work, cases)
+    facts = work.anomalies.with_suffix(".json")
+    if work.anomalies.is_file() and _read_stamp(facts) == stamp + sha256_of(work.anomalies):
+        return _read_anomalies(work.anomalies)
+    table, skipped = detectors.find_anomalies(cases, work.images)
+    leave_out(work.skipped("anomalies"), skipped, len(cases) - len(skipped))
     refuse_nothing(
-        work.skipped("suspicions"), skipped, len(cases) - len(skipped), "images that could be looked at"
+        work.skipped("anomalies"), skipped, len(cases) - len(skipped), "images that could be looked at"
     )
     # The stamp goes first and last: a table from an older stamp is never taken for current.
     write_text(facts, "{}\n")
-    write_table(work.suspicions, table)
-    # A table that was edited, cut short or swapped since would hide what is suspicious: it is made again.
-    write_text(facts, json.dumps({"stamp": stamp + sha256_of(work.suspicions)}) + "\n")
-    return _read_suspicions(work.suspicions)
+    write_table(work.anomalies, table)
+    # A table that was edited, cut short or swapped since would hide what is anomalous: it is made again.
+    write_text(facts, json.dumps({"stamp": stamp + sha256_of(work.anomalies)}) + "\n")
+    return _read_anomalies(work.anomalies)
 
 
-def _read_suspicions(path: Path) -> pd.DataFrame:
+def _read_anomalies(path: Path) -> pd.DataFrame:
     # Read back even when just found: one way or the other, the same table.
-    table = read_table(path, anomalies.SUSPICION_COLUMNS)
+    table = read_table(path, detectors.ANOMALY_COLUMNS)
     numbers = ["score", "x", "y", "width", "height", "measured"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     return table
 
 
-def _suspicion_stamp(work: Workspace, cases: pd.DataFrame) -> str:
-    """What the suspicions depend on: the detectors, the photos, and what is known of the cases."""
+def _anomaly_stamp(work: Workspace, cases: pd.DataFrame) -> str:
+    """What the anomalies depend on: the detectors, the images, and what is known of the cases."""
     digest = hashlib.sha256()
-    for path in sorted(Path(anomalies.__file__).parent.glob("*.py")):
+    for path in sorted(Path(detectors.__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
-    came_in = read_table(work.preprocess, ("case_id", "sha256", "photo_size", "pad"))
-    for table in (came_in[["case_id", "sha256", "photo_size", "pad"]], cases.drop(columns="photo")):
+    came_in = read_table(work.preprocess, ("case_id", "sha256", "image_size", "pad"))
+    for table in (came_in[["case_id", "sha256", "image_size", "pad"]], cases.drop(columns="image")):
         digest.update(table.to_csv(index=False).encode())
     return digest.hexdigest()
 
@@ -254,15 +256,15 @@ def _read_stamp(path: Path) -> str | None:
 
 
 def reviewable_cases(work: Workspace) -> pd.DataFrame:
-    """The cases that have a photo of their own: what a person reviews.
+    """The cases that have an image of their own: what a person reviews.
 
     Raises:
-        BoneAgeError: No case table or no photos yet, or none that can be reviewed.
+        BoneAgeError: No case table or no images yet, or none that can be reviewed.
     """
     cases, _ = load_cases(work)
-    cases = cases[~cases["case_id"].isin(list(_without_photo(work, cases)))].reset_index(drop=True)
+    cases = cases[~cases["case_id"].isin(list(_without_image(work, cases)))].reset_index(drop=True)
     if cases.empty:
-        raise BoneAgeError(f"{work.photos}: no photo to review; see {work.skipped('preprocess').name}")
+        raise BoneAgeError(f"{work.images}: no image to review; see {work.skipped('preprocess').name}")
     return cases
 
 
@@ -275,29 +277,29 @@ def open_review(work: Workspace) -> ReviewLog:
     return ReviewLog(work.review, work.settings.reviewer)
 
 
-def photo_reader(work: Workspace) -> Callable[[str], np.ndarray]:
-    """Reads a case's square photo by its id, uint8 (size, size); raises BoneAgeError where it is gone."""
-    folder = work.photos
-    return lambda case_id: read_photo(folder / f"{case_id}.png", work.settings.photo_size)
+def image_reader(work: Workspace) -> Callable[[str], np.ndarray]:
+    """Reads a case's square image by its id, uint8 (size, size); raises BoneAgeError where it is gone."""
+    folder = work.images
+    return lambda case_id: read_image(folder / f"{case_id}.png", work.settings.image_size)
 
 
 def open_board(work: Workspace) -> ReviewBoard:
-    """The review board over the photos, the most suspicious first, open at the first undecided one.
+    """The review board over the images, the highest score first, open at the first undecided one.
 
     Raises:
-        BoneAgeError: No photos yet, or the log cannot be opened.
+        BoneAgeError: No images yet, or the log cannot be opened.
     """
     cases = reviewable_cases(work)
-    suspicions = make_suspicions(work)
-    of_case = dict(list(suspicions.groupby("case_id")))
+    anomalies = make_anomalies(work)
+    of_case = dict(list(anomalies.groupby("case_id")))
     return ReviewBoard(
         cases,
-        suspicions,
+        anomalies,
         open_review(work),
-        photo_reader(work),
-        queue=anomalies.review_queue(suspicions, cases["case_id"].tolist()),
+        image_reader(work),
+        queue=detectors.review_queue(anomalies, cases["case_id"].tolist()),
         suggest=Suggest(
-            lambda case_id, image: suggest_corrections(image, of_case.get(case_id, suspicions[:0])),
+            lambda case_id, image: suggest_corrections(image, of_case.get(case_id, anomalies[:0])),
             lambda image: suggest_augmentations(image, work.settings.laterality_matters),
         ),
     )
@@ -338,7 +340,7 @@ def wait_for_review(work: Workspace, reviewed: bool) -> str:
         How many cases are decided, in words.
 
     Raises:
-        BoneAgeError: Cases are undecided and nobody has said to go on; no photos yet.
+        BoneAgeError: Cases are undecided and nobody has said to go on; no images yet.
     """
     cases = reviewable_cases(work)["case_id"].tolist()
     undecided = summary(open_review(work), cases).undecided
@@ -351,9 +353,9 @@ def wait_for_review(work: Workspace, reviewed: bool) -> str:
 
 
 def reject_likely(work: Workspace) -> str:
-    """Rejects what the detectors find likely spoilt, where no person is at hand and nobody has decided yet.
+    """Rejects what the detectors find likely anomalous, where no person is at hand and nobody has decided yet.
 
-    A person who looks decides better: about one in three of the photos rejected so is sound, and half of the
+    A person who looks decides better: about one in three of the images rejected so is sound, and half of the
     spoilt ones stay. The decisions go into the log in the detectors' own name, so they can be told from a
     person's, and each can be undone.
 
@@ -361,10 +363,10 @@ def reject_likely(work: Workspace) -> str:
         What was done, in words.
 
     Raises:
-        BoneAgeError: No photos yet, or the log cannot be written.
+        BoneAgeError: No images yet, or the log cannot be written.
     """
-    suspicions = make_suspicions(work)
-    likely = suspicions[suspicions["kind"].isin(list(anomalies.SPOILING)) & (suspicions["score"] >= LIKELY)]
+    anomalies = make_anomalies(work)
+    likely = anomalies[anomalies["kind"].isin(list(detectors.REJECTABLE)) & (anomalies["score"] >= LIKELY)]
     log = ReviewLog(work.review, _DETECTORS)
     touched = {row.case_id for row in log.rows}
     # The most urgent stand first.
@@ -372,8 +374,8 @@ def reject_likely(work: Workspace) -> str:
     rejected = first[~first["case_id"].isin(touched)]
     for one in rejected.itertuples():
         note = f"{one.kind}, score {one.score:.2f}: {one.why}"
-        log.append(one.case_id, "reject", anomalies.SPOILING[one.kind], note=note)
-    return f"{len(rejected)} photos that nobody has decided on are rejected in the name of {_DETECTORS}."
+        log.append(one.case_id, "reject", detectors.REJECTABLE[one.kind], note=note)
+    return f"{len(rejected)} images that nobody has decided on are rejected in the name of {_DETECTORS}."
 
 
 def _recorded_review(work: Workspace) -> Path | None:
@@ -402,7 +404,7 @@ def apply_review(work: Workspace) -> Reviewed:
     """Takes the rejected cases out, by the log; writes who stays and who does not.
 
     Raises:
-        BoneAgeError: No photos yet, every case was rejected, or the log cannot be read.
+        BoneAgeError: No images yet, every case was rejected, or the log cannot be read.
     """
     reviewed = _reviewed(work)
     write_table(work.accepted, reviewed.accepted)
@@ -419,7 +421,7 @@ def _reviewed(work: Workspace) -> Reviewed:
 
 
 def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
-    """Draws the split over the accepted cases, then plans the grown set.
+    """Draws the split over the accepted cases, then plans the augmented set.
 
     Returns:
         The plan (``tables.PLAN_COLUMNS``) and what a person should know of it, in words.
@@ -433,11 +435,10 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
     cases = cases.merge(usable.cases[["case_id", *_CHOSEN]], on="case_id")
     corrections = cases.set_index("case_id")["corrections"]
     training = corrections[cases.set_index("case_id")["split"] == "train"].to_dict()
-    allowed, unread = suggest_for(training, work.photos, work.settings.laterality_matters)
+    allowed, unread = suggest_for(training, work.images, work.settings.laterality_matters)
     total = work.settings.total or len(cases)
-    choices = work.settings.laterality_matters, work.settings.split_seed
-    plan, notices = balanced_plan(cases, total, allowed, *choices)
-    mirrored = mirrored_letters(corrections.to_dict(), work.photos)
+    plan, notices = balanced_plan(cases, total, allowed, work.settings.laterality_matters, work.settings.seed)
+    mirrored = mirrored_letters(corrections.to_dict(), work.images)
     if mirrored:
         notices.append(
             f"{len(mirrored)} cases are mirrored to put them right, and so may be letters on them (the "
@@ -453,9 +454,9 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _usable_cases(work: Workspace) -> UsableCases:
-    """The accepted cases that have a photo and a label, and why the others have not."""
+    """The accepted cases that have an image and a label, and why the others have not."""
     cases, faults = load_cases(work)
-    left_out = _without_photo(work, cases)
+    left_out = _without_image(work, cases)
     reviewed = _reviewed(work)
     left_out |= {row.case_id: f"{REJECTED}: {row.reason}" for row in reviewed.rejected.itertuples()}
     chosen = reviewed.accepted.set_index("case_id")[list(_CHOSEN)]
@@ -468,17 +469,17 @@ def _draw_split(work: Workspace, usable: UsableCases) -> tuple[pd.Series, list[s
     """The split, in which one picture is never in two parts, and what a person should know of that."""
     groups = same_pictures(usable.strata.index.tolist(), work.large)
     shares = work.settings.validation_share, work.settings.test_share
-    return draw_split(usable.strata, *shares, work.settings.split_seed, groups), ties_in_words(groups)
+    return draw_split(usable.strata, *shares, work.settings.seed, groups), ties_in_words(groups)
 
 
 def _plan_stamp(work: Workspace, usable: UsableCases, plan: pd.DataFrame) -> str:
-    """What a plan depends on, but for the photos' exposure; and the plan, as it was made."""
+    """What a plan depends on, but for the images' exposure; and the plan, as it was made."""
     chosen = (
         work.settings.total,
         work.settings.laterality_matters,
         work.settings.validation_share,
         work.settings.test_share,
-        work.settings.split_seed,
+        work.settings.seed,
     )
     rows = plan[list(PLAN_COLUMNS)].to_csv(index=False)
     return hashlib.sha256(f"{json.dumps(chosen)} {usable.decisions} {rows}".encode()).hexdigest()
@@ -496,38 +497,38 @@ def load_plan(work: Workspace) -> pd.DataFrame:
     return read_plan(path)
 
 
-def make_grown(work: Workspace) -> pd.DataFrame:
-    """Makes every photo of the plan; photos made before are not made again.
+def make_augmented(work: Workspace) -> pd.DataFrame:
+    """Makes every image of the plan; images made before are not made again.
 
     Returns:
-        A row a photo (``materialise.RECORD_COLUMNS``).
+        A row an image (``augment.RECORD_COLUMNS``).
 
     Raises:
         BoneAgeError: No plan yet, it was changed or made from other decisions or settings, or the disk is
             full.
     """
     # A plan of older decisions would show what a person blanked since.
-    record = materialise(_plan_in_force(work, _usable_cases(work)), work.photos, work.grown)
-    skipped = read_table(work.grown / SKIPPED_NAME, SKIPPED_COLUMNS)
-    tell_left_out(work.grown / SKIPPED_NAME, skipped, len(record) - len(skipped))
-    refuse_nothing(work.grown / SKIPPED_NAME, skipped, len(record) - len(skipped), "images of the plan")
+    record = augment(_plan_in_force(work, _usable_cases(work)), work.images, work.augmented)
+    skipped = read_table(work.augmented / SKIPPED_NAME, SKIPPED_COLUMNS)
+    tell_left_out(work.augmented / SKIPPED_NAME, skipped, len(record) - len(skipped))
+    refuse_nothing(work.augmented / SKIPPED_NAME, skipped, len(record) - len(skipped), "images of the plan")
     return record
 
 
 def make_labels(work: Workspace) -> Labels:
-    """Labels every photo of the plan; where nothing was planned, every usable case once.
+    """Labels every image of the plan; where nothing was planned, every usable case once.
 
     Raises:
-        BoneAgeError: No photos yet, no case has both a photo and a label, or the plan was made from other
-            decisions or settings, or its photos are not made yet, or the disk is full.
+        BoneAgeError: No images yet, no case has both an image and a label, or the plan was made from other
+            decisions or settings, or its images are not made yet, or the disk is full.
     """
     usable = _usable_cases(work)
     if work.plan.is_file():
-        plan, without_photo = _made_of_plan(work, _plan_in_force(work, usable))
+        plan, without_image = _made_of_plan(work, _plan_in_force(work, usable))
     else:
-        plan, without_photo = _without_copies(work, usable)
+        plan, without_image = _without_copies(work, usable)
     labels = build_labels(usable, plan)
-    labels = replace(labels, skipped=pd.concat([labels.skipped, without_photo], ignore_index=True))
+    labels = replace(labels, skipped=pd.concat([labels.skipped, without_image], ignore_index=True))
     leave_out(work.skipped("labels"), labels.skipped, len(labels.table))
     write_labels(work.labels, labels)
     return labels
@@ -536,7 +537,7 @@ def make_labels(work: Workspace) -> Labels:
 def _without_copies(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The plan where none was made, and the rows that are without an image with the reason.
 
-    The square photos are used as they are, but where a person corrected one: then all are made anew, so that
+    The square images are used as they are, but where a person corrected one: then all are made anew, so that
     no network ever sees one as it came.
     """
     corrections = usable.cases.set_index("case_id")["corrections"]
@@ -546,7 +547,7 @@ def _without_copies(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame,
     plan = plan_without_copies(split, corrections)
     if (corrections == "[]").all():
         return plan, skipped_table([])
-    materialise(plan, work.photos, work.grown)
+    augment(plan, work.images, work.augmented)
     return _made_of_plan(work, plan)
 
 
@@ -556,41 +557,41 @@ def _plan_in_force(work: Workspace, usable: UsableCases) -> pd.DataFrame:
     if _read_stamp(work.plan.with_suffix(".json")) != _plan_stamp(work, usable, plan):
         raise BoneAgeError(
             f"{work.plan}: made from other decisions or settings than these, or changed since; run the plan "
-            "of notebook 02 or `python -m boneage plan` again, then materialise"
+            "of notebook 02 or `python -m boneage plan` again, then augment"
         )
     return plan
 
 
 def _made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of the plan whose photo was made, and the others with the reason."""
-    record = work.grown / RECORD_NAME
+    """The rows of the plan whose image was made, and the others with the reason."""
+    record = work.augmented / RECORD_NAME
     if not record.is_file():
         raise BoneAgeError(
-            f"{work.grown}: the photos of the plan are not made yet; run notebook 02 to its end or "
-            "`python -m boneage materialise` first"
+            f"{work.augmented}: the images of the plan are not made yet; run notebook 02 to its end or "
+            "`python -m boneage augment` first"
         )
-    recipe = ["photo_id", *_CHOSEN]
+    recipe = ["image_id", *_CHOSEN]
     made = read_table(record, (*recipe, "status"))
     good = set(made.loc[made["status"] == "ok", recipe].itertuples(index=False, name=None))
     is_made = [row in good for row in plan[recipe].itertuples(index=False, name=None)]
     if not any(is_made):
         raise BoneAgeError(
-            f"{work.grown}: holds no photo of the plan; see skipped-materialise.csv there, then run "
-            "`python -m boneage materialise` again"
+            f"{work.augmented}: holds no image of the plan; see skipped-augment.csv there, then run "
+            "`python -m boneage augment` again"
         )
-    missing = plan.loc[[not one for one in is_made], "photo_id"]
-    reason = "label without a photo: run `python -m boneage materialise` again"
-    return plan[is_made].reset_index(drop=True), skipped_table((photo_id, reason) for photo_id in missing)
+    missing = plan.loc[[not one for one in is_made], "image_id"]
+    reason = "label without an image: run `python -m boneage augment` again"
+    return plan[is_made].reset_index(drop=True), skipped_table((image_id, reason) for image_id in missing)
 
 
-def photos_folder(work: Workspace, labels: Labels) -> Path:
-    """Where the labelled photos lie: the grown set where there is a plan, else the square photos.
+def images_folder(work: Workspace, labels: Labels) -> Path:
+    """Where the labelled images lie: the augmented set where there is a plan, else the square images.
 
-    Labels that tell of operators belong to grown photos even when the plan is gone: the square photos would
+    Labels that tell of operators belong to augmented images even when the plan is gone: the square images would
     show what a box blanked.
     """
     grown = work.plan.is_file() or (labels.table["Operators"] != "[]").any()
-    return work.grown if grown else work.photos
+    return work.augmented if grown else work.images
 
 
 def load_labels(work: Workspace) -> Labels:
@@ -604,17 +605,17 @@ def load_labels(work: Workspace) -> Labels:
         raise BoneAgeError(f"{path}: not there yet; run notebook 03 or `python -m boneage labels` first")
     labels = read_labels(path)
     # A case that was rejected since, or a part that was blanked, must not reach a network. Labels that were
-    # carried to another machine with their store, and nothing else, have nothing to be compared with.
+    # carried to another machine with their pack, and nothing else, have nothing to be compared with.
     known = labels.decisions and work.cases.is_file() and work.preprocess.is_file()
     if known and labels.decisions != _usable_cases(work).decisions:
         raise BoneAgeError(
             f"{path}: cases or decisions have changed since; run notebooks 02 and 03, or `python -m boneage "
-            "plan`, `materialise` and `labels`, again"
+            "plan`, `augment` and `labels`, again"
         )
     return labels
 
 
-def _without_photo(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
+def _without_image(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
     if not work.preprocess.is_file():
         raise BoneAgeError(
             f"{work.preprocess}: not there yet; run notebook 01 or `python -m boneage preprocess` first"
@@ -624,45 +625,45 @@ def _without_photo(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
     reasons = {}
     for case_id in cases["case_id"]:
         if case_id not in came_in.index:
-            reasons[case_id] = "label without a photo: run preprocess again"
+            reasons[case_id] = "label without an image: run preprocess again"
         elif came_in.at[case_id, "status"] != "ok":
-            reasons[case_id] = f"label without a photo: {came_in.at[case_id, 'reason']}"
+            reasons[case_id] = f"label without an image: {came_in.at[case_id, 'reason']}"
         elif came_in.at[case_id, "doubled_of"]:
             reasons[case_id] = f"the same file as case {came_in.at[case_id, 'doubled_of']}"
     return reasons
 
 
-def make_store(work: Workspace, labels: Labels | None = None, photos: Path | None = None) -> Store:
-    """Packs the labelled photos at the training size; an up-to-date store is kept.
+def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None = None) -> Pack:
+    """Packs the labelled images at the training size; an up-to-date pack is kept.
 
     Args:
         work: The work folder.
         labels: Labels; the work folder's by default.
-        photos: Folder of photos; by default the work folder's, grown where there is a plan.
+        images: Folder of images; by default the work folder's, grown where there is a plan.
 
     Raises:
-        BoneAgeError: No labels or no photos yet, the folder named holds photos as they came although the
+        BoneAgeError: No labels or no images yet, the folder named holds images as they came although the
             labels tell of corrections, or the disk is full.
     """
     labels = labels or load_labels(work)
-    path = work.store()
-    folder = photos or photos_folder(work, labels)
+    path = work.pack()
+    folder = images or images_folder(work, labels)
     _check_made(labels, folder, work)
-    skipped = build_store(labels.table["Case ID"].tolist(), folder, work.settings.train_size, path)
-    store = open_store(path)
+    skipped = build_pack(labels.table["Case ID"].tolist(), folder, work.settings.train_size, path)
+    pack = open_pack(path)
     skipped = pd.concat([labels.skipped, skipped], ignore_index=True)
-    leave_out(work.skipped("store"), skipped, len(store.photos))
-    refuse_nothing(work.skipped("store"), skipped, len(store.photos), "packed images")
-    return store
+    leave_out(work.skipped("pack"), skipped, len(pack.images))
+    refuse_nothing(work.skipped("pack"), skipped, len(pack.images), "packed images")
+    return pack
 
 
 def _check_made(labels: Labels, folder: Path, work: Workspace) -> None:
-    """Photos as they came must not reach a network where a person put them right or blanked a part."""
+    """Images as they came must not reach a network where a person put them right or blanked a part."""
     changed = labels.table.loc[labels.table["Operators"] != "[]", "Case ID"]
-    if len(changed) and Path(folder).resolve() == work.photos.resolve():
+    if len(changed) and Path(folder).resolve() == work.images.resolve():
         raise BoneAgeError(
-            f"{folder}: holds the photos as they came, and {len(changed)} labels tell of corrections or "
-            f"copies (the first: {changed.iloc[0]}); name {work.grown}, or no folder"
+            f"{folder}: holds the images as they came, and {len(changed)} labels tell of corrections or "
+            f"copies (the first: {changed.iloc[0]}); name {work.augmented}, or no folder"
         )
 
 
@@ -671,7 +672,7 @@ def train_network(
     network: str,
     epochs: int,
     labels: Labels | None = None,
-    store: Store | None = None,
+    pack: Pack | None = None,
     variant: str = "",
 ) -> evaluation.Run:
     """Trains a network, or takes its run up where it stopped, and reads the finished run back.
@@ -681,9 +682,9 @@ def train_network(
     """
     training = _training(work)
     labels = labels or load_labels(work)
-    store = store or make_store(work, labels)
-    record = training.train(network, epochs, labels, store, work.settings, work.runs, variant)
-    return evaluation.read_run(work.runs / str(evaluation.key_of(record)))
+    pack = pack or make_pack(work, labels)
+    training.train(network, epochs, labels, pack, work.settings, work.runs, variant)
+    return evaluation.read_run(work.runs / training.run_name(network, epochs, variant))
 
 
 def _training(work: Workspace) -> ModuleType:
@@ -696,7 +697,7 @@ def _training(work: Workspace) -> ModuleType:
             f"backend {backend}: installed, but it cannot be imported ({runtime.reason_of(error)}); "
             "install it anew or choose the other backend"
         ) from None
-    training.join_hosts(work.settings.train_seed)
+    training.join_hosts(work.settings.seed)
     return training
 
 
@@ -705,29 +706,47 @@ def compare(
     outside: Path | None = None,
     examined: int | None = None,
     recorded: Path | None = None,
+    grown: Path | None = None,
+    seeds: Sequence[Path] = (),
 ) -> report.Comparison:
     """Compares the finished runs and writes the report.
 
     Args:
         work: The work folder.
-        outside: The work folder of another source, for a test on its photos; needs its labels and store.
+        outside: The work folder of another source, for a test on its images; needs its labels and pack.
         examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
         recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
+        grown: The work folder of the same cases, grown, whose runs stand among the variants; those that were
+            recorded earlier stand there all the same.
+        seeds: Work folders whose runs were trained on the same images with other seeds; those that were
+            recorded earlier stand beside them all the same.
 
     Raises:
-        BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
+        BoneAgeError: No labels, the outside folder holds none or is of the same source, another folder named
+            here holds no runs, or the disk is full.
     """
     labels = load_labels(work)
     if len(labels.skipped):
         of = len(labels.skipped) + len(labels.table)
         print(f"left out of {work.labels.name}: {in_words(labels.skipped, of)}")
-    folders = [work.runs] if recorded is None else [work.runs, recorded / RUNS_NAME]
-    runs = report.match_runs(*evaluation.read_runs(*folders), labels)
+    runs, left_out = evaluation.read_runs(*filter(None, (work.runs, recorded)))
+    of_grown = [_runs_folder(grown)] if grown else []
+    of_seeds = [_runs_folder(folder) for folder in seeds]
+    if recorded:
+        of_grown.append(recorded / evaluation.AUGMENTED)
+        of_seeds += sorted((recorded / evaluation.SEEDS).glob("*/"))
+    grown_runs, not_grown = evaluation.read_runs(*of_grown)
+    reseeded, not_reseeded = _read_each(of_seeds)
+    left_out = pd.concat([left_out, not_grown, not_reseeded], ignore_index=True)
     outside_test = None
     if outside is not None:
-        outside_test, untested = _test_outside(work, runs, Workspace.at(outside))
-        runs = replace(runs, left_out=pd.concat([runs.left_out, untested], ignore_index=True))
-    comparison = report.compare_runs(runs, work.settings.epochs, outside_test)
+        named = {run.folder.name: run for run in evaluation.plain_runs(runs)}
+        named |= {f"{evaluation.AUGMENTED}/{run.folder.name}": run for run in grown_runs}
+        outside_test, untested = _test_outside(work, named, labels, Workspace.at(outside))
+        left_out = pd.concat([left_out, untested], ignore_index=True)
+    comparison = report.compare_runs(
+        runs, labels, work.settings.epochs, left_out, outside_test, grown_runs, reseeded
+    )
     if examined is not None:
         return examine(work, comparison, examined)
     comparison = _with_examinations(comparison, work)
@@ -745,15 +764,19 @@ def record(comparison: report.Comparison, folder: Path) -> None:
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
     """
-    for run in comparison.runs.all:
-        evaluation.record_run(run, folder / RUNS_NAME)
+    for run in [*comparison.runs, *comparison.variant_runs]:
+        evaluation.record_run(run, folder)
+    for run in comparison.grown_runs:
+        evaluation.record_run(run, folder / evaluation.AUGMENTED)
+    for run in comparison.reseeded_runs:
+        evaluation.record_run(run, folder / evaluation.SEEDS / str(run.record["seed"]))
     for name in RECORDED_TABLES:
         table = getattr(comparison, name)
         # Where nothing was tested on another source this time, what was found earlier stands.
         if len(table):
             write_table(folder / f"{name}.csv", table)
     path = folder / "robustness.csv"
-    robustness = report.robustness_of_runs(comparison.runs.tabled, comparison.examinations, path)
+    robustness = report.robustness_of_runs(comparison.runs, comparison.examinations, path)
     if len(robustness) or path.is_file():
         write_table(path, robustness)
 
@@ -761,9 +784,9 @@ def record(comparison: report.Comparison, folder: Path) -> None:
 def examine(
     work: Workspace, comparison: report.Comparison, count: int = report.EXAMINED
 ) -> report.Comparison:
-    """Examines the best networks on the photos of the test cases, and writes the report anew.
+    """Examines the best networks on the images of the test cases, and writes the report anew.
 
-    How far changed photos move the estimates, where the network looks, and on drawn hands, if it was
+    How far changed images move the predictions, where the network looks, and on drawn hands, if it was
     trained on such, how much of that lies on growth centres. What was found is kept in ``comparison/``, so
     that it is found once, and an examination that was stopped goes on.
 
@@ -786,8 +809,8 @@ def examine(
     from boneage.report.examine import examine_run
 
     folder, reasons = report.tables_folder(work.report), []
-    runs = report.best_networks(comparison.runs.tabled, comparison.runs.joined, len(comparison.runs.tabled))
-    if comparison.runs.tabled and not runs:
+    runs = report.best_networks(comparison.runs, comparison.joined, len(comparison.runs))
+    if comparison.runs and not runs:
         reasons.append(("examination", "no run has validation cases, by which the best is chosen"))
     examined, count = 0, min(count, len(runs))
     # No bar over a single network: it has one of its own.
@@ -795,10 +818,10 @@ def examine(
         for run in runs:
             if examined == count:
                 break
-            name, files = run.name, report.ExaminedFiles(run, folder)
+            name, files = run.folder.name, report.ExaminedFiles(run, folder)
             try:
-                store = work.store(run.record["size"])
-                examine_run(files, store, comparison.runs.labels, comparison.runs.joined[name])
+                pack = work.pack(run.record["size"])
+                examine_run(files, pack, comparison.labels, comparison.joined[name])
             except BoneAgeError as error:
                 reasons.append((f"{name}, examination", str(error)))
                 continue
@@ -812,13 +835,13 @@ def examine(
 def _with_examinations(
     comparison: report.Comparison, work: Workspace, reasons: Sequence[tuple[str, str]] = ()
 ) -> report.Comparison:
-    kept = report.kept_examinations(comparison.runs.tabled, report.tables_folder(work.report))
+    kept = report.kept_examinations(comparison.runs, report.tables_folder(work.report))
     left_out = pd.concat([comparison.left_out, skipped_table(reasons)], ignore_index=True)
     return replace(comparison, examinations=tuple(kept), left_out=left_out)
 
 
 def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -> OneCase:
-    """What is known of one case, from its image to every network's estimate.
+    """What is known of one case, from its image to every network's prediction.
 
     Args:
         work: The work folder.
@@ -830,13 +853,13 @@ def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -
     """
     cases = load_cases(work)[0].set_index("case_id", drop=False)
     case_id = find_case(wanted or _hardest(comparison), list(cases.index))
-    labels = comparison.runs.labels.table
+    labels = comparison.labels.table
     of_case = labels[labels["Source ID"] == case_id]
     images = list(of_case[["Case ID", "Operators"]].itertuples(index=False, name=None))
-    folder = photos_folder(work, comparison.runs.labels) if images else work.photos
-    found = pd.DataFrame(columns=list(anomalies.SUSPICION_COLUMNS))
-    if work.suspicions.is_file():
-        found = _read_suspicions(work.suspicions)
+    folder = images_folder(work, comparison.labels) if images else work.images
+    found = pd.DataFrame(columns=list(detectors.ANOMALY_COLUMNS))
+    if work.anomalies.is_file():
+        found = _read_anomalies(work.anomalies)
     decisions = [of_one[case_id] for of_one in open_review(work).standing().values() if case_id in of_one]
     words = words_of_case(
         cases.loc[case_id],
@@ -850,36 +873,47 @@ def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -
 
 
 def _hardest(comparison: report.Comparison) -> str:
-    if not comparison.runs.joined:
-        raise BoneAgeError("no network has estimated a case yet; name a case, or train a network first")
-    every = pd.concat(comparison.runs.joined.values())
+    if not comparison.joined:
+        raise BoneAgeError("no network has predicted a case yet; name a case, or train a network first")
+    every = pd.concat(comparison.joined.values())
     judged = every[every["Split"] == "test"] if (every["Split"] == "test").any() else every
     return str(judged["Error"].abs().groupby(judged["Source ID"]).mean().idxmax())
 
 
-def _test_outside(
-    work: Workspace, runs: report.ComparedRuns, other: Workspace
-) -> tuple[report.Outside, pd.DataFrame]:
-    """Estimates for another source's photos, kept ones first; also what could not be estimated, and why.
+def _runs_folder(folder: Path) -> Path:
+    runs = Workspace.at(folder).runs
+    if not runs.is_dir():
+        raise BoneAgeError(f"{folder}: holds no runs; name the work folder of others, or train there first")
+    return runs
 
-    They are of the tabled runs, and of those beside them that are no variant.
-    """
+
+def _read_each(folders: list[Path]) -> tuple[list[evaluation.Run], pd.DataFrame]:
+    """The runs of every folder, also where several are of one network and number of epochs."""
+    read = [evaluation.read_runs(folder) for folder in folders]
+    left_out = pd.concat([skipped_table([]), *(left_out for _, left_out in read)], ignore_index=True)
+    return [run for runs, _ in read for run in runs], left_out
+
+
+def _test_outside(
+    work: Workspace, runs: dict[str, evaluation.Run], labels: Labels, other: Workspace
+) -> tuple[report.Outside, pd.DataFrame]:
+    """Every run's predictions for another source's images, kept ones first; also what could not be, and why."""
     others = read_labels(other.labels)
-    if others.source == runs.labels.source:
+    if others.source == labels.source:
         raise BoneAgeError(
             f"{other.labels}: also of the source {others.source}, so it is no test from outside; name the "
             "work folder of another source"
         )
     joined, reasons = {}, []
-    for run in (run for run in (*runs.tabled, *runs.beside) if not run.key.variant):
+    for name, run in runs.items():
         try:
-            store = open_store(other.store(run.record["size"]))
-            photos = fingerprint(store, rows_of(store, others.table)[0])
-            estimates = evaluation.kept_outside(run, photos)
-            if estimates is None:
-                estimates = _training(work).estimate_store(run.folder, store, others)
-                evaluation.keep_outside(run, estimates, photos)
-            joined[run.name] = evaluation.join_truth(others.table, estimates)
+            pack = open_pack(other.pack(run.record["size"]))
+            images = fingerprint(pack, rows_of(pack, others.table)[0])
+            predictions = evaluation.kept_outside(run, images)
+            if predictions is None:
+                predictions = _training(work).predict_pack(run.folder, pack, others)
+                evaluation.keep_outside(run, predictions, images)
+            joined[name] = evaluation.join_truth(others.table, predictions)
         except BoneAgeError as error:
-            reasons.append((f"{run.name} on {others.source}", str(error)))
+            reasons.append((f"{name} on {others.source}", str(error)))
     return report.Outside(others.source, others.kind, joined), skipped_table(reasons)

@@ -6,9 +6,6 @@ from typing import Any
 
 from boneage.core.settings import Settings
 
-RUNS_NAME = "runs"
-"""The folder of all runs, in the work folder and among the records."""
-
 
 @dataclass(frozen=True)
 class Workspace:
@@ -38,7 +35,7 @@ class Workspace:
 
     @property
     def large(self) -> Path:
-        """The folder of the source's files, the photos and the packed photos: the cache, if there is one."""
+        """The folder of the source's files, the images and the packed images: the cache, if there is one."""
         return Path(self.settings.cache) if self.settings.cache else self.root
 
     @property
@@ -57,24 +54,24 @@ class Workspace:
         return self.root / "cases.csv"
 
     @property
-    def photos(self) -> Path:
-        """The square photos, ``<case id>.png``."""
-        return self.large / "photos"
+    def images(self) -> Path:
+        """The square images, ``<case id>.png``."""
+        return self.large / "images"
 
     @property
     def preprocess(self) -> Path:
-        """What came in: one row a case; it tells of the photos beside it."""
+        """What came in: one row a case; it tells of the images beside it."""
         return self.large / "preprocess.csv"
 
     @property
     def contact_sheet(self) -> Path:
-        """A sample of the photos on one sheet."""
+        """A sample of the images on one sheet."""
         return self.root / "contact_sheet.png"
 
     @property
-    def suspicions(self) -> Path:
-        """What the detectors say, most suspicious first."""
-        return self.root / "suspicions.csv"
+    def anomalies(self) -> Path:
+        """What the detectors say, highest score first."""
+        return self.root / "anomalies.csv"
 
     @property
     def review(self) -> Path:
@@ -97,23 +94,23 @@ class Workspace:
         return self.root / "plan.csv"
 
     @property
-    def grown(self) -> Path:
-        """The images of the plan, ``<photo id>.png``."""
-        return self.large / "grown"
+    def augmented(self) -> Path:
+        """The images of the plan, ``<image id>.png``."""
+        return self.large / "augmented"
 
     @property
     def labels(self) -> Path:
         """The label CSV."""
         return self.root / "labels.csv"
 
-    def store(self, size: int = 0) -> Path:
-        """The packed photos at a training size; that of the settings by default."""
-        return self.large / f"store-{size or self.settings.train_size}.npy"
+    def pack(self, size: int = 0) -> Path:
+        """The packed images at a training size; that of the settings by default."""
+        return self.large / f"pack-{size or self.settings.train_size}.npy"
 
     @property
     def runs(self) -> Path:
         """One folder a training run."""
-        return self.root / RUNS_NAME
+        return self.root / "runs"
 
     @property
     def report(self) -> Path:

@@ -1,4 +1,4 @@
-"""Suspicions of photos, of sets of photos and of the case table, and the queue they make."""
+"""Anomalies of images, of sets of images and of the case table, and the queue they make."""
 
 import functools
 import importlib
@@ -10,17 +10,17 @@ import pandas as pd
 import pytest
 from memory import elsewhere
 
-from boneage.anomalies import KINDS, SUSPICION_COLUMNS, find_suspicions, photo_suspicions, review_queue
-from boneage.anomalies.duplicates import HASH_BITS, near_duplicates, photo_hash
-from boneage.anomalies.growth import growth_suspicions
+from boneage.anomalies import ANOMALY_COLUMNS, KINDS, find_anomalies, image_anomalies, review_queue
+from boneage.anomalies.anomaly import Anomaly, between
+from boneage.anomalies.duplicates import HASH_BITS, image_hash, near_duplicates
+from boneage.anomalies.growth import growth_anomalies
 from boneage.anomalies.hand import find_hand
 from boneage.anomalies.laterality import leftness
 from boneage.anomalies.outline import edge_pattern
-from boneage.anomalies.suspicion import Suspicion, between
 from boneage.anomalies.typical import LEAST_HANDS, unusual_hands
 from boneage.core.tables import CASE_COLUMNS, SKIPPED_COLUMNS
 from boneage.images.operators import apply_operators
-from boneage.images.preprocess import PHOTO_FOLDER, preprocess
+from boneage.images.preprocess import IMAGE_FOLDER, preprocess
 from boneage.images.square import square
 from boneage.phantom.atlas import write_phantom_atlas
 from boneage.phantom.drawing import ANOMALIES, draw_hand
@@ -33,15 +33,15 @@ SIDE = 464
 @functools.cache
 def a_hand(seed: int = 10, bone_age: float = 9.0, anomaly: str | None = None) -> np.ndarray:
     # Drawn at twice its size: smaller drawings have less detail.
-    return square(draw_hand(bone_age, "F", seed, anomaly, height=2 * SIDE).photo, SIDE)
+    return square(draw_hand(bone_age, "F", seed, anomaly, height=2 * SIDE).image, SIDE)
 
 
-def turned(photo: np.ndarray, degrees: float) -> np.ndarray:
-    return apply_operators(photo, [{"name": "rotate", "degrees": degrees}])
+def turned(image: np.ndarray, degrees: float) -> np.ndarray:
+    return apply_operators(image, [{"name": "rotate", "degrees": degrees}])
 
 
-def score_of(photo: np.ndarray, kind: str) -> float:
-    return max((one.score for one in photo_suspicions(photo) if one.kind == kind), default=0.0)
+def score_of(image: np.ndarray, kind: str) -> float:
+    return max((one.score for one in image_anomalies(image) if one.kind == kind), default=0.0)
 
 
 def cases_of(ids, **columns) -> pd.DataFrame:
@@ -51,10 +51,10 @@ def cases_of(ids, **columns) -> pd.DataFrame:
     return table
 
 
-def saved(folder: Path, photos: dict[str, np.ndarray]) -> Path:
+def saved(folder: Path, images: dict[str, np.ndarray]) -> Path:
     folder.mkdir(exist_ok=True)
-    for case_id, photo in photos.items():
-        cv2.imwrite(str(folder / f"{case_id}.png"), photo)
+    for case_id, image in images.items():
+        cv2.imwrite(str(folder / f"{case_id}.png"), image)
     return folder
 
 
@@ -78,7 +78,7 @@ class TestHand:
     @pytest.mark.parametrize("name", HOSTILE)
     def test_what_is_no_hand_is_not_found_and_raises_nothing(self, name):
         assert not find_hand(HOSTILE[name]).found
-        found = photo_suspicions(HOSTILE[name])
+        found = image_anomalies(HOSTILE[name])
         assert [one.kind for one in found].count("not one hand") == 1
         assert all(one.kind in KINDS and 0.0 < one.score <= 1.0 and one.why for one in found)
 
@@ -103,7 +103,7 @@ class TestHand:
         assert max(tips, key=lambda tip: tip[1]) == tips[4]
 
     @pytest.mark.parametrize("degrees", [-150, -90, -40, 40, 90, 180])
-    def test_its_direction_turns_with_the_photo(self, degrees):
+    def test_its_direction_turns_with_the_image(self, degrees):
         upright, hand = find_hand(a_hand()), find_hand(turned(a_hand(), degrees))
         assert hand.found
         # The operator turns anticlockwise, the direction counts clockwise.
@@ -125,7 +125,7 @@ class TestHand:
         assert hand.inverted
         assert hand.thumb_side == "right"
 
-    def test_the_same_photo_gives_the_same_hand(self):
+    def test_the_same_image_gives_the_same_hand(self):
         first, second = find_hand(a_hand()), find_hand(a_hand())
         assert np.array_equal(first.mask, second.mask)
         assert first.fingers == second.fingers
@@ -148,22 +148,22 @@ class TestHand:
 
 class TestQuality:
     @pytest.mark.parametrize("seed", range(4, 12))
-    def test_an_ordinary_photo_has_no_grave_suspicion(self, seed):
+    def test_an_ordinary_image_has_no_grave_anomaly(self, seed):
         grave = ("unreadable skeleton", "right hand", "not one hand", "inverted")
-        assert [one for one in photo_suspicions(a_hand(seed)) if one.kind in grave and one.score > 0.5] == []
+        assert [one for one in image_anomalies(a_hand(seed)) if one.kind in grave and one.score > 0.5] == []
 
     @pytest.mark.parametrize(
         ("kind", "spoil"),
         [
-            ("right hand", lambda photo: photo[:, ::-1]),
-            ("rotated", lambda photo: turned(photo, 60)),
-            ("rotated", lambda photo: np.rot90(photo)),
-            ("rotated", lambda photo: np.rot90(photo, 2)),
-            ("inverted", lambda photo: 255 - photo),
-            ("dark", lambda photo: photo * 0.15),
-            ("low contrast", lambda photo: photo * 0.06 + 100),
-            ("not one hand", lambda photo: cv2.resize(np.hstack([photo, photo[:, ::-1]]), (SIDE, SIDE))),
-            ("unreadable skeleton", lambda photo: cv2.GaussianBlur(photo, (0, 0), 6)),
+            ("right hand", lambda image: image[:, ::-1]),
+            ("rotated", lambda image: turned(image, 60)),
+            ("rotated", lambda image: np.rot90(image)),
+            ("rotated", lambda image: np.rot90(image, 2)),
+            ("inverted", lambda image: 255 - image),
+            ("dark", lambda image: image * 0.15),
+            ("low contrast", lambda image: image * 0.06 + 100),
+            ("not one hand", lambda image: cv2.resize(np.hstack([image, image[:, ::-1]]), (SIDE, SIDE))),
+            ("unreadable skeleton", lambda image: cv2.GaussianBlur(image, (0, 0), 6)),
         ],
     )
     def test_what_is_spoilt_is_told_and_what_is_not_is_not(self, kind, spoil):
@@ -172,15 +172,15 @@ class TestQuality:
         assert score_of(usual, kind) < 0.2
         assert score_of(spoilt, kind) > 0.6
 
-    def test_a_mirrored_photo_is_a_right_hand_at_every_age(self):
-        photos = [a_hand(seed, age) for seed, age in enumerate((0.5, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0))]
-        mirrored = [score_of(np.ascontiguousarray(photo[:, ::-1]), "right hand") for photo in photos]
-        assert min(mirrored) > max(score_of(photo, "right hand") for photo in photos)
+    def test_a_mirrored_image_is_a_right_hand_at_every_age(self):
+        images = [a_hand(seed, age) for seed, age in enumerate((0.5, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0))]
+        mirrored = [score_of(np.ascontiguousarray(image[:, ::-1]), "right hand") for image in images]
+        assert min(mirrored) > max(score_of(image, "right hand") for image in images)
 
     def test_a_frame_around_the_hand_is_told(self):
-        photo = cv2.resize(a_hand(), (320, 320), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(a_hand(), (320, 320), interpolation=cv2.INTER_AREA)
         framed = np.full((SIDE, SIDE), 60, np.uint8)
-        framed[72:392, 72:392] = np.maximum(photo, 20)
+        framed[72:392, 72:392] = np.maximum(image, 20)
         cv2.rectangle(framed, (70, 70), (394, 394), 230, 4)
         assert score_of(framed, "frame") > 0.6
         assert score_of(framed, "tilted scan") < 0.2
@@ -192,35 +192,35 @@ class TestQuality:
             cv2.getRotationMatrix2D((312, 312), 8, 1.0),
             (624, 624),
         )
-        told = [one for one in photo_suspicions(tilted) if one.kind == "tilted scan"]
+        told = [one for one in image_anomalies(tilted) if one.kind == "tilted scan"]
         assert told[0].score > 0.6
         assert any(f"{degrees:.1f}" in told[0].why for degrees in np.arange(7.0, 9.0, 0.1))
         # Turned 8 degrees anticlockwise, it is put right by as many clockwise; mirrored, the other way.
-        mirrored = photo_suspicions(np.ascontiguousarray(tilted[:, ::-1]))
+        mirrored = image_anomalies(np.ascontiguousarray(tilted[:, ::-1]))
         measured = [one.measured for one in [*told, *mirrored] if one.kind == "tilted scan"]
         assert measured == [pytest.approx(-8, abs=1), pytest.approx(8, abs=1)]
 
     def test_a_turned_hand_is_told_with_the_turn_that_puts_it_upright(self):
         before = find_hand(a_hand()).up_degrees
         for degrees in (-90, -30, 40, 170):
-            told = [one for one in photo_suspicions(turned(a_hand(), degrees)) if one.kind == "rotated"]
+            told = [one for one in image_anomalies(turned(a_hand(), degrees)) if one.kind == "rotated"]
             off = (told[0].measured - before + degrees + 180) % 360 - 180
             assert abs(off) < 10
 
     def test_fingers_and_wrists_that_are_cut_off_are_told(self):
-        photo = a_hand()
-        rows = np.flatnonzero(find_hand(photo).mask.any(axis=1)) * SIDE // 320
-        without_tips = square(photo[rows[0] + 30 :], SIDE)
-        hand = find_hand(photo)
+        image = a_hand()
+        rows = np.flatnonzero(find_hand(image).mask.any(axis=1)) * SIDE // 320
+        without_tips = square(image[rows[0] + 30 :], SIDE)
+        hand = find_hand(image)
         wrist = int((hand.centre[1] + 1.1 * hand.palm) * SIDE)
-        without_wrist = square(photo[:wrist], SIDE)
-        assert score_of(photo, "cropped") < 0.3
+        without_wrist = square(image[:wrist], SIDE)
+        assert score_of(image, "cropped") < 0.3
         assert score_of(without_tips, "cropped") > 0.5
         assert score_of(without_wrist, "cropped") > 0.5
 
-    def test_boxes_lie_inside_the_photo(self):
-        for photo in (a_hand()[:, ::-1], cv2.GaussianBlur(a_hand(), (0, 0), 6), a_hand(anomaly="ring")):
-            for one in photo_suspicions(np.ascontiguousarray(photo)):
+    def test_boxes_lie_inside_the_image(self):
+        for image in (a_hand()[:, ::-1], cv2.GaussianBlur(a_hand(), (0, 0), 6), a_hand(anomaly="ring")):
+            for one in image_anomalies(np.ascontiguousarray(image)):
                 if one.box is not None:
                     x, y, width, height = one.box
                     assert width > 0
@@ -229,11 +229,11 @@ class TestQuality:
                     assert y + height <= 1.0 + 1e-9
 
 
-class TestSuspicion:
+class TestAnomaly:
     def test_it_refuses_what_no_table_should_hold(self):
         for wrong in (("a ghost", 0.5, None), ("ring", 1.5, None), ("ring", 0.5, (0.0, 0.0, 2.0, 1.0))):
             with pytest.raises(ValueError, match="must be"):
-                Suspicion(wrong[0], wrong[1], "why", wrong[2])
+                Anomaly(wrong[0], wrong[1], "why", wrong[2])
 
     def test_scores_lie_between_the_marks_in_either_direction(self):
         assert [between(value, (10, 40)) for value in (0, 10, 25, 40, 99)] == [0, 0, 0.5, 1, 1]
@@ -254,7 +254,7 @@ class TestGrowth:
     def test_beyond_two_standard_deviations_of_age_and_sex_is_told(self):
         spread = float(np.hypot(tempo_spread(10.5, "F"), 12**-0.5))
         off = np.array([0.0, 1.9, 2.1, 4.0, -2.1, -4.0])
-        found = growth_suspicions(self.cases(10.5 + off * spread))
+        found = growth_anomalies(self.cases(10.5 + off * spread))
         assert set(found) == {"c2", "c3", "c4", "c5"}
         assert found["c3"].score == pytest.approx(1.0)
         assert 0.0 < found["c2"].score < 0.5
@@ -265,14 +265,14 @@ class TestGrowth:
         table = self.cases([18.0, 18.0, np.nan])
         table.loc[0, "sex"] = ""
         table.loc[1, "age_group"] = np.nan
-        assert growth_suspicions(table) == {}
+        assert growth_anomalies(table) == {}
 
     def test_a_whole_year_of_age_leaves_a_baby_some_room(self):
-        assert growth_suspicions(self.cases([0.0, 0.9], group=0)) == {}
+        assert growth_anomalies(self.cases([0.0, 0.9], group=0)) == {}
 
 
 class TestSets:
-    def test_the_later_of_two_like_photos_names_the_earlier(self):
+    def test_the_later_of_two_like_images_names_the_earlier(self):
         rng = np.random.default_rng(5)
         hashes = rng.random((3000, HASH_BITS)) < 0.5
         hashes[2500] = hashes[40]
@@ -281,11 +281,11 @@ class TestSets:
         assert near_duplicates(hashes) == [(2500, 40, 9), (2900, 2500, 0)]
 
     def test_copies_are_found_and_other_hands_are_not(self):
-        photos = [a_hand(seed, 4.0 + seed) for seed in range(8)]
-        data = cv2.imencode(".jpg", photos[3], [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
-        photos.append(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
-        photos.append(np.uint8(photos[5] * 0.8 + 10))
-        hashes = np.stack([photo_hash(find_hand(photo)) for photo in photos])
+        images = [a_hand(seed, 4.0 + seed) for seed in range(8)]
+        data = cv2.imencode(".jpg", images[3], [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+        images.append(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+        images.append(np.uint8(images[5] * 0.8 + 10))
+        hashes = np.stack([image_hash(find_hand(image)) for image in images])
         assert [found[:2] for found in near_duplicates(hashes)] == [(8, 3), (9, 5)]
 
     def test_the_odd_one_out_of_many_hands_is_the_most_unusual(self):
@@ -311,19 +311,19 @@ class TestSets:
 class TestStage:
     @pytest.fixture(scope="class")
     def found(self, tmp_path_factory):
-        photos = {f"c{seed}": a_hand(seed, 5.0 + seed) for seed in range(6)}
-        photos["c2"] = np.ascontiguousarray(photos["c2"][:, ::-1])
-        photos["c4"] = np.uint8(photos["c4"] * 0.1)
-        folder = saved(tmp_path_factory.mktemp("suspicions") / "photos", photos)
-        (folder / "c3.png").write_bytes(b"no photo")
-        cv2.imwrite(str(folder / "c5.png"), photos["c5"][:300])
+        images = {f"c{seed}": a_hand(seed, 5.0 + seed) for seed in range(6)}
+        images["c2"] = np.ascontiguousarray(images["c2"][:, ::-1])
+        images["c4"] = np.uint8(images["c4"] * 0.1)
+        folder = saved(tmp_path_factory.mktemp("anomalies") / "images", images)
+        (folder / "c3.png").write_bytes(b"no image")
+        cv2.imwrite(str(folder / "c5.png"), images["c5"][:300])
         cases = cases_of(["c0", "c1", "c2", "c3", "c4", "c5", "gone"], sex="F", age_group=6, bone_age=6.5)
         cases.loc[1, "bone_age"] = 14.0
-        return cases, *find_suspicions(cases, folder, progress=False)
+        return cases, *find_anomalies(cases, folder, progress=False)
 
     def test_the_table_has_its_columns_and_the_most_urgent_first(self, found):
         cases, table, _ = found
-        assert tuple(table.columns) == SUSPICION_COLUMNS
+        assert tuple(table.columns) == ANOMALY_COLUMNS
         urgency = table["kind"].map(KINDS) * table["score"]
         assert urgency.is_monotonic_decreasing
         assert set(table["case_id"]) <= set(cases["case_id"])
@@ -332,7 +332,7 @@ class TestStage:
         boxes = table[["x", "y", "width", "height"]]
         assert (boxes.isna().all(axis=1) | boxes.notna().all(axis=1)).all()
 
-    def test_photos_that_are_gone_or_broken_become_rows_not_errors(self, found):
+    def test_images_that_are_gone_or_broken_become_rows_not_errors(self, found):
         _, table, skipped = found
         assert tuple(skipped.columns) == SKIPPED_COLUMNS
         assert list(skipped["item"]) == ["c3", "c5", "gone"]
@@ -350,15 +350,15 @@ class TestStage:
         assert queue[len(queue) - len(silent) :] == silent
 
     def test_no_case_at_all_is_no_fault(self, tmp_path):
-        table, skipped = find_suspicions(cases_of([]), tmp_path, progress=False)
-        assert tuple(table.columns) == SUSPICION_COLUMNS
+        table, skipped = find_anomalies(cases_of([]), tmp_path, progress=False)
+        assert tuple(table.columns) == ANOMALY_COLUMNS
         assert len(table) == len(skipped) == 0
         assert review_queue(table, ["b", "a"]) == ["b", "a"]
 
     def test_the_table_read_back_makes_the_same_queue(self, found, tmp_path):
         cases, table, _ = found
-        table.to_csv(tmp_path / "suspicions.csv", index=False)
-        again = pd.read_csv(tmp_path / "suspicions.csv", dtype={"case_id": str})
+        table.to_csv(tmp_path / "anomalies.csv", index=False)
+        again = pd.read_csv(tmp_path / "anomalies.csv", dtype={"case_id": str})
         assert review_queue(again, list(cases["case_id"])) == review_queue(table, list(cases["case_id"]))
 
 
@@ -368,13 +368,13 @@ def test_drawn_anomalies_stand_in_the_first_tenth_of_the_queue(tmp_path):
     write_phantom_atlas(tmp_path / "atlas", 3, seed=5, anomalies=0.05, height=928, progress=False)
     cases, _ = read_atlas(tmp_path / "atlas")
     preprocess(cases, tmp_path, 928)
-    table, skipped = find_suspicions(cases, tmp_path / PHOTO_FOLDER, progress=False)
+    table, skipped = find_anomalies(cases, tmp_path / IMAGE_FOLDER, progress=False)
     assert len(skipped) == 0
     queue = review_queue(table, list(cases["case_id"]))
     truth = pd.read_csv(tmp_path / "atlas" / "phantom.csv", dtype=str, keep_default_na=False)
     first = set(queue[: len(queue) // 10])
     for anomaly in ANOMALIES:
-        those = truth.loc[truth["anomaly"] == anomaly, "photo number"]
+        those = truth.loc[truth["anomaly"] == anomaly, "image number"]
         assert len(those) >= 3
         assert those.isin(first).mean() >= 0.95, anomaly
 
@@ -383,10 +383,10 @@ def test_drawn_anomalies_stand_in_the_first_tenth_of_the_queue(tmp_path):
 @pytest.mark.real_data
 def test_findings_on_real_radiographs(real_data, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    bench = importlib.import_module("bench_suspicions")
+    bench = importlib.import_module("bench_anomalies")
     findings = bench.read_findings(real_data)
-    suspicions, queue, _ = bench.look(real_data, tmp_path)
-    stand = bench.standing(suspicions, findings, queue).set_index("finding")
+    anomalies, queue, _ = bench.look(real_data, tmp_path)
+    stand = bench.standing(anomalies, findings, queue).set_index("finding")
     for finding in ("very_low_contrast", "very_dark", "border_frame", "tilted_scan", "rotated"):
         assert stand.loc[finding, "area"] > 0.95, finding
     assert stand.loc["not_left_pa", "first_20"] > 0.8

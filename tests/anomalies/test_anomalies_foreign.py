@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import REAL_DATA
 
-from boneage.anomalies.foreign import foreign_suspicions
+from boneage.anomalies.foreign import foreign_anomalies
 from boneage.anomalies.hand import find_hand
 from boneage.core.parallel import on_all_cores
 from boneage.images.grey_range import to_uint8
@@ -20,15 +20,15 @@ SIDE = 928
 
 
 def phantom(age, sex, seed, anomaly=None):
-    """A phantom's square photo, and the box of its anomaly in shares of it."""
+    """A phantom's square image, and the box of its anomaly in shares of it."""
     hand = draw_hand(age, sex, seed, anomaly=anomaly)
-    photo = square(hand.photo, SIDE)
+    image = square(hand.image, SIDE)
     if hand.anomaly_box is None:
-        return photo, None
-    height, width = hand.photo.shape
+        return image, None
+    height, width = hand.image.shape
     longest = max(height, width)
     x, y, w, h = hand.anomaly_box
-    return photo, (
+    return image, (
         (x + (longest - width) / 2) / longest,
         (y + (longest - height) / 2) / longest,
         w / longest,
@@ -36,16 +36,16 @@ def phantom(age, sex, seed, anomaly=None):
     )
 
 
-def look(photo):
-    return foreign_suspicions(photo, find_hand(photo))
+def look(image):
+    return foreign_anomalies(image, find_hand(image))
 
 
-def score(suspicions, kind):
-    return max((each.score for each in suspicions if each.kind == kind), default=0.0)
+def score(anomalies, kind):
+    return max((each.score for each in anomalies if each.kind == kind), default=0.0)
 
 
-def box_of(suspicions, kind):
-    return max((each for each in suspicions if each.kind == kind), key=lambda each: each.score).box
+def box_of(anomalies, kind):
+    return max((each for each in anomalies if each.kind == kind), key=lambda each: each.score).box
 
 
 def overlap(first, second):
@@ -58,8 +58,8 @@ def overlap(first, second):
 @pytest.mark.parametrize(("age", "seed"), [(1.0, 11), (7.0, 12), (14.0, 15)])
 @pytest.mark.parametrize("kind", ["ring", "bracelet"])
 def test_metal_worn_by_a_phantom_is_found_where_it_is(kind, age, seed):
-    photo, box = phantom(age, "F", seed, kind)
-    found = look(photo)
+    image, box = phantom(age, "F", seed, kind)
+    found = look(image)
     assert score(found, kind) > 0.7
     assert overlap(box_of(found, kind), box)
     assert any(each.kind == kind and ("band" in each.why) for each in found)
@@ -67,60 +67,60 @@ def test_metal_worn_by_a_phantom_is_found_where_it_is(kind, age, seed):
 
 @pytest.mark.parametrize(("age", "seed"), [(1.0, 21), (7.0, 22), (14.0, 23)])
 def test_a_bare_hand_with_its_marker_raises_nothing(age, seed):
-    photo, _ = phantom(age, "M", seed)
-    assert all(each.score < 0.5 for each in look(photo))
+    image, _ = phantom(age, "M", seed)
+    assert all(each.score < 0.5 for each in look(image))
 
 
-def with_band(photo, shades):
-    """A phantom with two flaps of plastic that stand off the skin of its forearm, brighter by some shades."""
-    mask = cv2.resize(find_hand(photo).mask.astype(np.uint8), photo.shape)
-    made = photo.astype(int)
+def with_band(image, levels):
+    """A phantom with two flaps of plastic that stand off the skin of its forearm, brighter by some grey levels."""
+    mask = cv2.resize(find_hand(image).mask.astype(np.uint8), image.shape)
+    made = image.astype(int)
     for row in range(820, 890):
         inside = np.flatnonzero(mask[row])
-        made[row, inside[0] - 22 : inside[0] + 4] += shades
-        made[row, inside[-1] - 4 : inside[-1] + 22] += shades
+        made[row, inside[0] - 22 : inside[0] + 4] += levels
+        made[row, inside[-1] - 4 : inside[-1] + 22] += levels
     return np.clip(made, 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("seed", [64, 66, 67])
 def test_a_faint_plastic_band_beside_the_skin_is_found(seed):
-    photo, _ = phantom(6.0, "F", seed)
-    found = look(with_band(photo, 12))
-    assert score(look(photo), "bracelet") < 0.1
+    image, _ = phantom(6.0, "F", seed)
+    found = look(with_band(image, 12))
+    assert score(look(image), "bracelet") < 0.1
     assert score(found, "bracelet") > 0.25
     assert overlap(box_of(found, "bracelet"), (0, 820 / SIDE, 1, 70 / SIDE))
 
 
 def test_a_plate_on_the_bones_is_metal_and_no_ring():
-    photo, _ = phantom(10.0, "M", 42)
-    hand = find_hand(photo)
+    image, _ = phantom(10.0, "M", 42)
+    hand = find_hand(image)
     x, y = (np.array(hand.centre) * SIDE).astype(int)
-    photo = (photo * 0.6).astype(np.uint8)
-    cv2.rectangle(photo, (x - 8, y - 40), (x + 8, y + 30), 255, -1)
-    found = look(photo)
+    image = (image * 0.6).astype(np.uint8)
+    cv2.rectangle(image, (x - 8, y - 40), (x + 8, y + 30), 255, -1)
+    found = look(image)
     assert score(found, "metal") > 0.5
     assert score(found, "ring") < 0.2
     assert overlap(box_of(found, "metal"), ((x - 8) / SIDE, (y - 40) / SIDE, 16 / SIDE, 70 / SIDE))
 
 
 def test_a_pin_in_the_hand_is_metal():
-    photo, _ = phantom(10.0, "M", 43)
-    hand = find_hand(photo)
+    image, _ = phantom(10.0, "M", 43)
+    hand = find_hand(image)
     x, y = (np.array(hand.centre) * SIDE).astype(int)
-    cv2.line(photo, (x - 3, y - 30), (x + 3, y + 25), 255, 5)
-    assert score(look(photo), "metal") > 0.5
+    cv2.line(image, (x - 3, y - 30), (x + 3, y + 25), 255, 5)
+    assert score(look(image), "metal") > 0.5
 
 
-def test_an_inverted_photo_hides_no_ring():
-    photo, box = phantom(9.0, "F", 51, "ring")
-    found = look(255 - photo)
+def test_an_inverted_image_hides_no_ring():
+    image, box = phantom(9.0, "F", 51, "ring")
+    found = look(255 - image)
     assert score(found, "ring") > 0.7
     assert overlap(box_of(found, "ring"), box)
 
 
-def test_a_smaller_photo_hides_no_bracelet():
-    photo, box = phantom(12.0, "F", 52, "bracelet")
-    found = look(cv2.resize(photo, (400, 400), interpolation=cv2.INTER_AREA))
+def test_a_smaller_image_hides_no_bracelet():
+    image, box = phantom(12.0, "F", 52, "bracelet")
+    found = look(cv2.resize(image, (400, 400), interpolation=cv2.INTER_AREA))
     assert score(found, "bracelet") > 0.7
     assert overlap(box_of(found, "bracelet"), box)
 
@@ -135,13 +135,13 @@ HOSTILE = {
         np.zeros((side, side), np.uint8), (side // 2, side // 2), side // 3, 200, -1
     ),
     "one bright half": lambda side: (np.indices((side, side))[0] * 2 // side * 255).astype(np.uint8),
-    "small hand": lambda side: square(draw_hand(5.0, "F", 1).photo, side),
+    "small hand": lambda side: square(draw_hand(5.0, "F", 1).image, side),
 }
 
 
 @pytest.mark.parametrize("side", [32, 64, 928])
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
-def test_no_photo_is_too_odd(make, side):
+def test_no_image_is_too_odd(make, side):
     for each in look(make(side)):
         assert 0 <= each.score <= 1
         assert all(0 <= share <= 1 for share in each.box)
@@ -155,8 +155,8 @@ def test_rings_and_bracelets_of_phantoms_stand_in_the_first_tenth_of_the_queue()
     hits = {"ring": 0, "bracelet": 0}
     for index in range(280):
         kind = {0: "ring", 10: "bracelet"}.get(index % 20)
-        photo, box = phantom(18.0 * (index * 0.618 % 1), "FM"[index % 2], 5000 + index, kind)
-        found = look(photo)
+        image, box = phantom(18.0 * (index * 0.618 % 1), "FM"[index % 2], 5000 + index, kind)
+        found = look(image)
         kinds[kind].append(max((each.score for each in found), default=0.0))
         if kind:
             hits[kind] += score(found, kind) > 0 and overlap(box_of(found, kind), box)
@@ -169,13 +169,13 @@ def test_rings_and_bracelets_of_phantoms_stand_in_the_first_tenth_of_the_queue()
         assert hits[kind] / 14 >= 0.95
 
 
-def draw_ring(photo, hand, rng):
+def draw_ring(image, hand, rng):
     """Draws a metal band round a free finger: as wide as the finger is there, bent and tilted a little.
 
     Returns:
-        The photo and the ring's box in shares of it; None where no finger stands free enough.
+        The image and the ring's box in shares of it; None where no finger stands free enough.
     """
-    mask = cv2.resize(hand.mask.astype(np.uint8), photo.shape[::-1])
+    mask = cv2.resize(hand.mask.astype(np.uint8), image.shape[::-1])
     for base, tip in np.array(hand.fingers)[rng.permutation(len(hand.fingers))] * SIDE:
         along = (tip - base) / np.hypot(*(tip - base))
         across = np.array([-along[1], along[0]])
@@ -193,12 +193,12 @@ def draw_ring(photo, hand, rng):
         reach, bend, half = rng.uniform(1.0, 1.08), rng.uniform(-0.2, 0.25), width * rng.uniform(0.07, 0.19)
         bow = middle + width / 2 * reach * (steps * (turn @ across) + (1 - steps**2) * bend * (turn @ along))
         outline = np.concatenate([bow + half * (turn @ along), (bow - half * (turn @ along))[::-1]])
-        cover = np.zeros(photo.shape, np.uint8)
+        cover = np.zeros(image.shape, np.uint8)
         cv2.fillPoly(cover, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         cover = cv2.GaussianBlur(cover, (0, 0), 1.2) / 255
-        brightest = np.percentile(photo[mask > 0], 99.5)
-        shade = brightest + rng.uniform(0, 0.5) * (255 - brightest)
-        made = np.maximum(photo, photo + cover * (shade - photo)) + rng.normal(0, 1, photo.shape) * cover
+        brightest = np.percentile(image[mask > 0], 99.5)
+        level = brightest + rng.uniform(0, 0.5) * (255 - brightest)
+        made = np.maximum(image, image + cover * (level - image)) + rng.normal(0, 1, image.shape) * cover
         low, high = outline.min(axis=0) / SIDE, outline.max(axis=0) / SIDE
         return np.clip(np.rint(made), 0, 255).astype(np.uint8), (*low, *(high - low))
     return None
@@ -211,8 +211,8 @@ def roc_area(positives, negatives):
 
 
 @pytest.fixture(scope="module")
-def real_photos():
-    """Every confident finding that is worn or metal, every second faint one, and 250 photos without any."""
+def real_images():
+    """Every confident finding that is worn or metal, every second faint one, and 250 images without any."""
     folder = Path(REAL_DATA)
     findings = pd.read_csv(folder / "findings.csv", dtype=str)
     worn = findings[findings["finding"].isin(["bracelet", "cast", "splint", "metal_other"])]
@@ -222,21 +222,21 @@ def real_photos():
 
     def read(name):
         path = next(folder.glob(f"rsna/images/{name}.*"))
-        photo = square(to_uint8(read_grey(path.read_bytes(), path.name)[0]), SIDE)
-        hand = find_hand(photo)
-        return name, photo, hand, foreign_suspicions(photo, hand)
+        image = square(to_uint8(read_grey(path.read_bytes(), path.name)[0]), SIDE)
+        hand = find_hand(image)
+        return name, image, hand, foreign_anomalies(image, hand)
 
-    read_all = list(on_all_cores(read, sorted(confident | set(bare)), "Photos", False))
+    read_all = list(on_all_cores(read, sorted(confident | set(bare)), "Images", False))
     bracelets = set(worn.loc[(worn["finding"] == "bracelet") & (worn["confident"] == "yes"), "id"])
     return read_all, bracelets, confident
 
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_bracelets_of_real_photos_stand_first(real_photos):
-    photos, bracelets, confident = real_photos
-    worn = [score(found, "bracelet") for name, _, _, found in photos if name in bracelets]
-    bare = [score(found, "bracelet") for name, _, _, found in photos if name not in confident]
+def test_bracelets_of_real_images_stand_first(real_images):
+    images, bracelets, confident = real_images
+    worn = [score(found, "bracelet") for name, _, _, found in images if name in bracelets]
+    bare = [score(found, "bracelet") for name, _, _, found in images if name not in confident]
     assert roc_area(worn, bare) >= 0.90
     depth = np.quantile(bare, 0.85)
     assert np.mean([each > depth for each in worn]) >= 0.75
@@ -244,16 +244,16 @@ def test_bracelets_of_real_photos_stand_first(real_photos):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_rings_drawn_into_real_photos_stand_first(real_photos):
-    photos, _, confident = real_photos
-    bare = [each for each in photos if each[0] not in confident]
+def test_rings_drawn_into_real_images_stand_first(real_images):
+    images, _, confident = real_images
+    bare = [each for each in images if each[0] not in confident]
     usual = [score(found, "ring") for *_, found in bare]
     assert np.mean(np.array(usual) >= 0.5) <= 0.02
     rng = np.random.default_rng(8)
-    drawn = [draw_ring(photo, hand, rng) for _, photo, hand, _ in bare[:100]]
+    drawn = [draw_ring(image, hand, rng) for _, image, hand, _ in bare[:100]]
     drawn = [each for each in drawn if each is not None]
     assert len(drawn) > 80
-    ringed = [(look(photo), box) for photo, box in drawn]
+    ringed = [(look(image), box) for image, box in drawn]
     assert np.mean([score(found, "ring") > np.quantile(usual, 0.9) for found, _ in ringed]) >= 0.95
     boxes = [(box_of(found, "ring"), box) for found, box in ringed if score(found, "ring") > 0]
     assert np.mean([overlap(*pair) for pair in boxes]) >= 0.95

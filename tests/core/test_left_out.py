@@ -19,13 +19,13 @@ def test_reasons_that_differ_in_what_they_quote_are_one_and_the_first_speaks_for
     ("one", "other"),
     [
         (
-            "label without a photo: /data/a b/12.png: not a picture",
-            "label without a photo: /x/9.png: not a picture",
+            "label without an image: /data/a b/12.png: not a picture",
+            "label without an image: /x/9.png: not a picture",
         ),
         ("the same file as case ASIF05_5260", "the same file as case HISM12_7185"),
         ("手.png: not a picture", "hand.png: not a picture"),
         ("Bone Age -1 is outside 0 to 20 years", "Bone Age nan is outside 0 to 20 years"),
-        ("no photo 0012.png in photos/; run preprocess", "no photo 7.png in grown/; run preprocess"),
+        ("no image 0012.png in images/; run preprocess", "no image 7.png in augmented/; run preprocess"),
         ('race "Martian" must be one of these', 'race "" must be one of these'),
     ],
 )
@@ -46,10 +46,10 @@ def test_nothing_left_out_says_nothing_and_writes_an_empty_table(tmp_path, capsy
 
 def test_a_remark_on_a_row_that_was_kept_is_no_loss(tmp_path, capsys):
     path = tmp_path / "skipped-cases.csv"
-    skipped = skipped_table([("7", "no reading; empty"), ("8", "no reading; empty"), ("x", "not a photo")])
+    skipped = skipped_table([("7", "no reading; empty"), ("8", "no reading; empty"), ("x", "not an image")])
     leave_out(path, skipped, 3, noted=["6", "7", "8"])
     assert capsys.readouterr().out.splitlines() == [
-        f"left out: 1 of 4 (1: not a photo); each with its reason in {path}",
+        f"left out: 1 of 4 (1: not an image); each with its reason in {path}",
         f"kept, but with a remark: 2 of 3 (2: no reading; empty); each in {path}",
     ]
 

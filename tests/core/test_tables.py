@@ -1,4 +1,4 @@
-"""Tables are read with suspicion and written without harm."""
+"""Tables are read with anomaly and written without harm."""
 
 import pandas as pd
 import pytest
@@ -109,7 +109,7 @@ def test_where_semicolons_separate_a_number_may_have_a_decimal_comma(tmp_path):
     path = written(tmp_path / "cases.csv", f"{header}\n1;a,1.png;dha;F;Asian;7;7,25;7,0;7,5\n")
     cases, skipped = read_cases(path)
     assert skipped.empty
-    assert cases.loc[0, ["photo", "bone_age", "reading_1", "reading_2"]].tolist() == [
+    assert cases.loc[0, ["image", "bone_age", "reading_1", "reading_2"]].tolist() == [
         "a,1.png",
         7.25,
         7.0,

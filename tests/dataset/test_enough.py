@@ -17,7 +17,7 @@ def labels_of(count=60, left_out=None, **shares):
     cases = pd.DataFrame(
         {"case_id": [f"{1300 + number}" for number in range(count)]}
         | {
-            "photo": "",
+            "image": "",
             "source": "rsna",
             "sex": "F",
             "race": "Asian",
@@ -63,15 +63,15 @@ def test_unreadable_rows_are_counted_with_the_commonest_reason():
     check_enough(few, few.table, accepted=False)
 
 
-def test_labels_without_a_photo_are_counted():
+def test_labels_without_an_image_are_counted():
     labels = labels_of()
-    refused(labels, r"left out: 12 of 60 \(12: label without a photo", labels.table.iloc[12:])
+    refused(labels, r"left out: 12 of 60 \(12: label without an image", labels.table.iloc[12:])
     check_enough(labels, labels.table.iloc[6:], accepted=False)
 
 
 def test_cases_lost_before_the_labels_are_remembered_but_not_those_that_a_person_rejected(tmp_path):
     ids = [f"{1300 + number}" for number in range(20)]
-    lost = labels_of(left_out=dict.fromkeys(ids, "label without a photo: not a picture"))
+    lost = labels_of(left_out=dict.fromkeys(ids, "label without an image: not a picture"))
     write_labels(tmp_path / "labels.csv", lost)
     again = read_labels(tmp_path / "labels.csv")
     assert again.skipped.empty

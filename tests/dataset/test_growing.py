@@ -1,4 +1,4 @@
-"""From a review to the grown set: what the decisions do to plan, photos, labels and store."""
+"""From a review to the augmented set: what the decisions do to plan, images, labels and pack."""
 
 import json
 import shutil
@@ -22,40 +22,40 @@ TOTAL = 90
 
 
 def workspace_of(tmp_path, **chosen) -> Workspace:
-    values = {"photo_size": 96, "train_size": 32, "total": TOTAL, "validation_share": 0.2, "test_share": 0.2}
+    values = {"image_size": 96, "train_size": 32, "total": TOTAL, "validation_share": 0.2, "test_share": 0.2}
     values |= {"data": str(tmp_path / "rsna"), "work": str(tmp_path / "work")}
     return Workspace(Settings(source="rsna", **values | chosen))
 
 
 @pytest.fixture
 def prepared(tmp_path) -> Workspace:
-    """A work folder with cases and photos of blobs, as the first stages leave it."""
+    """A work folder with cases and images of blobs, as the first stages leave it."""
     images = tmp_path / "rsna" / "images"
     images.mkdir(parents=True)
     rows = []
     for number in range(CASES):
         noise = np.random.default_rng(number).normal(90, 60, (96, 96)).astype(np.float32)
-        photo = np.clip(cv2.GaussianBlur(noise, (0, 0), 4) * 3 - 180, 0, 255).astype(np.uint8)
-        cv2.imwrite(str(images / f"{2000 + number}.png"), photo)
+        image = np.clip(cv2.GaussianBlur(noise, (0, 0), 4) * 3 - 180, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(images / f"{2000 + number}.png"), image)
         rows.append((2000 + number, 24 + 12 * (number % 10), number % 3 == 0))
     table = pd.DataFrame(rows, columns=["id", "boneage", "male"])
     table.to_csv(tmp_path / "rsna" / "boneage.csv", index=False)
     work = workspace_of(tmp_path)
     pipeline.make_cases(work)
-    pipeline.make_photos(work)
+    pipeline.make_images(work)
     return work
 
 
-def test_labels_cover_every_photo_of_the_plan_and_no_rejected_case(prepared):
+def test_labels_cover_every_image_of_the_plan_and_no_rejected_case(prepared):
     log = pipeline.open_review(prepared)
     log.append("2003", "reject", "bracelet")
     log.append("2004", "keep")
     plan, _ = pipeline.make_plan(prepared)
     assert len(plan) == TOTAL
-    record = pipeline.make_grown(prepared)
+    record = pipeline.make_augmented(prepared)
     assert set(record["status"]) == {"ok"}
     labels = pipeline.make_labels(prepared)
-    assert labels.table["Case ID"].tolist() == plan["photo_id"].tolist()
+    assert labels.table["Case ID"].tolist() == plan["image_id"].tolist()
     recipes = zip(plan["corrections"], plan["augmentations"], strict=True)
     assert labels.table["Operators"].tolist() == [
         format_operators(operators_of_image(*row)) for row in recipes
@@ -69,8 +69,8 @@ def test_labels_cover_every_photo_of_the_plan_and_no_rejected_case(prepared):
     assert labels.table.groupby("Source ID")["Split"].nunique().max() == 1
     ages = labels.table.groupby("Source ID")["Bone Age"].nunique()
     assert (ages == 1).all()
-    store = pipeline.make_store(prepared)
-    assert list(store.ids) == plan["photo_id"].tolist()
+    pack = pipeline.make_pack(prepared)
+    assert list(pack.ids) == plan["image_id"].tolist()
 
 
 def test_the_same_decisions_and_seed_give_the_same_plan(prepared):
@@ -78,15 +78,15 @@ def test_the_same_decisions_and_seed_give_the_same_plan(prepared):
     again, _ = pipeline.make_plan(prepared)
     pd.testing.assert_frame_equal(first, again)
     pd.testing.assert_frame_equal(first, read_plan(prepared.plan))
-    other, _ = pipeline.make_plan(prepared.replace(split_seed=7))
+    other, _ = pipeline.make_plan(prepared.replace(seed=7))
     assert not first.equals(other)
 
 
 def test_a_plan_from_other_decisions_or_settings_is_refused(prepared):
     pipeline.make_plan(prepared)
-    pipeline.make_grown(prepared)
+    pipeline.make_augmented(prepared)
     pipeline.make_labels(prepared)
-    for changed in ({"split_seed": 7}, {"total": 80}, {"laterality_matters": True}, {"test_share": 0.1}):
+    for changed in ({"seed": 7}, {"total": 80}, {"laterality_matters": True}, {"test_share": 0.1}):
         with pytest.raises(BoneAgeError, match="other decisions or settings"):
             pipeline.make_labels(prepared.replace(**changed))
     pipeline.open_review(prepared).append("2005", "reject", "ring")
@@ -96,17 +96,17 @@ def test_a_plan_from_other_decisions_or_settings_is_refused(prepared):
     assert len(pipeline.make_labels(prepared).table) == TOTAL
 
 
-def test_labels_wait_for_the_photos_of_the_plan(prepared):
+def test_labels_wait_for_the_images_of_the_plan(prepared):
     pipeline.make_plan(prepared)
-    with pytest.raises(BoneAgeError, match="materialise"):
+    with pytest.raises(BoneAgeError, match="augment"):
         pipeline.make_labels(prepared)
-    pipeline.make_grown(prepared)
-    (prepared.photos / "2001.png").unlink()
-    gone = read_plan(prepared.plan).query("case_id == '2001'")["photo_id"].tolist()
-    for photo_id in gone:
-        (prepared.grown / f"{photo_id}.png").unlink()
-    record = pipeline.make_grown(prepared)
-    assert record.loc[record["status"] == "skipped", "photo_id"].tolist() == gone
+    pipeline.make_augmented(prepared)
+    (prepared.images / "2001.png").unlink()
+    gone = read_plan(prepared.plan).query("case_id == '2001'")["image_id"].tolist()
+    for image_id in gone:
+        (prepared.grown / f"{image_id}.png").unlink()
+    record = pipeline.make_augmented(prepared)
+    assert record.loc[record["status"] == "skipped", "image_id"].tolist() == gone
     labels = pipeline.make_labels(prepared)
     assert len(labels.table) == TOTAL - len(gone)
     assert set(gone) <= set(labels.skipped["item"])
@@ -116,34 +116,34 @@ def test_nothing_is_grown_without_a_plan_or_with_a_total_of_none(prepared):
     pipeline.open_review(prepared).append("2003", "reject", "other", note="a spoon")
     labels = pipeline.make_labels(prepared)
     assert len(labels.table) == CASES - 1
-    assert pipeline.photos_folder(prepared, labels).name == "photos"
+    assert pipeline.images_folder(prepared, labels).name == "images"
     nothing = prepared.replace(total=0)
     plan, _ = pipeline.make_plan(nothing)
     assert set(plan["corrections"]) == set(plan["augmentations"]) == {"[]"}
-    pipeline.make_grown(nothing)
+    pipeline.make_augmented(nothing)
     pd.testing.assert_frame_equal(pipeline.make_labels(nothing).table, labels.table)
 
 
-def is_hidden(store, case_id: str, work: Workspace) -> bool:
-    """Whether the upper left corner of a packed photo, blanked, tells nothing of the photo as it came."""
-    came = cv2.imread(str(work.photos / f"{case_id}.png"), 0)
+def is_hidden(pack, case_id: str, work: Workspace) -> bool:
+    """Whether the upper left corner of a packed image, blanked, tells nothing of the image as it came."""
+    came = cv2.imread(str(work.images / f"{case_id}.png"), 0)
     small = cv2.resize(came, (32, 32), interpolation=cv2.INTER_AREA)[:7, :15]
-    packed = store.photos[store.ids.index(case_id)][:7, :15]
+    packed = pack.images[pack.ids.index(case_id)][:7, :15]
     return np.ptp(packed) < np.ptp(small) / 2 and abs(np.corrcoef(packed.ravel(), small.ravel())[0, 1]) < 0.8
 
 
-def test_a_box_blanked_in_review_is_blank_in_every_photo_of_the_case(prepared):
+def test_a_box_blanked_in_review_is_blank_in_every_image_of_the_case(prepared):
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
     log = pipeline.open_review(prepared)
     for number in range(CASES):
         log.append(str(2000 + number), "keep", corrections=[box])
     plan, _ = pipeline.make_plan(prepared)
-    pipeline.make_grown(prepared)
+    pipeline.make_augmented(prepared)
     for row in plan.itertuples():
         assert json.loads(row.corrections)[0] == box
-    for photo_id in plan.loc[plan["photo_id"] == plan["case_id"], "photo_id"]:
-        came = cv2.imread(str(prepared.photos / f"{photo_id}.png"), 0)
-        made = cv2.imread(str(prepared.grown / f"{photo_id}.png"), 0)
+    for image_id in plan.loc[plan["image_id"] == plan["case_id"], "image_id"]:
+        came = cv2.imread(str(prepared.images / f"{image_id}.png"), 0)
+        made = cv2.imread(str(prepared.grown / f"{image_id}.png"), 0)
         assert (made == apply_operators(came, [box])).all()
         assert (made[:24, :48] != came[:24, :48]).mean() > 0.9
 
@@ -153,24 +153,24 @@ def test_labels_without_a_plan_show_no_part_that_should_be_blank(prepared):
     pipeline.open_review(prepared).append("2007", "keep", corrections=[box])
     labels = pipeline.make_labels(prepared)
     assert json.loads(labels.table.set_index("Case ID").at["2007", "Operators"]) == [box]
-    store = pipeline.make_store(prepared)
-    assert is_hidden(store, "2007", prepared)
+    pack = pipeline.make_pack(prepared)
+    assert is_hidden(pack, "2007", prepared)
     nothing = prepared.replace(total=0)
     pipeline.make_plan(nothing)
-    pipeline.make_grown(nothing)
+    pipeline.make_augmented(nothing)
     pd.testing.assert_frame_equal(pipeline.make_labels(nothing).table, labels.table)
 
 
 def test_labels_of_older_decisions_reach_no_network(prepared):
     pipeline.make_labels(prepared)
-    pipeline.make_store(prepared)
+    pipeline.make_pack(prepared)
     # Another seed of the training is no other decision.
-    assert len(pipeline.load_labels(prepared.replace(train_seed=7)).table) == CASES
+    assert len(pipeline.load_labels(prepared.replace(seed=7)).table) == CASES
     # Reading writes nothing.
     assert not prepared.accepted.exists()
     log = pipeline.open_review(prepared)
     log.append("2008", "reject", "ring")
-    for use in (pipeline.load_labels, pipeline.make_store):
+    for use in (pipeline.load_labels, pipeline.make_pack):
         with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
             use(prepared)
     log.undo("2008")
@@ -208,27 +208,27 @@ def test_what_is_large_lies_in_the_cache_and_is_made_again_when_that_is_lost(pre
 
     def stages():
         pipeline.make_cases(work)
-        pipeline.make_photos(work)
+        pipeline.make_images(work)
         pipeline.make_plan(work)
-        pipeline.make_grown(work)
+        pipeline.make_augmented(work)
         labels = pipeline.make_labels(work)
-        return pipeline.make_store(work, labels).photos.copy()
+        return pipeline.make_pack(work, labels).images.copy()
 
-    photos = stages()
-    large = {"preprocess.csv", "photos", "grown", "store-32.npy"}
+    images = stages()
+    large = {"preprocess.csv", "images", "augmented", "pack-32.npy"}
     assert large <= {path.name for path in cache.iterdir()}
     slow = {path.name for path in (tmp_path / "drive").iterdir()}
     assert {"cases.csv", "plan.csv", "labels.csv"} <= slow
     assert not large & slow
     # Colab takes the runtime's disk away with the runtime.
     shutil.rmtree(cache)
-    assert pipeline.load_labels(work).table["Case ID"].is_unique, "training elsewhere needs no photos"
+    assert pipeline.load_labels(work).table["Case ID"].is_unique, "training elsewhere needs no images"
     with pytest.raises(BoneAgeError, match="run preprocess first"):
-        pipeline.make_store(work)
-    assert (stages() == photos).all()
+        pipeline.make_pack(work)
+    assert (stages() == images).all()
 
 
-def test_with_no_person_at_hand_likely_spoilt_photos_are_rejected_in_the_detectors_name(
+def test_with_no_person_at_hand_likely_anomalous_images_are_rejected_in_the_detectors_name(
     prepared, monkeypatch
 ):
     found = pd.DataFrame(
@@ -241,9 +241,9 @@ def test_with_no_person_at_hand_likely_spoilt_photos_are_rejected_in_the_detecto
         ],
         columns=["case_id", "kind", "score", "why"],
     )
-    monkeypatch.setattr(pipeline, "make_suspicions", lambda settings: found)
+    monkeypatch.setattr(pipeline, "make_anomalies", lambda settings: found)
     pipeline.open_review(prepared).append("2005", "keep")
-    assert pipeline.reject_likely(prepared).startswith("2 photos")
+    assert pipeline.reject_likely(prepared).startswith("2 images")
     rejected = pipeline.apply_review(prepared).rejected
     assert rejected[["case_id", "reason", "reviewer"]].values.tolist() == [
         ["2001", "bracelet", "detectors"],
@@ -251,7 +251,7 @@ def test_with_no_person_at_hand_likely_spoilt_photos_are_rejected_in_the_detecto
     ]
     assert rejected["note"][0] == "bracelet, score 0.90: a cuff, bright"
     pipeline.open_review(prepared).append("2001", "keep")
-    assert pipeline.reject_likely(prepared).startswith("0 photos")
+    assert pipeline.reject_likely(prepared).startswith("0 images")
     assert pipeline.apply_review(prepared).rejected["case_id"].tolist() == ["2002"]
 
 
@@ -263,27 +263,27 @@ def test_a_review_that_rejects_every_case_says_so(prepared):
         pipeline.make_plan(prepared)
 
 
-def test_photos_are_looked_at_again_only_when_something_changed(prepared, monkeypatch):
-    first = pipeline.make_suspicions(prepared)
+def test_images_are_looked_at_again_only_when_something_changed(prepared, monkeypatch):
+    first = pipeline.make_anomalies(prepared)
     looked = []
-    find = pipeline.anomalies.find_suspicions
+    find = pipeline.detectors.find_anomalies
 
     def counting(*arguments):
         looked.append(True)
         return find(*arguments)
 
-    monkeypatch.setattr(pipeline.anomalies, "find_suspicions", counting)
-    pd.testing.assert_frame_equal(pipeline.make_suspicions(prepared), first)
+    monkeypatch.setattr(pipeline.detectors, "find_anomalies", counting)
+    pd.testing.assert_frame_equal(pipeline.make_anomalies(prepared), first)
     assert not looked
-    prepared.suspicions.with_suffix(".json").write_text("{", encoding="utf-8")
-    pd.testing.assert_frame_equal(pipeline.make_suspicions(prepared), first)
+    prepared.anomalies.with_suffix(".json").write_text("{", encoding="utf-8")
+    pd.testing.assert_frame_equal(pipeline.make_anomalies(prepared), first)
     assert len(looked) == 1
-    pipeline.make_photos(prepared.replace(photo_size=64))
-    pipeline.make_suspicions(prepared)
+    pipeline.make_images(prepared.replace(image_size=64))
+    pipeline.make_anomalies(prepared)
     assert len(looked) == 2
 
 
-def test_verbs_from_suspicions_to_labels(prepared, tmp_path, capsys):
+def test_verbs_from_anomalies_to_labels(prepared, tmp_path, capsys):
     prepared.settings.save(prepared.settings_file)
     log = ReviewLog(tmp_path / "log.csv", "Ada")
     log.append("2001", "reject", "growth abnormality")
@@ -292,16 +292,16 @@ def test_verbs_from_suspicions_to_labels(prepared, tmp_path, capsys):
         assert main([words[0], "--work", str(prepared.root), *words[1:]]) == 0
         return capsys.readouterr().out
 
-    assert "suspicions.csv" in verb("suspicions")
+    assert "anomalies.csv" in verb("anomalies")
     said = verb("review", "--apply", str(log.path))
     assert f"accepted.csv: {CASES - 1} cases" in said
     assert "rejected.csv: 1 cases" in said
     assert f"{CASES - 1} cases are not reviewed yet" in said
-    assert "plan.csv: 70 photos" in verb("plan", "--total", "70")
-    assert "70 of 70 photos" in verb("materialise")
+    assert "plan.csv: 70 images" in verb("plan", "--total", "70")
+    assert "70 of 70 images" in verb("augment")
     verb("labels")
     assert len(read_table(prepared.labels, LABEL_COLUMNS)) == 70
-    assert "70 photos of 32 px" in verb("store")
+    assert "70 images of 32 px" in verb("pack")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_verbs_from_suspicions_to_labels(prepared, tmp_path, capsys):
     [
         (("plan", "--total", "3"), "total 3"),
         (("review", "--apply", "absent.csv"), "no such review log"),
-        (("materialise",), "plan.csv"),
+        (("augment",), "plan.csv"),
         (("plan", "--total", "-1"), "total"),
     ],
 )
@@ -339,22 +339,22 @@ def test_a_faulty_plan_is_refused(tmp_path, rows, named):
 
 
 def test_drawn_hands_bring_a_review_that_rejects_every_anomaly(tmp_path):
-    chosen = {"phantoms_per_group": 1, "phantom_anomalies": 0.3, "photo_size": 96}
+    chosen = {"phantoms_per_group": 1, "phantom_anomalies": 0.3, "image_size": 96}
     work = Workspace(Settings.preset("demo", work=str(tmp_path), **chosen))
     folder = pipeline.get_data(work)
-    truth = read_table(folder / "phantom.csv", ("photo number", "anomaly"))
+    truth = read_table(folder / "phantom.csv", ("image number", "anomaly"))
     log = ReviewLog(folder / "review.csv")
     assert log.notices == []
     state = log.state("recorded")
-    assert set(state) == set(truth["photo number"])
-    odd = set(truth.loc[truth["anomaly"] != "", "photo number"])
+    assert set(state) == set(truth["image number"])
+    odd = set(truth.loc[truth["anomaly"] != "", "image number"])
     assert odd
     assert {case_id for case_id, row in state.items() if row.decision == "reject"} == odd
     assert len({row.reason for row in state.values()}) == 5
     pipeline.make_cases(work)
     skipped = read_table(work.skipped("cases"), ("item",))
     # Nothing is said but of readings far from the folder's age, which bones out of step have.
-    assert set(skipped["item"]) <= set(truth.loc[truth["anomaly"] == "growth", "photo number"])
+    assert set(skipped["item"]) <= set(truth.loc[truth["anomaly"] == "growth", "image number"])
 
 
 def boxed_and_grown(prepared) -> Workspace:
@@ -364,7 +364,7 @@ def boxed_and_grown(prepared) -> Workspace:
     log.append("2003", "reject", "ring")
     log.append("2004", "keep", corrections=[box])
     pipeline.make_plan(prepared)
-    pipeline.make_grown(prepared)
+    pipeline.make_augmented(prepared)
     return prepared
 
 
@@ -383,13 +383,13 @@ def without_test(plan):
 @pytest.mark.parametrize("edit", [unboxed, with_rejected, without_test])
 def test_a_plan_changed_by_hand_is_refused(prepared, edit):
     work = boxed_and_grown(prepared)
-    before = (work.grown / "2004.png").read_bytes()
+    before = (work.augmented / "2004.png").read_bytes()
     edit(read_plan(work.plan)).to_csv(work.plan, index=False)
-    for stage in (pipeline.make_grown, pipeline.make_labels):
+    for stage in (pipeline.make_augmented, pipeline.make_labels):
         with pytest.raises(BoneAgeError, match="changed since"):
             stage(prepared)
-    assert (work.grown / "2004.png").read_bytes() == before
-    assert not (work.grown / "2003.png").exists()
+    assert (work.augmented / "2004.png").read_bytes() == before
+    assert not (work.augmented / "2003.png").exists()
 
 
 def test_nothing_is_grown_from_a_plan_that_knows_no_later_box(prepared):
@@ -397,36 +397,36 @@ def test_nothing_is_grown_from_a_plan_that_knows_no_later_box(prepared):
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
     pipeline.open_review(prepared).append("2007", "keep", corrections=[box])
     with pytest.raises(BoneAgeError, match="other decisions or settings"):
-        pipeline.make_grown(prepared)
+        pipeline.make_augmented(prepared)
     assert not prepared.grown.exists()
 
 
-def test_labels_of_grown_photos_never_pack_the_square_ones(prepared):
+def test_labels_of_grown_images_never_pack_the_square_ones(prepared):
     work = boxed_and_grown(prepared)
     pipeline.make_labels(prepared)
     work.plan.unlink()
-    store = pipeline.make_store(prepared)
-    assert is_hidden(store, "2004", work)
+    pack = pipeline.make_pack(prepared)
+    assert is_hidden(pack, "2004", work)
 
 
-def test_labels_of_no_photo_are_refused(prepared):
+def test_labels_of_no_image_are_refused(prepared):
     pipeline.make_plan(prepared)
-    for photo in prepared.photos.iterdir():
-        photo.unlink()
+    for image in prepared.images.iterdir():
+        image.unlink()
     with pytest.raises(BoneAgeError, match="no images of the plan: left out 90 of 90"):
-        pipeline.make_grown(prepared)
-    with pytest.raises(BoneAgeError, match="holds no photo of the plan"):
+        pipeline.make_augmented(prepared)
+    with pytest.raises(BoneAgeError, match="holds no image of the plan"):
         pipeline.make_labels(prepared)
     assert not prepared.labels.exists()
 
 
-def test_suspicions_that_were_edited_or_cut_short_are_found_again(prepared):
-    found = pipeline.make_suspicions(prepared)
-    path = prepared.suspicions
+def test_anomalies_that_were_edited_or_cut_short_are_found_again(prepared):
+    found = pipeline.make_anomalies(prepared)
+    path = prepared.anomalies
     whole = path.read_bytes()
     for damage in (b"", whole[: len(whole) // 2], whole.replace(b"\n20", b"\n99")):
         path.write_bytes(damage)
-        pd.testing.assert_frame_equal(pipeline.make_suspicions(prepared), found)
+        pd.testing.assert_frame_equal(pipeline.make_anomalies(prepared), found)
         assert path.read_bytes() == whole
 
 
@@ -474,24 +474,24 @@ def test_the_review_is_waited_for_until_it_is_done_or_said_to_be(prepared):
 
 
 @pytest.mark.parametrize("planned", [True, False])
-def test_a_photo_kept_with_a_turn_is_upright_in_every_split(prepared, planned):
+def test_an_image_kept_with_a_turn_is_upright_in_every_split(prepared, planned):
     log = pipeline.open_review(prepared)
     for number in range(CASES):
         log.append(str(2000 + number), "keep", corrections=[{"name": "rotate", "degrees": 180}])
     if planned:
         pipeline.make_plan(prepared)
-        pipeline.make_grown(prepared)
+        pipeline.make_augmented(prepared)
     labels = pipeline.make_labels(prepared)
     assert set(labels.table["Split"]) == {"train", "validation", "test"}
-    folder = pipeline.photos_folder(prepared, labels)
+    folder = pipeline.images_folder(prepared, labels)
     for case_id in labels.table["Source ID"].unique():
-        upside_down = cv2.imread(str(prepared.photos / f"{case_id}.png"), 0)
+        upside_down = cv2.imread(str(prepared.images / f"{case_id}.png"), 0)
         assert (cv2.imread(str(folder / f"{case_id}.png"), 0) == upside_down[::-1, ::-1]).all()
-    store = pipeline.make_store(prepared)
-    assert len(store.ids) == len(labels.table)
-    with pytest.raises(BoneAgeError, match="photos as they came"):
-        pipeline.make_store(prepared, labels, prepared.photos)
+    pack = pipeline.make_pack(prepared)
+    assert len(pack.ids) == len(labels.table)
+    with pytest.raises(BoneAgeError, match="images as they came"):
+        pipeline.make_pack(prepared, labels, prepared.images)
     # What was chosen is undone, and no labels of before are used.
     log.undo("2000")
     with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
-        pipeline.make_store(prepared)
+        pipeline.make_pack(prepared)

@@ -14,7 +14,7 @@ def case_table(count=40, **columns):
     ids = [f"{number:04d}" for number in range(count)]
     values = {
         "case_id": ids,
-        "photo": [f"photos/{one}.jpg" for one in ids],
+        "image": [f"images/{one}.jpg" for one in ids],
         "source": "dha",
         "sex": ["F", "M"] * (count // 2),
         "race": ["Asian", "African American", "Caucasian", "Hispanic American"] * (count // 4),

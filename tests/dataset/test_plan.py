@@ -51,8 +51,8 @@ CASES = st.lists(
 )
 
 
-def most_photos(cases: pd.DataFrame, **how) -> int:
-    """The most photos that cases allow, by asking for too many."""
+def most_images(cases: pd.DataFrame, **how) -> int:
+    """The most images that cases allow, by asking for too many."""
     with pytest.raises(BoneAgeError, match="different") as refused:
         balanced_plan(cases, 10**9, **how)
     return int(str(refused.value).split(" different")[0].rsplit(" ", 1)[1])
@@ -66,20 +66,20 @@ def test_laws_of_any_plan(rows, more, lateral, seed):
         corrections=[format_corrections(row[4]) for row in rows],
         augmentations=[format_augmentations(row[5]) for row in rows],
     )
-    # A person who chooses a single operator, or none, allows few photos.
-    total = min(len(cases) + more, most_photos(cases, laterality_matters=lateral))
+    # A person who chooses a single operator, or none, allows few images.
+    total = min(len(cases) + more, most_images(cases, laterality_matters=lateral))
     plan, _ = balanced_plan(cases, total, laterality_matters=lateral, seed=seed)
     assert len(plan) == total
     assert not plan.duplicated(["case_id", "augmentations"]).any()
-    assert plan["photo_id"].str.casefold().is_unique
-    assert plan["photo_id"].map(is_safe_id).all()
+    assert plan["image_id"].str.casefold().is_unique
+    assert plan["image_id"].map(is_safe_id).all()
     facts = cases.set_index("case_id").loc[plan["case_id"]]
     # What puts a case right is on every image of it, in every split.
     assert plan["corrections"].tolist() == facts["corrections"].tolist()
-    first = plan[plan["photo_id"] == plan["case_id"]]
+    first = plan[plan["image_id"] == plan["case_id"]]
     assert sorted(first["case_id"]) == sorted(cases["case_id"])
     assert set(first["augmentations"]) == {"[]"}
-    copies = plan[plan["photo_id"] != plan["case_id"]]
+    copies = plan[plan["image_id"] != plan["case_id"]]
     assert (copies["split"] == "train").all()
     assert (plan["split"].to_numpy() == facts["split"].to_numpy()).all()
     chosen = dict(zip(cases["case_id"], (row[5] for row in rows), strict=True))
@@ -105,7 +105,7 @@ def test_laws_of_any_plan(rows, more, lateral, seed):
 
 
 def most_of_years(cases: pd.DataFrame, lateral: bool) -> dict[int, int]:
-    return {year: most_photos(group, laterality_matters=lateral) for year, group in cases.groupby("year")}
+    return {year: most_images(group, laterality_matters=lateral) for year, group in cases.groupby("year")}
 
 
 def test_a_case_of_which_no_copies_are_wanted_gets_none():
@@ -131,7 +131,7 @@ def test_a_faulty_cell_names_its_case(column, cell, named):
         balanced_plan(cases, 1)
 
 
-def test_the_years_of_the_atlas_get_389_or_390_photos_each():
+def test_the_years_of_the_atlas_get_389_or_390_images_each():
     races = ["Asian", "African American", "Caucasian", "Hispanic American"]
     splits = ["train"] * 7 + ["validation", "test"]
     rows = [(index % 19, "FM"[index % 2], races[index % 4], splits[index % 9]) for index in range(1390)]
@@ -163,18 +163,18 @@ def test_a_year_over_its_share_and_a_year_of_few_operators_are_said():
     only_flips = {case_id: ["flip"] for case_id in ("C9", "C10")}
     plan, notices = balanced_plan(cases.assign(split=["train", *cases["split"][1:]]), 30, only_flips)
     assert len(plan) == 30
-    assert notices[0] == "year 3: 13 photos; all copies are of one training case"
+    assert notices[0] == "year 3: 13 images; all copies are of one training case"
     assert notices[1] == (
-        "year 4: 4 photos; no more than its 2 training cases can make differ, of a share of 10"
+        "year 4: 4 images; no more than its 2 training cases can make differ, of a share of 10"
     )
     _, notices = balanced_plan(cases.assign(split="train"), len(cases) + 1)
     assert notices == [
-        "year 3: 9 photos; that many cases, more than its share of 4, so none is copied",
-        "year 4: 3 photos; short of its share of 4, as year 3 has more cases than that",
-        "year 5: 2 photos; short of its share of 4, as year 3 has more cases than that",
+        "year 3: 9 images; that many cases, more than its share of 4, so none is copied",
+        "year 4: 3 images; short of its share of 4, as year 3 has more cases than that",
+        "year 5: 2 images; short of its share of 4, as year 3 has more cases than that",
     ] or notices[1:] == [
-        "year 4: 2 photos; short of its share of 4, as year 3 has more cases than that",
-        "year 5: 3 photos; short of its share of 4, as year 3 has more cases than that",
+        "year 4: 2 images; short of its share of 4, as year 3 has more cases than that",
+        "year 5: 3 images; short of its share of 4, as year 3 has more cases than that",
     ]
     _, notices = balanced_plan(cases.assign(split="train"), len(cases))
     assert not notices, "nothing is grown, so no year falls short"
@@ -197,18 +197,18 @@ def test_a_plan_that_cannot_be_is_refused():
 def test_ids_keep_clear_of_each_other():
     cases = case_table([(3, "F", "Asian", "train")] * 2).assign(case_id=["A", "a-001"])
     plan, _ = balanced_plan(cases, 12)
-    assert plan["photo_id"].str.casefold().is_unique
+    assert plan["image_id"].str.casefold().is_unique
     long, _ = balanced_plan(cases.assign(case_id=["x" * 64, "x" * 63 + "y"]), 40)
-    assert long["photo_id"].is_unique
-    assert long["photo_id"].map(is_safe_id).all()
+    assert long["image_id"].is_unique
+    assert long["image_id"].map(is_safe_id).all()
 
 
 def test_a_year_that_cannot_be_copied_is_told_so_though_others_are_over_their_share():
     rows = [(3, "F", "Asian", "train")] * 9 + [(4, "F", "Asian", "test"), (5, "F", "Asian", "train")]
     _, notices = balanced_plan(case_table(rows), 13)
-    assert notices[1] == "year 4: 1 photos; no training case to copy, so its share went to the other years"
+    assert notices[1] == "year 4: 1 images; no training case to copy, so its share went to the other years"
     assert notices[2] == (
-        "year 5: 3 photos; short of its share of 4, as year 3 has more cases than that; "
+        "year 5: 3 images; short of its share of 4, as year 3 has more cases than that; "
         "all copies are of one training case"
     )
 

@@ -24,20 +24,20 @@ def a_picture(seed: int, height: int = 240, width: int = 180) -> np.ndarray:
     return np.clip(30 + 120 * shape * (1 + 8 * coarse + 2 * fine), 0, 255).astype(np.uint8)
 
 
-def curve(photo: np.ndarray, gamma: float = 1.0, gain: float = 1.0) -> np.ndarray:
-    return np.clip(gain * 255 * (photo / 255) ** gamma, 0, 255).astype(np.uint8)
+def curve(image: np.ndarray, gamma: float = 1.0, gain: float = 1.0) -> np.ndarray:
+    return np.clip(gain * 255 * (image / 255) ** gamma, 0, 255).astype(np.uint8)
 
 
 CHANGES = {
-    "jpeg": lambda photo: encoded(photo, "JPEG", quality=60),
-    "half": lambda photo: encoded(cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)),
-    "twice": lambda photo: encoded(cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)),
-    "brighter": lambda photo: encoded(curve(photo, gain=1.3), "JPEG"),
-    "darker": lambda photo: encoded(curve(photo, gain=0.5), "JPEG"),
-    "gamma": lambda photo: encoded(curve(photo, gamma=1.8)),
-    "mirrored": lambda photo: encoded(np.ascontiguousarray(photo[:, ::-1]), "JPEG"),
-    "tiff": lambda photo: encoded(photo, "TIFF"),
-    "16 bits": lambda photo: cv2.imencode(".png", photo.astype(np.uint16) * 16)[1].tobytes(),
+    "jpeg": lambda image: encoded(image, "JPEG", quality=60),
+    "half": lambda image: encoded(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)),
+    "twice": lambda image: encoded(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)),
+    "brighter": lambda image: encoded(curve(image, gain=1.3), "JPEG"),
+    "darker": lambda image: encoded(curve(image, gain=0.5), "JPEG"),
+    "gamma": lambda image: encoded(curve(image, gamma=1.8)),
+    "mirrored": lambda image: encoded(np.ascontiguousarray(image[:, ::-1]), "JPEG"),
+    "tiff": lambda image: encoded(image, "TIFF"),
+    "16 bits": lambda image: cv2.imencode(".png", image.astype(np.uint16) * 16)[1].tobytes(),
 }
 
 
@@ -46,7 +46,7 @@ def made(work: Path, files: dict[str, bytes]) -> list[str]:
     for name, data in files.items():
         (work / name).write_bytes(data)
     preprocess(
-        pd.DataFrame({"case_id": list(files), "photo": [str(work / name) for name in files]}), work, SIZE
+        pd.DataFrame({"case_id": list(files), "image": [str(work / name) for name in files]}), work, SIZE
     )
     return list(files)
 
@@ -71,7 +71,7 @@ def test_nothing_is_said_where_nothing_is_tied(tmp_path: Path) -> None:
 
 
 def test_blank_images_are_not_tied(tmp_path: Path) -> None:
-    files = {f"p{shade}": encoded(np.full((100, 80), shade, np.uint8)) for shade in (0, 90, 255)}
+    files = {f"p{level}": encoded(np.full((100, 80), level, np.uint8)) for level in (0, 90, 255)}
     groups = same_pictures(made(tmp_path, files), tmp_path)
     assert groups.tolist() == groups.index.tolist()
 
@@ -97,5 +97,5 @@ def test_what_was_computed_is_kept_until_the_image_changes(
 
 def test_an_image_that_is_gone_is_a_group_of_its_own(tmp_path: Path) -> None:
     ids = made(tmp_path, {"a": encoded(a_picture(1)), "b": encoded(a_picture(1), "JPEG")})
-    (tmp_path / "photos" / "b.png").unlink()
+    (tmp_path / "images" / "b.png").unlink()
     assert same_pictures([*ids, "c"], tmp_path).tolist() == ["a", "b", "c"]

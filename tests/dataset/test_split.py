@@ -126,6 +126,6 @@ def test_the_plan_without_copies_has_every_case_once():
     corrections[split.index[3]] = '[{"name": "flip"}]'
     plan = plan_without_copies(split, corrections)
     assert tuple(plan.columns) == PLAN_COLUMNS
-    assert plan["photo_id"].tolist() == plan["case_id"].tolist() == split.index.tolist()
+    assert plan["image_id"].tolist() == plan["case_id"].tolist() == split.index.tolist()
     assert plan.loc[plan["corrections"] != "[]", "case_id"].tolist() == [split.index[3]]
     assert set(plan["augmentations"]) == {"[]"}

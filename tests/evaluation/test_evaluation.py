@@ -11,27 +11,25 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation import (
-    RECORD_FORMAT,
+from boneage.evaluation.metrics import (
+    TABLE_COLUMNS,
     cases_by_error,
     check_comparable,
     constant_predictor,
-    first_of_seeds,
     group_of,
     holm,
     join_truth,
     mean_differences,
+    metrics,
+    plain_runs,
     read_runs,
     record_run,
     results_table,
-    tabled_runs,
 )
-from boneage.evaluation.metrics import metrics
-from boneage.evaluation.runs import TABLE_COLUMNS
 
 VALUES = {"count": 4, "mae": 1.0, "loss": 2.0, "accuracy": 0.25}
 RECORD = {
-    "format": RECORD_FORMAT,
+    "format": 1,
     "network": "cnn",
     "title": "CNN",
     "epochs": 10,
@@ -41,7 +39,7 @@ RECORD = {
     "size": 64,
     "metrics": {"train": VALUES, "validation": {**VALUES, "mae": 1.5}, "test": VALUES},
     "finished": "2026-11-01T10:00:00+00:00",
-    "photos": {"train": 4, "validation": 4, "test": 4},
+    "images": {"train": 4, "validation": 4, "test": 4},
     "cases": {"train": 4, "validation": 4, "test": 4},
     "constant_predictor": {"test": {**VALUES, "mae": 2.75}},
     "parameters": 1_184_161,
@@ -49,11 +47,7 @@ RECORD = {
     "device": "CPU (2 cores)",
     "backend": "tensorflow",
     "weights": "from scratch",
-    "set": "plain",
-    "variant": "",
-    "split_seed": 2026,
-    "train_seed": 2026,
-    "settings": {"width": "full", "precision": "float32"},
+    "seed": 2026,
 }
 
 
@@ -61,7 +55,7 @@ def write_run(folder, **changes):
     folder.mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps(RECORD | changes))
     (folder / "history.csv").write_text("epoch,loss,mae\n1,2.0,1.0\n")
-    (folder / "predictions.csv").write_text("Case ID,Split,Estimate\n1,train,7.5\n")
+    (folder / "predictions.csv").write_text("Case ID,Split,Prediction\n1,train,7.5\n")
     return folder
 
 
@@ -82,17 +76,17 @@ def test_metrics_by_hand():
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(-5, 25)), min_size=1))
 def test_metrics_keep_their_laws(pairs):
-    truth, estimate = np.array(pairs).T
-    found = metrics(truth, estimate)
+    truth, prediction = np.array(pairs).T
+    found = metrics(truth, prediction)
     assert abs(found["bias"]) <= found["mae"] + 1e-9
     assert found["mae"] <= found["rmse"] + 1e-9
     assert 0 <= found["accuracy"] <= found["within_1_year"] <= 1
 
 
-@pytest.mark.parametrize("estimate", [[], [1.0], [1.0, np.nan], [1.0, np.inf]])
-def test_estimates_that_cannot_be_judged_are_refused(estimate):
+@pytest.mark.parametrize("prediction", [[], [1.0], [1.0, np.nan], [1.0, np.inf]])
+def test_predictions_that_cannot_be_judged_are_refused(prediction):
     with pytest.raises(BoneAgeError):
-        metrics(np.array([1.0, 2.0]), np.array(estimate))
+        metrics(np.array([1.0, 2.0]), np.array(prediction))
 
 
 def labels_table():
@@ -114,7 +108,7 @@ def test_the_constant_predictor_says_the_training_median():
 
 
 def test_truth_is_joined_by_id_not_by_order():
-    predictions = pd.DataFrame({"Case ID": ["3", "1"], "Split": ["test", "train"], "Estimate": [8.0, 5.0]})
+    predictions = pd.DataFrame({"Case ID": ["3", "1"], "Split": ["test", "train"], "Prediction": [8.0, 5.0]})
     joined = join_truth(labels_table(), predictions)
     assert joined["Error"].tolist() == [-1.0, 1.0]
 
@@ -128,7 +122,7 @@ def test_truth_is_joined_by_id_not_by_order():
     ],
 )
 def test_predictions_of_other_labels_are_refused(ids, splits, words):
-    predictions = pd.DataFrame({"Case ID": ids, "Split": splits, "Estimate": [1.0, 2.0]})
+    predictions = pd.DataFrame({"Case ID": ids, "Split": splits, "Prediction": [1.0, 2.0]})
     with pytest.raises(BoneAgeError, match=words):
         join_truth(labels_table(), predictions)
 
@@ -165,7 +159,7 @@ def test_runs_of_different_making_do_not_share_a_table(change, words):
     other = RECORD | {"network": "vgg16"} | change
     with pytest.raises(BoneAgeError, match=words):
         check_comparable([RECORD, other])
-    with pytest.raises(BoneAgeError, match="cnn-10-plain-s2026 and vgg16-10-plain-s2026"):
+    with pytest.raises(BoneAgeError, match="cnn-10 and vgg16-10"):
         results_table([RECORD, other], 10)
 
 
@@ -184,7 +178,7 @@ def test_runs_are_read_in_table_order_and_what_is_damaged_is_left_out_by_name(tm
     (write_run(tmp_path / "vgg19-10", network="vgg19") / "record.json").write_text('{"format": 1,')
     (write_run(tmp_path / "resnet50-10", network="resnet50") / "predictions.csv").unlink()
     (write_run(tmp_path / "vit", network="vision_transformer") / "predictions.csv").write_text(
-        "Case ID,Split,Estimate\n1,train,nan\n"
+        "Case ID,Split,Prediction\n1,train,nan\n"
     )
     runs, left_out = read_runs(tmp_path)
     assert [run.folder.name for run in runs] == ["cnn-10-newer", "cnn-18", "yolo-10"]
@@ -201,69 +195,49 @@ def test_runs_of_two_folders_stand_side_by_side(tmp_path):
     ours, recorded = tmp_path / "runs", tmp_path / "results"
     for folder in (ours, recorded):
         folder.mkdir()
-        write_run(folder / "cnn-10-plain-s2026")
-    write_run(ours / "yolo-10-plain-s2026", network="yolo", finished="2026-11-02T10:00:00+00:00")
-    write_run(recorded / "yolo-10-plain-s2026", network="yolo")
-    write_run(recorded / "cnn-18-plain-s2026", epochs=18)
-    # A folder's name is what its record says, whatever it was renamed to.
-    write_run(ours / "mine", network="unet", epochs=18)
+        write_run(folder / "cnn-10")
+    write_run(ours / "yolo-10", network="yolo", finished="2026-11-02T10:00:00+00:00")
+    write_run(recorded / "yolo-10", network="yolo")
+    write_run(recorded / "cnn-18", epochs=18)
+    write_run(recorded / "unet-10", network="unet")
+    write_run(ours / "unet-10", network="unet", epochs=18)
     runs, left_out = read_runs(ours, recorded)
     assert [run.folder for run in runs] == [
-        ours / "cnn-10-plain-s2026",
-        recorded / "cnn-18-plain-s2026",
-        ours / "mine",
-        ours / "yolo-10-plain-s2026",
-    ]
-    assert [run.name for run in runs][2] == "unet-18-plain-s2026"
+        ours / "cnn-10", recorded / "cnn-18", recorded / "unet-10", ours / "yolo-10"
+    ]  # fmt: skip
     assert left_out.to_records(index=False).tolist() == [
-        ("yolo-10-plain-s2026", "another run of that name finished later and stands in its place"),
+        ("yolo-10", "another run of that name finished later and stands in its place"),
+        ("unet-18", "another run's folder is also called unet-10"),
     ]
     for run in runs:
         record_run(run, recorded)
     again, left_out = read_runs(recorded)
     assert left_out.empty
     assert [run.record for run in again] == [run.record for run in runs]
-    assert [run.folder.name for run in again] == [run.name for run in runs]
 
 
-def test_runs_of_every_variant_set_and_seed_lie_in_one_folder(tmp_path):
-    for number, changes in enumerate(
-        (
-            {"variant": "views"},
-            {"variant": "sex"},
-            {"variant": "sex", "finished": "2026-10-01T10:00:00+00:00"},
-            {"set": "augmented"},
-            {"set": "augmented", "variant": "sex"},
-            {"train_seed": 7},
-            {},
-            {"network": "vgg16", "train_seed": 9},
-            {"variant": "ears"},
-            {"variant": ["sex"]},
-            {"set": "grown"},
-            {"train_seed": "7"},
-        )
-    ):
-        write_run(tmp_path / str(number), **changes)
+def test_a_run_of_each_variant_is_kept_and_plain_ones_come_first(tmp_path):
+    write_run(tmp_path / "cnn-10-views", variant="views")
+    write_run(tmp_path / "cnn-10-sex", variant="sex")
+    write_run(tmp_path / "cnn-10-sex-older", variant="sex", finished="2026-10-01T10:00:00+00:00")
+    write_run(tmp_path / "cnn-10")
+    write_run(tmp_path / "vgg16-10", network="vgg16", variant="")
+    write_run(tmp_path / "cnn-10-ears", variant="ears")
+    write_run(tmp_path / "cnn-10-list", variant=["sex"])
     runs, left_out = read_runs(tmp_path)
-    assert [run.name for run in runs] == [
-        "vgg16-10-plain-s9",
-        "cnn-10-plain-s7",
-        "cnn-10-plain-s2026",
-        "cnn-10-plain-sex-s2026",
-        "cnn-10-plain-views-s2026",
-        "cnn-10-augmented-s2026",
-        "cnn-10-augmented-sex-s2026",
-    ]
-    # The lowest of several seeds stands in the tables.
-    assert [run.name for run in tabled_runs(runs, "plain")] == ["vgg16-10-plain-s9", "cnn-10-plain-s7"]
-    assert [run.name for run in tabled_runs(runs, "augmented")] == ["cnn-10-augmented-s2026"]
-    assert len(first_of_seeds(runs)) == len(runs) - 1
+    assert [run.folder.name for run in runs] == ["vgg16-10", "cnn-10", "cnn-10-sex", "cnn-10-views"]
+    assert [run.folder.name for run in plain_runs(runs)] == ["vgg16-10", "cnn-10"]
     reasons = left_out.set_index("item")["reason"]
-    assert sorted(reasons.index) == ["10", "11", "2", "8", "9"]
-    assert "1 finished later" in reasons["2"]
-    assert "'ears' is no variant" in reasons["8"]
-    assert "'grown' is no set" in reasons["10"]
-    assert "training seed is missing" in reasons["11"]
+    assert sorted(reasons.index) == ["cnn-10-ears", "cnn-10-list", "cnn-10-sex-older"]
+    assert "'ears' is no variant" in reasons["cnn-10-ears"]
+    assert "cnn-10-sex finished later" in reasons["cnn-10-sex-older"]
+
+
+def test_a_variant_takes_no_place_in_the_two_tables():
+    variant = RECORD | {"variant": "sex", "metrics": {"train": {**VALUES, "mae": 0.1}}}
+    table = results_table([RECORD, variant], 10)
+    assert table.at["CNN", "MAE"] == 1.0
+    assert results_table([variant], 10).isna().all(axis=None)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "2.0", None])
@@ -275,12 +249,12 @@ def test_every_metric_of_a_record_must_be_a_number(tmp_path, value):
     assert "the test rmse is not a number" in left_out.at[0, "reason"]
 
 
-@pytest.mark.parametrize("photos", [4, {}, {"train": "many"}])
-def test_a_record_must_tell_its_training_photos(tmp_path, photos):
-    write_run(tmp_path / "cnn-10", photos=photos)
+@pytest.mark.parametrize("images", [4, {}, {"train": "many"}])
+def test_a_record_must_tell_its_training_images(tmp_path, images):
+    write_run(tmp_path / "cnn-10", images=images)
     runs, left_out = read_runs(tmp_path)
     assert runs == []
-    assert "number of training photos is missing" in left_out.at[0, "reason"]
+    assert "number of training images is missing" in left_out.at[0, "reason"]
 
 
 def test_holm_gives_the_published_procedure():
@@ -345,7 +319,7 @@ def test_no_runs_folder_is_no_runs(tmp_path):
     assert left_out.empty
 
 
-def test_cases_are_found_by_how_far_their_estimates_are_off():
+def test_cases_are_found_by_how_far_their_predictions_are_off():
     errors = [0.5, -3.0, 0.1, 2.0, -0.5, -0.2]
     joined = pd.DataFrame({"Case ID": list("fedcba"), "Split": "test", "Error": errors})
     # Off by 0.1, 0.2, 0.5 (b before f), 0.5, 2, 3.

@@ -27,12 +27,12 @@ SIZE = 64
 MALE = np.array([True, False, True])
 
 
-def photos_of(count: int = 3) -> np.ndarray:
+def images_of(count: int = 3) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, SIZE, SIZE)).astype(np.uint8)
 
 
 def tiny_model(key: str, variant: str = "") -> keras.Model:
-    """A tiny network whose head is drawn: as it is built it says the same of all photos."""
+    """A tiny network whose head is drawn: as it is built it says the same of all images."""
     keras.utils.set_random_seed(3)
     model = build_model(key, SIZE, 10.0, 5.0, 3, "tiny", variant=variant)
     rng = np.random.default_rng(2)
@@ -50,18 +50,18 @@ def tiny_model(key: str, variant: str = "") -> keras.Model:
 @pytest.mark.parametrize("key", ["vgg16", "cnn", "attention", "vision_transformer"])
 @pytest.mark.slow
 def test_a_map_shares_one_out_and_grad_cam_of_a_linear_head_is_the_class_activation_map(key):
-    model, photos = tiny_model(key), photos_of()
-    heat = heat_map(model, photos)
+    model, images = tiny_model(key), images_of()
+    heat = heat_map(model, images)
     assert heat.shape[0] == 3
     assert heat.min() >= 0
     assert heat.max() * heat[0].size > 1.01
     np.testing.assert_allclose(heat.sum(axis=(1, 2)), 1)
-    years = years_by_place(model, photos)
-    np.testing.assert_allclose(grad_cam(model, photos), years, atol=1e-4 * np.abs(years).max())
+    years = years_by_place(model, images)
+    np.testing.assert_allclose(grad_cam(model, images), years, atol=1e-4 * np.abs(years).max())
     if key == "attention":
-        np.testing.assert_allclose(heat, attention_by_place(model, photos), rtol=1e-4)
+        np.testing.assert_allclose(heat, attention_by_place(model, images), rtol=1e-4)
     elif key == "vision_transformer":
-        flow = roll_out(model, photos)
+        flow = roll_out(model, images)
         np.testing.assert_allclose(heat, flow / flow.sum(axis=(1, 2), keepdims=True), rtol=1e-4)
     else:
         size = np.abs(years)
@@ -70,44 +70,44 @@ def test_a_map_shares_one_out_and_grad_cam_of_a_linear_head_is_the_class_activat
 
 @pytest.mark.parametrize("variant", ["sex", "months"])
 @pytest.mark.slow
-def test_of_a_head_that_is_not_linear_the_map_is_its_slope_at_the_photo(variant):
-    model, photos = tiny_model("cnn", variant), photos_of()
-    years = grad_cam(model, photos, MALE)
-    means = outputs_of(model, model.get_layer("pooled").output, photos)
+def test_of_a_head_that_is_not_linear_the_map_is_its_slope_at_the_image(variant):
+    model, images = tiny_model("cnn", variant), images_of()
+    years = grad_cam(model, images, MALE)
+    means = outputs_of(model, model.get_layer("pooled").output, images)
     head = keras.Model([model.get_layer("pooled").output, *model.inputs[1:]], model.output)
     male = [MALE[:, None].astype(np.float32)] if variant == "sex" else []
     step = 1e-2
     more, less = (head.predict([means * (1 + one), *male], verbose=0)[:, 0] for one in (step, -step))
-    # All maps a little brighter: the estimate changes by what the places hold together.
+    # All maps a little brighter: the prediction changes by what the places hold together.
     np.testing.assert_allclose(years.sum(axis=(1, 2)), (more - less) / (2 * step), rtol=0.02)
     size = np.abs(years)
     np.testing.assert_allclose(
-        heat_map(model, photos, MALE), size / size.sum(axis=(1, 2), keepdims=True), rtol=1e-4
+        heat_map(model, images, MALE), size / size.sum(axis=(1, 2), keepdims=True), rtol=1e-4
     )
 
 
 def test_the_sex_is_used_where_the_model_asks_for_it():
-    model, photos = tiny_model("cnn", "sex"), photos_of()
-    assert np.abs(heat_map(model, photos, MALE) - heat_map(model, photos, ~MALE)).max() > 1e-6
+    model, images = tiny_model("cnn", "sex"), images_of()
+    assert np.abs(heat_map(model, images, MALE) - heat_map(model, images, ~MALE)).max() > 1e-6
     with pytest.raises(BoneAgeError, match="cnn: asks for the sex"):
-        heat_map(model, photos)
+        heat_map(model, images)
 
 
-def test_where_a_photo_takes_no_part_yet_the_map_is_even():
+def test_where_an_image_takes_no_part_yet_the_map_is_even():
     model = build_model("cnn", SIZE, 10.0, 5.0, 3, "tiny")
-    heat = heat_map(model, photos_of())
+    heat = heat_map(model, images_of())
     np.testing.assert_allclose(heat, 1 / heat[0].size)
 
 
 @pytest.mark.slow
 def test_the_roll_out_follows_from_the_weights_of_queries_and_keys():
-    model, photos = tiny_model("vision_transformer"), photos_of()
+    model, images = tiny_model("vision_transformer"), images_of()
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     for block in backbone.get_layer("vit_encoder").encoder_layers:
         # Drawn weights ask for next to nothing; these tell the patches apart.
         block.mha.query_dense.kernel.assign(8 * np.asarray(block.mha.query_dense.kernel))
     tokens = backbone.get_layer("vit_patching_and_embedding")(
-        outputs_of(model, model.get_layer("scaled").output, photos)
+        outputs_of(model, model.get_layer("scaled").output, images)
     )
     flow = np.eye(17)
     for block in backbone.get_layer("vit_encoder").encoder_layers:
@@ -122,7 +122,7 @@ def test_the_roll_out_follows_from_the_weights_of_queries_and_keys():
         tokens = block(tokens)
     expected = flow[:, 1:, 1:].mean(axis=1).reshape(-1, 4, 4)
     assert expected.max() > 1.2 * expected.min()
-    np.testing.assert_allclose(roll_out(model, photos), expected, rtol=1e-3)
+    np.testing.assert_allclose(roll_out(model, images), expected, rtol=1e-3)
 
 
 def test_a_gradient_is_the_derivative():
@@ -141,7 +141,7 @@ worst = {"gradient": float(np.abs(gradient(lambda x: x ** 3, at) - 3 * at ** 2).
 given = np.load(f"{sys.argv[1]}/given.npz")
 for name in sys.argv[2:]:
     model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras", compile=False)
-    heat = heat_map(model, given["photos"], given["male"])
+    heat = heat_map(model, given["images"], given["male"])
     worst[name] = float(np.abs(heat / given[name] - 1).max())
 print(json.dumps(worst))
 """
@@ -156,11 +156,11 @@ def test_on_jax_the_maps_are_the_same(tmp_path):
         "attention": tiny_model("attention"),
         "vision_transformer": tiny_model("vision_transformer"),
     }
-    photos = photos_of()
+    images = images_of()
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
-    heat = {name: heat_map(model, photos, MALE) for name, model in models.items()}
-    np.savez(tmp_path / "given.npz", photos=photos, male=MALE, **heat)
+    heat = {name: heat_map(model, images, MALE) for name, model in models.items()}
+    np.savez(tmp_path / "given.npz", images=images, male=MALE, **heat)
     worst = said_on_jax(ON_JAX, str(tmp_path), *models)
     assert list(worst) == ["gradient", *models]
     assert max(worst.values()) < 0.02, worst
@@ -169,10 +169,10 @@ def test_on_jax_the_maps_are_the_same(tmp_path):
 # Shown
 
 
-def test_an_overlay_colours_the_peak_and_leaves_the_photo_visible():
+def test_an_overlay_colours_the_peak_and_leaves_the_image_visible():
     heat = np.zeros((4, 4))
     heat[1, 1] = 1.0
-    dark, bright = (overlay(np.full((SIZE, SIZE), shade, np.uint8), heat).astype(int) for shade in (40, 200))
+    dark, bright = (overlay(np.full((SIZE, SIZE), level, np.uint8), heat).astype(int) for level in (40, 200))
     place = (SIZE * 3 // 8, SIZE * 3 // 8)
     assert np.ptp(dark[place]) > 50
     assert (bright[place] > dark[place] + 30).all()
@@ -180,19 +180,19 @@ def test_an_overlay_colours_the_peak_and_leaves_the_photo_visible():
 
 
 def test_an_even_map_colours_nothing():
-    photo = photos_of()[0]
+    image = images_of()[0]
     # Even but for rounding.
-    shown = overlay(photo, 1 / 16 + 1e-8 * np.arange(-7.5, 8).reshape(4, 4))
+    shown = overlay(image, 1 / 16 + 1e-8 * np.arange(-7.5, 8).reshape(4, 4))
     assert shown.dtype == np.uint8
-    np.testing.assert_array_equal(shown, np.repeat(photo[..., None], 3, axis=2))
+    np.testing.assert_array_equal(shown, np.repeat(image[..., None], 3, axis=2))
 
 
-def test_each_photo_is_followed_by_where_the_network_looks():
-    model, photos = tiny_model("cnn"), photos_of(2)
-    sheet = heat_sheet(model, photos, ["first", "second"])
+def test_each_image_is_followed_by_where_the_network_looks():
+    model, images = tiny_model("cnn"), images_of(2)
+    sheet = heat_sheet(model, images, ["first", "second"])
     where = "where it looks"
     assert sheet.words.endswith(f"first; {where}; second; {where}.")
-    # Grey photos, coloured maps.
+    # Grey images, coloured maps.
     grey = [
         np.ptp(sheet.pixels[20:200, left : left + 200].astype(int), axis=2).max() == 0 for left in (12, 238)
     ]
@@ -234,11 +234,11 @@ def test_the_region_of_a_drawn_hand_holds_its_centres_and_costs_no_pixel():
     before = draw_hand(9.0, "F", 4, height=400)
     region = hand_region(9.0, "F", 4, height=400)
     after = draw_hand(9.0, "F", 4, height=400)
-    np.testing.assert_array_equal(before.photo, after.photo)
-    assert region.shape == before.photo.shape
+    np.testing.assert_array_equal(before.image, after.image)
+    assert region.shape == before.image.shape
     assert all(region[int(y), int(x)] for x, y in before.centres.values())
     # Bones and skin stand out against what is left of the plate.
-    assert np.median(before.photo[region]) > np.percentile(before.photo[~region], 90)
+    assert np.median(before.image[region]) > np.percentile(before.image[~region], 90)
     with pytest.raises(BoneAgeError, match="F or M"):
         hand_region(9.0, "X", 4)
 
@@ -247,7 +247,7 @@ def test_the_region_of_a_drawn_hand_holds_its_centres_and_costs_no_pixel():
 def test_a_network_is_judged_on_drawn_hands():
     hands = drawn_hands(SIZE, count=3, seed=7)
     for hand in hands:
-        assert hand.photo.shape == (SIZE, SIZE)
+        assert hand.image.shape == (SIZE, SIZE)
         assert 0.01 < hand.centres.mean() < hand.hand.mean() < 0.5
         # The discs follow the hand into the square.
         assert hand.hand[hand.centres].mean() > 0.85

@@ -1,4 +1,4 @@
-"""Sheets of photos: boxes where they belong, every operator shown, a photo that is gone left out."""
+"""Sheets of images: boxes where they belong, every operator shown, an image that is gone left out."""
 
 import cv2
 import numpy as np
@@ -8,11 +8,11 @@ import pytest
 from boneage.core.errors import BoneAgeError
 from boneage.evaluation.sheets import (
     SHOWN_OPERATORS,
+    anomaly_sheet,
     copies_sheet,
-    estimates_sheet,
     operator_sheet,
+    predictions_sheet,
     sheet_of,
-    suspicion_sheet,
     with_box,
     words_of,
 )
@@ -22,20 +22,20 @@ from boneage.phantom.drawing import draw_hand
 
 
 def test_a_box_is_drawn_where_it_is_and_nowhere_else():
-    photo = np.full((200, 100), 90, np.uint8)
-    drawn = with_box(photo, (0.5, 0.25, 0.3, 0.5))
-    changed = np.argwhere(drawn != photo)
+    image = np.full((200, 100), 90, np.uint8)
+    drawn = with_box(image, (0.5, 0.25, 0.3, 0.5))
+    changed = np.argwhere(drawn != image)
     assert np.abs(changed.min(axis=0) - (50, 50)).max() <= 3
     assert np.abs(changed.max(axis=0) - (150, 80)).max() <= 3
     assert {0, 255} <= set(np.unique(drawn))
-    assert (photo == 90).all()
+    assert (image == 90).all()
 
 
 def test_every_operator_is_on_the_sheet_with_values_that_it_takes():
     shown = [operator for _, operator in SHOWN_OPERATORS if operator]
     assert {operator["name"] for operator in shown} == set(OPERATORS)
-    photo = square(draw_hand(9.0, "F", 1, height=400).photo, 256)
-    sheet = operator_sheet(photo)
+    image = square(draw_hand(9.0, "F", 1, height=400).image, 256)
+    sheet = operator_sheet(image)
     assert sheet.pixels.dtype == np.uint8
     assert sheet.pixels.shape[0] > 3 * 180
     assert sheet.pixels.shape[1] > 5 * 180
@@ -43,7 +43,7 @@ def test_every_operator_is_on_the_sheet_with_values_that_it_takes():
     parse_operators(str(shown).replace("'", '"'))
 
 
-def test_the_front_of_the_queue_leaves_out_a_photo_that_is_gone():
+def test_the_front_of_the_queue_leaves_out_an_image_that_is_gone():
     table = pd.DataFrame(
         {
             "case_id": ["gone", "a", "a", "b"],
@@ -57,18 +57,18 @@ def test_the_front_of_the_queue_leaves_out_a_photo_that_is_gone():
     )
     read = []
 
-    def read_photo(case_id):
+    def read_image(case_id):
         if case_id == "gone":
             raise BoneAgeError("gone.png: cannot be read")
         read.append(case_id)
         return np.full((64, 64), 50, np.uint8)
 
-    sheet = suspicion_sheet(table, read_photo)
+    sheet = anomaly_sheet(table, read_image)
     assert read == ["a", "b"]
     assert sheet.pixels.max() == 255
     assert "a, ring 0.80; b, dark 0.60" in sheet.words
-    assert suspicion_sheet(table.iloc[:0], read_photo).pixels.size
-    assert suspicion_sheet(table, read_photo, count=1).pixels.size
+    assert anomaly_sheet(table.iloc[:0], read_image).pixels.size
+    assert anomaly_sheet(table, read_image, count=1).pixels.size
     assert read == ["a", "b", "a"]
 
 
@@ -83,24 +83,24 @@ def test_copies_say_which_operators_made_them(tmp_path):
         copies_sheet([("gone", "[]")], tmp_path)
 
 
-def test_estimates_are_shown_with_what_was_said_of_them():
+def test_predictions_are_shown_with_what_was_said_of_them():
     errors = [0.04, -1.0, 0.5, 2.0, -0.25, 0.1]
     joined = pd.DataFrame({"Case ID": list("abcdef"), "Bone Age": 5.0, "Error": errors})
-    joined["Estimate"] = joined["Bone Age"] + joined["Error"]
+    joined["Prediction"] = joined["Bone Age"] + joined["Error"]
     read = []
 
-    def read_photo(case_id):
+    def read_image(case_id):
         read.append(case_id)
         return np.zeros((16, 16), np.uint8)
 
-    sheet = estimates_sheet(joined, read_photo, seed=1, count=2)
+    sheet = predictions_sheet(joined, read_image, seed=1, count=2)
     assert read[:4] + read[6:] == ["a", "f", "e", "c", "d", "b"]
     assert "worst: d, true 5.00, said 7.00, off by +2.00 years" in sheet.words
     assert "best: a, true 5.00, said 5.04, off by +0.04 years" in sheet.words
-    assert len(estimates_sheet(joined.head(1), read_photo).words.split(";")) == 4
+    assert len(predictions_sheet(joined.head(1), read_image).words.split(";")) == 4
 
 
-def test_a_sheet_with_a_colour_in_it_has_colours_and_one_of_few_photos_no_empty_room():
+def test_a_sheet_with_a_colour_in_it_has_colours_and_one_of_few_images_no_empty_room():
     grey, coloured = np.full((32, 32), 80, np.uint8), np.zeros((32, 32, 3), np.uint8)
     coloured[..., 0] = 200
     assert sheet_of([("a", grey)] * 2, "Two", thumb=64).pixels.ndim == 2
@@ -111,6 +111,6 @@ def test_a_sheet_with_a_colour_in_it_has_colours_and_one_of_few_photos_no_empty_
 
 
 def test_a_minus_is_drawn_as_one():
-    photo = np.zeros((64, 64), np.uint8)
-    minus, hyphen = (sheet_of([(f"{sign}3.4 years", photo)], "One").pixels for sign in "−-")
+    image = np.zeros((64, 64), np.uint8)
+    minus, hyphen = (sheet_of([(f"{sign}3.4 years", image)], "One").pixels for sign in "−-")
     np.testing.assert_array_equal(minus, hyphen)

@@ -23,7 +23,7 @@ HAND = a_hand().astype(np.uint16) * 15  # 0 to 3400: 12 bits.
 def dicom(
     pixels: np.ndarray = HAND, syntax: str = pydicom.uid.ExplicitVRLittleEndian, **tags: object
 ) -> bytes:
-    """A file of one frame, or of several, that stores 12 bits in 16 unless the tags say otherwise."""
+    """A file of one frame, or of several, that packs 12 bits in 16 unless the tags say otherwise."""
     dataset = pydicom.Dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian

@@ -1,4 +1,4 @@
-"""Sixteen bits become eight so that the hand has all the shades, whatever else is in the picture."""
+"""Sixteen bits become eight so that the hand has all the grey levels, whatever else is in the picture."""
 
 import cv2
 import numpy as np
@@ -17,9 +17,9 @@ def a_deep_hand(bits: int, offset: int = 0) -> np.ndarray:
     return (np.clip(shares, 0, 1) * (2**bits - 1) + offset).astype(np.uint16)
 
 
-def marked(photo: np.ndarray, value: int, where: str, soft: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """A photo with a letter, a rim or a corner of one value; and where it is still itself."""
-    mark = np.zeros(photo.shape, np.uint8)
+def marked(image: np.ndarray, value: int, where: str, soft: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """An image with a letter, a rim or a corner of one value; and where it is still itself."""
+    mark = np.zeros(image.shape, np.uint8)
     if where == "letter":
         cv2.putText(mark, "L", (10, 60), 0, 2, 255, 6)
     elif where == "rim":
@@ -30,11 +30,11 @@ def marked(photo: np.ndarray, value: int, where: str, soft: bool = False) -> tup
     share = mark / 255.0
     if soft:
         share = cv2.GaussianBlur(share, (0, 0), 0.7)
-    return np.rint(photo * (1 - share) + value * share).astype(np.uint16), share == 0
+    return np.rint(image * (1 - share) + value * share).astype(np.uint16), share == 0
 
 
-def uses_all_shades(photo: np.ndarray, where: np.ndarray) -> bool:
-    low, high = np.percentile(to_uint8(photo)[where], [0.5, 99.5])
+def uses_all_levels(image: np.ndarray, where: np.ndarray) -> bool:
+    low, high = np.percentile(to_uint8(image)[where], [0.5, 99.5])
     return bool(low < 25 and high > 225)
 
 
@@ -43,37 +43,37 @@ class TestMarksAndPadding:
     @pytest.mark.parametrize("where", ["letter", "rim", "corner"])
     @pytest.mark.parametrize(("bits", "value"), [(12, 65535), (10, 4095), (10, 65535), (14, 65535)])
     def test_a_mark_does_not_set_the_range(self, bits: int, value: int, where: str, soft: bool) -> None:
-        photo, itself = marked(a_deep_hand(bits), value, where, soft)
-        assert uses_all_shades(photo, itself)
+        image, itself = marked(a_deep_hand(bits), value, where, soft)
+        assert uses_all_levels(image, itself)
 
     def test_neither_does_padding_of_zero_nor_both(self) -> None:
-        photo, without_rim = marked(a_deep_hand(12, 30_000), 0, "rim")
-        assert uses_all_shades(photo, without_rim)
-        photo, without_letter = marked(photo, 65535, "letter")
-        assert uses_all_shades(photo, without_rim & without_letter)
+        image, without_rim = marked(a_deep_hand(12, 30_000), 0, "rim")
+        assert uses_all_levels(image, without_rim)
+        image, without_letter = marked(image, 65535, "letter")
+        assert uses_all_levels(image, without_rim & without_letter)
 
     @pytest.mark.parametrize("bits", [10, 12, 16])
-    def test_a_photo_without_a_mark_keeps_its_robust_range(self, bits: int) -> None:
-        photo = a_deep_hand(bits)
-        assert grey_range(photo) == tuple(np.quantile(photo, [0.001, 0.999], method="nearest"))
+    def test_an_image_without_a_mark_keeps_its_robust_range(self, bits: int) -> None:
+        image = a_deep_hand(bits)
+        assert grey_range(image) == tuple(np.quantile(image, [0.001, 0.999], method="nearest"))
 
     def test_a_small_bright_hand_is_no_mark(self) -> None:
-        photo = np.random.default_rng(1).normal(100, 10, (400, 400))
-        photo += 3500 * cv2.GaussianBlur(np.pad(np.ones((60, 40)), ((170, 170), (180, 180))), (0, 0), 9)
-        hand = to_uint8(photo.astype(np.uint16))[170:230, 180:220]
+        image = np.random.default_rng(1).normal(100, 10, (400, 400))
+        image += 3500 * cv2.GaussianBlur(np.pad(np.ones((60, 40)), ((170, 170), (180, 180))), (0, 0), 9)
+        hand = to_uint8(image.astype(np.uint16))[170:230, 180:220]
         assert len(np.unique(hand)) > 100
         assert np.mean(hand == 255) < 0.2
 
     def test_what_is_not_shown_is_black_and_sets_no_range(self) -> None:
-        photo, itself = marked(a_deep_hand(12), 9000, "rim")
-        shades = to_uint8(photo, itself)
-        assert (shades[~itself] == 0).all()
-        low, high = np.percentile(shades[itself], [0.5, 99.5])
+        image, itself = marked(a_deep_hand(12), 9000, "rim")
+        levels = to_uint8(image, itself)
+        assert (levels[~itself] == 0).all()
+        low, high = np.percentile(levels[itself], [0.5, 99.5])
         assert low < 25
         assert high > 225
 
     @pytest.mark.parametrize("value", [np.nan, 7.0, 0.0])
-    def test_numbers_that_show_nothing_stay_one_shade(self, value: float) -> None:
+    def test_numbers_that_show_nothing_stay_one_level(self, value: float) -> None:
         assert len(np.unique(to_uint8(np.full((40, 40), value)))) == 1
 
 
@@ -84,10 +84,10 @@ class TestToUint8:
     @pytest.mark.parametrize("bits", [10, 12, 14, 16])
     def test_what_the_detector_wrote_fills_the_range_without_bands(self, bits: int) -> None:
         ramp = np.linspace(0, 2**bits - 1, 300 * 300).astype(np.uint16).reshape(300, 300)
-        photo = to_uint8(ramp)
-        assert (photo.min(), photo.max()) == (0, 255)
-        assert len(np.unique(photo)) == 256
-        assert (np.diff(photo.ravel().astype(int)) >= 0).all()
+        image = to_uint8(ramp)
+        assert (image.min(), image.max()) == (0, 255)
+        assert len(np.unique(image)) == 256
+        assert (np.diff(image.ravel().astype(int)) >= 0).all()
 
     def test_a_few_hot_and_dead_pixels_do_not_set_the_range(self) -> None:
         deep = np.random.default_rng(1).integers(1000, 3000, (200, 200)).astype(np.uint16)
@@ -95,10 +95,10 @@ class TestToUint8:
         assert to_uint8(deep)[2:].std() > 60
 
     @pytest.mark.parametrize("value", [0, 4095, 65535])
-    def test_a_constant_photo_stays_constant(self, value: int) -> None:
+    def test_a_constant_image_stays_constant(self, value: int) -> None:
         assert len(np.unique(to_uint8(np.full((40, 40), value, np.uint16)))) == 1
 
-    def test_a_nearly_constant_photo_keeps_what_it_shows(self) -> None:
+    def test_a_nearly_constant_image_keeps_what_it_shows(self) -> None:
         deep = np.full((200, 200), 5000, np.uint16)
         deep[3, 3] = 6000
         assert to_uint8(deep)[3, 3] == 255

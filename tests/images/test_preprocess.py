@@ -1,4 +1,4 @@
-"""Any photo becomes a grey square, a bad one a row with a reason; a second run does only what is new."""
+"""Any image becomes a grey square, a bad one a row with a reason; a second run does only what is new."""
 
 import errno
 import os
@@ -59,10 +59,10 @@ class TestSquare:
         assert square(np.full(shape, 9, np.uint8), 64).shape == (64, 64)
 
     def test_the_bars_take_the_background_not_the_rim_nor_the_hand(self) -> None:
-        photo = np.full((400, 200), 30, np.uint8)
-        photo[:4] = photo[-4:] = photo[:, :4] = photo[:, -4:] = 255  # The bright line of a collimator.
-        photo[100:, 60:140] = 200  # The hand, its forearm across the lower edge.
-        fitted = square(photo, 200)
+        image = np.full((400, 200), 30, np.uint8)
+        image[:4] = image[-4:] = image[:, :4] = image[:, -4:] = 255  # The bright line of a collimator.
+        image[100:, 60:140] = 200  # The hand, its forearm across the lower edge.
+        fitted = square(image, 200)
         assert set(np.unique(fitted[:, :49])) == {30}
         assert set(np.unique(fitted[:, 151:])) == {30}
 
@@ -81,7 +81,7 @@ def work(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cases(tmp_path: Path) -> pd.DataFrame:
-    """Six good photos of all kinds in a folder beside the work folder."""
+    """Six good images of all kinds in a folder beside the work folder."""
     source = tmp_path / "source"
     source.mkdir()
     data = {
@@ -97,19 +97,19 @@ def cases(tmp_path: Path) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "case_id": list(data),
-            "photo": [str(source / name) for name in data],
+            "image": [str(source / name) for name in data],
             "bone_age": [0.5, 3, 7.25, 11, 15, ""],
             "age_group": ["0", "3", "7", "11", "15", "18"],
         }
     )
 
 
-def photo_of(work: Path, case_id: str) -> Path:
-    return work / "photos" / f"{case_id}.png"
+def image_of(work: Path, case_id: str) -> Path:
+    return work / "images" / f"{case_id}.png"
 
 
 def times(work: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (work / "photos").iterdir()}
+    return {path.name: path.stat().st_mtime_ns for path in (work / "images").iterdir()}
 
 
 class TestPreprocess:
@@ -119,26 +119,26 @@ class TestPreprocess:
         assert list(report["case_id"]) == list(cases["case_id"])
         assert set(report["status"]) == {"ok"}
         for case_id in cases["case_id"]:
-            photo = cv2.imread(str(photo_of(work, case_id)), cv2.IMREAD_UNCHANGED)
-            assert photo.shape == (SIZE, SIZE)
-            assert photo.dtype == np.uint8
+            image = cv2.imread(str(image_of(work, case_id)), cv2.IMREAD_UNCHANGED)
+            assert image.shape == (SIZE, SIZE)
+            assert image.dtype == np.uint8
         row = report.set_index("case_id").loc["c"]
         assert (row["format"], row["width"], row["height"], row["bit_depth"]) == ("PNG", 64, 96, 16)
-        assert row["sha256"] == files.sha256_of(cases["photo"][2])
-        assert row["bytes"] == os.path.getsize(cases["photo"][2])
+        assert row["sha256"] == files.sha256_of(cases["image"][2])
+        assert row["bytes"] == os.path.getsize(cases["image"][2])
         assert len(read_table(work / "skipped-preprocess.csv", ("item", "reason"))) == 0
 
     def test_the_report_reads_back_as_it_was_returned(self, cases: pd.DataFrame, work: Path) -> None:
         report = preprocess(cases, work, SIZE)
         pd.testing.assert_frame_equal(read_report(work), report, check_dtype=False)
 
-    def test_bad_photos_become_rows_and_the_rest_goes_on(
+    def test_bad_images_become_rows_and_the_rest_goes_on(
         self, cases: pd.DataFrame, work: Path, tmp_path: Path
     ) -> None:
         rows = []
         for index, (name, (data, _)) in enumerate(BAD.items()):
             (tmp_path / name).write_bytes(data)
-            rows.append({"case_id": f"bad-{index}", "photo": str(tmp_path / name)})
+            rows.append({"case_id": f"bad-{index}", "image": str(tmp_path / name)})
         report = preprocess(pd.concat([pd.DataFrame(rows), cases], ignore_index=True), work, SIZE)
         assert list(report["status"]) == ["skipped"] * len(BAD) + ["ok"] * len(cases)
         skipped = read_table(work / "skipped-preprocess.csv", ("item", "reason"))
@@ -148,11 +148,11 @@ class TestPreprocess:
         assert sorted(times(work)) == [f"{case_id}.png" for case_id in "abcdef"]
 
     @pytest.mark.parametrize(
-        ("case_id", "photo", "reason"),
+        ("case_id", "image", "reason"),
         [
             ("g", "nowhere.jpg", "no such file"),
-            ("g", "", "names no photo"),
-            ("g", float("nan"), "names no photo"),
+            ("g", "", "names no image"),
+            ("g", float("nan"), "names no image"),
             ("g", ".", "not a file"),
             ("g", "nul\0byte.jpg", "cannot be read"),
             ("../g", "nowhere.jpg", "cannot name a file"),
@@ -163,9 +163,9 @@ class TestPreprocess:
         ],
     )
     def test_a_bad_row_of_the_case_table_is_skipped(
-        self, cases: pd.DataFrame, work: Path, tmp_path: Path, case_id: object, photo: object, reason: str
+        self, cases: pd.DataFrame, work: Path, tmp_path: Path, case_id: object, image: object, reason: str
     ) -> None:
-        cases.loc[len(cases), ["case_id", "photo"]] = [case_id, photo]
+        cases.loc[len(cases), ["case_id", "image"]] = [case_id, image]
         report = preprocess(cases, work, SIZE)
         assert list(report["status"]) == ["ok"] * 6 + ["skipped"]
         assert reason in report["reason"].iloc[-1]
@@ -174,42 +174,42 @@ class TestPreprocess:
 
     def test_a_pipe_does_not_hang_the_run(self, cases: pd.DataFrame, work: Path, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.jpg")
-        cases.loc[0, "photo"] = str(tmp_path / "pipe.jpg")
+        cases.loc[0, "image"] = str(tmp_path / "pipe.jpg")
         assert "not a file" in preprocess(cases, work, SIZE)["reason"][0]
 
-    def test_two_photos_with_one_id_are_both_left_out(self, cases: pd.DataFrame, work: Path) -> None:
+    def test_two_images_with_one_id_are_both_left_out(self, cases: pd.DataFrame, work: Path) -> None:
         cases.loc[[1, 2], "case_id"] = ["A", "c"]
         report = preprocess(cases, work, SIZE)
         assert list(report["status"]) == ["skipped", "skipped", "ok", "ok", "ok", "ok"]
-        assert "two photos" in report["reason"][0]
+        assert "two images" in report["reason"][0]
 
     def test_a_path_may_be_relative_to_the_work_folder(self, cases: pd.DataFrame, work: Path) -> None:
-        cases["photo"] = [os.path.relpath(path, work) for path in cases["photo"]]
+        cases["image"] = [os.path.relpath(path, work) for path in cases["image"]]
         assert set(preprocess(cases, work, SIZE)["status"]) == {"ok"}
 
     def test_the_same_bytes_twice_are_reported(self, cases: pd.DataFrame, work: Path) -> None:
         for name in ("c", "e"):
-            Path(cases["photo"][0]).with_name(name).write_bytes(Path(cases["photo"][1]).read_bytes())
+            Path(cases["image"][0]).with_name(name).write_bytes(Path(cases["image"][1]).read_bytes())
         report = preprocess(cases, work, SIZE)
         assert list(report["doubled_of"]) == ["", "", "b", "", "b", ""]
         assert set(report["status"]) == {"ok"}
 
-    def test_a_photo_inside_the_output_folder_is_not_overwritten(
+    def test_an_image_inside_the_output_folder_is_not_overwritten(
         self, cases: pd.DataFrame, work: Path
     ) -> None:
-        photo_of(work, "a").parent.mkdir(parents=True)
-        photo_of(work, "a").write_bytes(PNG)
-        cases.loc[0, "photo"] = "photos/a.png"
+        image_of(work, "a").parent.mkdir(parents=True)
+        image_of(work, "a").write_bytes(PNG)
+        cases.loc[0, "image"] = "images/a.png"
         assert "lies in the folder" in preprocess(cases, work, SIZE)["reason"][0]
-        assert photo_of(work, "a").read_bytes() == PNG
+        assert image_of(work, "a").read_bytes() == PNG
 
     def test_an_empty_table_gives_an_empty_report(self, work: Path) -> None:
-        assert len(preprocess(pd.DataFrame({"case_id": [], "photo": []}), work, SIZE)) == 0
+        assert len(preprocess(pd.DataFrame({"case_id": [], "image": []}), work, SIZE)) == 0
         assert len(read_report(work)) == 0
 
-    def test_a_missing_column_and_an_unknown_shade_are_named(self, cases: pd.DataFrame, work: Path) -> None:
-        with pytest.raises(BoneAgeError, match="column photo is missing"):
-            preprocess(cases.drop(columns="photo"), work, SIZE)
+    def test_a_missing_column_and_an_unknown_level_are_named(self, cases: pd.DataFrame, work: Path) -> None:
+        with pytest.raises(BoneAgeError, match="column image is missing"):
+            preprocess(cases.drop(columns="image"), work, SIZE)
         with pytest.raises(BoneAgeError, match="'grey' must be one of"):
             preprocess(cases, work, SIZE, "grey")
 
@@ -230,10 +230,10 @@ class TestSecondRun:
     def test_only_what_is_new_changed_or_gone_is_made(self, cases: pd.DataFrame, work: Path) -> None:
         preprocess(cases.iloc[:5], work, SIZE)
         before = times(work)
-        Path(cases["photo"][0]).write_bytes(encoded(a_hand(70, 70, seed=9)))
-        os.utime(cases["photo"][1], ns=(1, 1))
-        photo_of(work, "c").unlink()
-        photo_of(work, "d").write_bytes(b"")
+        Path(cases["image"][0]).write_bytes(encoded(a_hand(70, 70, seed=9)))
+        os.utime(cases["image"][1], ns=(1, 1))
+        image_of(work, "c").unlink()
+        image_of(work, "d").write_bytes(b"")
         report = preprocess(cases, work, SIZE)
         after = times(work)
         assert {name for name in after if after[name] != before.get(name)} == {
@@ -241,19 +241,19 @@ class TestSecondRun:
         }
         assert set(report["status"]) == {"ok"}
         assert report["width"][0] == 70
-        assert photo_of(work, "d").stat().st_size > 0
+        assert image_of(work, "d").stat().st_size > 0
 
-    def test_another_size_or_shade_makes_all_again(self, cases: pd.DataFrame, work: Path) -> None:
+    def test_another_size_or_level_makes_all_again(self, cases: pd.DataFrame, work: Path) -> None:
         preprocess(cases, work, SIZE)
         preprocess(cases, work, 48)
-        assert cv2.imread(str(photo_of(work, "a")), 0).shape == (48, 48)
+        assert cv2.imread(str(image_of(work, "a")), 0).shape == (48, 48)
         preprocess(cases, work, 48, "white")
-        assert cv2.imread(str(photo_of(work, "a")), 0)[0, 0] == 255
+        assert cv2.imread(str(image_of(work, "a")), 0)[0, 0] == 255
 
     def test_what_was_made_stays_good_without_its_source(self, cases: pd.DataFrame, work: Path) -> None:
         preprocess(cases, work, SIZE)
         before = times(work)
-        for path in cases["photo"]:
+        for path in cases["image"]:
             os.unlink(path)
         report = preprocess(cases, work, 48)
         assert set(report["status"]) == {"ok"}
@@ -263,7 +263,7 @@ class TestSecondRun:
     def test_paths_that_another_encoding_broke_cost_nothing(self, cases: pd.DataFrame, work: Path) -> None:
         first = preprocess(cases, work, SIZE)
         before = times(work)
-        broken = cases.assign(photo=[path.replace("source", "sourcé") for path in cases["photo"]])
+        broken = cases.assign(image=[path.replace("source", "sourcé") for path in cases["image"]])
         report = preprocess(broken, work, SIZE)
         assert set(report["status"]) == {"ok"}
         assert times(work) == before
@@ -275,27 +275,27 @@ class TestSecondRun:
         before = times(work)
         preprocess(cases.assign(case_id=[f"wrong{row}" for row in range(len(cases))]), work, SIZE)
         preprocess(cases.iloc[:2], work, SIZE)
-        for path in cases["photo"]:
+        for path in cases["image"]:
             os.unlink(path)
         report = preprocess(cases, work, SIZE)
         assert set(report["status"]) == {"ok"}
         assert before.items() <= times(work).items()
 
-    def test_the_output_of_a_refused_photo_is_removed_and_nothing_else(
+    def test_the_output_of_a_refused_image_is_removed_and_nothing_else(
         self, cases: pd.DataFrame, work: Path
     ) -> None:
         preprocess(cases, work, SIZE)
-        (work / "photos" / "mine.png").write_bytes(PNG)
-        Path(cases["photo"][0]).write_bytes(JPEG[:500])
+        (work / "images" / "mine.png").write_bytes(PNG)
+        Path(cases["image"][0]).write_bytes(JPEG[:500])
         report = preprocess(cases.iloc[:4], work, SIZE)
         assert list(report["status"]) == ["skipped", "ok", "ok", "ok"]
         assert sorted(times(work)) == ["b.png", "c.png", "d.png", "e.png", "f.png", "mine.png"]
 
-    def test_a_photo_put_right_is_made(self, cases: pd.DataFrame, work: Path) -> None:
-        good = Path(cases["photo"][0]).read_bytes()
-        Path(cases["photo"][0]).write_bytes(b"")
+    def test_an_image_put_right_is_made(self, cases: pd.DataFrame, work: Path) -> None:
+        good = Path(cases["image"][0]).read_bytes()
+        Path(cases["image"][0]).write_bytes(b"")
         assert preprocess(cases, work, SIZE)["status"][0] == "skipped"
-        Path(cases["photo"][0]).write_bytes(good)
+        Path(cases["image"][0]).write_bytes(good)
         assert preprocess(cases, work, SIZE)["status"][0] == "ok"
 
     def test_a_damaged_report_is_made_afresh(self, cases: pd.DataFrame, work: Path) -> None:
@@ -350,7 +350,7 @@ class TestInterrupted:
             env=os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[2])},
             stderr=subprocess.DEVNULL,
         )
-        while process.poll() is None and len(list(work.glob("photos/*.png"))) < 40:
+        while process.poll() is None and len(list(work.glob("images/*.png"))) < 40:
             time.sleep(0.005)
         process.kill()
         process.wait()
@@ -362,7 +362,7 @@ class TestInterrupted:
         assert len(report) == len(many)
         assert all(times(work)[f"{case_id}.png"] == before[f"{case_id}.png"] for case_id in listed)
         for case_id in many["case_id"]:
-            assert cv2.imread(str(photo_of(work, case_id)), 0).shape == (512, 512)
+            assert cv2.imread(str(image_of(work, case_id)), 0).shape == (512, 512)
 
     def test_a_kill_amid_a_change_of_size_leaves_no_mixture(
         self, cases: pd.DataFrame, work: Path, monkeypatch: pytest.MonkeyPatch
@@ -372,7 +372,7 @@ class TestInterrupted:
 
         def save_once(path: Path, rows: list) -> object:
             if saves:
-                raise SystemExit  # Killed: no report is saved after the first photo.
+                raise SystemExit  # Killed: no report is saved after the first image.
             saves.append(path)
             return save(path, rows)
 
@@ -382,7 +382,7 @@ class TestInterrupted:
             with pytest.raises(SystemExit):
                 preprocess(cases, work, 48)
         preprocess(cases, work, SIZE)
-        assert {cv2.imread(str(photo_of(work, case_id)), 0).shape for case_id in "abcdef"} == {(SIZE, SIZE)}
+        assert {cv2.imread(str(image_of(work, case_id)), 0).shape for case_id in "abcdef"} == {(SIZE, SIZE)}
 
     def test_the_report_is_saved_on_the_way(
         self, cases: pd.DataFrame, work: Path, monkeypatch: pytest.MonkeyPatch
@@ -397,7 +397,7 @@ class TestInterrupted:
         assert lengths == [0, 1, 2, 3, 4, 5, 6, 6]
 
     def test_what_a_killed_run_left_half_written_is_removed(self, cases: pd.DataFrame, work: Path) -> None:
-        old, young = work / "photos" / ".a-abcd_123.png", work / "photos" / ".b-abcd_123.png"
+        old, young = work / "images" / ".a-abcd_123.png", work / "images" / ".b-abcd_123.png"
         old.parent.mkdir(parents=True)
         for path in (old, young):
             path.write_bytes(b"half")
@@ -429,7 +429,7 @@ class TestDisk:
         assert not [path for path in work.rglob(".*")]
         listed = read_report(work)
         assert len(listed) <= 2
-        assert all(photo_of(work, case_id).stat().st_size for case_id in listed["case_id"])
+        assert all(image_of(work, case_id).stat().st_size for case_id in listed["case_id"])
         assert set(preprocess(cases, work, SIZE)["status"]) == {"ok"}
 
     def test_a_full_disk_from_the_start_keeps_the_report_there_was(
@@ -446,7 +446,7 @@ class TestDisk:
             with pytest.raises(BoneAgeError, match="disk is full"):
                 preprocess(cases, work, 48)
         assert (work / "preprocess.csv").read_bytes() == before
-        assert cv2.imread(str(photo_of(work, "a")), 0).shape == (SIZE, SIZE)
+        assert cv2.imread(str(image_of(work, "a")), 0).shape == (SIZE, SIZE)
 
     def test_a_read_only_folder_is_one_line(
         self, cases: pd.DataFrame, work: Path, monkeypatch: pytest.MonkeyPatch
@@ -460,31 +460,31 @@ class TestDisk:
 
     def test_a_file_in_place_of_the_folder_is_one_line(self, cases: pd.DataFrame, work: Path) -> None:
         work.mkdir()
-        (work / "photos").write_text("in the way")
+        (work / "images").write_text("in the way")
         with pytest.raises(BoneAgeError, match="is a file, not a folder"):
             preprocess(cases, work, SIZE)
 
 
 class TestSummary:
     def test_it_counts_kinds_and_sizes(self, cases: pd.DataFrame, work: Path) -> None:
-        Path(cases["photo"][5]).write_bytes(Path(cases["photo"][0]).read_bytes())
-        Path(cases["photo"][1]).write_bytes(b"")
+        Path(cases["image"][5]).write_bytes(Path(cases["image"][0]).read_bytes())
+        Path(cases["image"][1]).write_bytes(b"")
         table = summary(preprocess(cases, work, SIZE)).set_index("what")
         assert table.loc["all that were read"].to_list() == [5, "64 × 96", "64 × 96", "200 × 40"]
-        assert table.loc["JPEG, 8 bit, L", "photos"] == 2
-        assert table.loc["PNG, 16 bit, I;16", "photos"] == 1
-        assert table.filter(like="doubled", axis=0)["photos"].item() == 1
-        assert table.filter(like="skipped", axis=0)["photos"].item() == 1
+        assert table.loc["JPEG, 8 bit, L", "images"] == 2
+        assert table.loc["PNG, 16 bit, I;16", "images"] == 1
+        assert table.filter(like="doubled", axis=0)["images"].item() == 1
+        assert table.filter(like="skipped", axis=0)["images"].item() == 1
 
-    def test_it_is_readable_for_no_photos(self, work: Path) -> None:
-        report = preprocess(pd.DataFrame({"case_id": [], "photo": []}), work, SIZE)
-        assert set(summary(report)["photos"]) == {0}
+    def test_it_is_readable_for_no_images(self, work: Path) -> None:
+        report = preprocess(pd.DataFrame({"case_id": [], "image": []}), work, SIZE)
+        assert set(summary(report)["images"]) == {0}
 
 
 class TestContactSheet:
-    def test_it_holds_all_photos_in_rows(self) -> None:
-        photos = [(f"case {index}", np.full((40, 40), 200, np.uint8)) for index in range(5)]
-        sheet = contact_sheet(photos, columns=3, thumb=48)
+    def test_it_holds_all_images_in_rows(self) -> None:
+        images = [(f"case {index}", np.full((40, 40), 200, np.uint8)) for index in range(5)]
+        sheet = contact_sheet(images, columns=3, thumb=48)
         count, _ = cv2.connectedComponents((sheet == 200).astype(np.uint8), connectivity=4)
         areas = cv2.connectedComponentsWithStats((sheet == 200).astype(np.uint8), connectivity=4)[2][
             1:, cv2.CC_STAT_AREA
@@ -500,7 +500,7 @@ class TestContactSheet:
         report = preprocess(cases, work, SIZE)
         drawn = []
         monkeypatch.setattr(
-            sheets, "contact_sheet", lambda photos, *_: drawn.extend(photos) or np.zeros((9, 9), np.uint8)
+            sheets, "contact_sheet", lambda images, *_: drawn.extend(images) or np.zeros((9, 9), np.uint8)
         )
         write_contact_sheet(work / "sheet.png", cases, report, work, count=3)
         captions = [caption for caption, _ in drawn]
@@ -515,20 +515,20 @@ class TestContactSheet:
 
 
 @pytest.mark.real_data
-class TestRealPhotos:
-    def test_every_photo_of_a_sample_is_read(self, real_data: Path, work: Path) -> None:
+class TestRealImages:
+    def test_every_image_of_a_sample_is_read(self, real_data: Path, work: Path) -> None:
         found = sorted(path for path in real_data.rglob("*") if path.suffix in (".jpg", ".png"))[::25]
         cases = pd.DataFrame(
             {
                 "case_id": [f"case-{index}" for index in range(len(found))],
-                "photo": [str(path) for path in found],
+                "image": [str(path) for path in found],
             }
         )
         report = preprocess(cases, work, 256)
         assert len(report) > 20
         assert list(report["reason"].unique()) == [""]
         for case_id, width, height in zip(report["case_id"], report["width"], report["height"], strict=True):
-            photo = cv2.imread(str(photo_of(work, case_id)), cv2.IMREAD_UNCHANGED)
-            assert photo.shape == (256, 256)
-            assert photo.std() > 1
+            image = cv2.imread(str(image_of(work, case_id)), cv2.IMREAD_UNCHANGED)
+            assert image.shape == (256, 256)
+            assert image.std() > 1
             assert min(width, height) > 300

@@ -26,7 +26,7 @@ class TestReadGrey:
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("data", [JPEG, PNG, encoded(a_hand(200, 150), "JPEG", progressive=True)])
-    def test_no_cut_of_a_good_file_is_taken_for_a_photo(self, data: bytes) -> None:
+    def test_no_cut_of_a_good_file_is_taken_for_an_image(self, data: bytes) -> None:
         for length in [*range(0, len(data), 97), len(data) - 1]:
             with pytest.raises(BoneAgeError):
                 read_grey(data[:length], "cut")
@@ -72,11 +72,11 @@ class TestReadGrey:
             7: np.rot90(upright, 2).T,
             8: np.rot90(upright, -1),
         }[orientation]
-        image = Image.fromarray(np.ascontiguousarray(stored))
-        exif = image.getexif()
+        picture = Image.fromarray(np.ascontiguousarray(stored))
+        exif = picture.getexif()
         exif[0x0112] = orientation
         options = {"quality": 100} if kind == "JPEG" else {}
-        grey, facts = read_grey(encoded(image, kind, exif=exif, **options), f"turned.{kind.lower()}")
+        grey, facts = read_grey(encoded(picture, kind, exif=exif, **options), f"turned.{kind.lower()}")
         assert grey.shape == upright.shape
         assert np.abs(grey.astype(int) - upright).max() <= 2
         assert (facts.width, facts.height) == (64, 96)
@@ -88,34 +88,34 @@ class TestReadGrey:
         tinted = Image.merge(
             "RGB", [grey, grey.point(lambda value: value // 2), grey.point(lambda value: 200 - value // 2)]
         )
-        image = tinted.convert(mode)
+        picture = tinted.convert(mode)
         kind = "JPEG" if mode in ("CMYK", "YCbCr") else "PNG"
         options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
-        photo, _ = read_grey(encoded(image, kind, **options), f"tinted.{kind.lower()}")
-        expected = np.asarray(image.convert("RGB").convert("L"), int)
-        assert photo.dtype == np.uint8
-        assert np.abs(photo - expected).mean() < 2
+        image, _ = read_grey(encoded(picture, kind, **options), f"tinted.{kind.lower()}")
+        expected = np.asarray(picture.convert("RGB").convert("L"), int)
+        assert image.dtype == np.uint8
+        assert np.abs(image - expected).mean() < 2
 
     def test_cmyk_of_the_other_polarity_is_not_a_negative(self) -> None:
         data = encoded(Image.fromarray(a_hand()).convert("CMYK"), "JPEG", quality=100)
         assert b"Adobe" in data
-        photo, facts = read_grey(data, "print.jpg")
-        assert np.corrcoef(photo.ravel(), a_hand().ravel())[0, 1] > 0.99
+        image, facts = read_grey(data, "print.jpg")
+        assert np.corrcoef(image.ravel(), a_hand().ravel())[0, 1] > 0.99
         assert "CMYK" in facts.note
 
     def test_transparent_parts_are_black(self) -> None:
         alpha = np.full((96, 64), 255, np.uint8)
         alpha[:48] = 0
-        photo, facts = read_grey(encoded(np.dstack([a_hand()] * 3 + [alpha])), "cut-out.png")
-        assert photo[:48].max() == 0
-        assert np.abs(photo[48:].astype(int) - a_hand()[48:]).max() <= 1
+        image, facts = read_grey(encoded(np.dstack([a_hand()] * 3 + [alpha])), "cut-out.png")
+        assert image[:48].max() == 0
+        assert np.abs(image[48:].astype(int) - a_hand()[48:]).max() <= 1
         assert "transparent" in facts.note
 
     def test_a_transparent_palette_entry_is_black(self) -> None:
-        image = Image.fromarray(a_hand() // 64 * 64 + 20).convert("P")
-        photo, _ = read_grey(encoded(image, transparency=int(np.asarray(image)[0, 0])), "palette.png")
-        assert photo[0, 0] == 0
-        assert photo[-1, -1] > 0
+        picture = Image.fromarray(a_hand() // 64 * 64 + 20).convert("P")
+        image, _ = read_grey(encoded(picture, transparency=int(np.asarray(picture)[0, 0])), "palette.png")
+        assert image[0, 0] == 0
+        assert image[-1, -1] > 0
 
     def test_16_bit_keeps_its_depth(self) -> None:
         deep = a_hand().astype(np.uint16) * 201 + 7
@@ -149,10 +149,10 @@ class TestOtherKinds:
     @pytest.mark.parametrize("kind", ["TIFF", "BMP", "WEBP"])
     @pytest.mark.parametrize("mode", ["L", "RGB", "P", "1"])
     def test_a_still_picture_is_read(self, kind: str, mode: str) -> None:
-        image = Image.fromarray(a_hand()).convert(mode)
+        picture = Image.fromarray(a_hand()).convert(mode)
         options = {"lossless": True} if kind == "WEBP" else {}
-        grey, facts = read_grey(encoded(image, kind, **options), f"hand.{kind.lower()}")
-        assert np.abs(grey.astype(int) - np.asarray(image.convert("L"))).max() <= 2
+        grey, facts = read_grey(encoded(picture, kind, **options), f"hand.{kind.lower()}")
+        assert np.abs(grey.astype(int) - np.asarray(picture.convert("L"))).max() <= 2
         assert facts.format == kind
         assert "by its content" not in facts.note
 
@@ -193,16 +193,16 @@ class TestOtherKinds:
 
     @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "WEBP"])
     def test_transparency_that_hides_all_is_passed_over(self, kind: str) -> None:
-        image = Image.fromarray(a_hand()).convert("RGBA")
-        image.putalpha(0)
+        picture = Image.fromarray(a_hand()).convert("RGBA")
+        picture.putalpha(0)
         options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
-        grey, _ = read_grey(encoded(image, kind, **options), f"clear.{kind.lower()}")
+        grey, _ = read_grey(encoded(picture, kind, **options), f"clear.{kind.lower()}")
         assert np.abs(grey.astype(int) - a_hand()).max() <= 1
 
     def test_that_it_is_passed_over_is_noted(self) -> None:
-        image = Image.fromarray(a_hand()).convert("LA")
-        image.putalpha(0)
-        assert "transparent" in read_grey(encoded(image), "clear.png")[1].note
+        picture = Image.fromarray(a_hand()).convert("LA")
+        picture.putalpha(0)
+        assert "transparent" in read_grey(encoded(picture), "clear.png")[1].note
 
 
 class TestIsImage:

@@ -7,7 +7,7 @@ from on_jax import said_on_jax
 
 from boneage import notebooks
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation import results_table
+from boneage.evaluation.metrics import results_table
 from boneage.networks import NETWORKS, WeightsError, build_features, check_size
 
 SIZE = 32
@@ -61,9 +61,9 @@ def test_parameters_are_those_that_were_counted(key):
     import keras
 
     def count(width: str) -> int:
-        photos = keras.Input((224, 224, 1))
-        model = keras.Model(photos, build_features(key, photos, width))
-        return keras.Model(photos, model.get_layer("pooled").output).count_params()
+        images = keras.Input((224, 224, 1))
+        model = keras.Model(images, build_features(key, images, width))
+        return keras.Model(images, model.get_layer("pooled").output).count_params()
 
     assert (count("full"), count("tiny")) == PARAMETERS[key]
 
@@ -74,17 +74,17 @@ def test_it_runs_and_takes_a_step_and_is_the_same_once_saved(key, tmp_path):
     import keras
 
     model = tiny_model(key)
-    photos = pictures()
-    said = np.array(model(photos, training=False))
+    images = pictures()
+    said = np.array(model(images, training=False))
     assert said.shape == (4, 1)
     assert said.std() > 0
     model.save(tmp_path / "model.keras")
     kept = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(kept(photos, training=False), said, atol=1e-5)
+    np.testing.assert_allclose(kept(images, training=False), said, atol=1e-5)
     before = [np.array(one) for one in model.trainable_variables]
     # Without a graph, which takes longer to draw than the step does; the notebooks' run trains with one.
     model.compile(keras.optimizers.AdamW(1e-3), loss="mse", run_eagerly=True)
-    assert np.isfinite(model.train_on_batch(photos, np.arange(4.0)[:, None]))
+    assert np.isfinite(model.train_on_batch(images, np.arange(4.0)[:, None]))
     moved = [np.any(np.array(now) != one) for now, one in zip(model.trainable_variables, before, strict=True)]
     # Where a bias is followed by a batch normalisation its gradient is nothing but rounding.
     assert np.mean(moved) > 0.9
@@ -100,12 +100,12 @@ worst = {}
 for key in sys.argv[2:]:
     given = np.load(f"{sys.argv[1]}/{key}.npz")
     kept = keras.saving.load_model(f"{sys.argv[1]}/{key}.keras")
-    model = build_model(key, given["photos"].shape[1], 10.0, 5.0, 3, "tiny")
+    model = build_model(key, given["images"].shape[1], 10.0, 5.0, 3, "tiny")
     model.set_weights(kept.get_weights())
-    said = np.asarray(model(given["photos"], training=False))
+    said = np.asarray(model(given["images"], training=False))
     model.compile(keras.optimizers.AdamW(1e-3), loss="mse")
     hasten(model)
-    loss = model.train_on_batch(given["photos"], np.arange(4.0)[:, None])
+    loss = model.train_on_batch(given["images"], np.arange(4.0)[:, None])
     worst[key] = [float(np.abs(said - given["said"]).max()), float(loss)]
 print(json.dumps(worst))
 """
@@ -116,8 +116,8 @@ def test_on_jax_a_network_says_the_same_and_takes_a_step(tmp_path):
     for key in NETWORKS:
         model = tiny_model(key)
         model.save(tmp_path / f"{key}.keras")
-        photos = pictures()
-        np.savez(tmp_path / f"{key}.npz", photos=photos, said=np.array(model(photos, training=False)))
+        images = pictures()
+        np.savez(tmp_path / f"{key}.npz", images=images, said=np.array(model(images, training=False)))
     worst = said_on_jax(ON_JAX, str(tmp_path), *NETWORKS)
     assert list(worst) == list(NETWORKS)
     assert max(difference for difference, _ in worst.values()) < 1e-3, worst
@@ -140,10 +140,10 @@ def without_download(monkeypatch):
 
 @pytest.mark.parametrize("key", IMAGENET)
 @pytest.mark.slow
-def test_photos_are_scaled_as_the_weights_expect(key, without_download):
+def test_images_are_scaled_as_the_weights_expect(key, without_download):
     import keras
 
-    # What each library's own function does to a colour photo, 0 to 255. The published weights of the last
+    # What each library's own function does to a colour image, 0 to 255. The published weights of the last
     # two are those of google/vit-base-patch16-224 and of timm's cspdarknet53, trained in these ranges.
     prepare = {
         "vgg19": keras.applications.vgg19.preprocess_input,
@@ -153,10 +153,10 @@ def test_photos_are_scaled_as_the_weights_expect(key, without_download):
         "vision_transformer": keras.applications.mobilenet_v2.preprocess_input,
         "yolo": keras.applications.densenet.preprocess_input,
     }[key]
-    photos = keras.Input((SIZE, SIZE, 1))
-    features = build_features(key, photos, weights="imagenet")
-    model = keras.Model(photos, features)
-    scaled = keras.Model(photos, model.get_layer("scaled").output)(pictures())
+    images = keras.Input((SIZE, SIZE, 1))
+    features = build_features(key, images, weights="imagenet")
+    model = keras.Model(images, features)
+    scaled = keras.Model(images, model.get_layer("scaled").output)(pictures())
     colour = np.repeat(pictures(), 3, axis=-1)
     np.testing.assert_allclose(np.asarray(scaled), prepare(colour), atol=1e-3)
 
@@ -166,9 +166,9 @@ def test_photos_are_scaled_as_the_weights_expect(key, without_download):
 def test_begun_at_random_a_network_sees_contrast_whatever_the_exposure(key):
     import keras
 
-    photos = keras.Input((SIZE, SIZE, 1))
-    model = keras.Model(photos, build_features(key, photos, "tiny"))
-    scaled = keras.Model(photos, model.get_layer("scaled").output)
+    images = keras.Input((SIZE, SIZE, 1))
+    model = keras.Model(images, build_features(key, images, "tiny"))
+    scaled = keras.Model(images, model.get_layer("scaled").output)
     seen = [np.asarray(scaled(one)) for one in (pictures(), 0.5 * pictures() + 60)]
     assert seen[0].std() > 0.3
     assert np.abs(seen[0] - seen[1]).mean() < 0.15 * np.abs(seen[0]).mean()
@@ -239,8 +239,8 @@ def test_a_vision_transformer_of_the_same_size_stays_as_it_is():
     from boneage.networks import vision_transformer
 
     model = vision_transformer.backbone(64, "tiny")
-    photos = np.random.default_rng(1).normal(size=(1, 64, 64, 3)).astype(np.float32)
-    np.testing.assert_allclose(vision_transformer.resized(model, 64)(photos), model(photos), atol=1e-5)
+    images = np.random.default_rng(1).normal(size=(1, 64, 64, 3)).astype(np.float32)
+    np.testing.assert_allclose(vision_transformer.resized(model, 64)(images), model(images), atol=1e-5)
 
 
 @pytest.mark.slow
@@ -255,25 +255,25 @@ def test_a_hastened_transformer_multiplies_all_tokens_of_a_batch_at_once_and_say
     loaded, twice = (keras.saving.load_model(tmp_path / "model.keras") for _ in range(2))
     for model in (loaded, twice, twice):
         hasten(model)
-    photos = tf.constant(pictures(count=3))
+    images = tf.constant(pictures(count=3))
 
-    def estimates_and_gradients(model):
+    def predictions_and_gradients(model):
         with tf.GradientTape() as tape:
-            # Not as in training, where every model turns its photos in its own way.
-            years = model(photos, training=False)
+            # Not as in training, where every model turns its images in its own way.
+            years = model(images, training=False)
             said = tf.reduce_sum(years**2)
         gradients = tape.gradient(said, [one.value for one in model.trainable_weights])
         return years, *(tf.convert_to_tensor(one) for one in gradients)
 
-    expected = estimates_and_gradients(plain)
+    expected = predictions_and_gradients(plain)
     # Some gradients are nothing but rounding: that of the keys' offsets, which attention does not see.
     rounding = 1e-5 * max(np.abs(one).max() for one in expected)
     for model in (loaded, twice):
-        for ours, theirs in zip(estimates_and_gradients(model), expected, strict=True):
+        for ours, theirs in zip(predictions_and_gradients(model), expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=rounding)
 
     def shapes(model):
-        graph = tf.function(lambda: estimates_and_gradients(model)).get_concrete_function().graph
+        graph = tf.function(lambda: predictions_and_gradients(model)).get_concrete_function().graph
         return {
             tuple(out.shape)
             for operation in graph.get_operations()
@@ -281,9 +281,9 @@ def test_a_hastened_transformer_multiplies_all_tokens_of_a_batch_at_once_and_say
             if out.shape.rank
         }
 
-    a_matrix_for_each_photo = {(3, 48, 96), (3, 96, 48)}
-    assert a_matrix_for_each_photo <= shapes(plain)
-    assert not a_matrix_for_each_photo & shapes(loaded)
+    a_matrix_for_each_image = {(3, 48, 96), (3, 96, 48)}
+    assert a_matrix_for_each_image <= shapes(plain)
+    assert not a_matrix_for_each_image & shapes(loaded)
 
 
 @pytest.mark.parametrize(("key", "size"), [("vision_transformer", 96), ("yolo", 96)])
@@ -297,8 +297,8 @@ def test_published_weights_of_kerashub_are_taken_at_another_size(key, size, tmp_
     published = module.backbone(224, "tiny")
     published.save_to_preset(str(tmp_path / "preset"))
     monkeypatch.setattr(module, "PRESET", str(tmp_path / "preset"))
-    photos = keras.Input((size, size, 1))
-    model = keras.Model(photos, build_features(key, photos, weights="imagenet"))
+    images = keras.Input((size, size, 1))
+    model = keras.Model(images, build_features(key, images, weights="imagenet"))
     ours = {one.path: one for one in model.weights}
     same = [
         np.array_equal(np.array(one), np.array(theirs))
@@ -321,7 +321,7 @@ def test_weights_that_do_not_exist_are_refused():
 def test_a_download_that_fails_is_one_line_and_leaves_the_patience_as_it_was():
     import socket
 
-    from boneage.networks.parts import fetched
+    from boneage.networks.published import fetched
 
     def fails():
         assert socket.getdefaulttimeout() is not None
@@ -335,17 +335,17 @@ def test_a_download_that_fails_is_one_line_and_leaves_the_patience_as_it_was():
 
 @every_network
 @pytest.mark.slow
-def test_the_years_by_place_add_up_to_the_estimate(key):
+def test_the_years_by_place_add_up_to_the_prediction(key):
     from boneage.networks.maps import years_by_place
 
     model = tiny_model(key, 64)
-    photos = pictures(64)[..., 0]
+    images = pictures(64)[..., 0]
     kernel = model.get_layer("standardised_years").kernel
-    # Untrained, some networks say nearly the same of all photos: here the estimates spread by a year.
-    kernel.assign(kernel / np.asarray(model(photos[..., None], training=False)).std())
-    said = np.asarray(model(photos[..., None], training=False))[:, 0]
+    # Untrained, some networks say nearly the same of all images: here the predictions spread by a year.
+    kernel.assign(kernel / np.asarray(model(images[..., None], training=False)).std())
+    said = np.asarray(model(images[..., None], training=False))[:, 0]
     assert said.std() == pytest.approx(1, abs=0.05)
-    years = years_by_place(model, photos)
+    years = years_by_place(model, images)
     rest = said - years.sum(axis=(1, 2))
     np.testing.assert_allclose(rest, rest[0], atol=0.02)
 
@@ -355,12 +355,12 @@ def test_attention_is_shared_out_among_the_places_and_even_before_training():
     from boneage.networks.maps import attention_by_place
 
     model = tiny_model("attention", 64)
-    photos = pictures(64)[..., 0]
-    share = attention_by_place(model, photos)
+    images = pictures(64)[..., 0]
+    share = attention_by_place(model, images)
     np.testing.assert_allclose(share, 1 / share[0].size, rtol=1e-4)
     score = model.get_layer("score")
     score.kernel.assign(np.random.default_rng(1).normal(size=score.kernel.shape))
-    share = attention_by_place(model, photos)
+    share = attention_by_place(model, images)
     np.testing.assert_allclose(share.sum(axis=(1, 2)), 1, rtol=1e-4)
     assert share.max() > 1.5 / share[0].size
     assert attention_by_place(tiny_model("cnn"), pictures()[..., 0]) is None

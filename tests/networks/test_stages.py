@@ -48,7 +48,7 @@ def test_a_split_stage_and_gates_keep_their_windows():
     assert "1 × 1" not in gated["Map"].tolist()
 
 
-def test_a_patch_sees_the_whole_photo_once_it_attends():
+def test_a_patch_sees_the_whole_image_once_it_attends():
     table = stage_table(build_model("vision_transformer", 64, 10.0, 5.0, 1, "tiny"))
     assert table["Map"].tolist() == ["4 × 4 patches", "4 × 4 patches, attending"]
     assert table["Receptive field (px)"].tolist() == [16, 64]

@@ -108,9 +108,9 @@ def test_the_capitate_is_seen_at_six_months_and_not_at_birth():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_centre_that_is_listed_is_bright_in_the_photo(seed: int):
+def test_a_centre_that_is_listed_is_bright_in_the_image(seed: int):
     hand = draw_hand(3.5, "F", seed)
-    smooth = cv2.GaussianBlur(hand.photo, (0, 0), 2.0).astype(float)
+    smooth = cv2.GaussianBlur(hand.image, (0, 0), 2.0).astype(float)
     x, y = (round(v) for v in hand.centres["capitate"])
     around = [smooth[y - 45, x + 55], smooth[y + 75, x]]
     assert smooth[y, x] > max(around) + 4
@@ -125,7 +125,7 @@ def test_an_open_plate_is_a_dark_line_and_a_fused_one_is_not(seed: int):
         tip_x, tip_y = hand.centres["middle phalanx 3"]
         steps = np.linspace(0.0, 0.16, 25)[:, None]
         line = np.round((x, y) + steps * (tip_x - x, tip_y - y)).astype(int)
-        smooth = cv2.GaussianBlur(hand.photo, (0, 0), 1.0).astype(float)
+        smooth = cv2.GaussianBlur(hand.image, (0, 0), 1.0).astype(float)
         profile = smooth[line[:, 1], line[:, 0]]
         return profile.min() / profile[:3].mean()
 
@@ -162,10 +162,10 @@ def test_a_drawing_depends_on_its_arguments_alone():
     first = draw_hand(7.0, "M", 42, height=400)
     draw_hand(3.0, "F", 1, height=400)
     again = draw_hand(7.0, "M", 42, height=400)
-    assert np.array_equal(first.photo, again.photo)
+    assert np.array_equal(first.image, again.image)
     assert first.centres == again.centres
     other = draw_hand(7.0, "M", 43, height=400)
-    assert first.photo.shape != other.photo.shape or (first.photo != other.photo).mean() > 0.5
+    assert first.image.shape != other.image.shape or (first.image != other.image).mean() > 0.5
 
 
 def test_a_depth_depends_on_the_mask_alone_not_on_its_place_in_memory():
@@ -176,12 +176,12 @@ def test_a_depth_depends_on_the_mask_alone_not_on_its_place_in_memory():
 
 
 @pytest.mark.parametrize("age", [0.0, 6.0, 12.0, 19.0])
-def test_a_photo_is_a_radiograph_of_the_size_asked(age: float):
-    photo = draw_hand(age, "M", 11, height=500).photo
-    assert photo.dtype == np.uint8
-    assert photo.shape[0] == 500
-    assert 0.67 < photo.shape[1] / 500 < 0.85
-    assert photo.std() > 8
+def test_an_image_is_a_radiograph_of_the_size_asked(age: float):
+    image = draw_hand(age, "M", 11, height=500).image
+    assert image.dtype == np.uint8
+    assert image.shape[0] == 500
+    assert 0.67 < image.shape[1] / 500 < 0.85
+    assert image.std() > 8
 
 
 def test_size_alone_does_not_tell_the_age():
@@ -199,10 +199,10 @@ def test_metal_is_brighter_than_what_it_covers(anomaly: str, seed: int):
     plain = draw_hand(9.0, "F", seed)
     worn = draw_hand(9.0, "F", seed, anomaly)
     x, y, width, height = worn.anomaly_box
-    changed = worn.photo.astype(int) - plain.photo
+    changed = worn.image.astype(int) - plain.image
     inside = changed[y : y + height, x : x + width]
     assert plain.anomaly_box is None
-    assert (worn.photo[y : y + height, x : x + width] > 235).sum() > 50
+    assert (worn.image[y : y + height, x : x + width] > 235).sum() > 50
     assert inside.max() > 30
     outside = changed.copy()
     outside[max(y - 8, 0) : y + height + 8, max(x - 8, 0) : x + width + 8] = 0
@@ -210,18 +210,18 @@ def test_metal_is_brighter_than_what_it_covers(anomaly: str, seed: int):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_bones_are_lost_in_an_unreadable_photo(seed: int):
-    def detail(photo: np.ndarray, box: tuple[int, int, int, int]) -> float:
+def test_bones_are_lost_in_an_unreadable_image(seed: int):
+    def detail(image: np.ndarray, box: tuple[int, int, int, int]) -> float:
         x, y, width, height = box
         # The metacarpals: edges of bone, none of skin.
         rows, columns = slice(y + height // 2, y + height * 4 // 5), slice(x + width // 4, x + width // 2)
-        grey = photo.astype(np.float32)
+        grey = image.astype(np.float32)
         edges = cv2.GaussianBlur(grey, (0, 0), 3.0) - cv2.GaussianBlur(grey, (0, 0), 9.0)
         return edges[rows, columns].std() / grey[rows, columns].mean()
 
     ruined = draw_hand(9.0, "M", seed, "unreadable")
     plain = draw_hand(9.0, "M", seed)
-    assert detail(ruined.photo, ruined.anomaly_box) < 0.6 * detail(plain.photo, ruined.anomaly_box)
+    assert detail(ruined.image, ruined.anomaly_box) < 0.6 * detail(plain.image, ruined.anomaly_box)
 
 
 def test_growth_out_of_step_shows_an_age_that_the_skeleton_has_not():
@@ -256,10 +256,10 @@ def test_bad_arguments_are_named(arguments: dict, message: str):
 
 def test_the_tree_is_the_atlas_s_own(tmp_path: Path):
     folder = write_phantom_atlas(tmp_path / "atlas", 1, 7, ages=(0, 12), **SMALL)
-    photos = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.jpg"))
-    assert len(photos) == 16
+    images = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.jpg"))
+    assert len(images) == 16
     numbers = set()
-    for path in photos:
+    for path in images:
         top, group, year, name = path.split("/")
         assert top == "JPEGimages"
         assert group[:3] in ("ASI", "BLK", "CAU", "HIS")
@@ -271,12 +271,12 @@ def test_the_tree_is_the_atlas_s_own(tmp_path: Path):
     assert all(len(number) == 4 and number.isdigit() for number in numbers)
 
     readings = read_table(folder / "readings.csv", ())
-    assert list(readings.columns) == ["photo number", "reading 1", "reading 2"]
-    assert set(readings["photo number"]) == numbers
+    assert list(readings.columns) == ["image number", "reading 1", "reading 2"]
+    assert set(readings["image number"]) == numbers
     truth = read_table(folder / "phantom.csv", ("sex", "race", "age_group", "bone_age", "anomaly", "box"))
-    assert set(truth["photo number"]) == numbers
-    centres = read_table(folder / "centres.csv", ("photo number", "centre", "x", "y"))
-    assert set(centres["photo number"]) <= numbers
+    assert set(truth["image number"]) == numbers
+    centres = read_table(folder / "centres.csv", ("image number", "centre", "x", "y"))
+    assert set(centres["image number"]) <= numbers
     assert set(centres["centre"]) <= set(CENTRES)
 
 
@@ -285,15 +285,15 @@ def test_an_interrupted_atlas_continues_to_the_same_bytes(tmp_path: Path):
     whole = hashes(write_phantom_atlas(tmp_path / "a", **arguments))
     assert hashes(write_phantom_atlas(tmp_path / "b", **arguments)) == whole
 
-    photos = sorted((tmp_path / "b").rglob("*.jpg"))
-    untouched = photos[5].stat().st_mtime_ns
-    photos[0].unlink()
-    photos[1].write_bytes(b"")
-    (photos[2].parent / ".1002-abcd.jpg").write_bytes(b"half")
+    images = sorted((tmp_path / "b").rglob("*.jpg"))
+    untouched = images[5].stat().st_mtime_ns
+    images[0].unlink()
+    images[1].write_bytes(b"")
+    (images[2].parent / ".1002-abcd.jpg").write_bytes(b"half")
     (tmp_path / "b" / "centres.csv").unlink()
     write_phantom_atlas(tmp_path / "b", **arguments)
     assert hashes(tmp_path / "b") == whole
-    assert photos[5].stat().st_mtime_ns == untouched
+    assert images[5].stat().st_mtime_ns == untouched
 
 
 def test_a_finished_atlas_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -307,7 +307,7 @@ def test_a_finished_atlas_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_seeds_make_other_children(tmp_path: Path):
     one, other = (plan_atlas(2, seed, {}, range(19)) for seed in (1, 2))
-    assert list(one["photo"]) == list(other["photo"])
+    assert list(one["image"]) == list(other["image"])
     assert (one["bone_age"] != other["bone_age"]).mean() > 0.9
     assert one["seed"].nunique() == len(one)
 
@@ -374,13 +374,13 @@ def test_other_arguments_into_the_same_folder_are_refused(tmp_path: Path):
     assert json.loads((tmp_path / "phantom.json").read_text())["seed"] == 1
 
 
-def test_photos_of_someone_else_are_left_alone(tmp_path: Path):
-    photo = tmp_path / "JPEGimages" / "ASIF" / "ASIF03" / "5000.jpg"
-    photo.parent.mkdir(parents=True)
-    photo.write_bytes(b"real")
+def test_images_of_someone_else_are_left_alone(tmp_path: Path):
+    image = tmp_path / "JPEGimages" / "ASIF" / "ASIF03" / "5000.jpg"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"real")
     with pytest.raises(BoneAgeError, match="not drawn here"):
         write_phantom_atlas(tmp_path, 1, 1, ages=(3,), **SMALL)
-    assert photo.read_bytes() == b"real"
+    assert image.read_bytes() == b"real"
 
 
 def test_a_file_in_the_folder_s_place_is_named(tmp_path: Path):

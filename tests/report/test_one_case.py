@@ -1,4 +1,4 @@
-"""One case from its image to every network's estimate."""
+"""One case from its image to every network's prediction."""
 
 import pandas as pd
 import pytest
@@ -41,7 +41,7 @@ def test_a_case_is_shown_with_its_copies_and_a_rejected_one_alone(prepared):  # 
     log = pipeline.open_review(prepared)
     log.append("2003", "reject", "bracelet")
     plan, _ = pipeline.make_plan(prepared)
-    pipeline.make_grown(prepared)
+    pipeline.make_augmented(prepared)
     labels = pipeline.make_labels(prepared)
     comparison = pipeline.compare(prepared)
     copied = plan["case_id"].value_counts().index[0]

@@ -18,14 +18,14 @@ PNG_MARK = b"\x89PNG\r\n\x1a\n"
 
 
 def make_joined(errors: dict[str, list[float]]) -> pd.DataFrame:
-    """Estimates beside the truth with given errors for each split."""
+    """Predictions beside the truth with given errors for each split."""
     rows = [
         (split, 4.0 + 2 * place, error)
         for split, given in errors.items()
         for place, error in enumerate(given)
     ]
     joined = pd.DataFrame(rows, columns=["Split", "Bone Age", "Error"])
-    return joined.assign(Estimate=joined["Bone Age"] + joined["Error"])
+    return joined.assign(Prediction=joined["Bone Age"] + joined["Error"])
 
 
 def make_labels(years: list[float], males: list[bool], splits: list[str]) -> pd.DataFrame:
@@ -230,7 +230,7 @@ def test_predicted_against_true_shows_no_training_case() -> None:
     joined = make_joined({"train": [0.0] * 9, "validation": [1.0, -2.0], "test": [0.5]})
     chart = plots.predicted_against_true({"CNN": joined}, "10 epochs")
     judged = joined[joined["Split"] != "train"]
-    assert sorted(points_of(chart).tolist()) == sorted(judged[["Bone Age", "Estimate"]].to_numpy().tolist())
+    assert sorted(points_of(chart).tolist()) == sorted(judged[["Bone Age", "Prediction"]].to_numpy().tolist())
     words = words_of(chart)
     assert "validation: MAE 1.50, n = 2" in words
     assert "test: MAE 0.50, n = 1" in words
@@ -296,7 +296,7 @@ def test_mae_bars_show_each_run_and_the_constant_predictor() -> None:
 
 @pytest.mark.parametrize("cases", [0, 1])
 def test_few_cases_and_no_history_are_drawn_all_the_same(cases: int) -> None:
-    joined = make_joined({"test": [0.5] * cases}).astype({"Bone Age": float, "Estimate": float})
+    joined = make_joined({"test": [0.5] * cases}).astype({"Bone Age": float, "Prediction": float})
     for draw in (plots.predicted_against_true, plots.bland_altman, plots.error_by_age):
         assert draw({"CNN": joined}, "10 epochs").png().startswith(PNG_MARK)
     assert plots.learning_curves(HISTORY.iloc[:cases]).png().startswith(PNG_MARK)
@@ -322,7 +322,7 @@ def test_years_before_and_after_say_how_even_they_are():
 
 COVERAGE = pd.DataFrame(
     {
-        "Estimates": ["below 9", "from 9 on", "all"],
+        "Predictions": ["below 9", "from 9 on", "all"],
         "Validation cases": [40, 60, 100],
         "Test cases": [0, 50, 50],
         "Covered": [0, 44, 44],
@@ -335,7 +335,7 @@ COVERAGE = pd.DataFrame(
 )
 ROBUSTNESS = pd.DataFrame(
     {
-        "Photos": ["as they are", "turned by 5°", "turned by 180°", "inverted"],
+        "Images": ["as they are", "turned by 5°", "turned by 180°", "inverted"],
         "Perturbation": ["", "rotation", "rotation", "inversion"],
         "Cases": [68] * 4,
         "MAE (years)": [1.0, 1.1, 4.0, 3.0],
@@ -365,10 +365,10 @@ def test_coverage_stands_beside_the_promised_level_with_counts_and_widths() -> N
     assert chart.png().startswith(PNG_MARK)
 
 
-def test_robustness_shows_each_change_against_the_photos_as_they_are() -> None:
+def test_robustness_shows_each_change_against_the_images_as_they_are() -> None:
     chart = plots.robustness_dots(ROBUSTNESS, "CNN")
     axes = chart.axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ROBUSTNESS["Photos"].tolist()[1:]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ROBUSTNESS["Images"].tolist()[1:]
     lines = {
         line.get_marker(): line.get_xdata().tolist() for line in axes.lines if line.get_marker() in ("o", "d")
     }

@@ -14,10 +14,11 @@ from conftest import CHROMIUM
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from boneage import evaluation, pipeline, report
+from boneage import pipeline, report
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import LABEL_COLUMNS, OLDEST_YEARS, SPLITS, skipped_table, write_table
 from boneage.dataset.labels import UNKNOWN, Labels
+from boneage.evaluation import metrics as evaluation
 from boneage.evaluation.robustness import robustness_table
 from boneage.networks import NETWORKS
 from boneage.report import plots
@@ -52,18 +53,16 @@ def write_run(
     epochs: int = 10,
     off: float | np.ndarray = 0.5,
     variant: str = "",
-    seed: int = 2026,
     **changes: object,
 ) -> Path:
-    """A run folder as training leaves it, whose estimates are ``off`` years too high, then too low."""
-    key = evaluation.RunKey(network, epochs, labels.set, seed, variant)
-    folder = runs / str(key)
+    """A run folder as training leaves it, whose predictions are ``off`` years too high, then too low."""
+    folder = runs / "-".join(filter(None, (network, str(epochs), variant)))
     table = labels.table
     predictions = pd.DataFrame(
         {
             "Case ID": table["Case ID"],
             "Split": table["Split"],
-            "Estimate": table["Bone Age"] + np.where(np.arange(len(table)) % 8 < 4, off, -off),
+            "Prediction": table["Bone Age"] + np.where(np.arange(len(table)) % 8 < 4, off, -off),
         }
     )
     epoch = np.arange(1, epochs + 1)
@@ -79,24 +78,25 @@ def write_run(
     )
     record = {
         "format": evaluation.RECORD_FORMAT,
+        "network": network,
         "title": NETWORKS[network].title,
-        **key._asdict(),
-        "split_seed": 2026,
+        "epochs": epochs,
+        "variant": variant,
         "source": labels.source,
         "label_kind": labels.kind,
         "size": 128,
         "weights": "from scratch",
         "fingerprint": FINGERPRINT,
-        "photos": table["Split"].value_counts().to_dict(),
+        "images": table["Split"].value_counts().to_dict(),
         "cases": table["Split"].value_counts().to_dict(),
         "metrics": evaluation.metrics_by_split(table, predictions),
         "constant_predictor": evaluation.constant_predictor(table),
         "parameters": 1_184_161,
         "seconds_per_epoch": 1.5,
-        "photos_per_second": 75.1,
+        "images_per_second": 75.1,
         "device": "CPU (2 cores)",
         "backend": "tensorflow",
-        "settings": {"width": "full", "precision": "float32"},
+        "seed": 2026,
         "finished": "2026-11-23T23:26:16+00:00",
         **changes,
     }
@@ -109,7 +109,8 @@ def write_run(
 def compare(
     runs: Path, labels: Labels, epochs: tuple[int, ...] = (10, 18), outside: report.Outside | None = None
 ) -> report.Comparison:
-    return report.compare_runs(report.match_runs(*evaluation.read_runs(runs), labels), epochs, outside)
+    read, left_out = evaluation.read_runs(runs)
+    return report.compare_runs(read, labels, epochs, left_out, outside)
 
 
 class Page(HTMLParser):
@@ -229,7 +230,7 @@ def test_the_interval_holds_the_mean_is_seeded_and_wider_for_fewer_cases() -> No
     assert np.isnan(evaluation.mae_interval(error[:1])).all()
 
 
-def test_a_run_whose_record_tells_another_error_than_its_estimates_is_left_out(
+def test_a_run_whose_record_tells_another_error_than_its_predictions_is_left_out(
     tmp_path: Path, labels: Labels
 ) -> None:
     folder = write_run(tmp_path, labels)
@@ -237,8 +238,8 @@ def test_a_run_whose_record_tells_another_error_than_its_estimates_is_left_out(
     record["metrics"]["validation"]["mae"] = 0.01
     (folder / "record.json").write_text(json.dumps(record))
     comparison = compare(tmp_path, labels)
-    assert comparison.runs.tabled == []
-    assert "recorded error" in comparison.left_out.set_index("item").at["cnn-10-plain-s2026", "reason"]
+    assert comparison.runs == []
+    assert "recorded error" in comparison.left_out.set_index("item").at["cnn-10", "reason"]
 
 
 def test_labels_changed_after_the_training_leave_the_run_out(tmp_path: Path, labels: Labels) -> None:
@@ -251,15 +252,15 @@ def test_labels_changed_after_the_training_leave_the_run_out(tmp_path: Path, lab
         dataclasses.replace(labels, source="dha"),
     ):
         comparison = compare(tmp_path, changed)
-        assert comparison.runs.tabled == []
-        assert comparison.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
+        assert comparison.runs == []
+        assert comparison.left_out["item"].tolist() == ["cnn-10"]
         assert comparison.tables[10].isna().all(axis=None)
 
 
 def test_labels_of_unknown_kind_are_judged_by_their_numbers(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels)
     comparison = compare(tmp_path, dataclasses.replace(labels, kind=UNKNOWN, source=UNKNOWN))
-    assert len(comparison.runs.tabled) == 1
+    assert len(comparison.runs) == 1
 
 
 def test_of_runs_that_differ_the_larger_group_stands(tmp_path: Path, labels: Labels) -> None:
@@ -269,7 +270,7 @@ def test_of_runs_that_differ_the_larger_group_stands(tmp_path: Path, labels: Lab
     comparison = compare(tmp_path, labels)
     assert comparison.details["Network"].tolist() == ["CNN", "U-Net"]
     (left_out,) = comparison.left_out.to_dict("records")
-    assert left_out["item"] == "vgg16-10-plain-s2026"
+    assert left_out["item"] == "vgg16-10"
     assert "size" in left_out["reason"]
 
 
@@ -278,21 +279,21 @@ def test_of_two_equal_groups_the_newer_stands(tmp_path: Path, labels: Labels) ->
     write_run(tmp_path, labels, "cnn")
     comparison = compare(tmp_path, labels)
     assert comparison.details["Network"].tolist() == ["VGG16"]
-    assert comparison.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
+    assert comparison.left_out["item"].tolist() == ["cnn-10"]
 
 
-def test_two_tables_may_differ_in_photo_size(tmp_path: Path, labels: Labels) -> None:
+def test_two_tables_may_differ_in_image_size(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, epochs=10)
     write_run(tmp_path, labels, epochs=18, size=256)
     comparison = compare(tmp_path, labels)
-    assert len(comparison.runs.tabled) == 2
+    assert len(comparison.runs) == 2
     assert "128 × 128 or 256 × 256" in comparison.heading
 
 
 def test_bad_run_folders_are_listed_and_the_rest_goes_on(tmp_path: Path, labels: Labels) -> None:
     runs = tmp_path / "runs"
     write_run(runs, labels, "cnn")
-    (runs / "unet-10-plain-s2026" / "checkpoint").mkdir(parents=True)
+    (runs / "unet-10" / "checkpoint").mkdir(parents=True)
     broken = write_run(runs, labels, "vgg19")
     text = (broken / "record.json").read_text()
     record = json.loads(text)
@@ -303,18 +304,12 @@ def test_bad_run_folders_are_listed_and_the_rest_goes_on(tmp_path: Path, labels:
     half = write_run(runs, labels, "yolo")
     (half / "record.json").write_text(text[: len(text) // 2])
     nan = write_run(runs, labels, "vgg16")
-    (nan / "predictions.csv").write_text("Case ID,Split,Estimate\nc0,train,nan\n")
+    (nan / "predictions.csv").write_text("Case ID,Split,Prediction\nc0,train,nan\n")
     comparison = compare(runs, labels)
     assert comparison.details["Network"].tolist() == ["CNN"]
     left_out = comparison.left_out.set_index("item")["reason"]
-    assert set(left_out.index) == {
-        "unet-10-plain-s2026",
-        "vgg19-10-plain-s2026",
-        twin.name,
-        "yolo-10-plain-s2026",
-        "vgg16-10-plain-s2026",
-    }
-    assert "not finished" in left_out["unet-10-plain-s2026"]
+    assert set(left_out.index) == {"unet-10", "vgg19-10", twin.name, "yolo-10", "vgg16-10"}
+    assert "not finished" in left_out["unet-10"]
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     for reason in left_out:
         assert " ".join(reason.split()) in page.text
@@ -325,16 +320,16 @@ def test_a_record_full_of_nonsense_does_not_stop_the_report(tmp_path: Path, labe
     nonsense = {
         "parameters": "many",
         "seconds_per_epoch": float("nan"),
-        "photos_per_second": None,
+        "images_per_second": None,
         "device": ["a", {"b": 1}],
         "backend": "\ud800 $\\frac{x$",
         "weights": "<img src=x onerror=alert(1)>",
-        "split_seed": -3,
+        "seed": -3,
         "size": [1, 2],
     }
     write_run(tmp_path, labels, **nonsense)
     comparison = compare(tmp_path, labels)
-    assert comparison.details[["Parameters", "Seconds an epoch", "Photos a second"]].isna().all(axis=None)
+    assert comparison.details[["Parameters", "Seconds an epoch", "Images a second"]].isna().all(axis=None)
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert all(given.get("src", "data:").startswith("data:") for tag, given in page.tags if tag == "img")
 
@@ -412,7 +407,7 @@ def test_the_headline_is_chosen_by_validation_not_by_test(tmp_path: Path, labels
     write_run(tmp_path, labels, "cnn", 10, off=0.5)
     folder = write_run(tmp_path, labels, "unet", 10, off=0.4)
     predictions = pd.read_csv(folder / "predictions.csv")
-    predictions.loc[predictions["Split"] == "test", "Estimate"] += 3
+    predictions.loc[predictions["Split"] == "test", "Prediction"] += 3
     predictions.to_csv(folder / "predictions.csv", index=False)
     record = json.loads((folder / "record.json").read_text())
     record["metrics"] = evaluation.metrics_by_split(labels.table, predictions)
@@ -435,9 +430,9 @@ def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Label
     write_run(tmp_path, labels)
     write_run(tmp_path, labels, "unet")
     other = make_labels("the atlas folder's year of age", "dha", cases=40)
-    estimates = other.table[["Case ID", "Split"]].assign(Estimate=other.table["Bone Age"] + 1.5)
+    predictions = other.table[["Case ID", "Split"]].assign(Prediction=other.table["Bone Age"] + 1.5)
     test = report.Outside(
-        other.source, other.kind, {"cnn-10-plain-s2026": evaluation.join_truth(other.table, estimates)}
+        other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, predictions)}
     )
     comparison = compare(tmp_path, labels, outside=test)
     (row,) = comparison.outside.to_dict("records")
@@ -554,7 +549,7 @@ def test_a_table_in_a_notebook_is_marked_as_in_the_report(tmp_path: Path, labels
     assert repr(view) == "10 Epoch"
 
 
-def test_one_image_has_every_estimate_the_nearest_first(tmp_path: Path, labels: Labels) -> None:
+def test_one_image_has_every_prediction_the_nearest_first(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, "cnn", off=0.7)
     write_run(tmp_path, labels, "unet", off=-0.3)
     view = report.case_view(compare(tmp_path, labels), "c0")
@@ -578,15 +573,11 @@ def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: 
     write_run(tmp_path, labels, "unet", 18, off=0.3, variant="months")
     comparison = compare(tmp_path, labels)
     assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
-    assert comparison.details["Run"].tolist() == ["cnn-10-plain-s2026"]
-    assert [run.name for run in comparison.runs.beside] == ["cnn-10-plain-sex-s2026"]
+    assert comparison.details["Run"].tolist() == ["cnn-10"]
+    assert [run.folder.name for run in comparison.variant_runs] == ["cnn-10-sex"]
     (row,) = comparison.variants.to_dict("records")
     assert (row["Variant"], row["Network"], row["Epochs"]) == ("sex as a second input", "CNN", 10)
-    assert (row["Plain run"], row["Run"], row["Test cases"]) == (
-        "cnn-10-plain-s2026",
-        "cnn-10-plain-sex-s2026",
-        15,
-    )
+    assert (row["Plain run"], row["Run"], row["Test cases"]) == ("cnn-10", "cnn-10-sex", 15)
     assert row["Plain test MAE (years)"] == pytest.approx(0.5)
     assert row["Variant test MAE (years)"] == pytest.approx(0.3)
     # Every case is nearer by as much, so other cases would change nothing.
@@ -594,7 +585,7 @@ def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: 
     assert ends == pytest.approx([-0.2] * 3)
     assert row["Difference (months)"] == pytest.approx(-2.4)
     left_out = comparison.left_out.set_index("item")["reason"]
-    assert "no run of unet with 18 epochs" in left_out["unet-18-plain-months-s2026"]
+    assert "no plain run of unet with 18 epochs" in left_out["unet-18-months"]
 
 
 def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> None:
@@ -602,94 +593,87 @@ def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> 
     write_run(tmp_path, labels, variant="sex", fingerprint="0" * 64)
     comparison = compare(tmp_path, labels)
     assert comparison.variants.empty
-    assert (
-        "cnn-10-plain-s2026 and cnn-10-plain-sex-s2026: trained on different data"
-        in comparison.left_out.at[0, "reason"]
-    )
+    assert "cnn-10 and cnn-10-sex: trained on different data" in comparison.left_out.at[0, "reason"]
 
 
-def augmented(labels: Labels, copies: int = 1) -> Labels:
-    """The same cases and split; each training case has so many more photos."""
+def grown(labels: Labels, copies: int = 1) -> Labels:
+    """The same cases and split; each training case has so many more images."""
     table = labels.table
     training = table[table["Split"] == "train"]
     more = [training.assign(**{"Case ID": training["Case ID"] + f"-{copy}"}) for copy in range(copies)]
     return dataclasses.replace(labels, table=pd.concat([table, *more], ignore_index=True))
 
 
-def test_a_run_on_the_other_set_stands_against_the_one_on_the_labels_set(
-    tmp_path: Path, labels: Labels
-) -> None:
-    more = augmented(labels)
-    for network in ("cnn", "unet", "vgg16"):
-        write_run(tmp_path, labels, network, off=0.5)
-    write_run(tmp_path, more, "cnn", off=0.3)
-    write_run(tmp_path, more, "cnn", off=0.2, variant="sex")
-    write_run(tmp_path, more, "attention", off=0.3)
-    write_run(tmp_path, more, "unet", off=0.3, size=256)
+def test_a_run_on_the_augmented_set_stands_against_its_plain_run(tmp_path: Path, labels: Labels) -> None:
+    plain, other = tmp_path / "plain", tmp_path / "augmented"
+    for network in ("cnn", "unet", "yolo", "vgg16"):
+        write_run(plain, labels, network, off=0.5)
+    write_run(other, grown(labels), "cnn", off=0.3)
+    write_run(other, grown(labels), "cnn", off=0.2, variant="sex")
+    write_run(other, grown(labels), "attention", off=0.3)
+    write_run(other, grown(labels), "unet", off=0.3, size=256)
     fewer = dataclasses.replace(labels, table=labels.table[labels.table["Split"] != "test"])
-    write_run(tmp_path, augmented(fewer), "vgg16", off=0.3)
-    comparison = compare(tmp_path, labels)
-    training = (more.table["Split"] == "train").sum()
+    write_run(other, grown(fewer), "vgg16", off=0.3)
+    write_run(other, labels, "yolo", off=0.3)
+    runs, _ = evaluation.read_runs(plain)
+    on_grown, left_out = evaluation.read_runs(other)
+    assert left_out.empty
+    comparison = report.compare_runs(runs, labels, (10,), left_out, grown=on_grown)
+    training = (grown(labels).table["Split"] == "train").sum()
     row = comparison.variants.iloc[0]
-    assert row["Variant"] == f"the augmented set of {training} training photos"
-    assert (row["Network"], row["Plain run"], row["Run"]) == (
-        "CNN",
-        "cnn-10-plain-s2026",
-        "cnn-10-augmented-s2026",
-    )
+    assert row["Variant"] == f"the augmented set to {training} training images"
+    assert (row["Network"], row["Plain run"], row["Run"]) == ("CNN", "cnn-10", "cnn-10")
     assert row["Difference (years)"] == pytest.approx(-0.2)
     both = comparison.variants.iloc[1]
-    assert both["Variant"] == f"the augmented set of {training} training photos and sex as a second input"
+    assert both["Variant"] == f"the augmented set to {training} training images and sex as a second input"
     assert both["Difference (years)"] == pytest.approx(-0.3)
-    assert [run.name for run in comparison.runs.beside] == [
-        "cnn-10-augmented-s2026",
-        "cnn-10-augmented-sex-s2026",
-    ]
+    assert [run.folder.name for run in comparison.grown_runs] == ["cnn-10", "cnn-10-sex"]
     assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
     reasons = comparison.left_out.set_index("item")["reason"]
-    assert "no run of attention" in reasons["attention-10-augmented-s2026"]
-    assert "photo size" in reasons["unet-10-augmented-s2026"]
-    assert "not of the same cases" in reasons["vgg16-10-augmented-s2026"]
-    # Under the labels of the augmented set the same runs change places.
-    turned = compare(tmp_path, more)
-    assert turned.tables[10].at["CNN", "MAE"] == pytest.approx(0.3)
-    assert turned.variants["Run"].tolist() == ["cnn-10-augmented-sex-s2026", "cnn-10-plain-s2026"]
-    assert turned.variants["Variant"].iloc[1] == "the plain set of 30 training photos"
-    assert turned.variants["Difference (years)"].iloc[1] == pytest.approx(0.2)
+    assert "no plain run" in reasons["attention-10 on the augmented set"]
+    assert "image size" in reasons["unet-10 on the augmented set"]
+    assert "not tested on the cases" in reasons["vgg16-10 on the augmented set"]
+    assert "not trained on more images" in reasons["yolo-10 on the augmented set"]
 
 
-def test_trainings_with_other_seeds_stand_beside_the_one_with_the_lowest(
-    tmp_path: Path, labels: Labels
-) -> None:
-    runs = tmp_path / "runs"
-    for folder, off, seed in ((runs, 0.5, 1), (runs, 0.4, 2), (runs, 1.1, 3)):
-        write_run(folder, labels, off=off, seed=seed)
-    write_run(runs, labels, off=2.0, seed=4, fingerprint="0" * 64)
-    write_run(runs, labels, off=2.0, seed=5, weights="from ImageNet")
-    write_run(runs, labels, "unet", off=0.7, seed=2)
-    write_run(runs, labels, off=0.2, seed=1, variant="sex")
-    write_run(runs, labels, off=0.4, seed=2, variant="sex")
-    comparison = compare(runs, labels, (10,))
-    of_cnn, with_sex = comparison.seeds.to_dict("records")
-    assert (of_cnn["Network"], of_cnn["Epochs"], of_cnn["Seeds"]) == ("CNN", 10, "1, 2, 3")
-    assert of_cnn["Test MAE mean (years)"] == pytest.approx(2.0 / 3)
-    ends = [of_cnn[f"Test MAE {end} (years)"] for end in ("lowest", "highest")]
+def test_trainings_with_other_seeds_stand_beside_their_plain_run(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path / "plain", labels, off=0.5, seed=1)
+    others = [
+        write_run(tmp_path / "first", labels, off=0.3, seed=2),
+        write_run(tmp_path / "again", labels, off=0.4, seed=2, finished="2026-12-01T00:00:00+00:00"),
+        write_run(tmp_path / "second", labels, off=1.1, seed=3),
+        write_run(tmp_path / "same", labels, off=2.0, seed=1),
+        write_run(tmp_path / "alone", labels, "unet", seed=2),
+        write_run(tmp_path / "strange", labels, off=2.0, seed=4, fingerprint="0" * 64),
+        write_run(tmp_path / "variant", labels, seed=5, variant="sex"),
+    ]
+    # The same run from its own folder and as it was recorded is one run.
+    shutil.copytree(others[2], tmp_path / "recorded")
+    others.append(tmp_path / "recorded")
+    runs, left_out = evaluation.read_runs(tmp_path / "plain")
+    reseeded = [evaluation.read_run(folder) for folder in others]
+    comparison = report.compare_runs(runs, labels, (10,), left_out, reseeded=reseeded)
+    (row,) = comparison.seeds.to_dict("records")
+    assert (row["Network"], row["Epochs"], row["Seeds"]) == ("CNN", 10, "1, 2, 3")
+    assert row["Test MAE mean (years)"] == pytest.approx(2.0 / 3)
+    ends = [row[f"Test MAE {end} (years)"] for end in ("lowest", "highest")]
     assert ends == pytest.approx([0.4, 1.1])
-    assert (with_sex["Network"], with_sex["Seeds"]) == ("CNN, sex as a second input", "1, 2")
-    assert with_sex["Test MAE mean (years)"] == pytest.approx(0.3)
-    assert comparison.details["Test MAE (years)"].tolist() == pytest.approx([0.5, 0.7])
-    assert comparison.variants["Run"].tolist() == ["cnn-10-plain-sex-s1"]
+    assert comparison.details["Test MAE (years)"].tolist() == pytest.approx([0.5])
     reasons = comparison.left_out.set_index("item")["reason"]
-    assert "different data" in reasons["cnn-10-plain-s4"]
-    assert "other weights" in reasons["cnn-10-plain-s5"]
-    assert len(reasons) == 2
+    assert "with the seed of its plain run" in reasons["cnn-10 with seed 1"]
+    assert "no plain run" in reasons["unet-10 with seed 2"]
+    assert "different data" in reasons["cnn-10 with seed 4"]
+    assert "only plain runs" in reasons["cnn-10-sex with seed 5"]
+    assert reasons["cnn-10 with seed 2"] == "a later one stands in its place"
+    assert len(reasons) == 5
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     (table,) = [one for one in page.tables if "Seeds" in one[0]]
     assert table[1][:5] == ["CNN", "10", "1, 2, 3", "0.67 0.40–1.10", "8.0 4.8–13.2"]
     # What was recorded stands without the folders it came from.
     pipeline.record(comparison, tmp_path / "results")
-    recorded, left_out = evaluation.read_runs(tmp_path / "results" / "runs")
-    assert {run.name for run in recorded} == {run.name for run in comparison.runs.all}
+    assert sorted(path.name for path in (tmp_path / "results" / "seeds").iterdir()) == ["2", "3"]
+    runs, left_out = evaluation.read_runs(tmp_path / "results")
+    assert [run.folder.name for run in runs] == ["cnn-10"]
     assert left_out.empty
 
 
@@ -709,7 +693,7 @@ def test_the_ensemble_is_of_the_best_three_by_validation_never_by_test(
     write_run(tmp_path, labels, "unet", 10)
     (row,) = compare(tmp_path, labels).variants.to_dict("records")
     assert row["Variant"] == "the mean of the best 3 networks"
-    assert (row["Network"], row["Plain run"], row["Epochs"]) == ("CNN, U-Net, Yolo", "cnn-18-plain-s2026", 18)
+    assert (row["Network"], row["Plain run"], row["Epochs"]) == ("CNN, U-Net, Yolo", "cnn-18", 18)
     assert row["Plain test MAE (years)"] == pytest.approx(0.8)
     assert row["Variant test MAE (years)"] == pytest.approx((0.8 - 0.4 + 0.5) / 3)
 
@@ -740,25 +724,23 @@ def test_every_pair_of_an_epoch_count_is_compared_and_corrected(tmp_path: Path) 
     assert all(row[4].startswith("−") for row in pairs[1:])
 
 
-def test_estimates_of_other_cases_do_not_share_a_table(tmp_path: Path, labels: Labels) -> None:
+def test_predictions_of_other_cases_do_not_share_a_table(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, "cnn")
     write_run(tmp_path, labels, "unet")
     fewer = dataclasses.replace(labels, table=labels.table.iloc[4:])
     write_run(tmp_path, fewer, "vgg16")
     comparison = compare(tmp_path, labels)
     assert comparison.details["Network"].tolist() == ["CNN", "U-Net"]
-    assert (
-        "not of the same cases" in comparison.left_out.set_index("item").at["vgg16-10-plain-s2026", "reason"]
-    )
+    assert "not of the same cases" in comparison.left_out.set_index("item").at["vgg16-10", "reason"]
 
 
-def test_estimates_that_were_lost_are_noticed(tmp_path: Path, labels: Labels) -> None:
+def test_predictions_that_were_lost_are_noticed(tmp_path: Path, labels: Labels) -> None:
     folder = write_run(tmp_path, labels)
     predictions = pd.read_csv(folder / "predictions.csv")
     # All errors are equally large, so the MAE stays what it was.
     predictions.iloc[:-1].to_csv(folder / "predictions.csv", index=False)
     comparison = compare(tmp_path, labels)
-    assert comparison.runs.tabled == []
+    assert comparison.runs == []
     assert "recorded error" in comparison.left_out.at[0, "reason"]
 
 
@@ -807,7 +789,7 @@ def test_published_figures_are_cited_and_told_apart(tmp_path: Path, labels: Labe
         assert source in page.text
 
 
-def test_a_perfect_estimate_errs_by_what_the_readers_differ() -> None:
+def test_a_perfect_prediction_errs_by_what_the_readers_differ() -> None:
     # Two readers whose difference has a root mean square of 0.63 year, drawn.
     reading = np.random.default_rng(5).normal(0, 0.63 / 2**0.5, (2, 200_000))
     assert np.sqrt(np.mean((reading[0] - reading[1]) ** 2)) == pytest.approx(0.63, abs=0.005)
@@ -830,16 +812,12 @@ def test_the_intervals_come_from_validation_and_are_judged_on_the_test_cases(tmp
     off[np.flatnonzero(split == "test")[:2]] = 5
     write_run(tmp_path, labels, off=off)
     comparison = compare(tmp_path, labels)
-    rows = comparison.coverage.set_index("Estimates")
+    rows = comparison.coverage.set_index("Predictions")
     # The error of rank ceil(41 x 0.9) = 37; ends beyond the ages that there are are cut off.
     half_width = 3.7
     test = labels.table[split == "test"]
-    estimate = (
-        comparison.runs.joined["cnn-10-plain-s2026"]
-        .set_index("Case ID")["Estimate"][test["Case ID"]]
-        .to_numpy()
-    )
-    low, high = np.clip([estimate - half_width, estimate + half_width], 0, OLDEST_YEARS)
+    prediction = comparison.joined["cnn-10"].set_index("Case ID")["Prediction"][test["Case ID"]].to_numpy()
+    low, high = np.clip([prediction - half_width, prediction + half_width], 0, OLDEST_YEARS)
     assert rows.loc["all", "Test cases"] == 40
     assert rows.loc["all", "Coverage"] == pytest.approx(38 / 40)
     assert rows.loc["all", "Mean width (years)"] == pytest.approx((high - low).mean())
@@ -866,15 +844,15 @@ def test_too_few_validation_cases_are_a_sentence(tmp_path: Path) -> None:
 def test_on_another_source_the_same_intervals_promise_nothing(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, off=0.5)
     other = make_labels("the atlas folder's year of age", "dha", cases=40)
-    estimates = other.table[["Case ID", "Split"]].assign(Estimate=other.table["Bone Age"] + 1.5)
+    predictions = other.table[["Case ID", "Split"]].assign(Prediction=other.table["Bone Age"] + 1.5)
     test = report.Outside(
-        other.source, other.kind, {"cnn-10-plain-s2026": evaluation.join_truth(other.table, estimates)}
+        other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, predictions)}
     )
     comparison = compare(tmp_path, labels, outside=test)
-    everyone = comparison.coverage_outside.set_index("Estimates").loc["all"]
+    everyone = comparison.coverage_outside.set_index("Predictions").loc["all"]
     # Off by half a year there, by one and a half here.
     assert (everyone["Test cases"], everyone["Coverage"]) == (40, 0.0)
-    assert comparison.coverage.set_index("Estimates").at["all", "Coverage"] == 1.0
+    assert comparison.coverage.set_index("Predictions").at["all", "Coverage"] == 1.0
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert "Intervals on another source" in page.text
 
@@ -882,8 +860,8 @@ def test_on_another_source_the_same_intervals_promise_nothing(tmp_path: Path, la
 def examined_files(runs: Path, labels: Labels, tables: Path) -> report.ExaminedFiles:
     """The files of an examination of a run, with what an examination would have found."""
     files = report.ExaminedFiles(evaluation.read_run(write_run(runs, labels)), tables)
-    photos, truth = np.zeros((5, 8, 8), np.uint8), np.array([1.0, 3.0, 5.0, 7.0, 9.0])
-    found = robustness_table(lambda changed: truth + changed.mean() / 100, photos, truth)
+    images, truth = np.zeros((5, 8, 8), np.uint8), np.array([1.0, 3.0, 5.0, 7.0, 9.0])
+    found = robustness_table(lambda changed: truth + changed.mean() / 100, images, truth)
     files.keep(files.robustness, found)
     files.keep(files.heat, DRAWN_PNG(plots.Chart(height=2)))
     if files.centres:
@@ -897,8 +875,8 @@ def test_an_examination_is_kept_as_long_as_its_run_is_the_same(tmp_path: Path) -
     labels = make_labels("simulated readings", "phantom")
     files = examined_files(tmp_path, labels, tmp_path / "comparison")
     (kept,) = report.kept_examinations([files.run], files.folder)
-    assert (kept.run, kept.title) == ("cnn-10-plain-s2026", "CNN, 10 epochs")
-    assert kept.robustness["Photos"].iloc[0] == "as they are"
+    assert (kept.run, kept.title) == ("cnn-10", "CNN, 10 epochs")
+    assert kept.robustness["Images"].iloc[0] == "as they are"
     assert kept.robustness["MAE (years)"].iloc[0] == 0
     inverted = kept.robustness.set_index("Perturbation").loc["inversion"]
     assert inverted["Change in MAE (years)"] == pytest.approx(2.55)
@@ -921,8 +899,8 @@ def test_recorded_robustness_stands_until_its_run_is_trained_again(tmp_path: Pat
     pipeline.record(dataclasses.replace(comparison, examinations=kept), results)
     recorded = pd.read_csv(results / "robustness.csv")
     assert recorded.columns.tolist() == list(report.ROBUSTNESS_OF_RUNS)
-    assert recorded["Photos"].tolist() == kept[0].robustness["Photos"].tolist()
-    assert set(recorded["Run"]) == {"cnn-10-plain-s2026"}
+    assert recorded["Images"].tolist() == kept[0].robustness["Images"].tolist()
+    assert set(recorded["Run"]) == {"cnn-10"}
     # Another comparison, without the weights: what was found stands.
     pipeline.record(comparison, results)
     pd.testing.assert_frame_equal(pd.read_csv(results / "robustness.csv"), recorded)
@@ -945,7 +923,7 @@ def test_an_examination_is_shown_and_children_are_named_as_such(tmp_path: Path, 
     assert "No network has been examined" not in page.text
     (table,) = [one for one in page.tables if one[0][0] == "Images"]
     assert table[1][:2] == ["as they are", "0.00"]
-    assert [row[0] for row in table[1:]] == kept[0].robustness["Photos"].tolist()
+    assert [row[0] for row in table[1:]] == kept[0].robustness["Images"].tolist()
     drawn = source == "phantom"
     assert ("These are radiographs of children" in page.text) != drawn
     shares = [one for one in page.tables if any("growth centres" in head for head in one[0])]
@@ -959,8 +937,8 @@ def test_of_each_network_its_best_run_by_validation_is_examined(tmp_path: Path, 
     for network, epochs, off in (("cnn", 10, 0.3), ("cnn", 18, 0.2), ("unet", 10, 0.4), ("yolo", 10, 0.9)):
         write_run(tmp_path, labels, network, epochs, off)
     comparison = compare(tmp_path, labels)
-    best = report.best_networks(comparison.runs.tabled, comparison.runs.joined, 2)
-    assert [run.folder.name for run in best] == ["cnn-18-plain-s2026", "unet-10-plain-s2026"]
+    best = report.best_networks(comparison.runs, comparison.joined, 2)
+    assert [run.folder.name for run in best] == ["cnn-18", "unet-10"]
 
 
 # Tables wider than the page, whose box therefore scrolls.
@@ -1018,7 +996,7 @@ def test_the_result_is_on_a_phones_first_screen_and_nothing_is_white_in_the_dark
         (tmp_path / "chart.png").write_bytes(page.locator("img.chart").first.screenshot())
         browser.close()
     with Image.open(tmp_path / "chart.png") as picture:
-        shades = np.asarray(picture.convert("L"))
+        levels = np.asarray(picture.convert("L"))
     # Light ink on the page's own dark.
-    assert np.median(shades) < 40
-    assert shades.max() > 180
+    assert np.median(levels) < 40
+    assert levels.max() > 180

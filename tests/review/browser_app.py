@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import solara
-from browser_cases import a_board, a_photo
+from browser_cases import a_board, an_image
 from IPython.display import display
 
 
 @solara.component
 def Page():
     """What Solara shows."""
-    board = solara.use_memo(lambda: a_board(Path(os.environ["BOARD_FOLDER"]), 12, a_photo), [])
+    board = solara.use_memo(lambda: a_board(Path(os.environ["BOARD_FOLDER"]), 12, an_image), [])
     display(board.widget)

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 FAILURES = Path(__file__).resolve().parents[2] / "work" / "browser-failures"
 """Screenshots of failed journeys; git ignores the folder."""
 
-# The shade of a picture's upper left corner, which is the ground of the drawn hands; null until it is loaded.
+# The grey level of a picture's upper left corner, which is the ground of the drawn hands; null until it is loaded.
 _CORNER = """
 img => {
   if (!img.complete || !img.naturalWidth) return null;
@@ -78,7 +78,7 @@ _PLACES = """
   }))
 """
 
-# Milliseconds from a click on a button to the large photo being loaded, one for each click.
+# Milliseconds from a click on a button to the large image being loaded, one for each click.
 _STOPWATCH = """
 () => {
   window.measured = [];
@@ -103,20 +103,20 @@ def panel(page: Page, title: str) -> Locator:
 
 
 def picture(page: Page) -> Locator:
-    """The large photo."""
+    """The large image."""
     return page.locator(".ba-columns .ba-frame img").nth(0)
 
 
 def preview(page: Page) -> Locator:
-    """What the photo becomes."""
+    """What the image becomes."""
     return page.locator(".ba-columns .ba-frame img").nth(1)
 
 
-def wait_for_corner(image: Locator, shade: int) -> None:
-    """Returns when the ground of a picture has a shade, give or take what JPEG costs."""
+def wait_for_corner(image: Locator, level: int) -> None:
+    """Returns when the ground of a picture has a grey level, give or take what JPEG costs."""
     handle = image.element_handle()
     image.page.wait_for_function(
-        f"([img, shade]) => Math.abs(({_CORNER})(img) - shade) < 3", arg=[handle, shade]
+        f"([img, grey level]) => Math.abs(({_CORNER})(img) - grey level) < 3", arg=[handle, level]
     )
 
 
@@ -136,7 +136,7 @@ def places(page: Page) -> dict[str, list[int]]:
 
 
 def start_stopwatch(page: Page) -> None:
-    """From now on the time from each click to the photo is measured."""
+    """From now on the time from each click to the image is measured."""
     page.evaluate(_STOPWATCH)
 
 

@@ -13,7 +13,7 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
-from browser_cases import SIDE, SUSPICION_COLUMNS, a_board, a_photo, a_shade, a_table, gone
+from browser_cases import ANOMALY_COLUMNS, SIDE, a_board, a_level, a_table, an_image, gone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.display import display
@@ -21,10 +21,10 @@ from IPython.display import display
 from boneage.core.errors import BoneAgeError
 from boneage.images.operators import CORRECTIONS, OPERATORS, apply_operators, parse_operators
 from boneage.review.board import ReviewBoard, Suggest, review_board
-from boneage.review.board.facts import alike, box_in_photo, read_cases
+from boneage.review.board.facts import alike, box_in_image, read_cases
 from boneage.review.board.grid import TILES
-from boneage.review.board.one_photo import Choice
-from boneage.review.board.pictures import GREY, Photos, ages_figure, render_view, window_of
+from boneage.review.board.one_image import Choice
+from boneage.review.board.pictures import GREY, Images, ages_figure, render_view, window_of
 from boneage.review.board.queue import ALL, ANY, Queue
 from boneage.review.board.review_board import AGES, MANY, ONE
 from boneage.review.log import REASONS, ReviewLog
@@ -52,7 +52,7 @@ def pixels(jpeg: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
 
 
-def shade(jpeg: bytes) -> int:
+def level(jpeg: bytes) -> int:
     return int(np.median(pixels(jpeg)))
 
 
@@ -64,7 +64,7 @@ def test_keep_reject_undo_back_and_skip_are_on_disk_and_in_the_status(tmp_path):
     assert board.current == "C000"
     assert status(board) == "1 of 6 · 0 rejected · nothing saved yet"
     board.keep_button.click()
-    assert shade(board.one.picture.value) == pytest.approx(21, abs=2)
+    assert level(board.one.picture.value) == pytest.approx(21, abs=2)
     board.reject_buttons["ring"].click()
     assert log_of(tmp_path) == [("C000", "keep", ""), ("C001", "reject", "ring")]
     assert re.fullmatch(r"3 of 6 · 1 rejected · saved \d\d:\d\d:\d\d", status(board))
@@ -118,7 +118,7 @@ def test_it_reopens_at_the_first_undecided_and_ends_with_what_comes_next(tmp_pat
     assert a_board(tmp_path, 4).current == "C003"
 
 
-def test_after_the_last_photo_it_goes_on_with_those_that_were_skipped(tmp_path):
+def test_after_the_last_image_it_goes_on_with_those_that_were_skipped(tmp_path):
     board = a_board(tmp_path, 3)
     board.skip_button.click()
     board.keep_button.click()
@@ -170,32 +170,32 @@ def test_filters_leave_cases_out_and_say_so_at_their_end(tmp_path):
     assert (board.current, board.age_filter.value) == ("C002", ALL)
 
 
-# The photo, its operators, and what is known of it.
+# The image, its operators, and what is known of it.
 
 
-def test_facts_suspicions_and_their_boxes_are_shown(tmp_path):
+def test_facts_anomalies_and_their_boxes_are_shown(tmp_path):
     board = a_board(tmp_path)
     board.skip_button.click()
     for words in ("Case C001", "boy · 6 years · African American", "bone age 6.4 years (readings 6.2, 6.6)"):
         assert words in board.one.facts.value
-    labels = [label for label, _ in board.one.suspicion_list.options]
+    labels = [label for label, _ in board.one.anomaly_list.options]
     assert labels == ["● burnt-in text · 0.90", "● growth out of step · 0.60"]
     assert "letters beside" in board.one.why.value
     with_box = board.one.picture.value
-    board.one.suspicion_list.index = 1
+    board.one.anomaly_list.index = 1
     assert "2.4 SD" in board.one.why.value
     assert board.one.picture.value != with_box
-    board.one.suspicion_list.index = 0
+    board.one.anomaly_list.index = 0
     assert board.one.picture.value == with_box
     board.one.show_box.value = False
     assert board.one.picture.value != with_box
 
 
 def test_operators_change_the_preview_and_are_written_with_the_decision(tmp_path):
-    board = a_board(tmp_path, read_photo=a_photo)
+    board = a_board(tmp_path, read_image=an_image)
     panel = board.one.corrections
     before = board.one.preview.value
-    assert before == render_view(a_photo("C000"))
+    assert before == render_view(an_image("C000"))
     for name, switch in panel.switches.items():
         shown = board.one.preview.value
         switch.value = True
@@ -203,7 +203,7 @@ def test_operators_change_the_preview_and_are_written_with_the_decision(tmp_path
     panel.add_box.click()
     chosen = panel.corrections
     assert [one["name"] for one in chosen] == list(CORRECTIONS)
-    assert board.one.preview.value == render_view(apply_operators(a_photo("C000"), chosen))
+    assert board.one.preview.value == render_view(apply_operators(an_image("C000"), chosen))
     assert f"({len(chosen)} corrections)" in board.one.preview_title.value
     board.keep_button.click()
     assert panel.corrections == []
@@ -214,7 +214,7 @@ def test_operators_change_the_preview_and_are_written_with_the_decision(tmp_path
     assert board.one.preview.value == before
 
 
-def test_what_was_set_and_typed_is_there_again_when_the_photo_is(tmp_path):
+def test_what_was_set_and_typed_is_there_again_when_the_image_is(tmp_path):
     board = a_board(tmp_path)
     flip = board.one.corrections.switches["flip"]
     flip.value, board.note.value = True, "look again"
@@ -233,7 +233,7 @@ def test_what_was_set_and_typed_is_there_again_when_the_photo_is(tmp_path):
     assert (flip.value, board.note.value) == (False, "")
 
 
-def test_what_was_set_for_a_photo_is_kept_with_it_by_its_page(tmp_path):
+def test_what_was_set_for_an_image_is_kept_with_it_by_its_page(tmp_path):
     board = a_board(tmp_path, 3)
     board.skip_button.click()
     board.one.corrections.switches["flip"].value = True
@@ -254,8 +254,8 @@ def test_a_defect_is_said_too(tmp_path, monkeypatch):
     assert "defect" in said(board)
 
 
-def test_operators_of_one_photo_do_not_stand_on_the_next_though_that_is_gone(tmp_path):
-    board = a_board(tmp_path, 2, lambda case_id: gone(case_id) if case_id == "C001" else a_shade(case_id))
+def test_operators_of_one_image_do_not_stand_on_the_next_though_that_is_gone(tmp_path):
+    board = a_board(tmp_path, 2, lambda case_id: gone(case_id) if case_id == "C001" else a_level(case_id))
     board.one.corrections.switches["flip"].value = True
     board.keep_button.click()
     board.reject_buttons["ring"].click()
@@ -288,7 +288,7 @@ def test_the_sliders_reach_as_far_as_the_operators_go_and_no_further(tmp_path, e
 
 
 def test_boxes_to_blank_cover_what_was_marked(tmp_path):
-    board = a_board(tmp_path, read_photo=a_photo)
+    board = a_board(tmp_path, read_image=an_image)
     board.skip_button.click()
     panel = board.one.corrections
     panel.blank_marked.click()
@@ -319,7 +319,7 @@ def test_use_suggested_fills_both_lists_and_leaves_the_boxes(tmp_path):
     suggest = Suggest(
         lambda case_id, _: [turn] if case_id == "C000" else [], lambda image: names_for(image, seen)
     )
-    board = a_board(tmp_path, read_photo=a_photo, suggest=suggest)
+    board = a_board(tmp_path, read_image=an_image, suggest=suggest)
     corrections, augmentations = board.one.corrections, board.one.augmentations
     assert "suggested: rotate 9.4" in board.one.suggested.value
     assert corrections.corrections == []
@@ -331,7 +331,7 @@ def test_use_suggested_fills_both_lists_and_leaves_the_boxes(tmp_path):
     assert corrections.corrections[1:] == [turn]
     assert augmentations.names == ["flip", "tilt"]
     # What copies of the corrected image would be drawn from anyhow.
-    assert np.array_equal(seen[-1], apply_operators(a_photo("C000"), corrections.corrections))
+    assert np.array_equal(seen[-1], apply_operators(an_image("C000"), corrections.corrections))
     board.keep_button.click()
     (row,) = ReviewLog(tmp_path / "log.csv", "Ann").rows
     assert (parse_operators(row.corrections)[1:], row.augmentations) == ([turn], "")
@@ -344,12 +344,12 @@ def names_for(image: np.ndarray, seen: list[np.ndarray]) -> list[str]:
 
 
 def test_the_two_lists_are_recorded_apart_and_shown_again(tmp_path):
-    board = a_board(tmp_path, read_photo=a_photo)
+    board = a_board(tmp_path, read_image=an_image)
     copy = board.one.copy.value
     for name in ("brighten", "darken", "tint"):
         board.one.augmentations.switches[name].value = True
     assert board.one.copy.value != copy
-    assert board.one.preview.value == render_view(a_photo("C000"))
+    assert board.one.preview.value == render_view(an_image("C000"))
     another = board.one.copy.value
     board.one.copy_button.click()
     assert board.one.copy.value != another
@@ -361,7 +361,7 @@ def test_the_two_lists_are_recorded_apart_and_shown_again(tmp_path):
     rows = ReviewLog(tmp_path / "log.csv", "Ann").rows
     assert [row.corrections for row in rows] == ['[{"name": "invert"}]', "[]", "[]"]
     assert [row.augmentations for row in rows] == ['["brighten", "darken", "tint"]', "[]", ""]
-    again = a_board(tmp_path, read_photo=a_photo)
+    again = a_board(tmp_path, read_image=an_image)
     shown = []
     for case_id in ("C000", "C001", "C002"):
         again.jump.value = case_id
@@ -380,7 +380,7 @@ def test_what_was_recorded_by_a_wider_name_is_shown_by_its_parts(tmp_path):
 
 
 def test_undo_shows_what_stands_again_boxes_too(tmp_path):
-    board = a_board(tmp_path, read_photo=a_photo)
+    board = a_board(tmp_path, read_image=an_image)
     board.one.corrections.blank((0.1, 0.1, 0.2, 0.2))
     board.one.augmentations.switches["tilt"].value = True
     board.keep_button.click()
@@ -434,14 +434,14 @@ def test_only_what_is_decided_here_is_said_to_be_saved(tmp_path):
 
 
 def test_level_and_window_change_the_view_alone(tmp_path):
-    board = a_board(tmp_path, read_photo=a_photo)
+    board = a_board(tmp_path, read_image=an_image)
     one = board.one
     before = one.picture.value, one.preview.value
     one.level.value = 60
     assert one.picture.value != before[0]
     one.window.value = 100
     level, window = 60, 100
-    expected = np.clip((a_photo("C000").astype(float) - level) / window * 255 + 127.5, 0, 255)
+    expected = np.clip((an_image("C000").astype(float) - level) / window * 255 + 127.5, 0, 255)
     assert np.abs(pixels(one.picture.value).mean() - expected.mean()) < 2
     assert one.choice == Choice()
     board.keep_button.click()
@@ -459,7 +459,7 @@ def test_level_and_window_change_the_view_alone(tmp_path):
 def test_what_a_slider_says_back_is_not_taken_for_a_person(tmp_path):
     turn = {"name": "rotate", "degrees": 9.37}
     suggest = Suggest(lambda case_id, _: [turn] if case_id == "C000" else [], lambda image: [])
-    board = a_board(tmp_path, read_photo=a_photo, suggest=suggest)
+    board = a_board(tmp_path, read_image=an_image, suggest=suggest)
     rotate = board.one.corrections.sliders["rotate"]
     board.one.suggest_button.click()
     # ipywidgets 8 rounds to the slider's steps, and tells.
@@ -585,7 +585,7 @@ def test_keys_on_an_empty_board_and_on_an_image_that_is_gone(tmp_path):
 
 
 def test_a_box_drawn_with_the_pointer_is_blanked_and_marked(tmp_path):
-    board = a_board(tmp_path, read_photo=a_photo)
+    board = a_board(tmp_path, read_image=an_image)
     before = board.one.picture.value
     for box in ([0.1, 0.2, 0.3, 0.1], [0.8, 0.9, 0.5, 0.5]):
         board.script.hear({"box": box, "seen": board.script.seen})
@@ -602,12 +602,12 @@ def test_a_box_drawn_with_the_pointer_is_blanked_and_marked(tmp_path):
 
 
 def test_the_pointer_moves_the_part_in_sight_of_both_pictures(tmp_path):
-    board = a_board(tmp_path, read_photo=a_photo)
+    board = a_board(tmp_path, read_image=an_image)
     answered = board.script.widget.answered
     board.script.hear({"view": [0.5, 0.25, 0.25], "tone": [60.0, 100.0]})
     assert board.one.zoom.value == 4
     assert (board.one.level.value, board.one.window.value) == (60, 100)
-    assert board.one.picture.value == render_view(a_photo("C000"), 4, (0.625, 0.375), tone=(60.0, 100.0))
+    assert board.one.picture.value == render_view(an_image("C000"), 4, (0.625, 0.375), tone=(60.0, 100.0))
     assert board.one.preview.value == board.one.picture.value
     assert board.script.widget.view == [0.5, 0.25, 0.25]
     board.script.hear({"view": [0.9, 0.9, 0.001]})
@@ -617,15 +617,15 @@ def test_the_pointer_moves_the_part_in_sight_of_both_pictures(tmp_path):
     assert board.script.widget.view == [0, 0, 1]
 
 
-def test_zoom_by_clicks_on_the_photo_the_slider_and_the_buttons(tmp_path):
-    board = a_board(tmp_path, read_photo=a_photo)
+def test_zoom_by_clicks_on_the_image_the_slider_and_the_buttons(tmp_path):
+    board = a_board(tmp_path, read_image=an_image)
     one = board.one
     whole = one.picture.value
     one.cells[0].click()
     assert one.zoom.value == 3
-    assert one.picture.value == render_view(a_photo("C000"), 3, (0, 0))
+    assert one.picture.value == render_view(an_image("C000"), 3, (0, 0))
     one.cells[48].click()
-    assert one.picture.value != render_view(a_photo("C000"), 3, (0, 0))
+    assert one.picture.value != render_view(an_image("C000"), 3, (0, 0))
     one.zoom_in.click()
     one.zoom.value = 8
     one.zoom_in.click()
@@ -636,7 +636,7 @@ def test_zoom_by_clicks_on_the_photo_the_slider_and_the_buttons(tmp_path):
     assert one.zoom.value == 1
 
 
-def test_neighbours_are_of_the_same_sex_and_year_and_one_is_shown_beside_the_photo(tmp_path):
+def test_neighbours_are_of_the_same_sex_and_year_and_one_is_shown_beside_the_image(tmp_path):
     board = a_board(tmp_path, 40)
     shown = [tile.case_id for tile in board.one.neighbours if tile.case_id]
     assert shown
@@ -644,7 +644,7 @@ def test_neighbours_are_of_the_same_sex_and_year_and_one_is_shown_beside_the_pho
     tile = board.one.neighbours[0]
     tile.switch.value = True
     assert f"For comparison: case {tile.case_id}" in board.one.preview_title.value
-    assert shade(board.one.preview.value) == pytest.approx(20 + int(tile.case_id[1:]), abs=2)
+    assert level(board.one.preview.value) == pytest.approx(20 + int(tile.case_id[1:]), abs=2)
     board.one.neighbours[1].switch.value = True
     assert not tile.switch.value
     board.one.neighbours[1].switch.value = False
@@ -704,8 +704,8 @@ def test_a_tile_opens_large_and_the_grid_needs_a_note_for_other(tmp_path):
     assert (board.mode.value, board.current) == (ONE, "C007")
 
 
-def test_photos_that_cannot_be_seen_are_not_kept_by_the_page(tmp_path):
-    board = a_board(tmp_path, 5, lambda case_id: gone(case_id) if case_id == "C002" else a_shade(case_id))
+def test_images_that_cannot_be_seen_are_not_kept_by_the_page(tmp_path):
+    board = a_board(tmp_path, 5, lambda case_id: gone(case_id) if case_id == "C002" else a_level(case_id))
     board.mode.value = MANY
     assert board.grid.decide_button.description == "Keep the rest (4)"
     board.grid.decide_button.click()
@@ -790,9 +790,9 @@ def test_a_log_replaced_by_a_folder_is_said(tmp_path):
     assert board.current == "C001"
 
 
-def test_photos_that_vanish_midway_can_be_skipped_or_rejected_but_not_kept(tmp_path):
+def test_images_that_vanish_midway_can_be_skipped_or_rejected_but_not_kept(tmp_path):
     there = {"C000", "C003"}
-    board = a_board(tmp_path, 4, lambda case_id: a_shade(case_id) if case_id in there else gone(case_id))
+    board = a_board(tmp_path, 4, lambda case_id: a_level(case_id) if case_id in there else gone(case_id))
     board.keep_button.click()
     assert "C001.png: is gone" in said(board)
     assert board.keep_button.disabled
@@ -810,10 +810,10 @@ def test_photos_that_vanish_midway_can_be_skipped_or_rejected_but_not_kept(tmp_p
 
 def test_a_neighbour_that_vanished_is_said(tmp_path):
     away = set()
-    board = a_board(tmp_path, 7, lambda one: gone(one) if one in away else a_shade(one))
-    board._photos.wait()
+    board = a_board(tmp_path, 7, lambda one: gone(one) if one in away else a_level(one))
+    board._images.wait()
     away.add("C006")
-    board._photos._photos.clear()
+    board._images._images.clear()
     board.one.neighbours[0].switch.value = True
     assert "C006.png: is gone" in said(board)
 
@@ -909,10 +909,10 @@ def test_ages_that_are_unknown_races_and_marks_in_text(tmp_path):
     table.loc[0, ["sex", "race"]] = ["", "<script>"]
     table.loc[1, "race"] = None
     table.loc[2, "age_group"] = pd.NA
-    suspicions = pd.DataFrame(
-        [("C000", "<b>ring", "0.5", "", "", "", "", "<img src=x>")], columns=SUSPICION_COLUMNS
+    anomalies = pd.DataFrame(
+        [("C000", "<b>ring", "0.5", "", "", "", "", "<img src=x>")], columns=ANOMALY_COLUMNS
     )
-    board = a_board(tmp_path, cases=table, suspicions=suspicions)
+    board = a_board(tmp_path, cases=table, anomalies=anomalies)
     assert "sex unknown · age unknown · &lt;script&gt;" in board.one.facts.value
     assert "bone age unknown" in board.one.facts.value
     assert board.one.why.value == "&lt;img src=x&gt;"
@@ -964,17 +964,17 @@ def test_whatever_is_clicked_the_log_holds_what_the_status_says(data, tmp_path_f
 
 @settings(max_examples=100, deadline=None)
 @given(zoom=st.floats(1, 8), x=st.floats(-1, 2), y=st.floats(-1, 2))
-def test_a_window_lies_in_the_photo(zoom, x, y):
+def test_a_window_lies_in_the_image(zoom, x, y):
     left, top, side = window_of(zoom, (x, y))
     assert 0 <= left <= left + side <= 1 + 1e-9
     assert 0 <= top <= top + side <= 1 + 1e-9
 
 
 def test_a_view_shows_its_part_and_its_box():
-    photo = np.zeros((SIDE, SIDE), np.uint8)
-    photo[: SIDE // 2, : SIDE // 2] = 200
-    assert pixels(render_view(photo, 2, (0.25, 0.25))).min() > 190
-    boxed = cv2.imdecode(np.frombuffer(render_view(photo, box=(0.6, 0.6, 0.2, 0.2)), np.uint8), 1)
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    image[: SIDE // 2, : SIDE // 2] = 200
+    assert pixels(render_view(image, 2, (0.25, 0.25))).min() > 190
+    boxed = cv2.imdecode(np.frombuffer(render_view(image, box=(0.6, 0.6, 0.2, 0.2)), np.uint8), 1)
     assert boxed.shape == (600, 600, 3)
     assert boxed[360:480, 356, 2].min() > 150
     assert boxed[420, 420].max() < 30
@@ -990,8 +990,8 @@ def test_a_view_shows_its_part_and_its_box():
         ((0.1, None, 0.1, 0.1), None),
     ],
 )
-def test_boxes_are_cut_to_the_photo(box, inside):
-    found = box_in_photo(*box)
+def test_boxes_are_cut_to_the_image(box, inside):
+    found = box_in_image(*box)
     assert found == (None if inside is None else pytest.approx(inside))
 
 
@@ -1013,36 +1013,36 @@ def test_the_queue_knows_its_way():
     assert queue.page(2, by=-1) == []
 
 
-def test_photos_are_read_once_and_ahead_and_forgotten_in_the_end():
+def test_images_are_read_once_and_ahead_and_forgotten_in_the_end():
     reads = []
 
     def read(case_id: str) -> np.ndarray:
         reads.append(case_id)
-        return gone(case_id) if case_id == "C002" else a_shade(case_id)
+        return gone(case_id) if case_id == "C002" else a_level(case_id)
 
-    photos = Photos(read)
-    photos.read_ahead(["C001", "C002"], [("C003", None), ("C001", None)])
-    photos.wait()
+    images = Images(read)
+    images.read_ahead(["C001", "C002"], [("C003", None), ("C001", None)])
+    images.wait()
     assert reads == ["C001", "C002", "C003"]
-    photos.photo("C001")
-    assert photos.tile("C001")
-    assert photos.tile("C002") is None
+    images.image("C001")
+    assert images.tile("C001")
+    assert images.tile("C002") is None
     with pytest.raises(BoneAgeError):
-        photos.photo("C002")
+        images.image("C002")
     for number in range(100):
-        photos.photo(f"C{number + 100}")
-    assert len(photos._photos) < 100
+        images.image(f"C{number + 100}")
+    assert len(images._images) < 100
 
 
-def test_the_next_photo_is_ready_before_it_is_asked_for(tmp_path):
+def test_the_next_image_is_ready_before_it_is_asked_for(tmp_path):
     reads = []
 
     def read(case_id: str) -> np.ndarray:
         reads.append(case_id)
-        return a_shade(case_id)
+        return a_level(case_id)
 
     board = a_board(tmp_path, 12, read)
-    board._photos.wait()
+    board._images.wait()
     before = len(reads)
     board.one.show("C001", None, Choice(), ())
     assert len(reads) == before
@@ -1076,8 +1076,8 @@ def test_a_board_is_few_enough_models_to_open_fast(tmp_path):
 
 def test_a_box_round_the_whole_hand_is_not_blanked(tmp_path):
     rows = [("C000", "unreadable skeleton", 0.9, 0.1, 0.1, 0.8, 0.8, "bones hardly show")]
-    suspicions = pd.DataFrame(rows, columns=SUSPICION_COLUMNS)
-    board = a_board(tmp_path, read_photo=a_photo, suspicions=suspicions)
+    anomalies = pd.DataFrame(rows, columns=ANOMALY_COLUMNS)
+    board = a_board(tmp_path, read_image=an_image, anomalies=anomalies)
     board.jump.value = "C000"
     board.one.corrections.blank_marked.click()
     assert "holds the hand itself" in said(board)
@@ -1091,7 +1091,7 @@ def test_faint_anomalies_count_nowhere_and_look_faint(tmp_path):
         ("C001", "ring", 0.5, 0.1, 0.1, 0.2, 0.2, "likely"),
         ("C001", "burnt-in text", 0.9, 0.5, 0.5, 0.2, 0.2, "likely"),
     ]
-    board = a_board(tmp_path, read_photo=a_photo, suspicions=pd.DataFrame(rows, columns=SUSPICION_COLUMNS))
+    board = a_board(tmp_path, read_image=an_image, anomalies=pd.DataFrame(rows, columns=ANOMALY_COLUMNS))
     assert [words for words, _ in board.kind_filter.options] == [
         "All images",
         "Any anomaly (1)",
@@ -1099,23 +1099,23 @@ def test_faint_anomalies_count_nowhere_and_look_faint(tmp_path):
         "ring (1)",
     ]
     # By itself a faint one points at nothing.
-    assert [words for words, _ in board.one.suspicion_list.options] == ["○ ring · 0.49 (faint)"]
-    assert board.one.suspicion_list.index is None
+    assert [words for words, _ in board.one.anomaly_list.options] == ["○ ring · 0.49 (faint)"]
+    assert board.one.anomaly_list.index is None
     assert "only faint hints" in board.one.why.value
-    assert board.one.picture.value == render_view(a_photo("C000"))
-    board.one.suspicion_list.index = 0
-    grey = render_view(a_photo("C000"), marks=[((0.1, 0.1, 0.2, 0.2), GREY)])
-    assert board.one.picture.value == grey != render_view(a_photo("C000"), box=(0.1, 0.1, 0.2, 0.2))
+    assert board.one.picture.value == render_view(an_image("C000"))
+    board.one.anomaly_list.index = 0
+    grey = render_view(an_image("C000"), marks=[((0.1, 0.1, 0.2, 0.2), GREY)])
+    assert board.one.picture.value == grey != render_view(an_image("C000"), box=(0.1, 0.1, 0.2, 0.2))
     board.mode.value = MANY
     assert "nothing likely" in board.grid.tiles[0].caption.value
     assert pixels(board.grid.tiles[0].image.value).mean() == pytest.approx(
-        pixels(render_view(a_photo("C000"), pixels=240)).mean()
+        pixels(render_view(an_image("C000"), pixels=240)).mean()
     )
     # Filtered for a kind, each tile shows why it is there.
     board.kind_filter.value = "ring"
     (shown,) = [tile for tile in board.grid.tiles if tile.case_id]
     assert "ring" in shown.caption.value
-    assert shown.image.value == render_view(a_photo("C001"), box=(0.1, 0.1, 0.2, 0.2), pixels=240)
+    assert shown.image.value == render_view(an_image("C001"), box=(0.1, 0.1, 0.2, 0.2), pixels=240)
 
 
 def test_go_says_that_an_id_is_unknown_however_often(tmp_path):
@@ -1126,7 +1126,7 @@ def test_go_says_that_an_id_is_unknown_however_often(tmp_path):
     assert "C999: not among" in said(board)
 
 
-def test_marked_photos_need_a_reason_that_somebody_chose(tmp_path):
+def test_marked_images_need_a_reason_that_somebody_chose(tmp_path):
     board = a_board(tmp_path, 10)
     board.mode.value = MANY
     board.grid.tiles[2].switch.value = True

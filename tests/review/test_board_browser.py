@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from browser_cases import a_board, a_photo
+from browser_cases import a_board, an_image
 from browser_page import (
     FAILURES,
     button,
@@ -45,7 +45,7 @@ ENOUGH_MILLISECONDS = 150
 WIDTHS = [1366, 1024, 620]
 KEEP, UNDO, BACK, SKIP = "✓ Keep [K]", "↶ Undo [U]", "‹ Back [←]", "Skip › [→]"
 RING, BRACELET, GROWTH, OTHER = "Ring [1]", "Bracelet [2]", "Growth abnormality [4]", "Other [5]"
-GROUND = 21  # The shade of the first photo's ground; each further photo's is one brighter.
+GROUND = 21  # The grey level of the first image's ground; each further image's is one brighter.
 
 
 # The plugins' own browser and server live as long as the whole run, and the browser's event loop with them,
@@ -96,7 +96,7 @@ def page(page_session, request, monkeypatch):
 
 @pytest.fixture
 def board(page, solara_test, tmp_path):
-    return shown(page, a_board(tmp_path, 30, a_photo))
+    return shown(page, a_board(tmp_path, 30, an_image))
 
 
 def shown(page: Page, board: ReviewBoard) -> ReviewBoard:
@@ -109,7 +109,7 @@ def rows_of(folder: Path) -> list[tuple[str, str, str]]:
     return [(row.case_id, row.decision, row.reason) for row in ReviewLog(folder / "log.csv", "Ann").rows]
 
 
-def test_keep_shows_the_next_photo(board, page, tmp_path):
+def test_keep_shows_the_next_image(board, page, tmp_path):
     wait_for_corner(picture(page), GROUND)
     button(page, KEEP).click()
     wait_for_corner(picture(page), GROUND + 1)
@@ -159,10 +159,12 @@ def test_corrections_change_the_preview_and_stand_in_the_log(board, page, tmp_pa
     button(page, KEEP).click()
     status(page, "2 of 30")
     recorded = ReviewLog(tmp_path / "log.csv").rows[0].corrections
-    shades = int(
-        float(re.fullmatch(r'\[{"name": "invert"}, {"name": "brightness", "shades": (.*)}\]', recorded)[1])
+    levels = int(
+        float(
+            re.fullmatch(r'\[{"name": "invert"}, {"name": "brightness", "grey levels": (.*)}\]', recorded)[1]
+        )
     )
-    assert 20 < shades < 80
+    assert 20 < levels < 80
     wait_for_corner(preview(page), GROUND + 1)
     corrections.get_by_role("button", name="invert").click()
     wait_for_corner(preview(page), 254 - GROUND)
@@ -172,7 +174,7 @@ def test_corrections_change_the_preview_and_stand_in_the_log(board, page, tmp_pa
 
 def test_augmentations_are_chosen_beside_them_and_shown_by_a_copy(page, solara_test, tmp_path):
     suggest = Suggest(lambda case_id, image: [{"name": "rotate", "degrees": 9.4}], lambda image: ["tilt"])
-    shown(page, a_board(tmp_path, 30, a_photo, suggest=suggest))
+    shown(page, a_board(tmp_path, 30, an_image, suggest=suggest))
     augmentations = panel(page, "Augmentations")
     expect(augmentations).to_contain_text("as suggested")
     expect(page.locator(".ba-copy")).to_contain_text("a copy: rotate")
@@ -200,7 +202,7 @@ def test_the_anomaly_is_shown_with_its_box_which_can_be_blanked(board, page):
     expect(page.locator(".ba-why")).to_contain_text("letters beside the hand")
     button(page, "Blank the marked box").click()
     expect(page.locator(".ba-title").nth(0)).to_contain_text("1 correction")
-    page.locator(".ba-suspicions select").select_option(label="● growth out of step · 0.60")
+    page.locator(".ba-anomalies select").select_option(label="● growth out of step · 0.60")
     expect(page.locator(".ba-why")).to_contain_text("2.4 SD")
     # As it was marked: no slider rounded it to what it can show.
     assert board.one.corrections.corrections == [
@@ -428,7 +430,7 @@ def test_level_and_window_by_the_right_button_change_the_view_alone(board, page,
 
 def test_all_works_with_the_mouse_where_the_script_is_not(page, solara_test, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    board = shown(page, a_board(tmp_path, 30, a_photo))
+    board = shown(page, a_board(tmp_path, 30, an_image))
     page.mouse.click(*middle(picture(page)))
     expect(page.locator(".ba-columns .widget-readout").nth(0)).to_contain_text("3.0")
     button(page, "Whole").click()
@@ -457,7 +459,7 @@ def test_a_click_on_a_neighbour_compares(board, page):
     wait_for_corner(preview(page), GROUND + int(board.one.neighbours[1].case_id[1:]))
 
 
-def test_the_grid_is_marked_by_clicks_on_photos_and_decided_by_one_button(board, page, tmp_path):
+def test_the_grid_is_marked_by_clicks_on_images_and_decided_by_one_button(board, page, tmp_path):
     button(page, "24 images").click()
     tiles = page.locator(".ba-grid .ba-tile")
     expect(tiles).to_have_count(24)
@@ -491,17 +493,17 @@ def test_filters_and_jumping(board, page):
     status(page, "19 of 30")
 
 
-def test_it_reopens_at_the_first_undecided_photo(page, solara_test, tmp_path):
+def test_it_reopens_at_the_first_undecided_image(page, solara_test, tmp_path):
     log = ReviewLog(tmp_path / "log.csv", "Ann")
     for case_id in ("C000", "C001", "C003"):
         log.append(case_id, "keep")
-    shown(page, a_board(tmp_path, 30, a_photo))
+    shown(page, a_board(tmp_path, 30, an_image))
     status(page, "3 of 30")
     wait_for_corner(picture(page), GROUND + 2)
 
 
 def test_the_end_says_what_comes_next(page, solara_test, tmp_path):
-    shown(page, a_board(tmp_path, 2, a_photo, what_next="Run the cell below."))
+    shown(page, a_board(tmp_path, 2, an_image, what_next="Run the cell below."))
     button(page, KEEP).click()
     button(page, RING).click()
     expect(page.get_by_text("All 2 images are decided")).to_be_visible()
@@ -526,7 +528,7 @@ def test_a_full_disk_is_said_and_the_person_goes_on(board, page, tmp_path, monke
 def test_all_of_a_case_is_on_one_screen(page, solara_test, tmp_path):
     # What JupyterLab leaves of a screen of 1366 x 768.
     page.set_viewport_size({"width": 1186, "height": 650})
-    shown(page, a_board(tmp_path, 60, a_photo))
+    shown(page, a_board(tmp_path, 60, an_image))
     page.wait_for_selector(".ba-live")
     inside = """() => ['.ba-look', '.ba-keep', '.ba-decide', '.ba-alike', '.ba-strip', '.ba-facts', '.ba-why']
       .map(one => document.querySelector(one).getBoundingClientRect())
@@ -544,7 +546,7 @@ def test_all_of_a_case_is_on_one_screen(page, solara_test, tmp_path):
 
 
 def test_tiles_fill_their_rows(page, solara_test, tmp_path):
-    shown(page, a_board(tmp_path, 30, a_photo))
+    shown(page, a_board(tmp_path, 30, an_image))
     button(page, "24 images").click()
     expect(page.locator(".ba-grid .ba-tile")).to_have_count(24)
     for width in (1900, 1366, 1000, 700, 480):
@@ -562,11 +564,11 @@ def test_nothing_overlaps_is_cut_off_or_jumps(page, solara_test, tmp_path, width
     page.set_viewport_size({"width": width, "height": 900})
     shown(
         page,
-        a_board(tmp_path, 30, a_photo, suggest=Suggest(lambda case_id, image: [], lambda image: ["flip"])),
+        a_board(tmp_path, 30, an_image, suggest=Suggest(lambda case_id, image: [], lambda image: ["flip"])),
     )
     assert faults_of_layout(page) == []
     first = places(page)
-    for number in (2, 3):  # With two suspicions, then with one.
+    for number in (2, 3):  # With two anomalies, then with one.
         button(page, SKIP).click()
         status(page, f"{number} of 30")
         assert places(page) == first
@@ -585,7 +587,7 @@ def test_nothing_overlaps_is_cut_off_or_jumps(page, solara_test, tmp_path, width
     assert faults_of_layout(page) == []
 
 
-def test_a_photo_shows_soon_after_the_click(board, page):
+def test_an_image_shows_soon_after_the_click(board, page):
     wait_for_corner(picture(page), GROUND)
     start_stopwatch(page)
     for number in range(1, 17):

@@ -534,7 +534,7 @@ def test_corrections_that_cannot_be_are_left_out_by_name_and_the_decision_stands
     "corrections",
     ['[{""name"": ""blank""', '[{""name"": ""blank"", ""x"": 0, ""y"": 0, ""width"": 9, ""height"": 1}]'],
 )
-def test_a_photo_whose_box_cannot_be_read_is_kept_out_until_decided_again(corrections, tmp_path):
+def test_an_image_whose_box_cannot_be_read_is_kept_out_until_decided_again(corrections, tmp_path):
     path = tmp_path / "log.csv"
     ReviewLog(path).append("a", "keep")
     with open(path, "a") as file:

@@ -53,12 +53,12 @@ def test_a_download_that_drive_split_into_two_zips_is_read_whole(tmp_path, cases
         assert status == 0
         assert table["case_id"].tolist() == ["1", "2", "3"]
         assert table["bone_age"].tolist() == [10.0, 5.0, 2.5]
-        assert all(Path(photo).is_file() for photo in table["photo"])
+        assert all(Path(image).is_file() for image in table["image"])
         assert "left out" not in said
 
 
-def test_photos_in_a_zip_and_labels_beside_it_come_together(tmp_path, cases):
-    half(tmp_path / "data" / "photos.zip", 1, 2, 3)
+def test_images_in_a_zip_and_labels_beside_it_come_together(tmp_path, cases):
+    half(tmp_path / "data" / "images.zip", 1, 2, 3)
     (tmp_path / "data" / "train.csv").write_text(LABELS)
     status, _, table = cases(tmp_path / "data")
     assert status == 0
@@ -66,7 +66,7 @@ def test_photos_in_a_zip_and_labels_beside_it_come_together(tmp_path, cases):
 
 
 def test_a_zip_whose_files_lie_beside_it_is_not_read_twice_and_a_broken_one_is_told(tmp_path, cases):
-    archive = half(tmp_path / "data" / "photos.zip", 1, 2, 3, labels=LABELS)
+    archive = half(tmp_path / "data" / "images.zip", 1, 2, 3, labels=LABELS)
     with zipfile.ZipFile(archive) as file:
         file.extractall(tmp_path / "data" / "by hand")
     (tmp_path / "data" / "cut.zip").write_bytes(archive.read_bytes()[:200])
@@ -74,8 +74,8 @@ def test_a_zip_whose_files_lie_beside_it_is_not_read_twice_and_a_broken_one_is_t
     assert status == 0
     assert len(table) == 3
     skipped = pd.read_csv(tmp_path / "work" / "skipped-cases.csv").set_index("item")["reason"]
-    assert set(skipped.index) == {"photos.zip", "cut.zip"}
-    assert "lies unpacked beside it" in skipped["photos.zip"]
+    assert set(skipped.index) == {"images.zip", "cut.zip"}
+    assert "lies unpacked beside it" in skipped["images.zip"]
     assert "broken or cut off" in skipped["cut.zip"]
 
 
@@ -112,9 +112,9 @@ def test_the_unit_is_said_stands_beside_the_table_and_can_be_set_for_good(tmp_pa
 def test_a_table_of_another_data_set_does_not_keep_the_published_readings_from_coming(
     tmp_path, cases, monkeypatch
 ):
-    photo = tmp_path / "atlas" / "JPEGimages" / "BLKM" / "BLKM10" / "3145.jpg"
-    photo.parent.mkdir(parents=True)
-    photo.write_bytes(b"pixels")
+    image = tmp_path / "atlas" / "JPEGimages" / "BLKM" / "BLKM10" / "3145.jpg"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"pixels")
     (tmp_path / "atlas" / "other.csv").write_text("patient_ID,bone_age\n55553145,180\n")
     published = tmp_path / "published" / "la_dha.csv"
     published.parent.mkdir()

@@ -22,7 +22,7 @@ from boneage.sources.dha import (
 
 
 def place(folder: Path, *paths: str) -> None:
-    """Makes photos (their pixels are no concern of this module) in the atlas's tree."""
+    """Makes images (their pixels are no concern of this module) in the atlas's tree."""
     for path in paths:
         file = folder / "JPEGimages" / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def reasons(skipped: pd.DataFrame) -> dict[str, str]:
     return dict(skipped.itertuples(index=False))
 
 
-def test_the_place_of_a_photo_gives_race_sex_and_year(tmp_path):
+def test_the_place_of_an_image_gives_race_sex_and_year(tmp_path):
     place(
         tmp_path,
         "HISM/HISM00/5592.jpg",
@@ -53,7 +53,7 @@ def test_the_place_of_a_photo_gives_race_sex_and_year(tmp_path):
     assert cases["source"].unique().tolist() == ["dha"]
     assert cases[["bone_age", "reading_1", "reading_2"]].isna().all(axis=None)
     assert cases["bone_age"].dtype == "float64"
-    assert all(Path(photo).is_absolute() and Path(photo).is_file() for photo in cases["photo"])
+    assert all(Path(image).is_absolute() and Path(image).is_file() for image in cases["image"])
 
 
 def test_the_tree_is_found_at_any_depth_and_in_any_case(tmp_path):
@@ -83,7 +83,7 @@ def test_any_folder_of_the_tree_may_be_named(tmp_path, inside):
         ("BLKM/3007.jpg", "not in a folder of the atlas"),
     ],
 )
-def test_a_photo_out_of_place_is_reported_by_name(tmp_path, path, reason):
+def test_an_image_out_of_place_is_reported_by_name(tmp_path, path, reason):
     place(tmp_path, "BLKM/BLKM10/3145.jpg", path)
     cases, skipped = read_atlas(tmp_path)
     assert cases["case_id"].tolist() == ["3145"]
@@ -119,7 +119,7 @@ def test_every_other_file_is_used_or_has_a_row_that_says_why_not(tmp_path):
     cases, skipped = read_atlas(tmp_path)
     assert cases["case_id"].tolist() == ["3100", "3101", "3102", "3103", "3104"]
     told = set(reasons(skipped)) - {"."}
-    used = {Path(photo).relative_to(tmp_path).as_posix() for photo in cases["photo"]}
+    used = {Path(image).relative_to(tmp_path).as_posix() for image in cases["image"]}
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert told | used == files
     assert "archive" in reasons(skipped)["JPEGimages/more.rar"]
@@ -152,7 +152,7 @@ def test_a_wrong_number_is_wrong_in_its_own_group_only(tmp_path):
     assert read_atlas(tmp_path)[0]["case_id"].tolist() == ["5260", "5262", "7090"]
 
 
-def test_of_two_photos_with_one_number_the_first_stays_and_the_right_name_wins(tmp_path):
+def test_of_two_images_with_one_number_the_first_stays_and_the_right_name_wins(tmp_path):
     place(
         tmp_path,
         "BLKM/BLKM10/3145.jpg",
@@ -161,14 +161,14 @@ def test_of_two_photos_with_one_number_the_first_stays_and_the_right_name_wins(t
         "ASIF/ASIF05/5262.jpg",
     )
     cases, skipped = read_atlas(tmp_path)
-    assert [Path(photo).name for photo in cases["photo"]] == ["3145.jpg", "5262.jpg"]
+    assert [Path(image).name for image in cases["image"]] == ["3145.jpg", "5262.jpg"]
     found = reasons(skipped)
     assert "3145.jpg is used" in found["JPEGimages/BLKM/BLKM10/3145.png"]
     assert "5262.jpg is used" in found["JPEGimages/ASIF/ASIF05/5260.jpg"]
 
 
 @pytest.mark.parametrize("make", [lambda path: None, Path.mkdir, lambda path: path.write_text("a zip?")])
-def test_without_a_photo_the_error_shows_the_tree(tmp_path, make):
+def test_without_an_image_the_error_shows_the_tree(tmp_path, make):
     folder = tmp_path / "data"
     make(folder)
     with pytest.raises(
@@ -217,24 +217,24 @@ def test_deeplasias_table_is_found_and_joined_by_the_last_four_digits(atlas, tmp
     assert cases[["reading_1", "reading_2"]].isna().all(axis=None)
     found = reasons(skipped)
     assert set(found) == {"BLKM13", "811097287", "810143177", "3146"}
-    assert "no 4-digit photo number" in found["BLKM13"]
+    assert "no 4-digit image number" in found["BLKM13"]
     assert "sex is M where its id says F" in found["811097287"]
-    assert "reading without a photo" in found["810143177"]
-    assert "photo without a reading" in found["3146"]
+    assert "reading without an image" in found["810143177"]
+    assert "image without a reading" in found["3146"]
 
 
-def test_the_photo_that_nobody_found_is_told_apart(atlas):
+def test_the_image_that_nobody_found_is_told_apart(atlas):
     ((_, number),) = NEVER_FOUND
-    (atlas / "r.csv").write_text(f"photo,reading_1,reading_2\n3145,10,10\n{number},12,12\n")
+    (atlas / "r.csv").write_text(f"image,reading_1,reading_2\n3145,10,10\n{number},12,12\n")
     assert "index links to none" in reasons(read_atlas(atlas)[1])[number]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "photo number,reading 1,reading 2\n3145,10,11\n4087,8.5,\n3146,,10.25\n",
+        "image number,reading 1,reading 2\n3145,10,11\n4087,8.5,\n3146,,10.25\n",
         "\ufeffPhoto Number;Reading 1;Reading 2\n3145;10;11\n4087;8.5;\n3146;;10.25\n",
-        "photo,reading_1,reading_2\n3145,120,132\n4087,102,\n3146,,123\n",
+        "image,reading_1,reading_2\n3145,120,132\n4087,102,\n3146,,123\n",
     ],
     ids=["years", "years, BOM and semicolons", "months"],
 )
@@ -263,7 +263,7 @@ def test_any_table_of_two_readings_is_joined_in_years_or_months(atlas, text):
 )
 def test_an_impossible_reading_is_reported_and_the_case_stays(atlas, cell, reason):
     (atlas / "readings.csv").write_text(
-        f"photo,reading_1,reading_2\n3145,{cell},{cell}\n4087,8,8\n3146,10,10\n7287,9,9\n"
+        f"image,reading_1,reading_2\n3145,{cell},{cell}\n4087,8,8\n3146,10,10\n7287,9,9\n"
     )
     cases, skipped = read_atlas(atlas)
     assert len(cases) == 4
@@ -274,7 +274,7 @@ def test_an_impossible_reading_is_reported_and_the_case_stays(atlas, cell, reaso
 
 
 def test_one_impossible_reading_of_two_is_enough(atlas):
-    (atlas / "readings.csv").write_text("photo,reading_1,reading_2\n3145,10,-1\n")
+    (atlas / "readings.csv").write_text("image,reading_1,reading_2\n3145,10,-1\n")
     cases, skipped = read_atlas(atlas)
     assert cases["bone_age"].isna().all()
     assert "negative" in reasons(skipped)["3145"]
@@ -288,7 +288,7 @@ def test_a_baby_of_bone_age_zero_is_no_fault(tmp_path):
     assert skipped.empty
 
 
-def test_of_two_readings_of_a_photo_the_first_usable_one_is_joined(atlas):
+def test_of_two_readings_of_an_image_the_first_usable_one_is_joined(atlas):
     (atlas / "la_dha.csv").write_text("patient_ID,bone_age\n810103145,-1\n810103145,120\n810103145,132\n")
     cases, skipped = read_atlas(atlas)
     assert cases.set_index("case_id").loc["3145", "bone_age"] == 10.0
@@ -297,8 +297,8 @@ def test_of_two_readings_of_a_photo_the_first_usable_one_is_joined(atlas):
 
 
 def test_a_second_readings_table_is_named_and_not_used(atlas):
-    (atlas / "a.csv").write_text("photo,reading_1,reading_2\n3145,10,10\n")
-    (atlas / "b.csv").write_text("photo,reading_1,reading_2\n3145,11,11\n")
+    (atlas / "a.csv").write_text("image,reading_1,reading_2\n3145,10,10\n")
+    (atlas / "b.csv").write_text("image,reading_1,reading_2\n3145,11,11\n")
     cases, skipped = read_atlas(atlas)
     assert cases.set_index("case_id").loc["3145", "bone_age"] == 10.0
     assert "not used" in reasons(skipped)["b.csv"]
@@ -362,12 +362,12 @@ def test_a_table_of_another_data_set_is_not_joined_by_its_last_four_digits(atlas
     (atlas / "la_dha.csv").write_text("patient_ID,bone_age,sex\n55553145,180,M\n821084087,96,F\n")
     cases, skipped = read_atlas(atlas)
     assert cases.set_index("case_id")["bone_age"].dropna().to_dict() == {"4087": 8.0}
-    assert "no 4-digit photo number of the atlas's form" in reasons(skipped)["55553145"]
+    assert "no 4-digit image number of the atlas's form" in reasons(skipped)["55553145"]
 
 
 @pytest.mark.parametrize("wrong", ["810153145", "811103145", "820103145", "81013145"])
 @pytest.mark.parametrize("first", [True, False])
-def test_of_two_rows_for_a_photo_the_one_that_contradicts_its_folder_loses_and_both_are_told(
+def test_of_two_rows_for_an_image_the_one_that_contradicts_its_folder_loses_and_both_are_told(
     atlas, wrong, first
 ):
     rows = ["810103145,120,M", f"{wrong},180,M"]
@@ -377,8 +377,8 @@ def test_of_two_rows_for_a_photo_the_one_that_contradicts_its_folder_loses_and_b
     cases, skipped = read_atlas(atlas)
     assert cases.set_index("case_id").loc["3145", "bone_age"] == 10.0
     found = reasons(skipped)
-    assert "the photo lies in BLKM10; not used" in found[wrong]
-    assert f"the row {wrong} is for this photo too" in found["810103145"]
+    assert "the image lies in BLKM10; not used" in found[wrong]
+    assert f"the row {wrong} is for this image too" in found["810103145"]
     assert "810103145" in cases.attrs["noted"]
     assert wrong not in cases.attrs["noted"]
 
@@ -387,7 +387,7 @@ def test_a_row_whose_id_contradicts_the_folder_is_not_joined_even_alone(atlas):
     (atlas / "la_dha.csv").write_text("patient_ID,bone_age,sex\n810153145,180,M\n821084087,96,F\n")
     cases, skipped = read_atlas(atlas)
     assert np.isnan(cases.set_index("case_id").loc["3145", "bone_age"])
-    assert "its id says BLKM15, the photo lies in BLKM10" in reasons(skipped)["810153145"]
+    assert "its id says BLKM15, the image lies in BLKM10" in reasons(skipped)["810153145"]
 
 
 def test_the_digit_that_deeplasias_ids_lack_below_ten_is_no_contradiction(atlas):
@@ -399,9 +399,9 @@ def test_the_digit_that_deeplasias_ids_lack_below_ten_is_no_contradiction(atlas)
 @pytest.mark.parametrize(
     "text",
     [
-        "photo;reading_1;reading_2\n3145.0;10;11\n4087.0;8;9\n",
-        "photo,bone age (months),sex\n3145.jpg,126,male\nJPEGimages/CAUF/CAUF08/4087.jpg,102,female\n",
-        "photo,Reader A,Reader B\n3145,10,11\n4087,8,9\n",
+        "image;reading_1;reading_2\n3145.0;10;11\n4087.0;8;9\n",
+        "image,bone age (months),sex\n3145.jpg,126,male\nJPEGimages/CAUF/CAUF08/4087.jpg,102,female\n",
+        "image,Reader A,Reader B\n3145,10,11\n4087,8,9\n",
         "filename,bone_age\n03145,10.5\n4087,8.5\n",
         "image,bone_age,Geschlecht\n3145,126,m\n4087,102,w\n",
     ],
@@ -414,16 +414,16 @@ def test_ids_and_sexes_as_people_write_them_join(atlas, text):
 
 
 def test_a_sex_that_the_folder_denies_keeps_a_row_out_and_many_of_them_the_table(atlas):
-    (atlas / "readings.csv").write_text("photo,bone_age,sex\n3145,126,F\n4087,102,F\n")
+    (atlas / "readings.csv").write_text("image,bone_age,sex\n3145,126,F\n4087,102,F\n")
     cases, skipped = read_atlas(atlas)
     assert cases.set_index("case_id")["bone_age"].dropna().to_dict() == {"4087": 8.5}
-    assert "its sex is F, the photo lies in BLKM10" in reasons(skipped)["3145"]
+    assert "its sex is F, the image lies in BLKM10" in reasons(skipped)["3145"]
     place(atlas, "BLKM/BLKM12/3001.jpg", "BLKM/BLKM12/3002.jpg")
     rows = "".join(f"{number},126,F\n" for number in (3145, 3146, 3001, 3002, 4087, 7287))
-    (atlas / "readings.csv").write_text(f"photo,bone_age,sex\n{rows}")
+    (atlas / "readings.csv").write_text(f"image,bone_age,sex\n{rows}")
     cases, skipped = read_atlas(atlas)
     assert cases["bone_age"].isna().all()
-    assert "not a table of these photos: 4 of the 6 rows" in reasons(skipped)["readings.csv"]
+    assert "not a table of these images: 4 of the 6 rows" in reasons(skipped)["readings.csv"]
 
 
 def test_deeplasias_table_in_years_is_taken_for_years(atlas):
@@ -445,7 +445,7 @@ def test_a_table_of_infants_only_is_known_by_its_folders(tmp_path, per_year, uni
     place(tmp_path, *(f"ASIM/ASIM0{age}/56{age}{n}.jpg" for age in (0, 1) for n in range(4)))
     years = {f"56{age}{n}": age + 0.25 * n + (0.25 if not age else 0.0) for age in (0, 1) for n in range(4)}
     rows = "".join(f"{number},{value * per_year:g}\n" for number, value in years.items())
-    (tmp_path / "r.csv").write_text(f"photo,bone_age\n{rows}")
+    (tmp_path / "r.csv").write_text(f"image,bone_age\n{rows}")
     cases, _ = read_atlas(tmp_path)
     assert cases["bone_age"].tolist() == list(years.values())
     assert cases.attrs["units"][0]["unit"] == unit
@@ -453,7 +453,7 @@ def test_a_table_of_infants_only_is_known_by_its_folders(tmp_path, per_year, uni
 
 def test_a_reading_of_zero_beside_another_is_not_read_and_odd_pairs_have_rows(atlas):
     (atlas / "readings.csv").write_text(
-        "photo,reading_1,reading_2\n3145,0,10.5\n3146,9,11.5\n4087,12,12.5\n7287,9,9.5\n"
+        "image,reading_1,reading_2\n3145,0,10.5\n3146,9,11.5\n4087,12,12.5\n7287,9,9.5\n"
     )
     cases, skipped = read_atlas(atlas)
     rows = cases.set_index("case_id")
@@ -467,7 +467,7 @@ def test_a_reading_of_zero_beside_another_is_not_read_and_odd_pairs_have_rows(at
 
 
 @pytest.mark.real_data
-def test_the_real_atlas_photos_all_join(real_data):
+def test_the_real_atlas_images_all_join(real_data):
     cases, skipped = read_atlas(real_data / "dha")
     assert len(cases) == 53
     assert skipped.empty

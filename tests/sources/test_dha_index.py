@@ -32,11 +32,11 @@ def row(link: str, *readings: str) -> str:
 
 
 class Index:
-    """The atlas's index: the form, a table for each group, and the photos."""
+    """The atlas's index: the form, a table for each group, and the images."""
 
     def __init__(self) -> None:
         self.tables: dict[str, list[str]] = {}
-        self.photos: dict[str, Answer] = {}
+        self.images: dict[str, Answer] = {}
         self.faults: list[Answer] = []
         self.form = FORM
         self.header = HEADER
@@ -44,13 +44,13 @@ class Index:
     def add(self, group: str, number: str, answer: Answer | None = None, link: str = "") -> None:
         path = f"JPEGimages/{group[:4]}/{group}/{number}.jpg"
         self.tables.setdefault(group, []).append(row(link or path))
-        self.photos[f"/BAAweb/{path}"] = answer or Answer(JPEG)
+        self.images[f"/BAAweb/{path}"] = answer or Answer(JPEG)
 
     def __call__(self, request: Request) -> Answer:
         if self.faults:
             return self.faults.pop(0)
         if request.path != "/BAAweb/":
-            return self.photos.get(request.path, Answer(b"<html>no", 404))
+            return self.images.get(request.path, Answer(b"<html>no", 404))
         if request.method == "GET":
             return Answer(self.form.encode())
         asked = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
@@ -72,7 +72,7 @@ def reasons(skipped) -> dict[str, str]:
     return dict(skipped.itertuples(index=False))
 
 
-def test_the_photos_and_readings_land_where_the_atlas_is_read(tmp_path, index, web):
+def test_the_images_and_readings_land_where_the_atlas_is_read(tmp_path, index, web):
     with serve(index) as server:
         skipped = fetch_atlas(f"{server.url}/BAAweb/", tmp_path, years=[5, 10], web=web)
         posts = [request for request in server.requests if request.method == "POST"]
@@ -82,7 +82,7 @@ def test_the_photos_and_readings_land_where_the_atlas_is_read(tmp_path, index, w
     assert all("boneage" in request.headers["User-Agent"] for request in server.requests)
     assert (tmp_path / "JPEGimages/BLKM/BLKM10/3145.jpg").read_bytes() == JPEG
     assert (tmp_path / "readings.csv").read_text().splitlines()[:2] == [
-        "photo number,reading 1,reading 2",
+        "image number,reading 1,reading 2",
         "3145,10.5,11.0",
     ]
     cases, left = read_atlas(tmp_path)
@@ -128,7 +128,7 @@ def test_trouble_on_the_way_is_waited_out(tmp_path, index, web, waits):
     assert (tmp_path / "JPEGimages/BLKM/BLKM10/3145.jpg").read_bytes() == JPEG
 
 
-def test_known_wrong_links_are_put_right_and_the_lost_photo_is_named(tmp_path, index, web):
+def test_known_wrong_links_are_put_right_and_the_lost_image_is_named(tmp_path, index, web):
     index.add("BLKF06", "7290", link="JPEGimages/BLKF/BLKF06/7090.jpg")
     index.tables["BLKF12"] = [row("JPEGimages/BLKF/BLKF12/7144.jpg")]
     with serve(index) as server:
@@ -143,15 +143,15 @@ def test_known_wrong_links_are_put_right_and_the_lost_photo_is_named(tmp_path, i
     ("answer", "reason"),
     [
         (Answer(status=404), "not there"),
-        (Answer(b"<html>Sorry, try later</html>"), "something else than a whole photo"),
-        (Answer(JPEG[:-500]), "something else than a whole photo"),
-        (Answer(b""), "something else than a whole photo"),
+        (Answer(b"<html>Sorry, try later</html>"), "something else than a whole image"),
+        (Answer(JPEG[:-500]), "something else than a whole image"),
+        (Answer(b""), "something else than a whole image"),
         (Answer(JPEG + bytes(40 * 2**20)), "larger than 32 MiB"),
         (Answer(status=302, headers={"Location": "https://example.org/3147.jpg"}), "leads away"),
         (Answer(status=500), "answers 500, 5 times"),
     ],
 )
-def test_a_photo_that_cannot_be_had_is_skipped_and_the_rest_goes_on(tmp_path, index, web, answer, reason):
+def test_an_image_that_cannot_be_had_is_skipped_and_the_rest_goes_on(tmp_path, index, web, answer, reason):
     index.add("ASIF10", "5003", answer)
     with serve(index) as server:
         skipped = fetch_atlas(f"{server.url}/BAAweb/", tmp_path, years=[10], web=web)
@@ -219,7 +219,7 @@ def test_a_table_without_named_readings_says_so(tmp_path, index, web):
     assert not (tmp_path / "readings.csv").exists()
 
 
-def test_a_photo_listed_twice_is_fetched_once(tmp_path, index, web):
+def test_an_image_listed_twice_is_fetched_once(tmp_path, index, web):
     index.tables["BLKM10"] *= 2
     with serve(index) as server:
         skipped = fetch_atlas(f"{server.url}/BAAweb/", tmp_path, years=[10], web=web)
@@ -243,7 +243,7 @@ def test_a_host_that_goes_down_ends_the_run_and_keeps_what_came(tmp_path, index,
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"), [("/nothing/", "gives no more answers"), ("/BAAweb/", "lists no photo")]
+    ("path", "reason"), [("/nothing/", "gives no more answers"), ("/BAAweb/", "lists no image")]
 )
 def test_an_address_that_is_no_index_is_one_line(tmp_path, web, path, reason):
     with serve(Index()) as server, pytest.raises(BoneAgeError, match=reason) as caught:

@@ -1,4 +1,4 @@
-"""One or two readings of a photo: which count, and what is said of them."""
+"""One or two readings of an image: which count, and what is said of them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The RSNA challenge's labels and photos: what joins, and what is reported instead of lost."""
+"""The RSNA challenge's labels and images: what joins, and what is reported instead of lost."""
 
 import sys
 import zipfile
@@ -13,18 +13,18 @@ from boneage.sources.manifest import unpack_below
 from boneage.sources.rsna import read_rsna
 
 
-def lay(folder: Path, labels: str | None, *photos: str) -> Path:
+def lay(folder: Path, labels: str | None, *images: str) -> Path:
     folder.mkdir(exist_ok=True)
     if labels is not None:
         (folder / "train.csv").write_text(labels, encoding="utf-8")
-    for name in photos:
+    for name in images:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"pixels")
     return folder
 
 
-def test_months_become_years_and_ids_join_photos(tmp_path):
+def test_months_become_years_and_ids_join_images(tmp_path):
     lay(tmp_path, "id,boneage,male\n1380,120,True\n1377,180,False\n", "a/b/1377.png", "images/1380.JPG")
     cases, skipped = read_rsna(tmp_path)
     assert tuple(cases.columns) == CASE_COLUMNS
@@ -35,7 +35,7 @@ def test_months_become_years_and_ids_join_photos(tmp_path):
     assert cases["race"].tolist() == ["Unknown", "Unknown"]
     assert cases["age_group"].dtype == "Int64"
     assert cases[["age_group", "reading_1", "reading_2"]].isna().all(axis=None)
-    assert all(Path(photo).is_absolute() and Path(photo).is_file() for photo in cases["photo"])
+    assert all(Path(image).is_absolute() and Path(image).is_file() for image in cases["image"])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_training_and_validation_parts_are_joined(tmp_path):
         ("7,120,", "True or False"),
         ("../7,120,True", "letters and digits"),
         ("1377,120,True", "second label"),
-        ("8,120,True", "label without a photo"),
+        ("8,120,True", "label without an image"),
     ],
 )
 def test_a_bad_row_is_reported_and_the_rest_goes_on(tmp_path, row, reason):
@@ -87,12 +87,12 @@ def test_a_bad_row_is_reported_and_the_rest_goes_on(tmp_path, row, reason):
     assert reason in found["reason"].iloc[0]
 
 
-def test_a_photo_without_a_label_and_a_second_photo_are_reported(tmp_path):
+def test_an_image_without_a_label_and_a_second_image_are_reported(tmp_path):
     lay(
         tmp_path, "id,boneage,male\n1377,180,False\n", "a/1377.png", "b/1377.jpg", "5.png", "__MACOSX/._6.png"
     )
     cases, skipped = read_rsna(tmp_path)
-    assert cases["photo"].tolist() == [str(tmp_path / "a" / "1377.png")]
+    assert cases["image"].tolist() == [str(tmp_path / "a" / "1377.png")]
     found = dict(skipped.itertuples(index=False))
     assert set(found) == {"5.png", "b/1377.jpg"}
     assert "without a label" in found["5.png"]
@@ -100,19 +100,19 @@ def test_a_photo_without_a_label_and_a_second_photo_are_reported(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("labels", "photos", "reason"),
+    ("labels", "images", "reason"),
     [
         (None, ["1.png"], "no label table"),
         ("id,age\n1,2\n", ["1.png"], "no label table"),
         ("", ["1.png"], "no label table"),
-        ("id,boneage,male\n1,120,True\n", [], "no photo has a label"),
+        ("id,boneage,male\n1,120,True\n", [], "no image has a label"),
         # This project's own label table holds years.
         ("Case ID,Bone Age,Male,Location\n1,12,TRUE,Unknown\n", ["1.png"], "no label table"),
     ],
 )
-def test_without_anything_to_join_the_error_says_what_is_missing(tmp_path, labels, photos, reason):
+def test_without_anything_to_join_the_error_says_what_is_missing(tmp_path, labels, images, reason):
     with pytest.raises(BoneAgeError, match=reason):
-        read_rsna(lay(tmp_path, labels, *photos))
+        read_rsna(lay(tmp_path, labels, *images))
 
 
 FOUND_IN_THE_WILD = {
@@ -198,7 +198,7 @@ def test_sexes_that_can_mean_two_things_have_rows_that_say_so(tmp_path):
     assert cases["case_id"].tolist() == ["5"]
     assert skipped["reason"].str.contains("H and M under sexo can mean a boy or a girl").sum() == 2
     lay(tmp_path, "id,boneage,sex\n1377,180,0\n1380,120,1\n")
-    with pytest.raises(BoneAgeError, match=r"no photo has a label; rows left out: 2 of 2 .*name it male"):
+    with pytest.raises(BoneAgeError, match=r"no image has a label; rows left out: 2 of 2 .*name it male"):
         read_rsna(tmp_path)
 
 
@@ -271,7 +271,7 @@ def test_without_openpyxl_a_workbook_says_what_to_install(tmp_path, monkeypatch)
         ("labels.csv", b"<!doctype html>\n<html>", "a web page in place of a table"),
         ("labels.csv", b"id,boneage,male\n1,1\x0020,True\n", "not UTF-8 text"),
         ("labels.csv", b"\x89PNG\xff\xfe\x00", "not UTF-8"),
-        ("photos.zip", b"PK\x03\x04", "an archive"),
+        ("images.zip", b"PK\x03\x04", "an archive"),
         ("labels.csv", b"Case ID,Bone Age,Male,Location\n1,12,TRUE,Unknown\n", "a table of this project"),
     ],
 )
@@ -304,9 +304,9 @@ def test_a_sheet_of_too_many_rows_is_refused_and_not_cut(tmp_path, monkeypatch):
         read_rsna(tmp_path)
 
 
-def test_photos_named_otherwise_are_shown_beside_the_ids(tmp_path):
+def test_images_named_otherwise_are_shown_beside_the_ids(tmp_path):
     lay(tmp_path, "id,boneage,male\n1377,180,False\n", "hand-a.png")
-    with pytest.raises(BoneAgeError, match=r"first photo is hand-a.png, the first id '1377'"):
+    with pytest.raises(BoneAgeError, match=r"first image is hand-a.png, the first id '1377'"):
         read_rsna(tmp_path)
 
 
@@ -323,7 +323,7 @@ def test_a_table_that_is_there_twice_takes_one_row_and_one_that_says_otherwise_i
 
 
 @pytest.mark.real_data
-def test_the_real_rsna_photos_all_join(real_data):
+def test_the_real_rsna_images_all_join(real_data):
     cases, skipped = read_rsna(real_data / "rsna")
     assert len(cases) == 972
     assert skipped.empty
@@ -363,8 +363,8 @@ def test_an_age_in_years_among_whole_months_is_not_taken_for_months(tmp_path):
 
 
 def test_a_table_of_predictions_beside_the_labels_does_not_win_by_its_name(tmp_path):
-    photos = [f"{i}.png" for i in range(8)]
-    lay(tmp_path, "id,boneage,male\n" + "".join(f"{i},{60 + i},1\n" for i in range(8)), *photos)
+    images = [f"{i}.png" for i in range(8)]
+    lay(tmp_path, "id,boneage,male\n" + "".join(f"{i},{60 + i},1\n" for i in range(8)), *images)
     (tmp_path / "answers.csv").write_text(
         "id,boneage,male\n" + "".join(f"{i},{80 + i},1\n" for i in range(8))
     )

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from discs import disc_work
 
-from boneage.evaluation import read_run
+from boneage.evaluation.metrics import read_run
 
 pytestmark = pytest.mark.slow
 
 # Of which 51 train, in batches of 8 that leave 3, and 11 are watched, which also leave 3.
-PHOTOS = 73
+IMAGES = 73
 
 TRAIN = """
 import json, sys
@@ -32,7 +32,7 @@ if backend == "tensorflow" and devices > 1:
     parts = [tensorflow.config.LogicalDeviceConfiguration()] * devices
     tensorflow.config.set_logical_device_configuration(cpu, parts)
 
-from boneage.dataset.pack import open_store
+from boneage.dataset.pack import open_pack
 from boneage.core.errors import BoneAgeError
 from boneage.dataset.labels import read_labels
 from boneage.core.settings import Settings
@@ -41,10 +41,10 @@ from boneage.training.devices import join_hosts
 
 if fixed:
     model.ROTATION = model.SHIFT = model.ZOOM = model.DROPOUT = 0.0
-settings = Settings(train_seed=5, batch_size=batch_size, width="tiny")
+settings = Settings(seed=5, batch_size=batch_size, width="tiny")
 try:
-    join_hosts(settings.train_seed)
-    train("cnn", 2, read_labels(f"{work}/labels.csv"), open_store(f"{work}/store.npy"), settings, runs)
+    join_hosts(settings.seed)
+    train("cnn", 2, read_labels(f"{work}/labels.csv"), open_pack(f"{work}/pack.npy"), settings, runs)
 except BoneAgeError as error:
     sys.exit(f"told: {error}")
 """
@@ -52,8 +52,8 @@ except BoneAgeError as error:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    years = np.arange(PHOTOS) % 20 * 0.9
-    return disc_work(tmp_path_factory.mktemp("work"), years, years, np.full(PHOTOS, "F"))
+    years = np.arange(IMAGES) % 20 * 0.9
+    return disc_work(tmp_path_factory.mktemp("work"), years, years, np.full(IMAGES, "F"))
 
 
 def started(work, runs, backend, devices=1, batch_size=8, fixed=False, **variables):
@@ -85,16 +85,16 @@ def ended(*processes):
 
 
 def finished(runs):
-    return read_run(runs / "cnn-2-plain-s5")
+    return read_run(runs / "cnn-2")
 
 
 def assert_same(several, one):
-    """That all losses of two epochs, and the estimates that follow, differ by no more than rounding does."""
+    """That all losses of two epochs, and the predictions that follow, differ by no more than rounding does."""
     timed = ["seconds", "training_seconds"]
     pd.testing.assert_frame_equal(
         several.history.drop(columns=timed), one.history.drop(columns=timed), rtol=1e-4
     )
-    np.testing.assert_allclose(several.predictions["Estimate"], one.predictions["Estimate"], atol=1e-3)
+    np.testing.assert_allclose(several.predictions["Prediction"], one.predictions["Prediction"], atol=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +106,9 @@ def one_on_jax(work, tmp_path_factory):
 
 
 def test_the_data_leave_a_last_batch_that_two_devices_do_not_divide(one_on_jax):
-    photos = one_on_jax.record["photos"]
-    assert photos["train"] % 8 % 2 == 1
-    assert photos["validation"] % 8 % 2 == 1
+    images = one_on_jax.record["images"]
+    assert images["train"] % 8 % 2 == 1
+    assert images["validation"] % 8 % 2 == 1
 
 
 def test_two_devices_on_jax_train_as_one(work, tmp_path, one_on_jax):
@@ -134,8 +134,8 @@ def test_two_processes_on_jax_train_as_one_and_one_of_them_writes(work, tmp_path
         for number in range(2)
     ]
     first, second = ended(*processes)
-    assert "cnn-2-plain-s5: 100%" in first
-    assert "cnn-2-plain-s5" not in second
+    assert "cnn-2: 100%" in first
+    assert "cnn-2" not in second
     assert_same(finished(tmp_path), one_on_jax)
 
 
@@ -148,9 +148,9 @@ def test_two_devices_on_tensorflow_train_as_one(work, tmp_path):
     assert_same(two, one)
 
 
-def test_a_batch_that_leaves_a_gpu_without_a_photo_is_refused(work, tmp_path, one_on_jax):
-    batch_size = one_on_jax.record["photos"]["train"] - 1
+def test_a_batch_that_leaves_a_gpu_without_an_image_is_refused(work, tmp_path, one_on_jax):
+    batch_size = one_on_jax.record["images"]["train"] - 1
     process = started(work, tmp_path, "tensorflow", devices=2, batch_size=batch_size)
     _, text = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert f"told: batches of {batch_size}: a batch of 1 photos leaves one of 2 GPUs without" in text
+    assert f"told: batches of {batch_size}: a batch of 1 images leaves one of 2 GPUs without" in text

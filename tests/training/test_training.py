@@ -17,8 +17,8 @@ from discs import SIZE, plain_work
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.dataset.labels import Labels, read_labels
-from boneage.dataset.pack import open_store
-from boneage.evaluation import metrics_by_split, read_run
+from boneage.dataset.pack import open_pack
+from boneage.evaluation.metrics import metrics_by_split, read_run
 from boneage.networks import NETWORKS
 
 pytestmark = pytest.mark.slow
@@ -35,15 +35,15 @@ def trained(work, tmp_path):
     from boneage.training import train
 
     def run(epochs=2, labels=None, **settings):
-        chosen = Settings(train_seed=5, batch_size=8, **settings)
-        store = open_store(work / "store.npy")
-        train("cnn", epochs, labels or read_labels(work / "labels.csv"), store, chosen, tmp_path)
+        chosen = Settings(seed=5, batch_size=8, **settings)
+        pack = open_pack(work / "pack.npy")
+        train("cnn", epochs, labels or read_labels(work / "labels.csv"), pack, chosen, tmp_path)
         return read_run(tmp_path / f"cnn-{epochs}")
 
     return run
 
 
-def test_the_cnn_learns_what_the_photos_tell(trained):
+def test_the_cnn_learns_what_the_images_tell(trained):
     run = trained(epochs=12, learning_rate=3e-3)
     losses = run.history["loss"]
     assert losses.iloc[-1] < 0.5 * losses.iloc[0]
@@ -61,10 +61,10 @@ def test_the_record_is_true(trained, work):
     assert run.predictions["Case ID"].tolist() == labels.table["Case ID"].tolist()
     assert run.record["metrics"] == metrics_by_split(labels.table, run.predictions)
     assert run.record["cases"] == labels.table["Split"].value_counts().to_dict()
-    assert run.record["train_seed"] == run.record["settings"]["train_seed"] == 5
+    assert run.record["seed"] == run.record["settings"]["seed"] == 5
     assert run.record["label_kind"] == "the radiologists' reading"
     assert run.record["parameters"] > 0
-    assert run.record["photos_per_second"] > 0
+    assert run.record["images_per_second"] > 0
     assert run.history["epoch"].tolist() == [1, 2]
     # The history's validation rows are the model's own, so the last one must be what the table says.
     assert run.history["val_mae"].iloc[-1] == pytest.approx(
@@ -76,32 +76,32 @@ def test_the_record_is_true(trained, work):
 
 def test_the_same_seed_gives_the_same_run(trained, work, tmp_path):
     first = trained()
-    (tmp_path / "cnn-2-plain-s5").rename(tmp_path / "kept")
+    (tmp_path / "cnn-2").rename(tmp_path / "kept")
     assert trained().predictions.equals(first.predictions)
 
 
-def test_the_saved_model_gives_the_recorded_estimates(trained, work):
-    from boneage.training import estimate_store
+def test_the_saved_model_gives_the_recorded_predictions(trained, work):
+    from boneage.training import predict_pack
 
     run = trained()
     labels = read_labels(work / "labels.csv")
-    again = estimate_store(run.folder, open_store(work / "store.npy"), labels)
-    np.testing.assert_allclose(again["Estimate"], run.predictions["Estimate"], atol=1e-4)
+    again = predict_pack(run.folder, open_pack(work / "pack.npy"), labels)
+    np.testing.assert_allclose(again["Prediction"], run.predictions["Prediction"], atol=1e-4)
     path = run.folder / "model.keras"
     flipped = bytearray(path.read_bytes())
     flipped[len(flipped) // 2] ^= 1
     for damaged in (b"not a model", bytes(flipped)):
         path.write_bytes(damaged)
         with pytest.raises(BoneAgeError, match=r"model\.keras"):
-            estimate_store(run.folder, open_store(work / "store.npy"), labels)
+            predict_pack(run.folder, open_pack(work / "pack.npy"), labels)
 
 
 def test_an_untrained_network_says_the_training_mean(work):
     from boneage.training import build_model
 
     model = build_model("cnn", SIZE, 9.5, 3.0, 1)
-    photos = np.zeros((2, SIZE, SIZE, 1), np.float32)
-    assert model.predict(photos, verbose=0)[:, 0] == pytest.approx([9.5, 9.5], abs=1e-3)
+    images = np.zeros((2, SIZE, SIZE, 1), np.float32)
+    assert model.predict(images, verbose=0)[:, 0] == pytest.approx([9.5, 9.5], abs=1e-3)
 
 
 def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tells(
@@ -120,8 +120,8 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
         return build(*others, "tiny", "scratch", variant)
 
     def weights(folder, **settings):
-        labels, store = read_labels(work / "labels.csv"), open_store(work / "store.npy")
-        return training.train("vgg16", 1, labels, store, Settings(**settings), tmp_path / folder)["weights"]
+        labels, pack = read_labels(work / "labels.csv"), open_pack(work / "pack.npy")
+        return training.train("vgg16", 1, labels, pack, Settings(**settings), tmp_path / folder)["weights"]
 
     monkeypatch.setattr(training, "build_model", tiny)
     assert weights("fetched") == "from ImageNet"
@@ -132,9 +132,7 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
         "vgg16: the ImageNet weights cannot be fetched (no internet); it is trained"
         in capsys.readouterr().out
     )
-    predictions = [
-        read_run(tmp_path / one / "vgg16-1-plain-s5").predictions for one in ("unasked", "offline")
-    ]
+    predictions = [read_run(tmp_path / one / "vgg16-1").predictions for one in ("unasked", "offline")]
     pd.testing.assert_frame_equal(*predictions)
     with pytest.raises(BoneAgeError, match="cannot be fetched"):
         weights("insisting", weights="imagenet")
@@ -143,7 +141,7 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
 def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
     from boneage.training import run as training
 
-    store, labels = open_store(work / "store.npy"), read_labels(work / "labels.csv").table
+    pack, labels = open_pack(work / "pack.npy"), read_labels(work / "labels.csv").table
     seen = set()
     batch = training.Batches.__getitem__
 
@@ -152,8 +150,8 @@ def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
         return batch(self, step)
 
     monkeypatch.setattr(training.Batches, "__getitem__", watched)
-    training.train("cnn", 1, read_labels(work / "labels.csv"), store, Settings(batch_size=8), tmp_path)
-    ids = {store.ids[row] for row in seen}
+    training.train("cnn", 1, read_labels(work / "labels.csv"), pack, Settings(batch_size=8), tmp_path)
+    ids = {pack.ids[row] for row in seen}
     assert ids == set(labels.loc[labels["Split"] == "train", "Case ID"])
 
 
@@ -181,25 +179,25 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trai
 
 def test_a_run_at_another_share_of_the_rate_is_refused_by_name(trained, monkeypatch):
     first = trained()
-    assert first.record["rate_share"] == NETWORKS["cnn"].rate
+    assert first.record["learning_rate_factor"] == NETWORKS["cnn"].rate
     monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
     with pytest.raises(BoneAgeError, match=r"share of the learning rate \(1\.0, now 0\.3\)"):
         trained()
     # Records did not tell it at first, and are finished all the same.
-    of_old = {name: value for name, value in first.record.items() if name != "rate_share"}
+    of_old = {name: value for name, value in first.record.items() if name != "learning_rate_factor"}
     (first.folder / "record.json").write_text(json.dumps(of_old))
     assert trained().record == of_old
 
 
 def test_a_network_may_take_larger_batches_and_a_run_in_others_is_refused_by_name(trained, monkeypatch):
     first = trained()
-    assert first.record["batch_multiple"] == NETWORKS["cnn"].batch == 1
+    assert first.record["batch_factor"] == NETWORKS["cnn"].batch == 1
     monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], batch=3))
     refusal = r"multiple of the batch size \(1, now 3\)"
     with pytest.raises(BoneAgeError, match=refusal):
         trained()
     # When records did not tell it, there was none.
-    of_old = {name: value for name, value in first.record.items() if name != "batch_multiple"}
+    of_old = {name: value for name, value in first.record.items() if name != "batch_factor"}
     (first.folder / "record.json").write_text(json.dumps(of_old))
     with pytest.raises(BoneAgeError, match=refusal):
         trained()
@@ -226,18 +224,18 @@ def test_a_diverging_run_says_so(trained, monkeypatch):
 def test_a_run_that_another_process_trains_is_left_alone(trained, tmp_path):
     import filelock
 
-    (tmp_path / "cnn-2-plain-s5").mkdir()
+    (tmp_path / "cnn-2").mkdir()
     with (
-        filelock.FileLock(tmp_path / "cnn-2-plain-s5" / ".lock"),
+        filelock.FileLock(tmp_path / "cnn-2" / ".lock"),
         pytest.raises(BoneAgeError, match="another process"),
     ):
         trained()
 
 
 def command(work, out, *more):
-    files = ["--work", str(out), "--labels", str(work / "labels.csv"), "--store", str(work / "store.npy")]
+    files = ["--work", str(out), "--labels", str(work / "labels.csv"), "--pack", str(work / "pack.npy")]
     # Steps take long on JAX without an accelerator: two an epoch will do.
-    choices = ["--train-seed", "5", "--batch-size", "28", "--width", "tiny", "--backend", "jax"]
+    choices = ["--seed", "5", "--batch-size", "28", "--width", "tiny", "--backend", "jax"]
     return [sys.executable, "-m", "boneage", "train", "--arch", "cnn", *files, *choices, *more]
 
 
@@ -260,14 +258,14 @@ def test_killed_and_started_again_on_jax_it_ends_as_if_it_had_not_been(work, tmp
     whole = subprocess.run(command(work, tmp_path / "whole", *line), capture_output=True, text=True)
     assert whole.returncode == 0, whole.stderr
     process = subprocess.Popen(command(work, tmp_path / "cut", *line), stderr=subprocess.PIPE)
-    wait_for_epoch(tmp_path / "cut" / "runs" / "cnn-3-plain-s5" / "checkpoint" / "state.json", 1, process)
+    wait_for_epoch(tmp_path / "cut" / "runs" / "cnn-3" / "checkpoint" / "state.json", 1, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not (tmp_path / "cut" / "runs" / "cnn-3-plain-s5" / "record.json").exists()
+    assert not (tmp_path / "cut" / "runs" / "cnn-3" / "record.json").exists()
     again = subprocess.run(command(work, tmp_path / "cut", *line), capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert "goes on after epoch" in again.stdout
-    whole, cut = (read_run(tmp_path / one / "runs" / "cnn-3-plain-s5") for one in ("whole", "cut"))
+    whole, cut = (read_run(tmp_path / one / "runs" / "cnn-3") for one in ("whole", "cut"))
     pd.testing.assert_frame_equal(comparable(cut), comparable(whole), check_exact=True)
     pd.testing.assert_frame_equal(cut.predictions, whole.predictions, check_exact=True)
 
@@ -321,14 +319,14 @@ def test_one_damaged_checkpoint_costs_one_epoch_and_the_end_is_the_same(
     shutil.move(whole.folder, tmp_path / "whole")
     whole = read_run(tmp_path / "whole")
     trained_until(3, epochs=4, width="tiny")
-    checkpoint = tmp_path / "cnn-4-plain-s5" / "checkpoint"
+    checkpoint = tmp_path / "cnn-4" / "checkpoint"
     assert sorted(path.name for path in checkpoint.glob("*.keras")) == ["epoch-2.keras", "epoch-3.keras"]
     shutil.copytree(checkpoint, tmp_path / "sound")
     for name, damage in (
         *(("epoch-3.keras", damage) for damage in DAMAGES.values()),
         ("state.json", flipped),
     ):
-        shutil.rmtree(tmp_path / "cnn-4-plain-s5")
+        shutil.rmtree(tmp_path / "cnn-4")
         shutil.copytree(tmp_path / "sound", checkpoint)
         path = checkpoint / name
         path.write_bytes(damage(path.read_bytes()))
@@ -350,21 +348,21 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(work, trained, trained_until
             "cnn",
             2,
             read_labels(work / "labels.csv"),
-            open_store(work / "store.npy"),
-            Settings(train_seed=5, batch_size=4),
+            open_pack(work / "pack.npy"),
+            Settings(seed=5, batch_size=4),
             tmp_path,
         )
     with monkeypatch.context() as patch:
         patch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
         with pytest.raises(BoneAgeError, match="share of the learning rate"):
             trained()
-    state = tmp_path / "cnn-2-plain-s5" / "checkpoint" / "state.json"
+    state = tmp_path / "cnn-2" / "checkpoint" / "state.json"
     whole = state.read_text()
     state.write_text(json.dumps(json.loads(whole) | {"epoch": "two"}))
     with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
         trained()
     state.write_text(whole)
-    model = next((tmp_path / "cnn-2-plain-s5" / "checkpoint").glob("*.keras"))
+    model = next((tmp_path / "cnn-2" / "checkpoint").glob("*.keras"))
     written = model.read_bytes()
     for damage in DAMAGES.values():
         model.write_bytes(damage(written))
@@ -391,8 +389,8 @@ def test_it_trains_and_resumes_on_jax_where_there_is_no_tensorflow(work, tmp_pat
     line = command(work, tmp_path / "jax", "--epochs", "2")
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    run = read_run(tmp_path / "jax" / "runs" / "cnn-2-plain-s5")
+    run = read_run(tmp_path / "jax" / "runs" / "cnn-2")
     assert run.record["backend"] == "jax"
-    assert np.isfinite(run.predictions["Estimate"]).all()
+    assert np.isfinite(run.predictions["Prediction"]).all()
     again = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert "not trained again" in again.stdout

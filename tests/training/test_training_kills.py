@@ -15,7 +15,7 @@ from discs import plain_work
 
 from boneage.core.files import sha256_of
 from boneage.core.tables import read_table
-from boneage.evaluation import read_run
+from boneage.evaluation.metrics import read_run
 
 pytestmark = [
     pytest.mark.slow,
@@ -42,8 +42,8 @@ def train(work):
     program = Path(__file__).with_name("killed_verbs.py")
     # The library's threads would be there before the fork.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    files = ["--labels", str(work / "labels.csv"), "--store", str(work / "store.npy")]
-    choices = ["--train-seed", "5", "--batch-size", "8", "--width", "tiny", "--backend", "tensorflow"]
+    files = ["--labels", str(work / "labels.csv"), "--pack", str(work / "pack.npy")]
+    choices = ["--seed", "5", "--batch-size", "8", "--width", "tiny", "--backend", "tensorflow"]
 
     def command(name: str, **watch: object) -> int:
         verb = ["train", "--arch", "cnn", "--epochs", str(EPOCHS), "--work", str(work / name)]
@@ -107,7 +107,7 @@ def check_what_is_left(run: Path) -> None:
     assert not (run / "record.json").exists()
     for name, columns in (
         ("history.csv", ("epoch", "loss", "seconds")),
-        ("predictions.csv", ("Case ID", "Estimate")),
+        ("predictions.csv", ("Case ID", "Prediction")),
     ):
         if (run / name).exists():
             table = read_table(run / name, columns)

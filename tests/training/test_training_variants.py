@@ -1,4 +1,4 @@
-"""What is trained or estimated otherwise than in the two tables, smaller batches, and other precisions."""
+"""What is trained or predicted otherwise than in the two tables, smaller batches, and other precisions."""
 
 import cv2
 import keras
@@ -11,15 +11,15 @@ from scipy import ndimage
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.dataset.labels import read_labels
-from boneage.dataset.pack import open_store
-from boneage.evaluation import Run, RunKey, read_run
-from boneage.training import build_model, estimate, estimate_store, load_model
+from boneage.dataset.pack import open_pack
+from boneage.evaluation.metrics import Run, read_run
+from boneage.training import build_model, load_model, predict_pack, prediction, run_name
 from boneage.training import run as training
-from boneage.training.estimates import TURNS, views
+from boneage.training.predictions import TURNS, views
 
 pytestmark = pytest.mark.slow
 
-# Years by which a boy's label lies above what his photo shows, in the set where sex matters.
+# Years by which a boy's label lies above what his image shows, in the set where sex matters.
 OLDER = 4.0
 
 
@@ -33,17 +33,17 @@ def train(work, tmp_path):
     """Trains the tiny CNN in a folder of the test's own; keywords are settings."""
 
     def run(epochs=2, variant="", work=work, runs=tmp_path, **settings) -> Run:
-        chosen = Settings(train_seed=5, width="tiny", **settings)
-        store = open_store(work / "store.npy")
-        training.train("cnn", epochs, read_labels(work / "labels.csv"), store, chosen, runs, variant)
-        return read_run(runs / str(RunKey("cnn", epochs, "plain", 5, variant)))
+        chosen = Settings(seed=5, width="tiny", **settings)
+        pack = open_pack(work / "pack.npy")
+        training.train("cnn", epochs, read_labels(work / "labels.csv"), pack, chosen, runs, variant)
+        return read_run(runs / run_name("cnn", epochs, variant))
 
     return run
 
 
 def told_again(run: Run, work) -> pd.DataFrame:
-    """The estimates of a finished run, from its files."""
-    return estimate_store(run.folder, open_store(work / "store.npy"), read_labels(work / "labels.csv"))
+    """The predictions of a finished run, from its files."""
+    return predict_pack(run.folder, open_pack(work / "pack.npy"), read_labels(work / "labels.csv"))
 
 
 def timeless(run: Run) -> pd.DataFrame:
@@ -60,11 +60,11 @@ def memory(monkeypatch):
 
         def watched(self, step):
             nonlocal passed
-            photos, years = batch(self, step)
+            images, years = batch(self, step)
             passed += 1
             if len(years) > most and passed > after:
                 raise error
-            return photos, years
+            return images, years
 
         monkeypatch.setattr(training.Batches, "__getitem__", watched)
 
@@ -74,10 +74,10 @@ def memory(monkeypatch):
 @pytest.fixture(scope="module")
 def in_fours(work, tmp_path_factory) -> Run:
     """A run whose batches of four were asked for."""
-    chosen = Settings(train_seed=5, width="tiny", batch_size=4)
-    runs, store = tmp_path_factory.mktemp("runs"), open_store(work / "store.npy")
-    training.train("cnn", 2, read_labels(work / "labels.csv"), store, chosen, runs)
-    return read_run(runs / "cnn-2-plain-s5")
+    chosen = Settings(seed=5, width="tiny", batch_size=4)
+    runs, pack = tmp_path_factory.mktemp("runs"), open_pack(work / "pack.npy")
+    training.train("cnn", 2, read_labels(work / "labels.csv"), pack, chosen, runs)
+    return read_run(runs / "cnn-2")
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_where_memory_runs_out_the_run_is_one_of_half_the_batch(
     pd.testing.assert_frame_equal(halved.predictions, in_fours.predictions, check_exact=True)
 
 
-def test_a_memory_too_small_for_one_photo_is_said(train, memory, tmp_path):
+def test_a_memory_too_small_for_one_image_is_said(train, memory, tmp_path):
     memory(0, MemoryError())
-    with pytest.raises(BoneAgeError, match=r"s5: one photo of 32 px is too much .* smaller train_size"):
+    with pytest.raises(BoneAgeError, match=r"cnn-2: one image of 32 px is too much .* smaller train_size"):
         train(batch_size=4)
-    assert not (tmp_path / "cnn-2-plain-s5" / "record.json").exists()
+    assert not (tmp_path / "cnn-2" / "record.json").exists()
 
 
 def test_another_error_halves_nothing(train, memory):
@@ -109,25 +109,25 @@ def test_another_error_halves_nothing(train, memory):
         train(batch_size=4)
 
 
-def test_with_the_sex_the_estimate_depends_on_it(train, tmp_path, tmp_path_factory):
+def test_with_the_sex_the_prediction_depends_on_it(train, tmp_path, tmp_path_factory):
     shown = np.arange(80) % 20 * 0.8
     sex = np.where(np.arange(80) // 20 % 2, "M", "F")
     work = disc_work(tmp_path_factory.mktemp("sex"), shown, shown + OLDER * (sex == "M"), sex)
     run = train(12, "sex", work, learning_rate=1e-2, batch_size=4)
-    assert run.folder.name == "cnn-12-plain-sex-s5"
+    assert run.folder.name == "cnn-12-sex"
     assert run.record["variant"] == "sex"
-    model, photos = load_model(run.folder), open_store(work / "store.npy").photos
-    boys, girls = (estimate(model, photos, np.full(80, male)) for male in (True, False))
+    model, images = load_model(run.folder), open_pack(work / "pack.npy").images
+    boys, girls = (prediction(model, images, np.full(80, male)) for male in (True, False))
     assert OLDER / 4 < np.mean(boys - girls) < OLDER * 1.5
-    np.testing.assert_allclose(told_again(run, work)["Estimate"], run.predictions["Estimate"], atol=1e-4)
+    np.testing.assert_allclose(told_again(run, work)["Prediction"], run.predictions["Prediction"], atol=1e-4)
 
 
 # The last two are wide enough, or near enough to birth, that a normal distribution would be cut off.
 @pytest.mark.parametrize(("mean", "std"), [(10.6, 3.4), (9.5, 5.5), (1.5, 2.0), (8.0, 0.1)])
 def test_untrained_months_say_the_training_mean(mean, std):
     model = build_model("cnn", SIZE, mean, std, 1, "tiny", variant="months")
-    photos = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE), np.uint8)
-    assert estimate(model, photos, np.zeros(2, bool)) == pytest.approx([mean, mean], abs=0.1)
+    images = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE), np.uint8)
+    assert prediction(model, images, np.zeros(2, bool)) == pytest.approx([mean, mean], abs=0.1)
 
 
 def test_months_learn_and_are_kept(train, work):
@@ -136,38 +136,38 @@ def test_months_learn_and_are_kept(train, work):
     assert run.history["loss"].iloc[-1] < 0.5 * run.history["loss"].iloc[0]
     model = load_model(run.folder)
     months = keras.Model(model.input, model.get_layer("months").output)
-    photos = open_store(work / "store.npy").photos[:8]
-    shares = months.predict(photos[..., np.newaxis], verbose=0)
+    images = open_pack(work / "pack.npy").images[:8]
+    shares = months.predict(images[..., np.newaxis], verbose=0)
     ages = (np.arange(240) + 0.5) / 12
-    np.testing.assert_allclose(shares @ ages, run.predictions["Estimate"][:8], atol=1e-3)
-    np.testing.assert_allclose(told_again(run, work)["Estimate"], run.predictions["Estimate"], atol=1e-4)
+    np.testing.assert_allclose(shares @ ages, run.predictions["Prediction"][:8], atol=1e-3)
+    np.testing.assert_allclose(told_again(run, work)["Prediction"], run.predictions["Prediction"], atol=1e-4)
 
 
-def test_views_are_the_photo_turned_either_way_and_mirrored():
-    photo = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (64, 64), np.uint8), (0, 0), 3)
-    seen = views(photo[np.newaxis])[:, 0].astype(int)
+def test_views_are_the_image_turned_either_way_and_mirrored():
+    image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (64, 64), np.uint8), (0, 0), 3)
+    seen = views(image[np.newaxis])[:, 0].astype(int)
     expected = []
     for degrees in TURNS:
-        turned = ndimage.rotate(photo.astype(float), degrees, reshape=False, order=1, mode="nearest")
+        turned = ndimage.rotate(image.astype(float), degrees, reshape=False, order=1, mode="nearest")
         expected += [turned, turned[:, ::-1]]
     assert np.abs(seen - expected).max() <= 2
-    np.testing.assert_array_equal(seen[2], photo)
+    np.testing.assert_array_equal(seen[2], image)
 
 
 def test_views_take_the_finished_plain_run_and_train_nothing(train, work, monkeypatch):
-    with pytest.raises(BoneAgeError, match=r"cnn-6-plain-s5: not finished; train the network without"):
+    with pytest.raises(BoneAgeError, match=r"cnn-6: not finished; train the network without a variant"):
         train(6, "views")
     plain = train(6, learning_rate=3e-3)
     monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("it trains"))
     run = train(6, "views", learning_rate=3e-3)
-    assert run.folder.name == "cnn-6-plain-views-s5"
+    assert run.folder.name == "cnn-6-views"
     assert (run.record["variant"], plain.record["variant"]) == ("views", "")
     pd.testing.assert_frame_equal(run.history, plain.history)
-    photos = open_store(work / "store.npy").photos
+    images = open_pack(work / "pack.npy").images
     model = load_model(plain.folder)
-    said = [model.predict(view[..., np.newaxis], verbose=0)[:, 0] for view in views(photos)]
-    np.testing.assert_allclose(run.predictions["Estimate"], np.mean(said, axis=0), atol=1e-4)
-    assert np.abs(run.predictions["Estimate"] - plain.predictions["Estimate"]).max() > 0.01
+    said = [model.predict(view[..., np.newaxis], verbose=0)[:, 0] for view in views(images)]
+    np.testing.assert_allclose(run.predictions["Prediction"], np.mean(said, axis=0), atol=1e-4)
+    assert np.abs(run.predictions["Prediction"] - plain.predictions["Prediction"]).max() > 0.01
     pd.testing.assert_frame_equal(told_again(run, work), run.predictions, atol=1e-4)
     # Nor are they those of a plain run that was trained otherwise.
     with pytest.raises(BoneAgeError, match="learning_rate"):
@@ -183,12 +183,12 @@ def test_an_unknown_variant_is_refused_before_a_folder_is_made(train, tmp_path):
 def test_half_precision_ends_with_numbers_and_is_kept_as_it_was_trained(train, work):
     run = train(precision="mixed_bfloat16")
     assert keras.config.dtype_policy().name == "float32"
-    assert np.isfinite(run.predictions["Estimate"]).all()
+    assert np.isfinite(run.predictions["Prediction"]).all()
     assert np.isfinite(run.history["loss"]).all()
     model = load_model(run.folder)
     assert model.get_layer("pooled").compute_dtype == "bfloat16"
     assert {one.dtype for one in model.trainable_variables} == {"float32"}
-    np.testing.assert_allclose(told_again(run, work)["Estimate"], run.predictions["Estimate"], atol=1e-4)
+    np.testing.assert_allclose(told_again(run, work)["Prediction"], run.predictions["Prediction"], atol=1e-4)
 
 
 def test_the_precision_is_what_it_was_after_an_error(train, memory):

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from boneage.anomalies.anomaly import Anomaly
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.limb import SIDE, Forearm, Strip, connected
-from boneage.anomalies.suspicion import Suspicion
 
 Box = tuple[float, float, float, float]
 
 _INSIDE = 14
-"""Columns inside the skin that traces are searched with, in pixels of a photo of 928; as all lengths here."""
+"""Columns inside the skin that traces are searched with, in pixels of an image of 928; as all lengths here."""
 
 _SKIN_MARGIN = 4
 """Columns outside the skin in which its own edge shows."""
@@ -29,10 +29,10 @@ _ALONG_NOISE, _ACROSS_NOISE = 5.0, 6.0
 """Edges along the skin and across it are traces where they exceed the noise around them so many times."""
 
 _LEAST_ALONG, _LEAST_ACROSS = 0.04, 0.08
-"""Noise is taken for at least so many shades: a black background has none, and rounding makes some."""
+"""Noise is taken for at least so many grey levels: a black background has none, and rounding makes some."""
 
 _LEAST_CONTRAST = 3.0
-"""Shades from air to soft tissue, at least; on photos of less all would be noise."""
+"""Grey levels from air to soft tissue, at least; on images of less all would be noise."""
 
 _BLOCK = 14
 _OUTER = 0.48
@@ -40,8 +40,8 @@ _OUTER = 0.48
 
 _SMALLEST_TRACE = 25
 
-# Logistic regression of photos with a bracelet, faint ones included, on their clearest trace; fitted on a
-# random half of 1025 real photos (61 with a bracelet).
+# Logistic regression of images with a bracelet, faint ones included, on their clearest trace; fitted on a
+# random half of 1025 real images (61 with a bracelet).
 _TRACE_WEIGHTS = {
     "intercept": -1.21,
     "area": 1.50,
@@ -49,7 +49,7 @@ _TRACE_WEIGHTS = {
     "along": 0.69,
     "across": -0.42,
     "thickness": 0.22,
-    "shade": -0.86,
+    "level": -0.86,
     "at_top": -0.57,
     "at_outer": -1.69,
 }
@@ -78,7 +78,7 @@ _DENSE_HALF, _DENSE_SLOPE = 0.65, 8.0
 
 @dataclass(frozen=True)
 class Trace:
-    """Connected edges beside the skin; lengths in widths of the forearm, shades in steps from air to tissue.
+    """Connected edges beside the skin; lengths in widths of the forearm, grey levels in steps from air to tissue.
 
     Attributes:
         area: Pixels, per width of the forearm.
@@ -86,10 +86,10 @@ class Trace:
         along: Height of its edges along the skin.
         across: Height of its edges across the skin.
         thickness: Radius of the largest circle inside, in pixels.
-        shade: Mean difference from the air at the same distance.
+        grey level: Mean difference from the air at the same distance.
         at_top: Whether it reaches the upper end of the strip, where the thumb comes in.
         at_outer: Whether it reaches so far out that it is not worn on the wrist.
-        box: x, y, width, height, in pixels of the photo.
+        box: x, y, width, height, in pixels of the image.
     """
 
     area: float
@@ -97,7 +97,7 @@ class Trace:
     along: float
     across: float
     thickness: float
-    shade: float
+    level: float
     at_top: bool
     at_outer: bool
     box: Box
@@ -111,28 +111,28 @@ class Trace:
         total += weights["along"] * np.log(max(self.along, 0.005))
         total += weights["across"] * np.log(max(self.across, 0.005))
         total += weights["thickness"] * np.log(self.thickness)
-        total += weights["shade"] * abs(self.shade)
+        total += weights["level"] * abs(self.level)
         total += weights["at_top"] * self.at_top + weights["at_outer"] * self.at_outer
         return float(1 / (1 + np.exp(-total)))
 
 
-def bracelet_suspicions(photo: np.ndarray, hand: Hand, forearm: Forearm) -> list[Suspicion]:
+def bracelet_anomalies(image: np.ndarray, hand: Hand, forearm: Forearm) -> list[Anomaly]:
     """What looks like a bracelet.
 
     Args:
-        photo: uint8, (928, 928), bone bright.
+        image: uint8, (928, 928), bone bright.
         hand: The hand found on it.
         forearm: Its forearm, pulled straight.
 
     Returns:
-        None, one or two suspicions: of a faint band, of a dense one.
+        None, one or two anomalies: of a faint band, of a dense one.
     """
-    found = [_faint(photo, hand, forearm), _dense(forearm)]
-    return [suspicion for suspicion in found if suspicion is not None and suspicion.score >= _LEAST_SCORE]
+    found = [_faint(image, hand, forearm), _dense(forearm)]
+    return [anomaly for anomaly in found if anomaly is not None and anomaly.score >= _LEAST_SCORE]
 
 
 def shares(box: Box) -> Box:
-    """A box in pixels of a photo of 928, as shares of the photo."""
+    """A box in pixels of an image of 928, as shares of the image."""
     x, y, width, height = box
     left, top = np.clip((x / SIDE, y / SIDE), 0, 1)
     right, bottom = np.clip(((x + width) / SIDE, (y + height) / SIDE), 0, 1)
@@ -145,8 +145,8 @@ def _union(boxes: list[Box]) -> Box:
     return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
-def _faint(photo: np.ndarray, hand: Hand, forearm: Forearm) -> Suspicion | None:
-    lead = _lead(photo, hand)
+def _faint(image: np.ndarray, hand: Hand, forearm: Forearm) -> Anomaly | None:
+    lead = _lead(image, hand)
     best = []
     for strip in forearm.sides:
         traces = find_traces(strip, forearm.width, lead)
@@ -162,15 +162,15 @@ def _faint(photo: np.ndarray, hand: Hand, forearm: Forearm) -> Suspicion | None:
         f"sharp edges in the air beside the skin of the forearm, on {sides}, as of a plastic band: "
         f"{100 * clear[0].along:.0f} % as high as the skin's own edge"
     )
-    return Suspicion("bracelet", float(score), why, shares(_union([trace.box for trace in clear])))
+    return Anomaly("bracelet", float(score), why, shares(_union([trace.box for trace in clear])))
 
 
-def _lead(photo: np.ndarray, hand: Hand) -> np.ndarray:
+def _lead(image: np.ndarray, hand: Hand) -> np.ndarray:
     """Where a lead marker lies, with its plate around it: uint8, of the mask's shape."""
     size = hand.mask.shape[0]
     # The brightest of each neighbourhood: thin letters would be lost between the pixels.
     small = cv2.resize(
-        cv2.dilate(photo, np.ones((3, 3), np.uint8)), (size, size), interpolation=cv2.INTER_NEAREST
+        cv2.dilate(image, np.ones((3, 3), np.uint8)), (size, size), interpolation=cv2.INTER_NEAREST
     )
     bright = small >= np.percentile(small[hand.mask], 92)
     labels, stats = connected(bright)
@@ -190,7 +190,7 @@ def _column_medians(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _contrast(usual: np.ndarray, inside: np.ndarray, skin: int) -> float:
-    """Shades from the air just outside the skin to what is usual inside."""
+    """Grey levels from the air just outside the skin to what is usual inside."""
     outside = usual[skin + 6 : skin + 14]
     if not inside.size or not outside.size:
         return _LEAST_CONTRAST
@@ -216,20 +216,20 @@ def find_traces(strip: Strip, width: float, lead: np.ndarray) -> list[Trace]:
     Args:
         strip: A side of the forearm.
         width: The forearm's, in pixels.
-        lead: uint8, (n, n): where a lead marker lies on the photo.
+        lead: uint8, (n, n): where a lead marker lies on the image.
     """
     start = max(strip.skin - _INSIDE, 0)
     skin = strip.skin - start
     outer = skin + int(_OUTER * width)
-    shades, x, y = strip.shades[:, start:], strip.x[:, start:], strip.y[:, start:]
+    levels, x, y = strip.levels[:, start:], strip.x[:, start:], strip.y[:, start:]
     to_lead = lead.shape[0] / SIDE
     free = strip.valid[:, start:] & (cv2.remap(lead, x * to_lead, y * to_lead, cv2.INTER_NEAREST) == 0)
     whole = cv2.erode(free.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     air = whole.copy()
     air[:, : skin + 6] = False
-    if len(shades) < 8 or air[:, :outer].sum() < 300:
+    if len(levels) < 8 or air[:, :outer].sum() < 300:
         return []
-    smooth = cv2.GaussianBlur(shades, (0, 0), 1.0)
+    smooth = cv2.GaussianBlur(levels, (0, 0), 1.0)
     usual = _column_medians(smooth, whole)
     across = np.zeros_like(smooth)
     across[3:-3] = (smooth[4:-2] + smooth[5:-1] + smooth[6:] - smooth[:-6] - smooth[1:-5] - smooth[2:-4]) / 3
@@ -261,7 +261,7 @@ def find_traces(strip: Strip, width: float, lead: np.ndarray) -> list[Trace]:
                 along=float(np.percentile(along[place][own], 80)) / contrast,
                 across=float(np.percentile(across[place][own], 80)) / contrast,
                 thickness=float(depth.max()),
-                shade=float((smooth[place] - usual[column : column + columns])[own].mean()) / contrast,
+                level=float((smooth[place] - usual[column : column + columns])[own].mean()) / contrast,
                 at_top=bool(row < 4 or not whole[row - 4, column : column + columns].all()),
                 at_outer=bool(column + columns >= outer),
                 box=(left, top, x[place][own].max() - left, y[place][own].max() - top),
@@ -270,13 +270,13 @@ def find_traces(strip: Strip, width: float, lead: np.ndarray) -> list[Trace]:
     return traces
 
 
-def _dense(forearm: Forearm) -> Suspicion | None:
+def _dense(forearm: Forearm) -> Anomaly | None:
     """A bright band across the soft tissue on both sides of the bones."""
     start = min(strip.start for strip in forearm.sides)
-    stop = max(strip.start + len(strip.shades) for strip in forearm.sides)
+    stop = max(strip.start + len(strip.levels) for strip in forearm.sides)
     glows = np.zeros((len(forearm.sides), stop - start), np.float32)
     for glow, strip in zip(glows, forearm.sides, strict=True):
-        glow[strip.start - start :][: len(strip.shades)] = _glow(strip, forearm.width)
+        glow[strip.start - start :][: len(strip.levels)] = _glow(strip, forearm.width)
     side, row = np.unravel_index(glows.argmax(), glows.shape)
     height, ends = _ONE_SIDE * float(glows[side, row]), {int(side): int(row) + start}
     if len(glows) == 2:
@@ -293,9 +293,9 @@ def _dense(forearm: Forearm) -> Suspicion | None:
     why = (
         f"bright band across the soft tissue {'on both sides' if len(ends) == 2 else 'on one side'} of the "
         f"forearm's bones, {1 + max(height / (_ONE_SIDE if len(ends) == 1 else 1), 0):.1f} times as far from "
-        "the air's shade as the tissue beside it"
+        "the air's grey level as the tissue beside it"
     )
-    return Suspicion("bracelet", score, why, shares(_union(boxes)))
+    return Anomaly("bracelet", score, why, shares(_union(boxes)))
 
 
 def _band_box(forearm: Forearm, side: int, row: int) -> Box:
@@ -320,7 +320,7 @@ def _glow(strip: Strip, width: float) -> np.ndarray:
     Returns:
         float32, (rows,): in steps from air to the margin of the bones.
     """
-    smooth = cv2.GaussianBlur(strip.shades, (0, 0), 1.0)
+    smooth = cv2.GaussianBlur(strip.levels, (0, 0), 1.0)
     usual = _column_medians(smooth, strip.valid)
     smooth /= _contrast(usual, usual[2:8], strip.skin)
     tissue = slice(max(strip.skin - int(_MARGIN[0] * width), 0), strip.skin - max(int(_MARGIN[1] * width), 2))
@@ -331,18 +331,18 @@ def _glow(strip: Strip, width: float) -> np.ndarray:
     return np.maximum(_ridge(smooth[:, tissue], strip.valid[:, tissue], width) - beyond, 0)
 
 
-def _ridge(shades: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
+def _ridge(levels: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
     """How far the mean of each row stands out from those above and below, where its edges are sharp."""
-    ridge = np.zeros(len(shades), np.float32)
-    seen = np.flatnonzero(valid.mean(axis=1) > 0.8) if shades.size else np.zeros(0, int)
+    ridge = np.zeros(len(levels), np.float32)
+    seen = np.flatnonzero(valid.mean(axis=1) > 0.8) if levels.size else np.zeros(0, int)
     if len(seen) < 20:
         return ridge
     rows = np.arange(seen[0], seen[-1] + 1)
-    shade = np.interp(rows, seen, shades.mean(axis=1)[seen]).astype(np.float32)[:, None]
+    level = np.interp(rows, seen, levels.mean(axis=1)[seen]).astype(np.float32)[:, None]
     window = np.ones((int(_WIDEST_BAND * width) | 1, 1), np.uint8)
-    above = (shade - cv2.morphologyEx(shade, cv2.MORPH_OPEN, window))[:, 0]
+    above = (level - cv2.morphologyEx(level, cv2.MORPH_OPEN, window))[:, 0]
     edge = np.zeros_like(above)
-    edge[_SHARP:-_SHARP] = np.abs(shade[2 * _SHARP :, 0] - shade[: -2 * _SHARP, 0])
+    edge[_SHARP:-_SHARP] = np.abs(level[2 * _SHARP :, 0] - level[: -2 * _SHARP, 0])
     edge = cv2.dilate(edge[:, None], np.ones((4 * _SHARP - 1, 1), np.uint8))[:, 0]
     ridge[rows] = above * np.clip(edge / (above + 0.05), 0, 1)
     return ridge

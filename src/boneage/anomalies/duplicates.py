@@ -1,11 +1,11 @@
-"""Photos that show the same radiograph twice, by a perceptual hash (the library ImageHash)."""
+"""Images that show the same radiograph twice, by a perceptual hash (the library ImageHash)."""
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from boneage.anomalies.anomaly import Anomaly
 from boneage.anomalies.hand import Hand
-from boneage.anomalies.suspicion import Suspicion
 from boneage.core.runtime import package
 
 HASH_BITS = 256
@@ -15,8 +15,8 @@ HASH_BITS = 256
 _MOST_BITS = 22
 
 
-def photo_hash(hand: Hand) -> np.ndarray:
-    """The perceptual hash of a photo without its uniform bars, (256,) bool.
+def image_hash(hand: Hand) -> np.ndarray:
+    """The perceptual hash of an image without its uniform bars, (256,) bool.
 
     Raises:
         BoneAgeError: The library ImageHash is not installed.
@@ -38,16 +38,16 @@ def picture_hash(picture: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(hashes: np.ndarray) -> list[tuple[int, int, int]]:
-    """Photos that are nearly the same as an earlier one.
+    """Images that are nearly the same as an earlier one.
 
     Args:
         hashes: bool, (n, 256), in the table's order.
 
     Returns:
-        For each such photo its row, that of the earlier photo most like it, and in how many bits they differ.
+        For each such image its row, that of the earlier image most like it, and in how many bits they differ.
     """
     rows, others, bits = alike(hashes, hashes, _MOST_BITS)
-    # A photo is compared with earlier ones only, so that one of each pair is named.
+    # An image is compared with earlier ones only, so that one of each pair is named.
     pairs = pd.DataFrame({"row": rows, "earlier": others, "bits": bits})[others < rows]
     pairs = pairs.sort_values(["row", "bits", "earlier"]).drop_duplicates("row")
     return [(int(row), int(earlier), int(bits)) for row, earlier, bits in pairs.to_numpy()]
@@ -66,7 +66,7 @@ def alike(
     return pairs.row, pairs.col, np.rint(pairs.data**2 / 4).astype(int)
 
 
-def duplicate_suspicion(other: str, bits: int) -> Suspicion:
-    """The suspicion of a photo that differs in few bits from that of an earlier case."""
-    why = f"nearly the same photo as case {other}: {bits} of {HASH_BITS} bits of their hashes differ"
-    return Suspicion("near-duplicate", 1.0 - bits / (2 * _MOST_BITS), why)
+def duplicate_anomaly(other: str, bits: int) -> Anomaly:
+    """The anomaly of an image that differs in few bits from that of an earlier case."""
+    why = f"nearly the same image as case {other}: {bits} of {HASH_BITS} bits of their hashes differ"
+    return Anomaly("near-duplicate", 1.0 - bits / (2 * _MOST_BITS), why)

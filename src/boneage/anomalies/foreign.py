@@ -9,20 +9,20 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from boneage.anomalies.bracelets import Box, bracelet_suspicions, shares
+from boneage.anomalies.anomaly import Anomaly
+from boneage.anomalies.bracelets import Box, bracelet_anomalies, shares
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.limb import SIDE, at_side, connected, straighten
-from boneage.anomalies.suspicion import Suspicion
 
 _HALF = SIDE // 2
-"""Rings are looked for on a photo of this side."""
+"""Rings are looked for on an image of this side."""
 
 _PALM_EDGE = 0.95
 _BACKWARDS = -0.3
 """Fingers lie farther from the palm's middle than its radius, and not (cosine) towards the forearm."""
 
 _BONE, _TISSUE, _AIR = 94, 25, 30
-"""Percentiles of the fingers' shades that are bone and soft tissue, and of those around them that is air."""
+"""Percentiles of the fingers' grey levels that are bone and soft tissue, and of those around them that is air."""
 
 _HOT = 0.15
 """Metal is brighter than the fingers' bone by this share of the step from soft tissue to bone."""
@@ -39,8 +39,8 @@ letters of a lead marker have air there."""
 _BESIDE = 4
 _LEAST_SCORE = 0.05
 
-# Logistic regression on bright shapes on fingers: 300 rings drawn on real photos and 80 on phantoms against
-# what is brightest on 1025 real photos and 160 phantoms without; a random half of each.
+# Logistic regression on bright shapes on fingers: 300 rings drawn on real images and 80 on phantoms against
+# what is brightest on 1025 real images and 160 phantoms without; a random half of each.
 _RING_WEIGHTS = {
     "intercept": -2.41,
     "excess": 2.65,
@@ -58,7 +58,7 @@ _RIM = 13
 _LEAST_GLINT = (0.8, 40)
 """Metal stands out by so much, in steps from soft tissue to bone, over so many pixels."""
 
-# (window and side of the photo in pixels, how far metal stands out where it is as likely as not, the slope of
+# (window and side of the image in pixels, how far metal stands out where it is as likely as not, the slope of
 # the likelihood). Pins and wires are narrower than any edge of a bone is blurred; they are compared with what
 # the hand's other edges reach. Plates are wider; they are compared with the step from soft tissue to bone.
 _PINS = (11, SIDE, 1.9, 8.0)
@@ -70,12 +70,12 @@ class BrightShape:
     """A shape on a finger that is brighter than its bones.
 
     Attributes:
-        box: x, y, width, height, in pixels of the photo.
+        box: x, y, width, height, in pixels of the image.
         excess: How much brighter than bone, in steps from soft tissue to bone.
         length: In palm radii.
         breadth: In palm radii.
         crosswise: 1 where it lies across the finger, 0 where along it.
-        beyond: Shades just beyond its two ends, dimmer first: 0 is air, 1 soft tissue.
+        beyond: Grey levels just beyond its two ends, dimmer first: 0 is air, 1 soft tissue.
         fill: Its area as a share of length times breadth.
     """
 
@@ -100,24 +100,24 @@ class BrightShape:
         return float(1 / (1 + np.exp(-total)))
 
 
-def foreign_suspicions(photo: np.ndarray, hand: Hand) -> list[Suspicion]:
+def foreign_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
     """What looks like a ring, a bracelet or other metal on the hand.
 
     Args:
-        photo: uint8, (n, n).
+        image: uint8, (n, n).
         hand: The hand found on it.
 
     Returns:
-        Suspicions of the kinds ``ring``, ``bracelet`` and ``metal``, none where no hand was found.
+        Anomalies of the kinds ``ring``, ``bracelet`` and ``metal``, none where no hand was found.
     """
     if not hand.found or not hand.mask.any():
         return []
-    photo = at_side(255 - photo if hand.inverted else photo)
-    found = _rings(photo, hand)
-    forearm = straighten(photo, hand)
+    image = at_side(255 - image if hand.inverted else image)
+    found = _rings(image, hand)
+    forearm = straighten(image, hand)
     if forearm is not None:
-        found += bracelet_suspicions(photo, hand, forearm)
-    metal = _metal(photo, hand)
+        found += bracelet_anomalies(image, hand, forearm)
+    metal = _metal(image, hand)
     # A ring is metal, too, and once is enough.
     told = [other for other in found if metal and other.score >= metal.score]
     if metal and not any(_overlap(metal.box, other.box) for other in told):
@@ -132,8 +132,8 @@ def _overlap(first: Box, second: Box) -> bool:
     )
 
 
-def _rings(photo: np.ndarray, hand: Hand) -> list[Suspicion]:
-    shapes = find_bright_shapes(photo, hand)
+def _rings(image: np.ndarray, hand: Hand) -> list[Anomaly]:
+    shapes = find_bright_shapes(image, hand)
     if not shapes:
         return []
     likelihood, shape = max(((shape.likelihood(), shape) for shape in shapes), key=lambda pair: pair[0])
@@ -143,17 +143,17 @@ def _rings(photo: np.ndarray, hand: Hand) -> list[Suspicion]:
         f"bright band across a finger, brighter than its bone by {shape.excess:.1f} times the step from soft "
         "tissue to bone, and as wide as the finger"
     )
-    return [Suspicion("ring", likelihood, why, shares(shape.box))]
+    return [Anomaly("ring", likelihood, why, shares(shape.box))]
 
 
-def find_bright_shapes(photo: np.ndarray, hand: Hand) -> list[BrightShape]:
+def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
     """Finds what is brighter than bone on the fingers.
 
     Args:
-        photo: uint8, (928, 928), bone bright.
+        image: uint8, (928, 928), bone bright.
         hand: The hand found on it.
     """
-    half = cv2.resize(photo, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
+    half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
     mask = cv2.resize(hand.mask.astype(np.uint8), (_HALF, _HALF), interpolation=cv2.INTER_NEAREST)
     field = cv2.resize(hand.field.astype(np.uint8), (_HALF, _HALF), interpolation=cv2.INTER_NEAREST)
     centre, palm = np.array(hand.centre) * _HALF, hand.palm * _HALF
@@ -183,7 +183,7 @@ def find_bright_shapes(photo: np.ndarray, hand: Hand) -> list[BrightShape]:
             continue
         reach = (points - middle) @ axes[:, 1]
         beyond = sorted(
-            (_shade_beyond(half, middle + axes[:, 1] * end, axes[:, 1] * np.sign(end)) - air)
+            (_level_beyond(half, middle + axes[:, 1] * end, axes[:, 1] * np.sign(end)) - air)
             / max(tissue - air, 2.0)
             for end in (reach.min(), reach.max())
         )
@@ -226,27 +226,27 @@ def _finger_axis(hand: Hand, middle: np.ndarray, centre: np.ndarray, palm: float
     return axis
 
 
-def _shade_beyond(half: np.ndarray, end: np.ndarray, outwards: np.ndarray) -> float:
-    """The darkest shade a few pixels beyond a shape's end."""
+def _level_beyond(half: np.ndarray, end: np.ndarray, outwards: np.ndarray) -> float:
+    """The darkest grey level a few pixels beyond a shape's end."""
     places = np.rint(end + outwards * np.array([[3], [5], [7]])).astype(int)
     x, y = np.clip(places, 0, _HALF - 1).T
     return float(half[y, x].min())
 
 
 def _flank(half: np.ndarray, middle: np.ndarray, aside: np.ndarray, breadth: float) -> float:
-    """The shade beside a shape's middle, on the darker of its two long sides."""
+    """The grey level beside a shape's middle, on the darker of its two long sides."""
     away = np.array([[3], [5]]) + breadth / 2
     x, y = np.clip(np.rint([middle + aside * away, middle - aside * away]), 0, _HALF - 1).astype(int).T
     return float(half[y, x].max(axis=0).min())
 
 
-def _metal(photo: np.ndarray, hand: Hand) -> Suspicion | None:
+def _metal(image: np.ndarray, hand: Hand) -> Anomaly | None:
     """Metal that is no ring and no bracelet: pins, wires, plates, buttons."""
     square = np.ones((_RIM, _RIM), np.uint8)
     field = cv2.erode(hand.field.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     on_hand = cv2.erode(hand.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) & field
-    pins = _strongest_glint(photo, on_hand, _PINS, against_edges=True)
-    half = cv2.resize(photo, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
+    pins = _strongest_glint(image, on_hand, _PINS, against_edges=True)
+    half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
     plates = _strongest_glint(half, on_hand, _PLATES, against_edges=False)
     score, glint, box = max(pins, plates)
     if score < _LEAST_SCORE:
@@ -255,16 +255,16 @@ def _metal(photo: np.ndarray, hand: Hand) -> Suspicion | None:
         f"sharp-edged spot on the hand that outshines what lies around it by {glint:.1f} times the step from "
         "soft tissue to bone, as metal does"
     )
-    return Suspicion("metal", score, why, shares(box))
+    return Anomaly("metal", score, why, shares(box))
 
 
 def _strongest_glint(
-    photo: np.ndarray, on_hand: np.ndarray, scale: tuple[int, int, float, float], against_edges: bool
+    image: np.ndarray, on_hand: np.ndarray, scale: tuple[int, int, float, float], against_edges: bool
 ) -> tuple[float, float, Box]:
     """The likelihood of the most metal-like shape, how far it stands out, and its box in pixels of 928.
 
     Args:
-        photo: uint8, of the scale's side.
+        image: uint8, of the scale's side.
         on_hand: uint8, (n, n): where to look.
         scale: As in ``_PINS``.
         against_edges: Whether it must stand out from the hand's other edges rather than from its tissue.
@@ -274,15 +274,15 @@ def _strongest_glint(
     mask = cv2.resize(on_hand, (side, side), interpolation=cv2.INTER_NEAREST)
     left, top, columns, rows = cv2.boundingRect(mask)
     crop = np.s_[top : top + rows, left : left + columns]
-    photo, mask = np.ascontiguousarray(photo[crop]), mask[crop] > 0
-    shades = photo[::3, ::3][mask[::3, ::3]]
-    if shades.size < 200:
+    image, mask = np.ascontiguousarray(image[crop]), mask[crop] > 0
+    levels = image[::3, ::3][mask[::3, ::3]]
+    if levels.size < 200:
         return nothing
-    bone, tissue = np.percentile(shades, (_BONE, _TISSUE))
+    bone, tissue = np.percentile(levels, (_BONE, _TISSUE))
     step = max(bone - tissue, 4.0)
-    outside = photo[::3, ::3][~mask[::3, ::3]]
+    outside = image[::3, ::3][~mask[::3, ::3]]
     dark = _FLANK * tissue + (1 - _FLANK) * (np.percentile(outside, _AIR) if outside.size else 0.0)
-    above = cv2.morphologyEx(photo, cv2.MORPH_TOPHAT, np.ones((window, window), np.uint8))
+    above = cv2.morphologyEx(image, cv2.MORPH_TOPHAT, np.ones((window, window), np.uint8))
     edges = float(np.percentile(above[::3, ::3][mask[::3, ::3]], 99.5))
     labels, stats = connected((above > max(edges, 0.35 * step)) & mask)
     glints = []
@@ -291,8 +291,8 @@ def _strongest_glint(
         place = np.s_[y : y + height, x : x + width]
         own = labels[place] == number
         glint = float(np.percentile(above[place][own], 75))
-        shade = float(np.percentile(photo[place][own], 75))
-        if glint >= _LEAST_GLINT[0] * step and (against_edges or shade >= bone + 0.3 * step):
+        level = float(np.percentile(image[place][own], 75))
+        if glint >= _LEAST_GLINT[0] * step and (against_edges or level >= bone + 0.3 * step):
             glints.append((glint, (x, y, width, height)))
     best = nothing
     for glint, (x, y, width, height) in glints:
@@ -300,7 +300,7 @@ def _strongest_glint(
         reach = max(width, height)
         around = (x - reach, y - reach, width + 2 * reach, height + 2 * reach)
         company = sum(other >= 0.6 * glint and _overlap(around, box) for other, box in glints) > 1
-        beside = _sides(photo, x, y, width, height)
+        beside = _sides(image, x, y, width, height)
         if (np.median(beside) if company else max(beside)) < dark:
             continue
         contrast = glint / max(edges, 1.0) if against_edges else glint / step
@@ -310,14 +310,14 @@ def _strongest_glint(
     return best
 
 
-def _sides(photo: np.ndarray, x: int, y: int, width: int, height: int) -> list[float]:
-    """The median shades along a box's four sides, a few pixels outside."""
+def _sides(image: np.ndarray, x: int, y: int, width: int, height: int) -> list[float]:
+    """The median grey levels along a box's four sides, a few pixels outside."""
     left, top = max(x - _BESIDE, 0), max(y - _BESIDE, 0)
     rows, columns = slice(y, y + height), slice(x, x + width)
     sides = (
-        photo[top:y, columns],
-        photo[y + height :, columns][:_BESIDE],
-        photo[rows, left:x],
-        photo[rows, x + width :][:, :_BESIDE],
+        image[top:y, columns],
+        image[y + height :, columns][:_BESIDE],
+        image[rows, left:x],
+        image[rows, x + width :][:, :_BESIDE],
     )
     return [float(np.median(side)) for side in sides if side.size] or [0.0]

@@ -3,22 +3,22 @@
 import numpy as np
 import pandas as pd
 
-from boneage.anomalies.suspicion import Suspicion, between
+from boneage.anomalies.anomaly import Anomaly, between
 from boneage.core.tables import SEXES
 from boneage.phantom.ossification import tempo_spread
 
 LEAST_DEVIATIONS = 2.0
 """Standard deviations from the age beyond which a bone age is called out of step, as clinicians do."""
 
-# The score begins before the first suspicion and is full where one child in thousands is.
+# The score begins before the first anomaly and is full where one child in thousands is.
 _DEVIATIONS = (1.5, 4.0)
 # An age group is a whole year: a child's age lies anywhere in it, its standard deviation is 1 / sqrt(12).
 _MIDDLE_OF_YEAR = 0.5
 _YEAR_VARIANCE = 1.0 / 12.0
 
 
-def growth_suspicions(cases: pd.DataFrame) -> dict[str, Suspicion]:
-    """Suspicions of cases whose skeleton is ahead of or behind their age, by case id.
+def growth_anomalies(cases: pd.DataFrame) -> dict[str, Anomaly]:
+    """Anomalies of cases whose skeleton is ahead of or behind their age, by case id.
 
     Bone age is compared with the middle of the age group, in the standard deviations that Greulich and Pyle
     give for that age and sex (:func:`ossification.tempo_spread`), widened by what a whole year leaves
@@ -27,7 +27,7 @@ def growth_suspicions(cases: pd.DataFrame) -> dict[str, Suspicion]:
     Args:
         cases: A case table; cases without age group, bone age or sex are passed over.
     """
-    found: dict[str, Suspicion] = {}
+    found: dict[str, Anomaly] = {}
     ages = pd.to_numeric(cases["age_group"], errors="coerce") + _MIDDLE_OF_YEAR
     bone_ages = pd.to_numeric(cases["bone_age"], errors="coerce")
     for case_id, sex, age, bone_age in zip(cases["case_id"], cases["sex"], ages, bone_ages, strict=True):
@@ -41,5 +41,5 @@ def growth_suspicions(cases: pd.DataFrame) -> dict[str, Suspicion]:
                 f"bone age {bone_age:.1f} is {abs(years):.1f} years {side} age {age:.1f}, "
                 f"{deviations:.1f} standard deviations"
             )
-            found[case_id] = Suspicion("growth out of step", between(deviations, _DEVIATIONS), why)
+            found[case_id] = Anomaly("growth out of step", between(deviations, _DEVIATIONS), why)
     return found

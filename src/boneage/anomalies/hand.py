@@ -1,7 +1,7 @@
-"""Where the hand is on a photo of any exposure, which way it points, and on which side its thumb lies.
+"""Where the hand is on an image of any exposure, which way it points, and on which side its thumb lies.
 
-A threshold that separates hand from background exists on nearly every photo, but no rule says which one, nor
-whether it holds for the shades themselves or for those above their surroundings. So many are tried, and of
+A threshold that separates hand from background exists on nearly every image, but no rule says which one, nor
+whether it holds for the grey levels themselves or for those above their surroundings. So many are tried, and of
 the shapes that they cut out the one is taken that is most like a hand: a palm, from which run several narrow
 fingers and one broad forearm, with a sharp outline all round.
 """
@@ -16,33 +16,33 @@ from boneage.anomalies.laterality import leftness
 from boneage.anomalies.outline import disc, measured, palm_of, slopes, upright
 
 WORKING_SIDE = 320
-"""Side in pixels of a hand's mask and normalised photo."""
+"""Side in pixels of a hand's mask and normalised image."""
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
 _COARSE = 128
 _FIELD_SIDE = 80
-# Shares of the photo that a threshold leaves bright: from a hand in the corner of a plate to a close-up.
+# Shares of the image that a threshold leaves bright: from a hand in the corner of a plate to a close-up.
 _BRIGHT_SHARES = tuple(np.geomspace(0.08, 0.62, 12))
 _SMALLEST_SHARE = 0.015
 _ANGLES = 256
-# Five fingers and a forearm give 1, an outline as steep as the steepest seventh of the photo gives 1.2. Of
-# 1025 real photos the worst hand reached 1.6 and all but a hundredth 1.9; noise, clouds and plates stayed
+# Five fingers and a forearm give 1, an outline as steep as the steepest seventh of the image gives 1.2. Of
+# 1025 real images the worst hand reached 1.6 and all but a hundredth 1.9; noise, clouds and plates stayed
 # below 1.55.
 _LIKELY = 1.55
 _CERTAIN = 1.9
 _NO_NEED_TO_LOOK_ON = 2.15
 _CLEARLY_BETTER = 0.25
 _CERTAIN_BESIDE = 1.6
-# Shares of the range of shades up to which, or from which on, a region at the border may be what no X-ray
+# Shares of the range of grey levels up to which, or from which on, a region at the border may be what no X-ray
 # fell on or what all of them did; its pixels along the rim (two deep) against the side; the least that may
-# remain of the photo, and of its convex hull (the steps of a tilted edge cost that much).
+# remain of the image, and of its convex hull (the steps of a tilted edge cost that much).
 _EXTREMES = (0.06, 0.5, 0.94)
 _ALONG_RIM = 0.6
 _SMALLEST_FIELD = 0.08
 _CONVEX = 0.97
-# In shades, and in standard deviations a pixel: so that rounding does not pass for anatomy where nothing is.
+# In grey levels, and in standard deviations a pixel: so that rounding does not pass for anatomy where nothing is.
 _LEAST_SPREAD = 0.3
 _LEAST_STEEPNESS = 0.05
 _CONVEX = 0.97
@@ -50,15 +50,15 @@ _CONVEX = 0.97
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """What was found of a hand; points and lengths are shares of the photo's side.
+    """What was found of a hand; points and lengths are shares of the image's side.
 
     Attributes:
         found: Whether a hand was found; where not, all that is said of it is a guess.
         confidence: How much like a hand it looks, from 0 to 1.
-        inverted: Whether bone is dark on this photo.
-        small: float32, (320, 320): the photo at the working size.
-        normalised: float32, (320, 320): the photo, bone bright, in standard deviations from its surroundings.
-        content: bool, (320, 320): all but the uniform bars that made the photo square.
+        inverted: Whether bone is dark on this image.
+        small: float32, (320, 320): the image at the working size.
+        normalised: float32, (320, 320): the image, bone bright, in standard deviations from its surroundings.
+        content: bool, (320, 320): all but the uniform bars that made the image square.
         field: bool, (320, 320): of it, all but what lies outside the plate or the beam.
         mask: bool, (320, 320): the hand and forearm.
         second: Box (x, y, width, height) of another hand, or None.
@@ -113,18 +113,18 @@ class _Shape:
     mask: np.ndarray
 
 
-def find_hand(photo: np.ndarray) -> Hand:
-    """Finds the hand on a square photo.
+def find_hand(image: np.ndarray) -> Hand:
+    """Finds the hand on a square image.
 
     Args:
-        photo: uint8, (n, n), of any exposure and either polarity.
+        image: uint8, (n, n), of any exposure and either polarity.
 
     Returns:
         The hand; ``found`` says whether there is one.
     """
-    small = cv2.resize(photo, (WORKING_SIDE, WORKING_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(image, (WORKING_SIDE, WORKING_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     smooth = _blurred(small, 1.0)
-    content = _without_bars(photo)
+    content = _without_bars(image)
     field = _field(smooth, content)
     smooth = np.where(field > 0, smooth, np.median(smooth[field > 0]))
     normalised, inverted = _normalised(smooth, field), False
@@ -182,15 +182,15 @@ def _box(mask: np.ndarray) -> Box:
     return x / _COARSE, y / _COARSE, width / _COARSE, height / _COARSE
 
 
-def _without_bars(photo: np.ndarray) -> np.ndarray:
-    """uint8, (320, 320): 0 in the uniform bars that made the photo square, 1 elsewhere."""
-    side = photo.shape[0]
+def _without_bars(image: np.ndarray) -> np.ndarray:
+    """uint8, (320, 320): 0 in the uniform bars that made the image square, 1 elsewhere."""
+    side = image.shape[0]
     inside = np.zeros((WORKING_SIDE, WORKING_SIDE), np.uint8)
     spans = []
     for axis in (1, 0):
-        busy = np.flatnonzero(photo.max(axis).astype(int) - photo.min(axis) > 1)
+        busy = np.flatnonzero(image.max(axis).astype(int) - image.min(axis) > 1)
         low, high = (busy[0] / side, (busy[-1] + 1) / side) if len(busy) > side // 8 else (0.0, 1.0)
-        # A pixel less on each side: there the bar's shade has run in.
+        # A pixel less on each side: there the bar's grey level has run in.
         spans.append(slice(int(np.ceil(low * WORKING_SIDE)) + 1, int(high * WORKING_SIDE) - 1))
     inside[spans[0], spans[1]] = 1
     return inside
@@ -205,8 +205,8 @@ def _field(small: np.ndarray, inside: np.ndarray) -> np.ndarray:
     coarse, room = small[::step, ::step], inside[::step, ::step].copy()
     low, high = np.quantile(coarse[room > 0], (0.005, 0.995))
     for share in _EXTREMES:
-        shade = low + share * (high - low)
-        room = _cut(room, coarse >= shade if share >= 0.5 else coarse <= shade)
+        level = low + share * (high - low)
+        room = _cut(room, coarse >= level if share >= 0.5 else coarse <= level)
     return cv2.resize(room, inside.shape[::-1], interpolation=cv2.INTER_NEAREST) * inside
 
 
@@ -289,9 +289,9 @@ def _shapes(small: np.ndarray, field: np.ndarray) -> list[_Shape]:
 
 def _candidates(picture: np.ndarray, room: np.ndarray) -> Iterator[np.ndarray]:
     """The two largest connected shapes above each of several thresholds, as uint8 masks."""
-    shades = np.sort(picture[room > 0])
+    levels = np.sort(picture[room > 0])
     for share in _BRIGHT_SHARES:
-        bright = ((picture > shades[int((1 - share) * (len(shades) - 1))]) & (room > 0)).astype(np.uint8)
+        bright = ((picture > levels[int((1 - share) * (len(levels) - 1))]) & (room > 0)).astype(np.uint8)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=4)
         for label in np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:2] + 1:
             if stats[label, cv2.CC_STAT_AREA] >= _SMALLEST_SHARE * bright.size:
@@ -312,7 +312,7 @@ def _scored(mask: np.ndarray, rim: np.ndarray, steepness: np.ndarray) -> _Shape 
         return None
     edge = (mask - cv2.erode(mask, disc(1))) * (1 - rim)
     sharpness = float((steepness * edge).sum()) / max(int(edge.sum()), 1)
-    # A forearm leaves the photo over two radii at most; background leaves it all round.
+    # A forearm leaves the image over two radii at most; background leaves it all round.
     leaving = max(0.0, float((mask * rim).sum()) / radius - 2.0)
     parts = _parts(mask, centre, radius) / 5.5
     # Of two that are alike the larger one has its faint finger tips still.
@@ -321,7 +321,7 @@ def _scored(mask: np.ndarray, rim: np.ndarray, steepness: np.ndarray) -> _Shape 
 
 def _parts(mask: np.ndarray, centre: tuple[int, int], radius: float) -> float:
     """What circles around the palm meet: a point for each finger, up to 5, and half a point for a forearm."""
-    # Circles that leave the photo meet nothing there; without the last flag they would meet old memory.
+    # Circles that leave the image meet nothing there; without the last flag they would meet old memory.
     how = cv2.WARP_POLAR_LINEAR | cv2.INTER_NEAREST | cv2.WARP_FILL_OUTLIERS
     polar = cv2.warpPolar(mask, (52, _ANGLES), centre, 2.6 * radius, how)
     rings = polar[:, _CIRCLES] > 0

@@ -1,6 +1,6 @@
 """On which side the thumb lies: a hand's outline against drawn left hands and their mirror images.
 
-No rule on finger lengths holds on real photos: tips are faint, fingers lie together, thumbs are tucked in.
+No rule on finger lengths holds on real images: tips are faint, fingers lie together, thumbs are tucked in.
 The whole outline still looks more like one of the two. What left hands look like is drawn, once a process, by
 :mod:`boneage.phantom.skeleton`, in more poses than the drawn atlas has.
 """

@@ -1,4 +1,4 @@
-"""The forearm pulled straight: strips of a photo that run along it, with the skin in one column.
+"""The forearm pulled straight: strips of an image that run along it, with the skin in one column.
 
 What is worn on a wrist shows best where nothing else is: in the soft tissue beside the bones, and in the air
 beside the skin. Once the skin runs straight down a strip, whatever does not run along with it stands out.
@@ -12,7 +12,7 @@ import numpy as np
 from boneage.anomalies.hand import Hand
 
 SIDE = 928
-"""Photos are looked at with this side; lengths in pixels below are of it."""
+"""Images are looked at with this side; lengths in pixels below are of it."""
 
 _START = 0.8
 _FOREARM_START = 1.3
@@ -31,7 +31,7 @@ _SIDE_REACH = (-0.16, 0.50)
 """What a side's strip holds: from inside to outside the skin, in widths of the forearm."""
 
 _BEND = 0.7
-"""Shades above the air's are bent by h / (h + this), h in steps from air to soft tissue."""
+"""Grey levels above the air's are bent by h / (h + this), h in steps from air to soft tissue."""
 
 _STEP = 3
 """The skin is followed on every third row."""
@@ -44,15 +44,15 @@ class Strip:
     """A side of the forearm; rows run down from the wrist, columns outwards.
 
     Attributes:
-        shades: float32, (rows, columns): the photo.
+        grey levels: float32, (rows, columns): the image.
         valid: bool, (rows, columns): inside the field, where the skin is seen.
-        x: float32, (rows, columns): the pixel of the photo (of ``SIDE``) under each.
+        x: float32, (rows, columns): the pixel of the image (of ``SIDE``) under each.
         y: float32, (rows, columns).
         skin: The skin's column.
         start: Distance of the first row from the middle of the palm, along the axis, in pixels.
     """
 
-    shades: np.ndarray
+    levels: np.ndarray
     valid: np.ndarray
     x: np.ndarray
     y: np.ndarray
@@ -65,7 +65,7 @@ class Forearm:
     """The wrist and forearm.
 
     Attributes:
-        width: Of the forearm, in pixels of a photo of ``SIDE``.
+        width: Of the forearm, in pixels of an image of ``SIDE``.
         sides: The strips of its sides, one or two, where the skin is seen.
     """
 
@@ -88,13 +88,13 @@ class _Rows:
     seen: np.ndarray
 
 
-def at_side(photo: np.ndarray) -> np.ndarray:
-    """A photo of any size at the side of ``SIDE`` pixels."""
-    scale = SIDE / max(photo.shape)
+def at_side(image: np.ndarray) -> np.ndarray:
+    """An image of any size at the side of ``SIDE`` pixels."""
+    scale = SIDE / max(image.shape)
     if scale == 1:
-        return photo
-    height, width = (max(1, round(side * scale)) for side in photo.shape)
-    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def connected(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,40 +107,40 @@ def connected(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         The number of each pixel's shape, int32, (height, width), 0 outside; and by number x, y, width, height
         and area, int32, (n, 5).
     """
-    # The algorithm that OpenCV takes by itself is half as fast on photos of few shapes.
+    # The algorithm that OpenCV takes by itself is half as fast on images of few shapes.
     _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
         drawn.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_GRANA
     )
     return labels, stats
 
 
-def straighten(photo: np.ndarray, hand: Hand) -> Forearm | None:
+def straighten(image: np.ndarray, hand: Hand) -> Forearm | None:
     """Pulls the forearm straight.
 
     Args:
-        photo: uint8, (928, 928), bone bright.
+        image: uint8, (928, 928), bone bright.
         hand: The hand found on it.
 
     Returns:
-        The forearm; None where less than a few rows of it are on the photo.
+        The forearm; None where less than a few rows of it are on the image.
     """
     size = hand.mask.shape[0]
-    scale = photo.shape[0] / size
+    scale = image.shape[0] / size
     origin, down, rows = _axis(hand)
     both = rows.seen.all(axis=0)
     if len(rows.at) < 8 or both.sum() < 4:
         return None
     widths = (rows.edges[1] - rows.edges[0])[both]
     width = float(np.median(widths[len(widths) // 2 :])) * scale
-    if width < _NARROWEST * hand.palm * photo.shape[0]:
+    if width < _NARROWEST * hand.palm * image.shape[0]:
         return None
-    tissue = float(np.median(cv2.resize(photo, (size, size), interpolation=cv2.INTER_NEAREST)[hand.mask]))
+    tissue = float(np.median(cv2.resize(image, (size, size), interpolation=cv2.INTER_NEAREST)[hand.mask]))
     sides = []
     for side, sign in enumerate((-1, 1)):
         seen = rows.seen[side]
         if seen.sum() >= 6:
             at, edge = rows.at[seen] * scale, sign * rows.edges[side, seen] * scale
-            sides.append(_side(photo, hand, origin * scale, down, sign, at, edge, width, tissue))
+            sides.append(_side(image, hand, origin * scale, down, sign, at, edge, width, tissue))
     return Forearm(width, tuple(sides)) if sides else None
 
 
@@ -202,7 +202,7 @@ def _smooth(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def _side(
-    photo: np.ndarray,
+    image: np.ndarray,
     hand: Hand,
     origin: np.ndarray,
     down: np.ndarray,
@@ -223,10 +223,10 @@ def _side(
         line = (origin + along[:, None] * down).astype(np.float32)
         x = line[:, :1] + aside * np.float32(outwards[0])
         y = line[:, 1:] + aside * np.float32(outwards[1])
-        shades = cv2.remap(photo, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        levels = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return Strip(
-            shades.astype(np.float32),
-            _in_field(hand, photo.shape, x, y),
+            levels.astype(np.float32),
+            _in_field(hand, image.shape, x, y),
             x,
             y,
             -int(columns[0]),
@@ -249,13 +249,13 @@ def _in_field(hand: Hand, shape: tuple[int, ...], x: np.ndarray, y: np.ndarray) 
 def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
     """How far the skin lies outside the mask's edge on each row: the cheapest smooth way down the strip.
 
-    Shades are bent so that the step from air to soft tissue counts for more than that from there to bone.
+    Grey levels are bent so that the step from air to soft tissue counts for more than that from there to bone.
     """
-    shades = cv2.blur(cv2.GaussianBlur(strip.shades, (0, 0), 1.5), (1, 9))
+    levels = cv2.blur(cv2.GaussianBlur(strip.levels, (0, 0), 1.5), (1, 9))
     outside = slice(strip.skin + int(0.08 * width), None)
-    air = shades[:, outside][strip.valid[:, outside]]
-    air_shade = float(np.percentile(air, 10)) if air.size else float(shades.min())
-    height = np.maximum(shades - air_shade, 0) / max(tissue - air_shade, 4.0)
+    air = levels[:, outside][strip.valid[:, outside]]
+    air_level = float(np.percentile(air, 10)) if air.size else float(levels.min())
+    height = np.maximum(levels - air_level, 0) / max(tissue - air_level, 4.0)
     bent = height / (height + _BEND)
     step = np.zeros_like(bent)
     step[:, 2:-2] = np.maximum(bent[:, :-4] - bent[:, 4:], 0)

@@ -20,25 +20,25 @@ _ROOM = 2
 _CLEAR, _LARGEST = 6, 80
 
 
-def has_letters(photo: np.ndarray) -> bool:
+def has_letters(image: np.ndarray) -> bool:
     """Whether anything beside the hand may be a letter.
 
     Args:
-        photo: uint8, (n, n), of any exposure.
+        image: uint8, (n, n), of any exposure.
     """
-    return bool(_found(photo)[0])
+    return bool(_found(image)[0])
 
 
-def letter_boxes(photo: np.ndarray) -> list[Box]:
+def letter_boxes(image: np.ndarray) -> list[Box]:
     """Boxes to blank around what may be letters, but for those so large or so near that they might hide bone.
 
     Args:
-        photo: uint8, (n, n), of any exposure.
+        image: uint8, (n, n), of any exposure.
 
     Returns:
         (x, y, width, height) in shares of the image, in no order.
     """
-    boxes, limb = _found(photo)
+    boxes, limb = _found(image)
     near = cv2.dilate(limb.astype(np.uint8), np.ones((2 * _CLEAR + 1,) * 2, np.uint8)) > 0
     return [
         _shares(box)
@@ -47,9 +47,9 @@ def letter_boxes(photo: np.ndarray) -> list[Box]:
     ]
 
 
-def _found(photo: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+def _found(image: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Boxes (x, y, width, height) in pixels of the working size, and the hand, somewhat widened."""
-    hand = find_hand(photo)
+    hand = find_hand(image)
     bright = -hand.small if hand.inverted else hand.small
     ink = bright - cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
     limb = cv2.dilate(hand.mask.astype(np.uint8), np.ones((2 * _AROUND_HAND + 1,) * 2, np.uint8)) > 0

@@ -66,7 +66,7 @@ def measured(mask: np.ndarray, inside: np.ndarray) -> Outline:
 
     Args:
         mask: uint8, (n, n): 1 where the hand is, which must be somewhere.
-        inside: uint8, (n, n): 1 where there is photo. Where a limb leaves it, that limb is the forearm.
+        inside: uint8, (n, n): 1 where there is image. Where a limb leaves it, that limb is the forearm.
     """
     centre, radius = palm_of(mask)
     half = _CROP_REACH * _CROP_RADIUS
@@ -129,8 +129,8 @@ def _direction(fingers: np.ndarray, trunk: np.ndarray, room: np.ndarray) -> floa
         limbs.append(_unit(points.mean(0)))
         leaving.append(int(rim[y, x].sum()))
         away.append(-float(limbs[-1] @ total))
-    # The forearm lies opposite to the free fingers and leaves the photo; any other limb is several fingers
-    # held together, which may leave the photo too.
+    # The forearm lies opposite to the free fingers and leaves the image; any other limb is several fingers
+    # held together, which may leave the image too.
     opposite = [one for one in range(len(limbs)) if away[one] > 0 or not fingers.any()]
     forearm = max(opposite, key=lambda one: (leaving[one], away[one]), default=None)
     for one, limb in enumerate(limbs):
@@ -176,13 +176,13 @@ def upright(picture: np.ndarray, centre: tuple[float, float], radius: float, deg
 
 
 def slopes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How the shades of a picture rise to the right, how downwards, and how steep they are (Sobel).
+    """How the grey levels of a picture rise to the right, how downwards, and how steep they are (Sobel).
 
     Args:
         picture: float32, (height, width).
 
     Returns:
-        Three of float32, (height, width), in eighths of a shade a pixel.
+        Three of float32, (height, width), in eighths of a grey level a pixel.
     """
     x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
     # Not cv2.magnitude, whose last digit depends on where in memory its pictures lie.

@@ -1,4 +1,4 @@
-"""Suspicions of how a photo was taken: can its hand be read, is it a left one, straight, and all there?
+"""Anomalies of how an image was taken: can its hand be read, is it a left one, straight, and all there?
 
 Each measure is a number with a unit that a person can check, and grows into a score between two marks: below
 the first nobody would mind, beyond the second nobody would doubt.
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from boneage.anomalies.anomaly import Anomaly, between
 from boneage.anomalies.hand import WORKING_SIDE, Box, Hand
 from boneage.anomalies.outline import disc, slopes
-from boneage.anomalies.suspicion import Suspicion, between
 
-# Marks (no suspicion, certain suspicion) of each measure. Nine in ten ordinary real radiographs lie before
+# Marks (no anomaly, certain anomaly) of each measure. Nine in ten ordinary real radiographs lie before
 # the first, and what a person found very odd lies at the second or beyond.
-_SHADES_OF_HAND = (60.0, 20.0)
+_LEVELS_OF_HAND = (60.0, 20.0)
 _DARKEST_QUARTER = (45.0, 15.0)
 _BONE_DETAIL = (0.036, 0.018)
 _DEGREES_ASKEW = (10.0, 40.0)
@@ -29,35 +29,35 @@ _RADII_BELOW_PALM = (1.7, 1.2)
 
 # The outline is known to a few pixels only.
 _EDGE_PIXELS = 6
-# A plate's edge: the least step from pixel to pixel as a share of the hand's shades, the least length as a
-# share of the photo's side; two plates have eight edges.
+# A plate's edge: the least step from pixel to pixel as a share of the hand's grey levels, the least length as a
+# share of the image's side; two plates have eight edges.
 _LINES_SIDE = 160
 _LEAST_STEP = 0.03
 _LEAST_LENGTH = 0.35
 _LINES_AT_MOST = 8
 
 
-def quality_suspicions(hand: Hand) -> list[Suspicion]:
-    """What is odd about a photo's exposure, pose and framing.
+def quality_anomalies(hand: Hand) -> list[Anomaly]:
+    """What is odd about an image's exposure, pose and framing.
 
     Args:
         hand: What :func:`boneage.anomalies.hand.find_hand` found on it.
 
     Returns:
-        Suspicions with a score above 0, in no order.
+        Anomalies with a score above 0, in no order.
     """
     if not hand.found:
         return [_made("not one hand", 1.0 - hand.confidence, "no hand is found")]
     found = [*_exposure(hand), *_pose(hand), *_framing(hand)]
     if hand.second is not None:
         found.append(_made("not one hand", 1.0, "there is another hand beside the first", hand.second))
-    return [suspicion for suspicion in found if suspicion.score > 0.0]
+    return [anomaly for anomaly in found if anomaly.score > 0.0]
 
 
 def _made(
     kind: str, score: float, why: str, box: Box | None = None, measured: float | None = None
-) -> Suspicion:
-    return Suspicion(kind, round(score, 4), why, box, measured)
+) -> Anomaly:
+    return Anomaly(kind, round(score, 4), why, box, measured)
 
 
 def box_of(mask: np.ndarray) -> Box:
@@ -67,16 +67,18 @@ def box_of(mask: np.ndarray) -> Box:
     return x / side, y / side, width / side, height / side
 
 
-def _exposure(hand: Hand) -> list[Suspicion]:
-    shades = hand.small[hand.mask]
-    low, quarter, high = np.percentile(shades, (5, 25, 95))
+def _exposure(hand: Hand) -> list[Anomaly]:
+    levels = hand.small[hand.mask]
+    low, quarter, high = np.percentile(levels, (5, 25, 95))
     span, detail = float(high - low), _detail(hand)
     found = [
-        _made("low contrast", between(span, _SHADES_OF_HAND), f"the hand spans {span:.0f} of 255 shades"),
+        _made(
+            "low contrast", between(span, _LEVELS_OF_HAND), f"the hand spans {span:.0f} of 255 grey levels"
+        ),
         _made(
             "dark",
             between(float(quarter), _DARKEST_QUARTER),
-            f"a quarter of the hand is darker than shade {quarter:.0f} of 255",
+            f"a quarter of the hand is darker than grey level {quarter:.0f} of 255",
         ),
         _made(
             "unreadable skeleton",
@@ -105,7 +107,7 @@ def _detail(hand: Hand) -> float:
     return float(np.percentile(edges[inner], 95)) / max(step, 1.0)
 
 
-def _pose(hand: Hand) -> list[Suspicion]:
+def _pose(hand: Hand) -> list[Anomaly]:
     askew = abs(hand.up_degrees)
     left = hand.thumb_confidence * (1 if hand.thumb_side == "right" else -1)
     side = "right" if hand.up_degrees > 0 else "left"
@@ -119,19 +121,19 @@ def _pose(hand: Hand) -> list[Suspicion]:
         _made(
             "right hand",
             between(left, _LEFTNESS),
-            "the outline is that of a right hand or a mirrored photo: the thumb seems to lie on the left",
+            "the outline is that of a right hand or a mirrored image: the thumb seems to lie on the left",
             box_of(hand.mask),
         ),
     ]
 
 
-def _framing(hand: Hand) -> list[Suspicion]:
+def _framing(hand: Hand) -> list[Anomaly]:
     frame, tilt, turn = _plate(hand)
     found = [
         _made(
             "frame",
             between(frame, _FRAME_SHARE),
-            f"{frame:.0%} of the photo lies outside the plate or the beam",
+            f"{frame:.0%} of the image lies outside the plate or the beam",
         ),
         _made(
             "tilted scan",
@@ -143,7 +145,7 @@ def _framing(hand: Hand) -> list[Suspicion]:
     return [*found, _cropped(hand)]
 
 
-def _cropped(hand: Hand) -> Suspicion:
+def _cropped(hand: Hand) -> Anomaly:
     """Fingers that reach the edge, or a wrist that is not there."""
     y, x = np.nonzero(hand.mask)
     angle = np.deg2rad(hand.up_degrees)
@@ -155,8 +157,8 @@ def _cropped(hand: Hand) -> Suspicion:
     below = -float(upward.min())
     fingers, wrist = between(cut, _RADII_CUT), between(below, _RADII_BELOW_PALM)
     if fingers >= wrist:
-        return _made("cropped", fingers, "a finger reaches the edge of the photo")
-    return _made("cropped", wrist, "the photo ends at the wrist: little of radius and ulna is left")
+        return _made("cropped", fingers, "a finger reaches the edge of the image")
+    return _made("cropped", wrist, "the image ends at the wrist: little of radius and ulna is left")
 
 
 @dataclass(frozen=True)
@@ -169,10 +171,10 @@ class _Line:
 
 
 def _plate(hand: Hand) -> tuple[float, float, float | None]:
-    """How a plate or a beam lies in the photo.
+    """How a plate or a beam lies in the image.
 
     Returns:
-        The share of the photo outside it; how far its edges are turned, in degrees; and by how many degrees
+        The share of the image outside it; how far its edges are turned, in degrees; and by how many degrees
         anticlockwise that is put right, None where the edges disagree on the side.
     """
     side = _LINES_SIDE
@@ -197,7 +199,7 @@ def _plate(hand: Hand) -> tuple[float, float, float | None]:
 
 
 def _unexplained_bars(inside: np.ndarray) -> float:
-    """The uniform margins, in shares of the side, beyond the two that make an oblong photo square."""
+    """The uniform margins, in shares of the side, beyond the two that make an oblong image square."""
     side = inside.shape[0]
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     margins = np.array([rows[0], side - 1 - rows[-1], columns[0], side - 1 - columns[-1]], float)

@@ -1,6 +1,6 @@
-"""Writing burnt into a photo: names, dates and hospital labels, which tell who the child is.
+"""Writing burnt into an image: names, dates and hospital labels, which tell who the child is.
 
-Most photos carry a lead L or R with its technician's initials beside it, which tell nothing of the child.
+Most images carry a lead L or R with its technician's initials beside it, which tell nothing of the child.
 What sets other writing apart: more letters in a row, strokes thinner than lead allows, the same ink in every
 letter, and paper that is flat between them, be it air or an opaque box. Bones have none of this.
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from boneage.anomalies.anomaly import Anomaly
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.limb import SIDE, at_side, connected
-from boneage.anomalies.suspicion import Suspicion
 
 _LOWEST_LETTER, _HIGHEST_LETTER = 5, 44
 _STROKE = 9
@@ -20,10 +20,10 @@ _STROKE = 9
 
 _INK_SHARE = 0.2
 _LEAST_INK, _MOST_INK = 12, 45
-"""Ink stands out by this share of the photo's range of shades, at least and at most by so many shades."""
+"""Ink stands out by this share of the image's range of grey levels, at least and at most by so many grey levels."""
 
 _MOST_LETTERS = 300
-"""Shapes looked at in a photo, those that stand out most; a cast's weave has thousands."""
+"""Shapes looked at in an image, those that stand out most; a cast's weave has thousands."""
 
 _LEAST_FLAT, _LEAST_CROSSINGS = 0.5, 0.7
 """Rows below are bones and noise, not worth measuring further."""
@@ -32,10 +32,10 @@ _LEAST_DARK = (4, 0.7)
 """Dark letters count from so many on, on paper so flat: the insides of bright letters look like dark ones."""
 
 _LEAST_SCORE = 0.05
-_MOST_SUSPICIONS = 3
+_MOST_ANOMALIES = 3
 
-# Logistic regression of photos with writing on their most likely row; fitted on a random half of 1025 real
-# photos (27 with writing).
+# Logistic regression of images with writing on their most likely row; fitted on a random half of 1025 real
+# images (27 with writing).
 _ROW_WEIGHTS = {
     "intercept": -8.58,
     "count": 2.09,
@@ -49,7 +49,7 @@ _ROW_WEIGHTS = {
 }
 _INITIALS, _NAME = 4, 0.8
 """Initials have so many letters at most. Each further one adds so much, in lead, too: not fitted (one of the
-real photos shows a name in lead), but what has five letters and more is a word."""
+real images shows a name in lead), but what has five letters and more is a word."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,17 @@ class _Shapes:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of letters; lengths in pixels of a photo of 928.
+    """A row of letters; lengths in pixels of an image of 928.
 
     Attributes:
         box: x, y, width, height.
-        count: Letters, estimated from the widths where they touch.
+        count: Letters, predicted from the widths where they touch.
         height: Median height of a letter.
         stroke: Mean width of the strokes.
         crossings: Strokes crossed on the way along the row, per height of a letter; 1 to 2 in writing.
-        flatness: Share of the paper around the letters that has one shade.
-        ink: How far the letters stand out, in shades.
-        ink_spread: Standard deviation of the letters' shades, as a share of ``ink``.
+        flatness: Share of the paper around the letters that has one grey level.
+        ink: How far the letters stand out, in grey levels.
+        ink_spread: Standard deviation of the letters' grey levels, as a share of ``ink``.
         on_hand: Share of the row that lies on the hand.
         by_marker: Whether a much taller or thicker letter stands beside it.
     """
@@ -112,24 +112,24 @@ class _Row:
         return float(1 / (1 + np.exp(-total)))
 
 
-def text_suspicions(photo: np.ndarray, hand: Hand) -> list[Suspicion]:
-    """Where writing is burnt into a photo; the lead marker and its initials are none.
+def text_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
+    """Where writing is burnt into an image; the lead marker and its initials are none.
 
     Args:
-        photo: uint8, (n, n).
+        image: uint8, (n, n).
         hand: The hand found on it.
 
     Returns:
-        Suspicions of the kind ``burnt-in text``, the likeliest first, one for each block of rows.
+        Anomalies of the kind ``burnt-in text``, the likeliest first, one for each block of rows.
     """
-    photo = at_side(photo)
-    on_hand = np.zeros(photo.shape, np.uint8)
+    image = at_side(image)
+    on_hand = np.zeros(image.shape, np.uint8)
     if hand.found:
-        on_hand = cv2.resize(hand.mask.astype(np.uint8), photo.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        on_hand = cv2.resize(hand.mask.astype(np.uint8), image.shape[::-1], interpolation=cv2.INTER_NEAREST)
     least, flat = _LEAST_DARK
-    rows = find_rows(photo, on_hand, dark=False)
+    rows = find_rows(image, on_hand, dark=False)
     rows += [
-        row for row in find_rows(photo, on_hand, dark=True) if row.count >= least and row.flatness >= flat
+        row for row in find_rows(image, on_hand, dark=True) if row.count >= least and row.flatness >= flat
     ]
     scored = [(row.likelihood(), row) for row in rows]
     kept: list[tuple[float, _Row]] = []
@@ -138,8 +138,8 @@ def text_suspicions(photo: np.ndarray, hand: Hand) -> list[Suspicion]:
         if score >= _LEAST_SCORE and not any(_near(row.box, other.box, 0) for _, other in kept):
             kept.append((score, row))
     blocks = _blocks(kept)
-    found = [_suspicion(block, photo.shape) for block in blocks]
-    return sorted(found, key=lambda suspicion: -suspicion.score)[:_MOST_SUSPICIONS]
+    found = [_anomaly(block, image.shape) for block in blocks]
+    return sorted(found, key=lambda anomaly: -anomaly.score)[:_MOST_ANOMALIES]
 
 
 def _near(first: tuple[int, ...], second: tuple[int, ...], margin: float) -> bool:
@@ -162,7 +162,7 @@ def _blocks(rows: list[tuple[float, _Row]]) -> list[list[tuple[float, _Row]]]:
     return blocks
 
 
-def _suspicion(block: list[tuple[float, _Row]], shape: tuple[int, ...]) -> Suspicion:
+def _anomaly(block: list[tuple[float, _Row]], shape: tuple[int, ...]) -> Anomaly:
     score, row = max(block, key=lambda member: member[0])
     left, top, width, height = _bounds(np.array([member.box for _, member in block]))
     margin = row.height / 4
@@ -171,21 +171,21 @@ def _suspicion(block: list[tuple[float, _Row]], shape: tuple[int, ...]) -> Suspi
     rows = "a row" if len(block) == 1 else f"{len(block)} rows"
     letters = sum(member.count for _, member in block)
     why = (
-        f"{rows} of about {letters} letters, {100 * row.height / SIDE:.1f} % of the photo high, with strokes "
+        f"{rows} of about {letters} letters, {100 * row.height / SIDE:.1f} % of the image high, with strokes "
         f"{'as thin as print' if row.stroke < 3 else 'as thick as lead'} on flat paper"
     )
     if row.by_marker:
         why += ", beside a larger letter"
-    return Suspicion(
+    return Anomaly(
         "burnt-in text", score, why, (float(low[0]), float(low[1]), *(float(side) for side in high - low))
     )
 
 
-def _find_shapes(photo: np.ndarray, dark: bool) -> _Shapes:
+def _find_shapes(image: np.ndarray, dark: bool) -> _Shapes:
     """Everything that stands out brightly (or darkly) from its surroundings and could be a letter."""
     window = cv2.getStructuringElement(cv2.MORPH_RECT, (_STROKE, _STROKE))
-    ink = cv2.morphologyEx(photo, cv2.MORPH_BLACKHAT if dark else cv2.MORPH_TOPHAT, window)
-    low, high = np.percentile(photo[::4, ::4], (0.5, 99.9))
+    ink = cv2.morphologyEx(image, cv2.MORPH_BLACKHAT if dark else cv2.MORPH_TOPHAT, window)
+    low, high = np.percentile(image[::4, ::4], (0.5, 99.9))
     least = np.clip(_INK_SHARE * (high - low), _LEAST_INK, _MOST_INK)
     # Half of the strongest nearby: letters that the blur of JPEG joins come apart.
     drawn = cv2.compare(ink, np.maximum(cv2.dilate(ink, window) // 2, np.uint8(least)), cv2.CMP_GT)
@@ -238,7 +238,7 @@ def _around(box: tuple[int, int, int, int], margin: int) -> tuple[slice, slice]:
     return slice(max(y - margin, 0), y + height + margin), slice(max(x - margin, 0), x + width + margin)
 
 
-def _measure(photo: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: np.ndarray) -> _Row | None:
+def _measure(image: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: np.ndarray) -> _Row | None:
     """Measures a row; None where it is too short, or plainly no writing."""
     boxes, numbers = shapes.boxes[members], shapes.numbers[members]
     box = _bounds(boxes)
@@ -252,12 +252,12 @@ def _measure(photo: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: n
         return None
     place = _around(box, 3)
     near = np.isin(shapes.labels[place], numbers).astype(np.uint8)
-    paper = photo[place][cv2.dilate(near, np.ones((5, 5), np.uint8)) == 0].astype(np.float32)
+    paper = image[place][cv2.dilate(near, np.ones((5, 5), np.uint8)) == 0].astype(np.float32)
     ink = float(np.median([shapes.ink[_around(each, 0)].max() for each in boxes.tolist()]))
     flatness = float(np.mean(np.abs(paper - np.median(paper)) <= 0.06 * ink + 1)) if paper.size > 5 else 0.0
     if flatness < _LEAST_FLAT:
         return None
-    shades = [np.percentile(photo[_around(each, 0)], 95) for each in boxes.tolist()]
+    levels = [np.percentile(image[_around(each, 0)], 95) for each in boxes.tolist()]
     depth = cv2.distanceTransform(near, cv2.DIST_L1, 3)
     ridge = depth[(depth > 0) & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)))]
     return _Row(
@@ -268,18 +268,18 @@ def _measure(photo: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: n
         crossings=float(crossings),
         flatness=flatness,
         ink=ink,
-        ink_spread=float(np.std(shades) / ink),
+        ink_spread=float(np.std(levels) / ink),
         on_hand=float(on_hand[_around(box, 0)].mean()),
-        by_marker=_by_marker(photo, shapes, box, height, ink),
+        by_marker=_by_marker(image, shapes, box, height, ink),
     )
 
 
 def _by_marker(
-    photo: np.ndarray, shapes: _Shapes, box: tuple[int, int, int, int], height: float, ink: float
+    image: np.ndarray, shapes: _Shapes, box: tuple[int, int, int, int], height: float, ink: float
 ) -> bool:
     """Whether a letter much taller than the row stands within three heights of it."""
     place = _around(box, int(3.5 * height))
-    area = photo[place]
+    area = image[place]
     paper = float(np.median(area))
     bright = area > paper + 0.6 * ink
     _, stats = connected(bright)
@@ -293,14 +293,14 @@ def _by_marker(
     return False
 
 
-def find_rows(photo: np.ndarray, on_hand: np.ndarray, dark: bool) -> list[_Row]:
+def find_rows(image: np.ndarray, on_hand: np.ndarray, dark: bool) -> list[_Row]:
     """Finds rows of letters.
 
     Args:
-        photo: uint8, (928, 928).
+        image: uint8, (928, 928).
         on_hand: uint8, (928, 928), 1 on the hand.
         dark: Whether to look for dark letters on bright paper rather than bright ones on dark.
     """
-    shapes = _find_shapes(photo, dark)
-    rows = [_measure(photo, shapes, members, on_hand) for members in _find_rows(shapes.boxes)]
+    shapes = _find_shapes(image, dark)
+    rows = [_measure(image, shapes, members, on_hand) for members in _find_rows(shapes.boxes)]
     return [row for row in rows if row is not None]

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from scipy.stats import median_abs_deviation
 
+from boneage.anomalies.anomaly import Anomaly, between
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.outline import CELLS, edge_pattern
-from boneage.anomalies.suspicion import Suspicion, between
 
 LEAST_HANDS = 100
 """Of fewer hands nothing can be learnt about what is usual."""
@@ -35,8 +35,8 @@ def hand_pattern(hand: Hand) -> np.ndarray:
     return (edge_pattern(picture).reshape(CELLS) * share[..., None]).ravel()
 
 
-def unusual_hands(patterns: np.ndarray) -> dict[int, Suspicion]:
-    """Suspicions of hands unlike the others.
+def unusual_hands(patterns: np.ndarray) -> dict[int, Anomaly]:
+    """Anomalies of hands unlike the others.
 
     Each hand is compared with what the other four fifths of the set have in common, so that an odd one does
     not vouch for itself.
@@ -45,7 +45,7 @@ def unusual_hands(patterns: np.ndarray) -> dict[int, Suspicion]:
         patterns: What :func:`hand_pattern` returned, (n, 640).
 
     Returns:
-        Suspicions by row; none where the set has fewer than :data:`LEAST_HANDS` hands.
+        Anomalies by row; none where the set has fewer than :data:`LEAST_HANDS` hands.
     """
     rows = np.flatnonzero(patterns.any(axis=1))
     if len(rows) < LEAST_HANDS:
@@ -56,7 +56,7 @@ def unusual_hands(patterns: np.ndarray) -> dict[int, Suspicion]:
         return {}
     apart = (rest - np.median(rest)) / spread
     return {
-        int(row): Suspicion("unusual hand", between(float(one), _UNUSUAL), _why(float(one)))
+        int(row): Anomaly("unusual hand", between(float(one), _UNUSUAL), _why(float(one)))
         for row, one in zip(rows, apart, strict=True)
         if between(float(one), _UNUSUAL) > 0.0
     }

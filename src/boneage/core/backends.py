@@ -65,8 +65,8 @@ def hasten(model: "keras.Model") -> None:
     which compiles them well.
 
     TensorFlow multiplies a transformer's matrices with all tokens of a batch at once. Left to itself it
-    repeats each matrix, and its gradient, for every photo (keras-team/keras, issue 22823), and a step takes
-    twice the time; so the layers that work on each token by itself get the batch as one long photo.
+    repeats each matrix, and its gradient, for every image (keras-team/keras, issue 22823), and a step takes
+    twice the time; so the layers that work on each token by itself get the batch as one long image.
 
     A model that is loaded or copied begins without, and needs it again; a second time changes nothing.
 
@@ -87,10 +87,10 @@ def hasten(model: "keras.Model") -> None:
                 *(attention.query_dense, attention.key_dense, attention.value_dense, attention.output_dense),
                 *(mlp.dense_1, mlp.dense_2),
             ):
-                of_tokens.call = functools.partial(_call_on_one_photo, of_tokens)
+                of_tokens.call = functools.partial(_call_on_one_image, of_tokens)
 
 
-def _call_on_one_photo(
+def _call_on_one_image(
     layer: "keras.Layer", tokens: "keras.KerasTensor", **more: object
 ) -> "keras.KerasTensor":
     from keras import ops

@@ -67,7 +67,7 @@ def refuse_nothing(path: Path, skipped: pd.DataFrame, kept: int, what: str) -> N
 
 
 def in_words(skipped: pd.DataFrame, of: int) -> str:
-    """How many were left out, and the commonest reason with its number: ``59 of 60 (57: no photo)``.
+    """How many were left out, and the commonest reason with its number: ``59 of 60 (57: no image)``.
 
     Reasons that differ only in the values they quote count as one; the first of them speaks for all.
 

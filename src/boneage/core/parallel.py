@@ -27,13 +27,13 @@ def on_all_cores(
     from tqdm.auto import tqdm
 
     opencv_threads = cv2.getNumThreads()
-    # One photo a core is faster than one photo on all cores, and the two fight each other.
+    # One image a core is faster than one image on all cores, and the two fight each other.
     cv2.setNumThreads(1)
     kind = "generator" if in_order else "generator_unordered"
     pool = Parallel(n_jobs=-1, backend="threading", return_as=kind)
     results = pool(delayed(work)(job) for job in jobs)
     try:
-        with tqdm(total=len(jobs), desc=title, unit="photo", disable=not progress) as bar:
+        with tqdm(total=len(jobs), desc=title, unit="image", disable=not progress) as bar:
             for result in results:
                 bar.update()
                 yield result

@@ -35,13 +35,13 @@ VARIANTS = {
     "months": "a head over month bins",
     "views": "the mean of six views, turned and mirrored",
 }
-"""What can be trained, or estimated, otherwise than in the two tables; each is a run of its own."""
+"""What can be trained, or predicted, otherwise than in the two tables; each is a run of its own."""
 
 TOTAL = 7393
-"""Photos in the grown set of the method: 389 or 390 in each of the 19 years."""
+"""Images in the augmented set of the method: 389 or 390 in each of the 19 years."""
 
 TRAIN_SIZES = (32, 1024)
-"""The smallest and the largest side in pixels of the photos that the networks see."""
+"""The smallest and the largest side in pixels of the images that the networks see."""
 
 
 def _each_once(epochs: tuple[int, ...]) -> tuple[int, ...]:
@@ -90,18 +90,8 @@ class Settings(BaseModel):
         "packed images), where the work folder's disk is slow, as Google Drive is; empty keeps it all in the "
         "work folder.",
     )
-    split_seed: int = Field(
-        2026,
-        ge=0,
-        le=2**32 - 1,
-        description="Seed of every random choice about the data: drawn hands, split, augmentation plan.",
-    )
-    train_seed: int = Field(
-        2026,
-        ge=0,
-        le=2**32 - 1,
-        description="Seed of every random choice of a training: first weights, order of the batches, random "
-        "transforms.",
+    seed: int = Field(
+        2026, ge=0, le=2**32 - 1, description="Seed of every random choice: drawing, split, training."
     )
 
     phantoms_per_group: int = Field(
@@ -115,7 +105,7 @@ class Settings(BaseModel):
         "step.",
     )
 
-    photo_size: int = Field(
+    image_size: int = Field(
         928, ge=32, le=4096, description="Side of the square images that a person reviews, in pixels."
     )
     pad: Pad = Field(

@@ -1,6 +1,6 @@
 """The tables that pass between stages: their columns, and how they are read and written as CSV.
 
-Every table is UTF-8 CSV with one header and a stable order. Reading is suspicious (byte-order mark,
+Every table is UTF-8 CSV with one header and a stable order. Reading is anomalous (byte-order mark,
 semicolons, missing columns, duplicate ids, text where a number belongs); writing is atomic and never
 leaves a cell that a spreadsheet would run as a formula.
 """
@@ -21,7 +21,7 @@ from boneage.core.files import write_text
 
 CASE_COLUMNS = (
     "case_id",
-    "photo",
+    "image",
     "source",
     "sex",
     "race",
@@ -39,8 +39,8 @@ LABEL_COLUMNS = (
     "Split",
     "Operators",
 )
-PLAN_COLUMNS = ("photo_id", "case_id", "split", "corrections", "augmentations")
-PREDICTION_COLUMNS = ("Case ID", "Split", "Estimate")
+PLAN_COLUMNS = ("image_id", "case_id", "split", "corrections", "augmentations")
+PREDICTION_COLUMNS = ("Case ID", "Split", "Prediction")
 SKIPPED_COLUMNS = ("item", "reason")
 
 SEXES = ("F", "M")
@@ -210,18 +210,18 @@ def read_plan(path: Path | str) -> pd.DataFrame:
     if plan.empty:
         raise BoneAgeError(f"{path}: no row; {advice}")
     # Some file systems hold "A1.png" and "a1.png" for the same file.
-    twice = plan["photo_id"].str.casefold().duplicated()
-    for photo_id, case_id, split, doubled in zip(
-        plan["photo_id"], plan["case_id"], plan["split"], twice, strict=True
+    twice = plan["image_id"].str.casefold().duplicated()
+    for image_id, case_id, split, doubled in zip(
+        plan["image_id"], plan["case_id"], plan["split"], twice, strict=True
     ):
-        if not (is_safe_id(photo_id) and is_safe_id(case_id)):
-            raise BoneAgeError(f"{path}: {photo_id!r} of case {case_id!r} cannot name a file; {advice}")
+        if not (is_safe_id(image_id) and is_safe_id(case_id)):
+            raise BoneAgeError(f"{path}: {image_id!r} of case {case_id!r} cannot name a file; {advice}")
         if doubled:
-            raise BoneAgeError(f"{path}: photo {photo_id} stands twice; {advice}")
+            raise BoneAgeError(f"{path}: image {image_id} stands twice; {advice}")
         if split not in SPLITS:
-            raise BoneAgeError(f"{path}: photo {photo_id} is of the split {split!r}; {advice}")
-        if photo_id != case_id and split != "train":
-            raise BoneAgeError(f"{path}: photo {photo_id} is a copy, and copies are for training; {advice}")
+            raise BoneAgeError(f"{path}: image {image_id} is of the split {split!r}; {advice}")
+        if image_id != case_id and split != "train":
+            raise BoneAgeError(f"{path}: image {image_id} is a copy, and copies are for training; {advice}")
     return plan
 
 

@@ -19,7 +19,7 @@ def check_enough(labels: Labels, table: pd.DataFrame, accepted: bool) -> None:
 
     Args:
         labels: The labels, with what was left out of them.
-        table: Its rows that have a photo in the store.
+        table: Its rows that have an image in the pack.
         accepted: Whether to go on all the same; then it is said, not raised.
 
     Raises:
@@ -47,8 +47,8 @@ def check_enough(labels: Labels, table: pd.DataFrame, accepted: bool) -> None:
 
 
 def _left_out(labels: Labels, table: pd.DataFrame) -> pd.DataFrame:
-    """What was left out of the labels, and those that have no photo."""
+    """What was left out of the labels, and those that have no image."""
     is_decision = labels.skipped["reason"].str.startswith(REJECTED)
     missing = labels.table.loc[~labels.table["Case ID"].isin(table["Case ID"]), "Case ID"]
-    without_photo = skipped_table((photo_id, "label without a photo in the store") for photo_id in missing)
-    return pd.concat([labels.skipped[~is_decision], without_photo], ignore_index=True)
+    without_image = skipped_table((image_id, "label without an image in the pack") for image_id in missing)
+    return pd.concat([labels.skipped[~is_decision], without_image], ignore_index=True)

@@ -1,4 +1,4 @@
-"""The label CSV: one row a photo, its bone age in years, and which split it belongs to."""
+"""The label CSV: one row an image, its bone age in years, and which split it belongs to."""
 
 import hashlib
 import json
@@ -29,9 +29,6 @@ from boneage.images.operators import format_operators, operators_of_image
 from boneage.sources.spellings import canonical_id, read_sexes
 
 UNKNOWN = "unknown"
-
-SETS = ("plain", "augmented")
-"""What labels may be of: each case's own image alone, or augmented copies of training cases beside it."""
 
 LARGEST_SHARE_TOO_OLD = 0.1
 """Where a larger share of the ages is above the oldest, they are months, not faults of single rows."""
@@ -71,11 +68,6 @@ class Labels:
     skipped: pd.DataFrame
     decisions: str = ""
     lost_cases: int = 0
-
-    @property
-    def set(self) -> str:
-        """Which of ``SETS`` the labels are of."""
-        return SETS[bool(self.table["Source ID"].duplicated().any())]
 
 
 def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
@@ -130,7 +122,7 @@ class UsableCases:
 
     @property
     def decisions(self) -> str:
-        """A hash of who is in, with which age, sex and race, and what was chosen for the photo in review."""
+        """A hash of who is in, with which age, sex and race, and what was chosen for the image in review."""
         table = self.strata.assign(years=self.years)
         chosen = [name for name in ("corrections", "augmentations") if name in self.cases]
         table = table.join(self.cases.set_index("case_id")[chosen])
@@ -143,10 +135,10 @@ def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | 
     Args:
         cases: A case table (``tables.CASE_COLUMNS``); further columns are kept.
         label: See :func:`label_years`.
-        left_out: Case ids that have no usable photo or were rejected, with the reason.
+        left_out: Case ids that have no usable image or were rejected, with the reason.
 
     Raises:
-        BoneAgeError: No case has both a photo and a label.
+        BoneAgeError: No case has both an image and a label.
     """
     years, kind = label_years(cases, label)
     reasons = dict(left_out or {})
@@ -154,7 +146,7 @@ def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | 
         if case_id in reasons:
             continue
         if np.isnan(years[case_id]):
-            reasons[case_id] = "photo without a label: neither a reading nor a year of age is known"
+            reasons[case_id] = "image without a label: neither a reading nor a year of age is known"
         elif not 0 <= years[case_id] <= OLDEST_YEARS:
             reasons[case_id] = f"age {years[case_id]:g} years is outside 0 to {OLDEST_YEARS:g}"
         elif sex not in SEXES:
@@ -165,13 +157,13 @@ def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | 
     if usable.empty:
         first = next((f" (the first, {item}: {reason})" for item, reason in reasons.items()), "")
         raise BoneAgeError(
-            f"labels: no case has both a photo and a label{first}; mend cases.csv or the photos"
+            f"labels: no case has both an image and a label{first}; mend cases.csv or the images"
         )
     return UsableCases(usable, years[usable["case_id"]], kind, skipped_table(reasons.items()))
 
 
 def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
-    """Labels every photo of a plan with the age of its case.
+    """Labels every image of a plan with the age of its case.
 
     Args:
         usable: The cases that can be labelled.
@@ -189,7 +181,7 @@ def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
 
 
 def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:
-    """The label table of a plan: one row a photo, in the plan's order.
+    """The label table of a plan: one row an image, in the plan's order.
 
     Args:
         cases: A case table.
@@ -199,7 +191,7 @@ def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd
     of_case = cases.set_index("case_id").loc[plan["case_id"]]
     return pd.DataFrame(
         {
-            "Case ID": plan["photo_id"].to_numpy(),
+            "Case ID": plan["image_id"].to_numpy(),
             "Bone Age": years[plan["case_id"]].to_numpy(),
             "Male": (of_case["sex"] == "M").to_numpy(),
             "Location": of_case["race"].to_numpy(),

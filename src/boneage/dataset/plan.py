@@ -36,9 +36,9 @@ def balanced_plan(
     laterality_matters: bool = False,
     seed: int = 2026,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Plans ``total`` photos: each case once, put right, and training cases' copies that even out the years.
+    """Plans ``total`` images: each case once, put right, and training cases' copies that even out the years.
 
-    Quotas are filled as water fills vessels: the next copy goes to the year that has fewest photos, in it
+    Quotas are filled as water fills vessels: the next copy goes to the year that has fewest images, in it
     to the sex, then the race, then the case that has fewest. What a year cannot take goes to the others.
 
     What puts the image of a case right stands in every row of the case, in every split. Copies are drawn from
@@ -74,7 +74,7 @@ def balanced_plan(
     if total > sum(most.values()):
         raise BoneAgeError(
             f"total {total}: the training cases and their operators make {sum(most.values())} different "
-            "photos at most; lower the total or allow more operators"
+            "images at most; lower the total or allow more operators"
         )
     quotas = _share(cases, ["year", "sex", "race", "case_id"], total, most, lot)
     drawn = {
@@ -107,7 +107,7 @@ def _checked_cases(cases: pd.DataFrame) -> pd.DataFrame:
         if split not in SPLITS:
             raise BoneAgeError(f"case {case_id}: split {split!r} must be one of {', '.join(SPLITS)}")
     if cases.empty:
-        raise BoneAgeError("cases: none was accepted; review the photos first")
+        raise BoneAgeError("cases: none was accepted; review the images first")
     table = cases[columns].assign(year=np.floor(years).astype(int))
     table["corrections"] = cases.get("corrections", "[]")
     table["augmentations"] = cases.get("augmentations", "")
@@ -196,7 +196,7 @@ def _draw(palette: _Palette, wanted: int, rng: np.random.Generator) -> list[list
 def _share(
     cases: pd.DataFrame, levels: list[str], total: int, most: Mapping[str, int], lot: Mapping[str, int]
 ) -> dict[str, int]:
-    """Photos of each case: ``total`` shared evenly over the first level's groups, then within each."""
+    """Images of each case: ``total`` shared evenly over the first level's groups, then within each."""
     level, *deeper = levels
     groups = [group for _, group in cases.groupby(level, sort=True)]
     counts = [len(group) for group in groups]
@@ -227,9 +227,9 @@ def _plan_table(cases: pd.DataFrame, copies: Mapping[str, list[list[dict[str, An
         for recipe in copies[case.case_id]:
             # Ids may be 64 long; the stem leaves room for the number.
             ids = (f"{case.case_id[:57]}-{number:03d}" for number in numbers)
-            photo_id = next(name for name in ids if name.casefold() not in taken)
-            taken.add(photo_id.casefold())
-            rows.append((photo_id, case.case_id, case.split, corrections, format_operators(recipe)))
+            image_id = next(name for name in ids if name.casefold() not in taken)
+            taken.add(image_id.casefold())
+            rows.append((image_id, case.case_id, case.split, corrections, format_operators(recipe)))
     return pd.DataFrame(rows, columns=list(PLAN_COLUMNS))
 
 
@@ -244,23 +244,23 @@ def _notices(
     over = [year for year, group in years if len(group) > equal]
     notices = []
     for year, group in years:
-        photos, top = (sum(of_case[case_id] for case_id in group["case_id"]) for of_case in (quotas, most))
+        images, top = (sum(of_case[case_id] for case_id in group["case_id"]) for of_case in (quotas, most))
         training = int((group["split"] == "train").sum())
         reasons = []
-        if photos < equal and training == 0:
+        if images < equal and training == 0:
             reasons.append("no training case to copy, so its share went to the other years")
-        elif photos < equal and photos == top:
+        elif images < equal and images == top:
             reasons.append(
                 f"no more than its {training} training case{'s' * (training != 1)} can make differ, "
                 f"of a share of {equal}"
             )
-        elif photos < equal:
+        elif images < equal:
             named = f"year {over[0]} has" if len(over) == 1 else f"{len(over)} years have"
             reasons.append(f"short of its share of {equal}, as {named} more cases than that")
-        elif year in over and photos == len(group):
+        elif year in over and images == len(group):
             reasons.append(f"that many cases, more than its share of {equal}, so none is copied")
-        if training == 1 and photos > len(group):
+        if training == 1 and images > len(group):
             reasons.append("all copies are of one training case")
         if reasons:
-            notices.append(f"year {year}: {photos} photos; {'; '.join(reasons)}")
+            notices.append(f"year {year}: {images} images; {'; '.join(reasons)}")
     return notices

@@ -37,11 +37,11 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
     """Groups the cases whose images show the same picture.
 
     What was computed of an image is kept beside the images, and is used as long as its source, size and
-    shade of the bars are the same.
+    grey level of the bars are the same.
 
     Args:
         case_ids: The cases; one without a readable image is a group of its own.
-        large: The folder that holds ``photos/`` and ``preprocess.csv``.
+        large: The folder that holds ``images/`` and ``preprocess.csv``.
 
     Returns:
         For each case the first case of its group, by name; indexed by case id.
@@ -52,7 +52,7 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
     report = read_report(large)
     report = report[report["status"] == "ok"].drop_duplicates("case_id").set_index("case_id")
     keys = {
-        case_id: "{sha256}-{photo_size}-{pad}".format(**report.loc[case_id])
+        case_id: "{sha256}-{image_size}-{pad}".format(**report.loc[case_id])
         for case_id in case_ids
         if case_id in report.index
     }
@@ -61,10 +61,10 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
 
     def look(case_id: str) -> tuple[str, np.ndarray | None]:
         try:
-            photo = read_file(large / "photos" / f"{case_id}.png")
+            image = read_file(large / "images" / f"{case_id}.png")
         except BoneAgeError:
             return case_id, None
-        return case_id, looks(photo, int(report.at[case_id, "width"]), int(report.at[case_id, "height"]))
+        return case_id, looks(image, int(report.at[case_id, "width"]), int(report.at[case_id, "height"]))
 
     for case_id, found in on_all_cores(look, list(missing.values()), "Same pictures"):
         if found is not None:
@@ -90,21 +90,21 @@ def ties_in_words(groups: pd.Series) -> list[str]:
     return [f"{sizes.sum()} images in {of} the same picture; each group stays in one split"]
 
 
-def looks(photo: np.ndarray, width: int, height: int) -> np.ndarray:
+def looks(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """What a comparison needs of an image.
 
     Args:
-        photo: uint8, (n, n), such as preprocessing makes.
+        image: uint8, (n, n), such as preprocessing makes.
         width: Of the file it was made from, which says where its bars are.
         height: Likewise.
 
     Returns:
         float16, (2 * 256 + 64 * 64,): the hash, that of the mirrored picture, and the pattern.
     """
-    side = photo.shape[0]
+    side = image.shape[0]
     tall, wide = (max(1, round(length * side / max(width, height))) for length in (height, width))
     top, left = (side - tall) // 2, (side - wide) // 2
-    picture = photo[top : top + tall, left : left + wide]
+    picture = image[top : top + tall, left : left + wide]
     small = cv2.resize(picture, (_HASHED_SIDE, _HASHED_SIDE), interpolation=cv2.INTER_AREA)
     tiny = cv2.resize(picture.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     ranks = rankdata(tiny.ravel()).reshape(tiny.shape).astype(np.float32)

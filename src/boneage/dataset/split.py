@@ -105,7 +105,7 @@ def plan_without_copies(split: pd.Series, corrections: pd.Series) -> pd.DataFram
     """
     return pd.DataFrame(
         {
-            "photo_id": split.index.astype(str),
+            "image_id": split.index.astype(str),
             "case_id": split.index.astype(str),
             "split": split.to_numpy(),
             "corrections": corrections[split.index].to_numpy(),

@@ -1,4 +1,4 @@
-"""Which places of a photo an estimate comes from: heat maps, and how much of one lies on growth centres.
+"""Which places of an image a prediction comes from: heat maps, and how much of one lies on growth centres.
 
 A heat map says where a network looks, not whether what it sees there is right. On drawn hands, whose growth
 centres are known, the share of the map that lies on them is a number for it.
@@ -21,12 +21,12 @@ from boneage.core.pictures import Picture
 from boneage.core.tables import SEXES
 from boneage.evaluation.sheets import sheet_of
 from boneage.images.square import square
+from boneage.networks.layers import POOLED
 from boneage.networks.maps import attention_by_place, outputs_of, years_by_place
-from boneage.networks.parts import POOLED
 from boneage.phantom.drawing import draw_hand, hand_region
 
 CENTRE_RADIUS = 0.03
-"""How far a growth centre reaches, as a share of a drawn photo's longer side.
+"""How far a growth centre reaches, as a share of a drawn image's longer side.
 
 On drawn hands of 2 to 14 years a disc of this radius holds nine of ten epiphyses and carpals whole.
 """
@@ -57,17 +57,17 @@ CENTRES = Table(
 # Years: at two most epiphyses have appeared, at seventeen most plates have closed.
 _YOUNGEST, _OLDEST = 2.0, 17.0
 
-# Even steps of shade look even in it, also to colour-blind readers (van der Walt and Smith, 2015).
+# Even steps of grey level look even in it, also to colour-blind readers (van der Walt and Smith, 2015).
 _COLOURS = "viridis"
 # Share of the colour where the map is highest: the bones below it stay visible.
 _STRENGTH = 0.6
 
-# Photos at a time, as many as in ``networks.maps``: attention takes patches squared.
+# Images at a time, as many as in ``networks.maps``: attention takes patches squared.
 _LOT = 8
 
 
-def heat_map(model: keras.Model, photos: np.ndarray, male: np.ndarray | None = None) -> np.ndarray:
-    """How much each place of photos counts for a network's estimates, as a share of all.
+def heat_map(model: keras.Model, images: np.ndarray, male: np.ndarray | None = None) -> np.ndarray:
+    """How much each place of images counts for a network's predictions, as a share of all.
 
     The attention network says it itself; of the vision transformer it is the roll-out of its attention
     (:func:`roll_out`). Of the others it is the years that each place adds or takes, signs left away:
@@ -77,24 +77,24 @@ def heat_map(model: keras.Model, photos: np.ndarray, male: np.ndarray | None = N
 
     Args:
         model: A network with its head, as ``training.build_model`` makes it.
-        photos: (photos, size, size), 0 to 255.
-        male: Whether each is male, (photos,); used where the model asks for the sex.
+        images: (images, size, size), 0 to 255.
+        male: Whether each is male, (images,); used where the model asks for the sex.
 
     Returns:
-        float, (photos, height, width) of the network's last maps or patches; not negative, sum 1 for each
-        photo. The same everywhere where the photo takes no part in the estimate, as before training.
+        float, (images, height, width) of the network's last maps or patches; not negative, sum 1 for each
+        image. The same everywhere where the image takes no part in the prediction, as before training.
 
     Raises:
         BoneAgeError: The model asks for the sex and is told none.
     """
-    attention = attention_by_place(model, photos)
+    attention = attention_by_place(model, images)
     if attention is not None:
         return _shares(attention)
     if _transformer(model) is not None:
-        return _shares(roll_out(model, photos))
+        return _shares(roll_out(model, images))
     if _head_is_linear(model):
-        return _shares(np.abs(years_by_place(model, photos)))
-    return _shares(np.abs(grad_cam(model, photos, male)))
+        return _shares(np.abs(years_by_place(model, images)))
+    return _shares(np.abs(grad_cam(model, images, male)))
 
 
 def _shares(maps: np.ndarray) -> np.ndarray:
@@ -109,38 +109,38 @@ def _head_is_linear(model: keras.Model) -> bool:
     return all(layer.activation is keras.activations.linear for layer in dense)
 
 
-def grad_cam(model: keras.Model, photos: np.ndarray, male: np.ndarray | None = None) -> np.ndarray:
-    """Grad-CAM of the estimate: the last maps, each weighed by its slope, signs kept.
+def grad_cam(model: keras.Model, images: np.ndarray, male: np.ndarray | None = None) -> np.ndarray:
+    """Grad-CAM of the prediction: the last maps, each weighed by its slope, signs kept.
 
     Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization",
-    ICCV 2017, with the estimate in years in place of a class's score and without the ReLU. A map's weight
-    is the mean over places of how the estimate changes with it. The head sees nothing but the means of the
+    ICCV 2017, with the prediction in years in place of a class's score and without the ReLU. A map's weight
+    is the mean over places of how the prediction changes with it. The head sees nothing but the means of the
     maps, so only the head is differentiated. Where the head is linear the slope is the head's own weight,
     and this is the class activation map, ``networks.maps.years_by_place``.
 
     Args:
         model: A network with its head.
-        photos: (photos, size, size), 0 to 255.
-        male: Whether each is male, (photos,); used where the model asks for the sex.
+        images: (images, size, size), 0 to 255.
+        male: Whether each is male, (images,); used where the model asks for the sex.
 
     Returns:
-        (photos, height, width) in years.
+        (images, height, width) in years.
 
     Raises:
         BoneAgeError: The model asks for the sex and is told none.
     """
     asks_for_sex = len(model.inputs) == 2
     if asks_for_sex and male is None:
-        raise BoneAgeError(f"{model.name}: asks for the sex; say which photos are male")
-    maps = outputs_of(model, model.get_layer(POOLED).input, photos)
+        raise BoneAgeError(f"{model.name}: asks for the sex; say which images are male")
+    maps = outputs_of(model, model.get_layer(POOLED).input, images)
     head = keras.Model([model.get_layer(POOLED).output, *model.inputs[1:]], model.output)
     sex = [keras.ops.reshape(keras.ops.cast(male, "float32"), (-1, 1))] if asks_for_sex else []
     slopes = gradient(lambda means: head([means, *sex], training=False), maps.mean(axis=(1, 2)))
     return np.einsum("phwm,pm->phw", maps, slopes) / (maps.shape[1] * maps.shape[2])
 
 
-def roll_out(model: keras.Model, photos: np.ndarray) -> np.ndarray:
-    """How much of each patch of the photo is in the mean of the last patches, where attention mixes them.
+def roll_out(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """How much of each patch of the image is in the mean of the last patches, where attention mixes them.
 
     Attention roll-out (Abnar and Zuidema, "Quantifying attention flow in transformers", ACL 2020): in each
     block a patch is half itself, by the shortcut, and half what it attends to, heads averaged; the blocks'
@@ -149,13 +149,13 @@ def roll_out(model: keras.Model, photos: np.ndarray) -> np.ndarray:
 
     Args:
         model: A vision transformer with its head.
-        photos: (photos, size, size), 0 to 255, in which size is a multiple of the patch's side.
+        images: (images, size, size), 0 to 255, in which size is a multiple of the patch's side.
 
     Returns:
-        (photos, rows of patches, columns of patches), not negative.
+        (images, rows of patches, columns of patches), not negative.
     """
     backbone = _transformer(model)
-    scaled = outputs_of(model, model.get_layer("scaled").output, photos)
+    scaled = outputs_of(model, model.get_layer("scaled").output, images)
     lots = [_roll_out(backbone, scaled[start : start + _LOT]) for start in range(0, len(scaled), _LOT)]
     parts = np.concatenate(lots)
     side = round(parts.shape[1] ** 0.5)
@@ -180,18 +180,18 @@ def _roll_out(backbone: keras.Model, scaled: np.ndarray) -> np.ndarray:
         mixing = np.asarray(keras.ops.cast(keras.ops.mean(attention, axis=1), "float32"))
         flow = (itself + mixing) / 2 @ flow
         tokens = block(tokens)
-    # The estimate is made of the mean of the patches; the first token is no patch.
+    # The prediction is made of the mean of the patches; the first token is no patch.
     return flow[:, 1:, 1:].mean(axis=1)
 
 
-def overlay(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A photo, coloured where a map says that it counts.
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """An image, coloured where a map says that it counts.
 
     The colour begins at the share that a place would have in an even map, and is the strongest at the
     map's peak, or at twice the even share where the peak is lower: a nearly even map shall look even.
 
     Args:
-        photo: uint8, (size, size).
+        image: uint8, (size, size).
         heat: A map of it, (height, width), as :func:`heat_map` makes it.
 
     Returns:
@@ -199,33 +199,33 @@ def overlay(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """
     even = heat.mean()
     above = np.maximum(heat - even, 0.0)
-    level = cv2.resize(above / max(above.max(), even), photo.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    level = cv2.resize(above / max(above.max(), even), image.shape[::-1], interpolation=cv2.INTER_LINEAR)
     colour = matplotlib.colormaps[_COLOURS](level)[..., :3] * 255
     share = _STRENGTH * level[..., np.newaxis]
-    return np.rint((1 - share) * photo[..., np.newaxis] + share * colour).astype(np.uint8)
+    return np.rint((1 - share) * image[..., np.newaxis] + share * colour).astype(np.uint8)
 
 
 def heat_sheet(
-    model: keras.Model, photos: np.ndarray, captions: Sequence[str], male: np.ndarray | None = None
+    model: keras.Model, images: np.ndarray, captions: Sequence[str], male: np.ndarray | None = None
 ) -> Picture:
-    """Photos as a network sees them, each with where it looks beside it.
+    """Images as a network sees them, each with where it looks beside it.
 
     Args:
         model: A network with its head.
-        photos: uint8, (photos, size, size).
+        images: uint8, (images, size, size).
         captions: What stands beneath each.
-        male: Whether each is male, (photos,); used where the model asks for the sex.
+        male: Whether each is male, (images,); used where the model asks for the sex.
 
     Raises:
         BoneAgeError: The model asks for the sex and is told none.
     """
-    maps = heat_map(model, photos, male)
+    maps = heat_map(model, images, male)
     pairs = [
         pair
-        for photo, heat, caption in zip(photos, maps, captions, strict=True)
+        for image, heat, caption in zip(images, maps, captions, strict=True)
         for pair in (
-            (caption, np.repeat(photo[..., np.newaxis], 3, axis=-1)),
-            ("where it looks", overlay(photo, heat)),
+            (caption, np.repeat(image[..., np.newaxis], 3, axis=-1)),
+            ("where it looks", overlay(image, heat)),
         )
     ]
     return sheet_of(pairs, "Images, each followed by itself coloured where the network looks", columns=4)
@@ -252,7 +252,7 @@ class CentreMass:
 def mass_on_growth_centres(heat: np.ndarray, centres: np.ndarray, hand: np.ndarray) -> CentreMass:
     """The share of a map that lies on growth centres.
 
-    What a place of the map counts is spread evenly over the square of the photo that it stands for.
+    What a place of the map counts is spread evenly over the square of the image that it stands for.
 
     Args:
         heat: (height, width), sum 1, as :func:`heat_map` makes it.
@@ -273,12 +273,12 @@ def _share_of_places(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def near(
     points: Iterable[tuple[float, float]], shape: tuple[int, int], radius: float = CENTRE_RADIUS
 ) -> np.ndarray:
-    """The places of a photo that are near a point.
+    """The places of an image that are near a point.
 
     Args:
         points: x, y in pixels.
-        shape: Height and width of the photo.
-        radius: As a share of the photo's longer side.
+        shape: Height and width of the image.
+        radius: As a share of the image's longer side.
 
     Returns:
         bool, (height, width).
@@ -298,14 +298,14 @@ class DrawnHand:
     Attributes:
         bone_age: Years.
         male: Whether it is a boy's.
-        photo: uint8, (size, size).
+        image: uint8, (size, size).
         centres: bool, square: what is near a growth centre.
         hand: bool, of the same shape: hand and forearm.
     """
 
     bone_age: float
     male: bool
-    photo: np.ndarray
+    image: np.ndarray
     centres: np.ndarray
     hand: np.ndarray
 
@@ -314,10 +314,10 @@ def drawn_hands(size: int, count: int = 32, seed: int = 0, radius: float = CENTR
     """Hands to judge heat maps on, from 2 to 17 years in even steps, girls and boys in turn.
 
     Args:
-        size: Side of the photos in pixels.
+        size: Side of the images in pixels.
         count: How many.
         seed: Draws them.
-        radius: How far a growth centre reaches, as a share of the drawn photo's longer side.
+        radius: How far a growth centre reaches, as a share of the drawn image's longer side.
     """
     ages = np.linspace(_YOUNGEST, _OLDEST, count)
     return [
@@ -327,12 +327,12 @@ def drawn_hands(size: int, count: int = 32, seed: int = 0, radius: float = CENTR
 
 def _drawn(age: float, sex: str, seed: int, size: int, radius: float) -> DrawnHand:
     drawing = draw_hand(age, sex, seed)
-    shape = drawing.photo.shape
+    shape = drawing.image.shape
     centres, hand = (
         square(mask.astype(np.uint8), max(shape), "black") > 0
         for mask in (near(drawing.centres.values(), shape, radius), hand_region(age, sex, seed))
     )
-    return DrawnHand(age, sex == "M", square(drawing.photo, size), centres, hand)
+    return DrawnHand(age, sex == "M", square(drawing.image, size), centres, hand)
 
 
 def growth_centre_table(model: keras.Model, hands: Sequence[DrawnHand]) -> pd.DataFrame:
@@ -347,8 +347,8 @@ def growth_centre_table(model: keras.Model, hands: Sequence[DrawnHand]) -> pd.Da
     Returns:
         ``CENTRES``: one row a hand; the last four are shares, as in :class:`CentreMass`.
     """
-    photos, male = np.stack([hand.photo for hand in hands]), np.array([hand.male for hand in hands])
-    maps = heat_map(model, photos, male)
+    images, male = np.stack([hand.image for hand in hands]), np.array([hand.male for hand in hands])
+    maps = heat_map(model, images, male)
     rows = [
         (hand.bone_age, hand.male, *astuple(mass_on_growth_centres(heat, hand.centres, hand.hand)))
         for heat, hand in zip(maps, hands, strict=True)

@@ -1,6 +1,6 @@
-"""How far an estimate may be off: split-conformal prediction intervals, calibrated on the validation cases.
+"""How far a prediction may be off: split-conformal prediction intervals, calibrated on the validation cases.
 
-The interval is the estimate plus and minus a half-width: so large that the errors of nine in ten validation
+The interval is the prediction plus and minus a half-width: so large that the errors of nine in ten validation
 cases, counted with the correction for their number, lie within it. Whatever the network and however its
 errors are distributed, such an interval holds a new case's bone age with a probability of at least 90 %, if
 the new case and the validation cases are exchangeable. After Vovk, Gammerman and Shafer, "Algorithmic
@@ -9,16 +9,16 @@ Learning in a Random World", 2005, chapters 2 and 4, and Lei, G'Sell, Rinaldo, T
 2018; 113:1094-1111.
 
 One half-width for all ages would be too wide where errors are small and too narrow where they are large. So
-there is one for each band of estimated ages (Mondrian, in Vovk's word; groups in Romano, Barber, Sabatti and
+there is one for each band of predicted ages (Mondrian, in Vovk's word; groups in Romano, Barber, Sabatti and
 Candès, "With malice toward none: assessing uncertainty via equalized coverage", Harvard Data Science Review
-2020; 2(2)), and the 90 % hold within each band. Bands go by the estimate, as a new case has no other age.
+2020; 2(2)), and the 90 % hold within each band. Bands go by the prediction, as a new case has no other age.
 
 What the guarantee stands on: validation and test cases are drawn by case from the same lot (by lot within
 each year, sex and race, so that they are exchangeable there and as good as exchangeable in all), and training
 chooses nothing by the validation cases (no early stopping, no best epoch), so to the finished network both
-are equally new. What breaks it: photos from another scanner, hospital or population; photos turned or lit
+are equally new. What breaks it: images from another scanner, hospital or population; images turned or lit
 as none of the validation cases; a network, an ensemble or a recipe that was picked because it did best on
-these same validation cases (the more there were to pick from, the more so); several photos of one case.
+these same validation cases (the more there were to pick from, the more so); several images of one case.
 It is a promise over draws of the validation cases too: with few of them, the interval of one run may hold
 somewhat more or fewer than 90 % (``LEAST_CASES``).
 
@@ -39,7 +39,7 @@ ALPHA = 0.1
 """The share of cases that may lie outside of their interval: the intervals are 90 % intervals."""
 
 BAND_STARTS = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
-"""Where each band of estimated ages begins, in years; estimates beyond belong to the outermost bands."""
+"""Where each band of predicted ages begins, in years; predictions beyond belong to the outermost bands."""
 
 LEAST_CASES = 30
 """The fewest validation cases with which a band stands alone. What share of new cases a 90 % interval from n
@@ -49,8 +49,8 @@ predictors", Machine Learning 2013; 92:349-376); from 30 on it is at least 80 % 
 BANDS = Table(
     "Half-widths of the prediction intervals",
     [
-        Column("Estimates from (years)", "Lowest predicted age of the band.", ".1f"),
-        Column("Estimates below (years)", "Its upper bound.", ".1f"),
+        Column("Predictions from (years)", "Lowest predicted age of the band.", ".1f"),
+        Column("Predictions below (years)", "Its upper bound.", ".1f"),
         Column("Bands joined", "How many bands of age share the half-width.", ".0f"),
         Column("Validation cases", "Number of validation cases it is calibrated on.", ",.0f"),
         Column("Level", "The nominal coverage.", ".2f"),
@@ -61,7 +61,7 @@ BANDS = Table(
 COVERAGE = Table(
     "Prediction intervals on the test cases",
     [
-        Column("Estimates", "Band of predicted ages.", heading="Predictions", unit="years"),
+        Column("Predictions", "Band of predicted ages.", heading="Predictions", unit="years"),
         Column(
             "Validation cases",
             "Number of validation cases that the interval is calibrated on.",
@@ -89,15 +89,15 @@ COVERAGE = Table(
     note="Coverage: share of the test cases inside their interval, with the exact 95 % interval of that "
     "share (Clopper and Pearson, 1934). Width: mean over the test cases.",
 )
-ALL_ESTIMATES = "all"
+ALL_PREDICTIONS = "all"
 
 _COVERAGE_CONFIDENCE = 0.95
-# An error that is exactly the half-width lies within, whatever the last bit of estimate plus half-width says.
+# An error that is exactly the half-width lies within, whatever the last bit of prediction plus half-width says.
 _ROUNDING_YEARS = 1e-9
 
 
-def calibrate(truth: np.ndarray, estimate: np.ndarray, alpha: float = ALPHA) -> pd.DataFrame:
-    """The half-width of the intervals in each band of estimated ages.
+def calibrate(truth: np.ndarray, prediction: np.ndarray, alpha: float = ALPHA) -> pd.DataFrame:
+    """The half-width of the intervals in each band of predicted ages.
 
     Of n errors in a band, the half-width is the one of rank ceil((n + 1)(1 - alpha)). A band of fewer than
     ``LEAST_CASES`` is joined with the smaller of its neighbours, the smallest band first; with fewer in all,
@@ -107,7 +107,7 @@ def calibrate(truth: np.ndarray, estimate: np.ndarray, alpha: float = ALPHA) -> 
     Args:
         truth: Bone ages of the validation cases in years, (cases,). Never of the test cases, on which the
             coverage is shown, nor of training cases, whose errors are too small.
-        estimate: Their estimates in years, (cases,).
+        prediction: Their predictions in years, (cases,).
         alpha: The share that may lie outside, above 0 and below 1.
 
     Returns:
@@ -117,10 +117,10 @@ def calibrate(truth: np.ndarray, estimate: np.ndarray, alpha: float = ALPHA) -> 
         BoneAgeError: The two differ in length, are empty, hold what is not a finite number, or are too few
             for a finite interval (at 90 %, fewer than 9); or alpha is out of range.
     """
-    truth, estimate = _checked(truth, estimate, "validation")
+    truth, prediction = _checked(truth, prediction, "validation")
     if not 0 < alpha < 1:
         raise BoneAgeError(f"intervals: alpha {alpha} must be above 0 and below 1, such as {ALPHA}")
-    size, band_of = np.abs(estimate - truth), _band_of(estimate, BAND_STARTS)
+    size, band_of = np.abs(prediction - truth), _band_of(prediction, BAND_STARTS)
     rows = []
     for group in _groups(np.bincount(band_of, minlength=len(BAND_STARTS))):
         last = group[-1] + 1
@@ -131,37 +131,39 @@ def calibrate(truth: np.ndarray, estimate: np.ndarray, alpha: float = ALPHA) -> 
     return pd.DataFrame(rows, columns=list(BANDS))
 
 
-def intervals(bands: pd.DataFrame, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The prediction interval of each estimate.
+def intervals(bands: pd.DataFrame, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The prediction interval of each prediction.
 
     Args:
         bands: What :func:`calibrate` returns, from validation cases of the same network.
-        estimate: Estimates in years, (cases,).
+        prediction: Predictions in years, (cases,).
 
     Returns:
         Lower and upper ends in years, (cases,) each. They are kept between 0 and ``OLDEST_YEARS``, where
         every bone age lies, which costs no coverage.
 
     Raises:
-        BoneAgeError: An estimate is not a finite number.
+        BoneAgeError: A prediction is not a finite number.
     """
-    estimate = np.asarray(estimate, float)
-    if not np.isfinite(estimate).all():
-        raise BoneAgeError("intervals: an estimate is not a finite number; look at its photo and its network")
+    prediction = np.asarray(prediction, float)
+    if not np.isfinite(prediction).all():
+        raise BoneAgeError(
+            "intervals: a prediction is not a finite number; look at its image and its network"
+        )
     half_width = bands["Half-width (years)"].to_numpy()[
-        _band_of(estimate, bands["Estimates from (years)"].to_numpy())
+        _band_of(prediction, bands["Predictions from (years)"].to_numpy())
     ]
-    low, high = np.clip([estimate - half_width, estimate + half_width], 0.0, OLDEST_YEARS)
+    low, high = np.clip([prediction - half_width, prediction + half_width], 0.0, OLDEST_YEARS)
     return low, high
 
 
-def coverage_table(bands: pd.DataFrame, truth: np.ndarray, estimate: np.ndarray) -> pd.DataFrame:
+def coverage_table(bands: pd.DataFrame, truth: np.ndarray, prediction: np.ndarray) -> pd.DataFrame:
     """How many of the test cases lie within their interval, by band and in all.
 
     Args:
         bands: What :func:`calibrate` returns, from the validation cases.
         truth: Bone ages of the test cases in years, (cases,).
-        estimate: Their estimates in years, (cases,).
+        prediction: Their predictions in years, (cases,).
 
     Returns:
         ``COVERAGE``, one row a band and a last one of all. ``Coverage low`` and ``high`` are the
@@ -172,15 +174,15 @@ def coverage_table(bands: pd.DataFrame, truth: np.ndarray, estimate: np.ndarray)
     Raises:
         BoneAgeError: The two differ in length, are empty or hold what is not a finite number.
     """
-    truth, estimate = _checked(truth, estimate, "test")
-    low, high = intervals(bands, estimate)
+    truth, prediction = _checked(truth, prediction, "test")
+    low, high = intervals(bands, prediction)
     covered = (truth >= low - _ROUNDING_YEARS) & (truth <= high + _ROUNDING_YEARS)
-    band_of = _band_of(estimate, bands["Estimates from (years)"].to_numpy())
+    band_of = _band_of(prediction, bands["Predictions from (years)"].to_numpy())
     parts = [
         (words, count, band_of == band)
         for band, (words, count) in enumerate(zip(_words(bands), bands["Validation cases"], strict=True))
     ]
-    parts.append((ALL_ESTIMATES, bands["Validation cases"].sum(), np.ones(len(truth), bool)))
+    parts.append((ALL_PREDICTIONS, bands["Validation cases"].sum(), np.ones(len(truth), bool)))
     level = bands["Level"].iloc[0]
     rows = [
         (words, int(count), *_coverage(covered[part], (high - low)[part]), level)
@@ -193,7 +195,7 @@ def notices(bands: pd.DataFrame) -> list[str]:
     """Where validation cases were too few for a band of their own, in words."""
     columns = zip(_words(bands), bands["Bands joined"], bands["Validation cases"], strict=True)
     said = [
-        f"estimates {words}: {joined} bands of age share one interval ({count} validation cases), as each "
+        f"predictions {words}: {joined} bands of age share one interval ({count} validation cases), as each "
         f"needs {LEAST_CASES}"
         for words, joined, count in columns
         if joined > 1
@@ -206,23 +208,23 @@ def notices(bands: pd.DataFrame) -> list[str]:
     return said
 
 
-def _checked(truth: np.ndarray, estimate: np.ndarray, split: str) -> tuple[np.ndarray, np.ndarray]:
-    truth, estimate = np.asarray(truth, float), np.asarray(estimate, float)
-    if truth.shape != estimate.shape or truth.ndim != 1:
+def _checked(truth: np.ndarray, prediction: np.ndarray, split: str) -> tuple[np.ndarray, np.ndarray]:
+    truth, prediction = np.asarray(truth, float), np.asarray(prediction, float)
+    if truth.shape != prediction.shape or truth.ndim != 1:
         raise BoneAgeError(
-            f"intervals: {truth.shape} {split} truths and {estimate.shape} estimates do not match"
+            f"intervals: {truth.shape} {split} truths and {prediction.shape} predictions do not match"
         )
     if not len(truth):
         raise BoneAgeError(f"intervals: no {split} case; give the split a share when the labels are made")
-    if not (np.isfinite(truth).all() and np.isfinite(estimate).all()):
+    if not (np.isfinite(truth).all() and np.isfinite(prediction).all()):
         raise BoneAgeError(
-            f"intervals: a {split} truth or estimate is not a finite number; train that run again"
+            f"intervals: a {split} truth or prediction is not a finite number; train that run again"
         )
-    return truth, estimate
+    return truth, prediction
 
 
-def _band_of(estimate: np.ndarray, starts: np.ndarray | tuple[float, ...]) -> np.ndarray:
-    return np.searchsorted(starts[1:], estimate, side="right")
+def _band_of(prediction: np.ndarray, starts: np.ndarray | tuple[float, ...]) -> np.ndarray:
+    return np.searchsorted(starts[1:], prediction, side="right")
 
 
 def _groups(counts: np.ndarray) -> list[list[int]]:
@@ -261,6 +263,6 @@ def _coverage(covered: np.ndarray, width: np.ndarray) -> tuple[int, int, float, 
 def _words(bands: pd.DataFrame) -> list[str]:
     if len(bands) == 1:
         return ["of any age"]
-    starts, ends = bands["Estimates from (years)"], bands["Estimates below (years)"]
+    starts, ends = bands["Predictions from (years)"], bands["Predictions below (years)"]
     inner = [f"from {start:g} to {end:g}" for start, end in zip(starts[1:-1], ends[1:-1], strict=True)]
     return [f"below {ends.iloc[0]:g}", *inner, f"from {starts.iloc[-1]:g} on"]

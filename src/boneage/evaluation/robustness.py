@@ -1,16 +1,16 @@
-"""What a change of the photo does to the estimates, where it changes nothing about the hand's age.
+"""What a change of the image does to the predictions, where it changes nothing about the hand's age.
 
 The winner of the RSNA challenge of 2017 had a mean absolute difference of 6.9 months on the Digital Hand
-Atlas, and of 45.2 months on the same photos turned by 180 degrees: Santomartino et al., "Can AI handle the
+Atlas, and of 45.2 months on the same images turned by 180 degrees: Santomartino et al., "Can AI handle the
 stress? A robustness evaluation of a state-of-the-art deep learning bone age algorithm", RSNA 108th Scientific
 Assembly 2022; in full: Santomartino, Putman, Beheshtian, Parekh and Yi, "Evaluating the robustness of a deep
 learning bone age algorithm to clinical image variation using computational stress testing", Radiology:
 Artificial Intelligence 2024. The kinds of change are theirs (rotation, flips, brightness,
 contrast, inversion, marker, resolution), and blur, noise and JPEG besides; the amounts are ours.
 
-Photos are changed at the size at which the network sees them. Lengths are shares of the photo's side, so that
+Images are changed at the size at which the network sees them. Lengths are shares of the image's side, so that
 they mean the same at every size; noise and JPEG work on single pixels and on blocks of eight, which cover
-more of a hand the smaller the photo is.
+more of a hand the smaller the image is.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,12 +24,12 @@ from tqdm.auto import tqdm
 
 from boneage.core.columns import Column, Table, leaves_out_zero
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation.bootstrap import mean_differences
+from boneage.evaluation.metrics import mean_differences
 from boneage.images.operators import OPERATORS, apply_operators, rotated
 
 
 class Perturbation(NamedTuple):
-    """One change of a photo.
+    """One change of an image.
 
     Attributes:
         name: What is done (``KINDS``).
@@ -51,9 +51,9 @@ PERTURBATIONS = (
     Perturbation("flip top to bottom", None, "flipped top to bottom"),
     *(
         Perturbation(
-            "brightness", shades, f"{'darker' if shades < 0 else 'brighter'} by {abs(shades)} shades"
+            "brightness", levels, f"{'darker' if levels < 0 else 'brighter'} by {abs(levels)} grey levels"
         )
-        for shades in (-80, -40, -20, 20, 40, 80)
+        for levels in (-80, -40, -20, 20, 40, 80)
     ),
     *(
         Perturbation("contrast", factor, f"contrast {factor:g} times")
@@ -61,7 +61,7 @@ PERTURBATIONS = (
     ),
     Perturbation("inversion", None, "inverted"),
     *(Perturbation("blur", share, f"blurred, {share:.1%} of side") for share in (0.005, 0.01, 0.02)),
-    *(Perturbation("noise", shades, f"noise of {shades} shades") for shades in (5, 10, 20)),
+    *(Perturbation("noise", levels, f"noise of {levels} grey levels") for levels in (5, 10, 20)),
     *(Perturbation("JPEG", quality, f"JPEG of quality {quality}") for quality in (75, 50, 20, 10)),
     *(Perturbation("resolution", part, f"1/{part} of the pixels a side") for part in (2, 4, 8)),
     *(Perturbation("letter L", share, f"letter L, {share:.0%} of side") for share in (0.06, 0.12)),
@@ -75,7 +75,7 @@ UNCHANGED = "as they are"
 ROBUSTNESS = Table(
     "Robustness",
     [
-        Column("Photos", "How the images were changed.", heading="Images"),
+        Column("Images", "How the images were changed.", heading="Images"),
         Column("Perturbation", "The kind of change."),
         Column("Amount", "How much of it.", ".3g"),
         Column("Cases", "Number of test cases.", ",.0f"),
@@ -121,21 +121,21 @@ ROBUSTNESS = Table(
     "not corrected for their number: of forty changes without effect, two would be bold. Moved: "
     "absolute change of a prediction; shift: mean change, above zero the change makes it older.",
     shown=(
-        *("Photos", "MAE (years)", "Change in MAE (years)", "Mean movement (years)"),
+        *("Images", "MAE (years)", "Change in MAE (years)", "Mean movement (years)"),
         *("95 % of movements within (years)", "Moved over 1 year", "Mean shift (years)"),
     ),
     reference=UNCHANGED,
 )
 
 _MOVED_YEARS = 1.0
-# A marker lies this share of the side off the photo's rim, as lead letters do.
+# A marker lies this share of the side off the image's rim, as lead letters do.
 _MARGIN = 0.03
 _WHITE = 255
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of change: how a photo (size, size) is changed, and the lowest and highest amount, if any."""
+    """One kind of change: how an image (size, size) is changed, and the lowest and highest amount, if any."""
 
     change: Callable[[np.ndarray, Any, np.random.Generator], np.ndarray]
     range: tuple[float, float] | None
@@ -145,69 +145,69 @@ def _operator(name: str) -> Kind:
     """One of ``operators.OPERATORS``; the amount is its one parameter, if it has one."""
     ranges = OPERATORS[name].ranges
 
-    def change(photo: np.ndarray, amount: float | None, rng: np.random.Generator) -> np.ndarray:
-        return apply_operators(photo, [{"name": name, **dict.fromkeys(ranges, amount)}])
+    def change(image: np.ndarray, amount: float | None, rng: np.random.Generator) -> np.ndarray:
+        return apply_operators(image, [{"name": name, **dict.fromkeys(ranges, amount)}])
 
     return Kind(change, next(iter(ranges.values()), None))
 
 
-def _rotate(photo: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
-    # It stays as sharp as a large photo that is turned first and made small then: what smoothing does is a
+def _rotate(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
+    # It stays as sharp as a large image that is turned first and made small then: what smoothing does is a
     # kind of its own.
-    return rotated(photo, degrees, cv2.INTER_LANCZOS4)
+    return rotated(image, degrees, cv2.INTER_LANCZOS4)
 
 
-def _blur(photo: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    return cv2.GaussianBlur(photo, (0, 0), share * len(photo))
+def _blur(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), share * len(image))
 
 
-def _noise(photo: np.ndarray, shades: float, rng: np.random.Generator) -> np.ndarray:
-    noisy: np.ndarray = np.rint(photo + rng.normal(0.0, shades, photo.shape))
+def _noise(image: np.ndarray, levels: float, rng: np.random.Generator) -> np.ndarray:
+    noisy: np.ndarray = np.rint(image + rng.normal(0.0, levels, image.shape))
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def _jpeg(photo: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
-    data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
+def _jpeg(image: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
     made = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
     assert made is not None, "OpenCV reads what it has just written"
     return made
 
 
-def _resolution(photo: np.ndarray, part: float, rng: np.random.Generator) -> np.ndarray:
-    side = len(photo)
-    small = cv2.resize(photo, [max(1, round(side / part))] * 2, interpolation=cv2.INTER_AREA)
+def _resolution(image: np.ndarray, part: float, rng: np.random.Generator) -> np.ndarray:
+    side = len(image)
+    small = cv2.resize(image, [max(1, round(side / part))] * 2, interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
 
 
-def _letter(photo: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    height = max(3, round(share * len(photo)))
+def _letter(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    height = max(3, round(share * len(image)))
     width, stroke = round(0.7 * height), max(1, round(0.22 * height))
     shape = np.zeros((height, width), bool)
     shape[:, :stroke] = shape[-stroke:] = True
-    return _with_marker(photo, shape)
+    return _with_marker(image, shape)
 
 
-def _disc(photo: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    across = max(3, round(share * len(photo)))
+def _disc(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    across = max(3, round(share * len(image)))
     off = np.arange(across) - (across - 1) / 2
-    return _with_marker(photo, off[:, np.newaxis] ** 2 + off**2 <= (across / 2) ** 2)
+    return _with_marker(image, off[:, np.newaxis] ** 2 + off**2 <= (across / 2) ** 2)
 
 
-def _with_marker(photo: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """A white marker in the darkest corner of the photo, where it is least likely to hide a bone."""
-    margin = max(1, round(_MARGIN * len(photo)))
+def _with_marker(image: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """A white marker in the darkest corner of the image, where it is least likely to hide a bone."""
+    margin = max(1, round(_MARGIN * len(image)))
     rows = (slice(margin, margin + shape.shape[0]), slice(-margin - shape.shape[0], -margin))
     columns = (slice(margin, margin + shape.shape[1]), slice(-margin - shape.shape[1], -margin))
     corners = [(row, column) for row in rows for column in columns]
-    made = photo.copy()
-    made[min(corners, key=lambda corner: photo[corner].mean())][shape] = _WHITE
+    made = image.copy()
+    made[min(corners, key=lambda corner: image[corner].mean())][shape] = _WHITE
     return made
 
 
 KINDS: dict[str, Kind] = {
     "rotation": Kind(_rotate, OPERATORS["rotate"].ranges["degrees"]),
     "flip left to right": _operator("flip"),
-    "flip top to bottom": Kind(lambda photo, amount, rng: np.ascontiguousarray(photo[::-1]), None),
+    "flip top to bottom": Kind(lambda image, amount, rng: np.ascontiguousarray(image[::-1]), None),
     "brightness": _operator("brightness"),
     "contrast": _operator("contrast"),
     "inversion": _operator("invert"),
@@ -219,36 +219,36 @@ KINDS: dict[str, Kind] = {
     "bright disc": Kind(_disc, (0.01, 0.4)),
 }
 """By name. Amounts: degrees anticlockwise (corners are cut off, and what comes in continues the edges);
-shades out of 256 (brightness, and the standard deviation of noise); a factor about the photo's mean shade;
+grey levels out of 256 (brightness, and the standard deviation of noise); a factor about the image's mean grey level;
 the standard deviation of a Gaussian blur, the height of a letter and the diameter of a disc as shares of the
 side; the JPEG quality, 1 to 100; by what the resolution is divided."""
 
 
-def perturbed(photos: np.ndarray, name: str, amount: float | None, seed: int = 0) -> np.ndarray:
-    """Photos with one change made to each.
+def perturbed(images: np.ndarray, name: str, amount: float | None, seed: int = 0) -> np.ndarray:
+    """Images with one change made to each.
 
     Args:
-        photos: uint8, (photos, size, size); they are left as they are.
+        images: uint8, (images, size, size); they are left as they are.
         name: One of ``KINDS``.
         amount: How much of it, as described there; None for flips and inversion.
-        seed: Seeds the noise, which differs from photo to photo; nothing else is left to chance.
+        seed: Seeds the noise, which differs from image to image; nothing else is left to chance.
 
     Returns:
-        uint8, (photos, size, size).
+        uint8, (images, size, size).
 
     Raises:
-        BoneAgeError: The photos are none, the name is unknown, or the amount is out of range.
+        BoneAgeError: The images are none, the name is unknown, or the amount is out of range.
     """
-    photos = np.asanyarray(photos)
-    if photos.dtype != np.uint8 or photos.ndim != 3 or photos.shape[1] != photos.shape[2] or not photos.size:
+    images = np.asanyarray(images)
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2] or not images.size:
         raise BoneAgeError(
-            f"photos: {photos.dtype} of shape {photos.shape}, must be uint8 (photos, size, size)"
+            f"images: {images.dtype} of shape {images.shape}, must be uint8 (images, size, size)"
         )
     if name not in KINDS:
         raise BoneAgeError(f"perturbation {name[:40]!r}: unknown; use one of {', '.join(KINDS)}")
     kind, rng = KINDS[name], np.random.default_rng(seed)
     _check_amount(name, amount, kind.range)
-    return np.stack([kind.change(np.asarray(photo), amount, rng) for photo in photos])
+    return np.stack([kind.change(np.asarray(image), amount, rng) for image in images])
 
 
 def _check_amount(name: str, amount: float | None, allowed: tuple[float, float] | None) -> None:
@@ -260,44 +260,44 @@ def _check_amount(name: str, amount: float | None, allowed: tuple[float, float] 
 
 
 def robustness_table(
-    estimate: Callable[[np.ndarray], np.ndarray],
-    photos: np.ndarray,
+    prediction: Callable[[np.ndarray], np.ndarray],
+    images: np.ndarray,
     truth: np.ndarray,
     seed: int = 0,
     perturbations: Sequence[Perturbation] = PERTURBATIONS,
 ) -> pd.DataFrame:
-    """How far each change moves the error and the estimates.
+    """How far each change moves the error and the predictions.
 
     Args:
-        estimate: What a network says of photos: uint8 (photos, size, size) in, years (photos,) out.
-        photos: uint8, (cases, size, size), one a case, none that the network was trained on.
+        prediction: What a network says of images: uint8 (images, size, size) in, years (images,) out.
+        images: uint8, (cases, size, size), one a case, none that the network was trained on.
         truth: Their bone ages in years, (cases,).
         seed: Seeds the noise and the bootstrap.
         perturbations: What to try.
 
     Returns:
-        ``ROBUSTNESS``, a first row of the photos as they are, then one row a perturbation.
-        ``Photos`` says in words what was done. ``Change`` is the MAE minus that of the photos as they are,
-        with its 95 % interval over cases (:func:`bootstrap.mean_differences`: what one case gains
-        and loses is compared with itself). ``Mean shift`` is the mean of the estimates' differences from
-        those of the photos as they are, movement the absolute difference: its mean, its 95th percentile, and
+        ``ROBUSTNESS``, a first row of the images as they are, then one row a perturbation.
+        ``Images`` says in words what was done. ``Change`` is the MAE minus that of the images as they are,
+        with its 95 % interval over cases (:func:`metrics.mean_differences`: what one case gains
+        and loses is compared with itself). ``Mean shift`` is the mean of the predictions' differences from
+        those of the images as they are, movement the absolute difference: its mean, its 95th percentile, and
         the share of cases that it moves by more than a year. The intervals are not corrected for
         their number: of forty changes that did nothing, two would seem to do something.
 
     Raises:
-        BoneAgeError: There is no photo, photos and truth differ in number, or an estimate is missing or is
+        BoneAgeError: There is no image, images and truth differ in number, or a prediction is missing or is
             not a finite number.
     """
     truth = np.asarray(truth, float)
-    if truth.shape != (len(photos),) or not len(truth) or not np.isfinite(truth).all():
+    if truth.shape != (len(images),) or not len(truth) or not np.isfinite(truth).all():
         raise BoneAgeError(
-            f"robustness: {len(photos)} photos and {truth.shape} truths; each photo needs its bone age"
+            f"robustness: {len(images)} images and {truth.shape} truths; each image needs its bone age"
         )
-    estimates = [_estimated(estimate, photos, UNCHANGED)]
+    predictions = [_predicted(prediction, images, UNCHANGED)]
     for name, amount, words in tqdm(perturbations, "robustness", unit="perturbation"):
-        estimates.append(_estimated(estimate, perturbed(photos, name, amount, seed), words))
+        predictions.append(_predicted(prediction, perturbed(images, name, amount, seed), words))
     rows = (Perturbation("", None, UNCHANGED), *perturbations)
-    error, shift = np.abs(np.stack(estimates) - truth), np.stack(estimates) - estimates[0]
+    error, shift = np.abs(np.stack(predictions) - truth), np.stack(predictions) - predictions[0]
     change = mean_differences(error - error[0], seed)
     movement = np.abs(shift)
     columns = (
@@ -317,11 +317,11 @@ def robustness_table(
     return pd.DataFrame(dict(zip(ROBUSTNESS, columns, strict=True)))
 
 
-def _estimated(estimate: Callable[[np.ndarray], np.ndarray], photos: np.ndarray, words: str) -> np.ndarray:
-    years = np.asarray(estimate(photos), float)
-    if years.shape != (len(photos),) or not np.isfinite(years).all():
+def _predicted(prediction: Callable[[np.ndarray], np.ndarray], images: np.ndarray, words: str) -> np.ndarray:
+    years = np.asarray(prediction(images), float)
+    if years.shape != (len(images),) or not np.isfinite(years).all():
         raise BoneAgeError(
-            f"robustness: {years.shape} estimates of {len(photos)} photos {words}, or one is not a finite "
+            f"robustness: {years.shape} predictions of {len(images)} images {words}, or one is not a finite "
             "number; train that run again"
         )
     return years

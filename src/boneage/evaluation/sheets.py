@@ -1,4 +1,4 @@
-"""Sheets of photos for the eye: suspicious ones, what operators do, copies, and estimates good and bad."""
+"""Sheets of images for the eye: anomalous ones, what operators do, copies, and predictions good and bad."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,8 +21,8 @@ SHOWN_OPERATORS = (
     ("as it is", {}),
     ("flip", {"name": "flip"}),
     ("rotate 8 degrees", {"name": "rotate", "degrees": 8}),
-    ("darker", {"name": "brightness", "shades": -40}),
-    ("brighter", {"name": "brightness", "shades": 40}),
+    ("darker", {"name": "brightness", "levels": -40}),
+    ("brighter", {"name": "brightness", "levels": 40}),
     ("less contrast", {"name": "contrast", "factor": 0.7}),
     ("more contrast", {"name": "contrast", "factor": 1.4}),
     ("gamma 0.7", {"name": "gamma", "power": 0.7}),
@@ -36,59 +36,59 @@ SHOWN_OPERATORS = (
 )
 
 
-def with_box(photo: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """A copy of a photo with a box drawn: white beside black, so that it shows on any shade.
+def with_box(image: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    """A copy of an image with a box drawn: white beside black, so that it shows on any grey level.
 
     Args:
-        photo: uint8, (height, width).
-        box: x, y, width, height in shares of the photo's width and height.
+        image: uint8, (height, width).
+        box: x, y, width, height in shares of the image's width and height.
 
     Returns:
         uint8, (height, width).
     """
-    height, width = photo.shape
+    height, width = image.shape
     x, y, wide, high = box
     first = (round(x * width), round(y * height))
     last = (round((x + wide) * width), round((y + high) * height))
-    line = max(1, round(_BOX_SHARE * min(photo.shape) / 2))
-    drawn = photo.copy()
-    for shade, thickness in ((0, 3 * line), (255, line)):
-        cv2.rectangle(drawn, first, last, shade, thickness)
+    line = max(1, round(_BOX_SHARE * min(image.shape) / 2))
+    drawn = image.copy()
+    for level, thickness in ((0, 3 * line), (255, line)):
+        cv2.rectangle(drawn, first, last, level, thickness)
     return drawn
 
 
-def suspicion_sheet(
-    suspicions: pd.DataFrame, read_photo: Callable[[str], np.ndarray], count: int = 12
+def anomaly_sheet(
+    anomalies: pd.DataFrame, read_image: Callable[[str], np.ndarray], count: int = 12
 ) -> Picture:
-    """The photos at the front of the queue, each with its id and its most urgent suspicion.
+    """The images at the front of the queue, each with its id and its most urgent anomaly.
 
     Args:
-        suspicions: ``anomalies.SUSPICION_COLUMNS``, most suspicious first.
-        read_photo: The photo of a case, uint8 (size, size); one that cannot be read is left out.
-        count: Photos at most.
+        anomalies: ``anomalies.ANOMALY_COLUMNS``, highest score first.
+        read_image: The image of a case, uint8 (size, size); one that cannot be read is left out.
+        count: Images at most.
     """
-    photos: list[tuple[str, np.ndarray]] = []
-    for row in suspicions.drop_duplicates("case_id").itertuples():
-        if len(photos) == count:
+    images: list[tuple[str, np.ndarray]] = []
+    for row in anomalies.drop_duplicates("case_id").itertuples():
+        if len(images) == count:
             break
         try:
-            photo = read_photo(row.case_id)
+            image = read_image(row.case_id)
         except BoneAgeError:
             continue
         box = (row.x, row.y, row.width, row.height)
-        drawn = photo if np.isnan(box).any() else with_box(photo, box)
-        photos.append((f"{row.case_id}\n{row.kind} {row.score:.2f}", drawn))
-    return sheet_of(photos, "What was found odd, the most urgent first", columns=4, thumb=220)
+        drawn = image if np.isnan(box).any() else with_box(image, box)
+        images.append((f"{row.case_id}\n{row.kind} {row.score:.2f}", drawn))
+    return sheet_of(images, "What was found odd, the most urgent first", columns=4, thumb=220)
 
 
-def operator_sheet(photo: np.ndarray) -> Picture:
-    """A photo beside what each operator makes of it.
+def operator_sheet(image: np.ndarray) -> Picture:
+    """An image beside what each operator makes of it.
 
     Args:
-        photo: uint8, (size, size).
+        image: uint8, (size, size).
     """
     shown = [
-        (caption, apply_operators(photo, [operator] if operator else []))
+        (caption, apply_operators(image, [operator] if operator else []))
         for caption, operator in SHOWN_OPERATORS
     ]
     return sheet_of(shown, "One image and what each operator makes of it", columns=5, thumb=180)
@@ -98,16 +98,16 @@ def copies_sheet(copies: Iterable[tuple[str, str]], folder: Path | str, count: i
     """A case and its changed copies, each with the operators that made it.
 
     Args:
-        copies: Id and operators (JSON) of one case's photos, the case itself first.
-        folder: Where the photos lie, ``<id>.png``.
-        count: Photos at most.
+        copies: Id and operators (JSON) of one case's images, the case itself first.
+        folder: Where the images lie, ``<id>.png``.
+        count: Images at most.
 
     Raises:
-        BoneAgeError: A photo cannot be read.
+        BoneAgeError: An image cannot be read.
     """
     shown = [
-        ("\n".join(words_of(operators) or ["as it is"]), Path(folder) / f"{photo_id}.png")
-        for photo_id, operators in itertools.islice(copies, count)
+        ("\n".join(words_of(operators) or ["as it is"]), Path(folder) / f"{image_id}.png")
+        for image_id, operators in itertools.islice(copies, count)
     ]
     # One image alone has the room of several.
     return sheet_of(shown, "A case and its changed copies", columns=4, thumb=220 if len(shown) > 1 else 460)
@@ -126,49 +126,49 @@ def words_of(operators: str) -> list[str]:
     ]
 
 
-def estimates_sheet(
-    joined: pd.DataFrame, read_photo: Callable[[str], np.ndarray], seed: int = 0, count: int = 4
+def predictions_sheet(
+    joined: pd.DataFrame, read_image: Callable[[str], np.ndarray], seed: int = 0, count: int = 4
 ) -> Picture:
-    """The best, the middle, random and the worst estimates of a run, a row each, with their photos.
+    """The best, the middle, random and the worst predictions of a run, a row each, with their images.
 
     Args:
-        joined: Estimates beside the truth, as ``evaluation.join_truth`` makes it; of one split, for a run's
+        joined: Predictions beside the truth, as ``evaluation.join_truth`` makes it; of one split, for a run's
             training cases say nothing about others.
-        read_photo: The photo of a case, uint8 (size, size).
+        read_image: The image of a case, uint8 (size, size).
         seed: Draws the random ones.
-        count: Photos in a row.
+        count: Images in a row.
 
     Raises:
-        BoneAgeError: There is no case, or a photo cannot be read.
+        BoneAgeError: There is no case, or an image cannot be read.
     """
     shown = [
-        (f"{kind}: {row['Case ID']}\n{words_of_estimate(row)}", read_photo(row["Case ID"]))
+        (f"{kind}: {row['Case ID']}\n{words_of_prediction(row)}", read_image(row["Case ID"]))
         for kind, rows in cases_by_error(joined, seed, count).items()
         for row in rows.to_dict("records")
     ]
-    words = "Rows: best, median, random and worst estimates"
+    words = "Rows: best, median, random and worst predictions"
     return sheet_of(shown, words, columns=min(count, len(joined)), thumb=220)
 
 
-def words_of_estimate(row: Mapping[str, object]) -> str:
-    """What stands beneath a photo: truth and estimate, and how far that is off, in years."""
+def words_of_prediction(row: Mapping[str, object]) -> str:
+    """What stands beneath an image: truth and prediction, and how far that is off, in years."""
     off = f"{row['Error']:+z.2f}".replace("-", "−")
-    return f"true {row['Bone Age']:.2f}, said {row['Estimate']:.2f}\noff by {off} years"
+    return f"true {row['Bone Age']:.2f}, said {row['Prediction']:.2f}\noff by {off} years"
 
 
 def sheet_of(
-    photos: Sequence[tuple[str, np.ndarray | Path]], words: str, columns: int = 4, thumb: int = 220
+    images: Sequence[tuple[str, np.ndarray | Path]], words: str, columns: int = 4, thumb: int = 220
 ) -> Picture:
     """A contact sheet whose words are its captions.
 
     Args:
-        photos: As ``preprocess.contact_sheet`` takes them.
+        images: As ``preprocess.contact_sheet`` takes them.
         words: What the sheet is of.
-        columns: Photos in a row.
+        columns: Images in a row.
         thumb: Side of a small copy in pixels.
 
     Raises:
-        BoneAgeError: A path that cannot be read as a photo.
+        BoneAgeError: A path that cannot be read as an image.
     """
-    captions = "; ".join(caption.replace("\n", ", ") for caption, _ in photos)
-    return Picture(contact_sheet(photos, columns, thumb), f"{words}. {captions or 'None'}.")
+    captions = "; ".join(caption.replace("\n", ", ") for caption, _ in images)
+    return Picture(contact_sheet(images, columns, thumb), f"{words}. {captions or 'None'}.")

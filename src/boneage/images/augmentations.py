@@ -20,7 +20,7 @@ MOST_DEGREES = 15.0
 # The parameter of each operator that has one to draw, and where it changes nothing.
 NEUTRAL = {
     "rotate": ("degrees", 0.0),
-    "brightness": ("shades", 0.0),
+    "brightness": ("levels", 0.0),
     "contrast": ("factor", 1.0),
     "gamma": ("power", 1.0),
     "clahe": ("clip", 0.0),
@@ -34,14 +34,14 @@ def _steps(least: float, most: float, step: float) -> tuple[float, ...]:
     return tuple(np.arange(least, most + step / 2, step).round(2).tolist())
 
 
-MOST_SHADES = 40
+MOST_LEVELS = 40
 GAMMAS = (0.7, 1.4)
-_DARKEN, _BRIGHTEN = _steps(-MOST_SHADES, -8, 1), _steps(8, MOST_SHADES, 1)
+_DARKEN, _BRIGHTEN = _steps(-MOST_LEVELS, -8, 1), _steps(8, MOST_LEVELS, 1)
 _LIGHTER, _DARKER = _steps(GAMMAS[0], 0.92, 0.02), _steps(1.08, GAMMAS[1], 0.02)
 _CONTRAST_UP = _steps(1.08, 1.4, 0.02)
 
 # What is drawn at random, by allowed name: the operator and its values, mild, and never so near to neutral
-# that the copy could not be told from the photo. `blank` is not here: where a box belongs only a person can
+# that the copy could not be told from the image. `blank` is not here: where a box belongs only a person can
 # say.
 DRAWN: dict[str, tuple[str, tuple[float, ...] | None]] = {
     "invert": ("invert", None),

@@ -2,7 +2,7 @@
 
 A detector writes 10 to 14 bits into 16, a printed letter or the blank rim around the picture takes a value
 of its own at the end of the 16, and a few pixels are hot or dead. None of these may set the range, or the
-hand would come out in a dozen of 256 shades.
+hand would come out in a dozen of 256 grey levels.
 """
 
 import cv2
@@ -22,54 +22,54 @@ _LEAST_LEFT = 0.02
 _EDGE_PIXELS = 6
 
 
-def to_uint8(photo: np.ndarray, shown: np.ndarray | None = None) -> np.ndarray:
-    """A photo at 8 bits; more bits are used to their full depth.
+def to_uint8(image: np.ndarray, shown: np.ndarray | None = None) -> np.ndarray:
+    """An image at 8 bits; more bits are used to their full depth.
 
     A detector writes 10 to 14 bits into 16, so that the high byte alone would come out nearly black and in
     bands. The range of :func:`grey_range` is mapped to 0 to 255 instead.
 
     Args:
-        photo: Numbers, of shape (height, width).
+        image: Numbers, of shape (height, width).
         shown: Whether a pixel is part of the picture, bool, (height, width); all are by default.
 
     Returns:
-        uint8 of the same shape; a uint8 photo as it is, what is not shown otherwise black.
+        uint8 of the same shape; a uint8 image as it is, what is not shown otherwise black.
     """
-    if photo.dtype == np.uint8:
-        return photo
-    low, high = grey_range(photo, shown)
+    if image.dtype == np.uint8:
+        return image
+    low, high = grey_range(image, shown)
     if low == high:
-        grey = np.full(photo.shape, int(np.clip(low, 0, 65535)) >> 8, np.uint8)
-    elif photo.dtype == np.uint16:
-        grey = _shades(np.arange(65536), low, high)[photo]
+        grey = np.full(image.shape, int(np.clip(low, 0, 65535)) >> 8, np.uint8)
+    elif image.dtype == np.uint16:
+        grey = _levels(np.arange(65536), low, high)[image]
     else:
-        grey = _shades(photo, low, high)
+        grey = _levels(image, low, high)
     if shown is not None:
         grey[~shown] = 0
     return grey
 
 
-def _shades(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def _levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
     with np.errstate(all="ignore"):
         steps = np.nan_to_num((values - low) / (high - low))
     return np.rint(255 * np.clip(steps, 0, 1)).astype(np.uint8)
 
 
-def grey_range(photo: np.ndarray, shown: np.ndarray | None = None) -> tuple[float, float]:
+def grey_range(image: np.ndarray, shown: np.ndarray | None = None) -> tuple[float, float]:
     """The values that become black and white: the robust range of what is no mark or padding.
 
     A mark or padding is a narrow group of values at an end of the range, far from the values of all pixels
     that do not touch it. Where hardly a pixel differs from the others, the whole range.
 
     Args:
-        photo: Numbers, of shape (height, width).
+        image: Numbers, of shape (height, width).
         shown: Whether a pixel counts, bool, (height, width); all that are finite do by default.
 
     Returns:
         The lower and the higher value; the same value twice where there is but one.
     """
-    stride = max(1, int((photo.size / _SAMPLE) ** 0.5))
-    sample = photo[::stride, ::stride].astype(np.float64)
+    stride = max(1, int((image.size / _SAMPLE) ** 0.5))
+    sample = image[::stride, ::stride].astype(np.float64)
     counted = np.isfinite(sample)
     if shown is not None:
         counted &= shown[::stride, ::stride]
@@ -77,7 +77,7 @@ def grey_range(photo: np.ndarray, shown: np.ndarray | None = None) -> tuple[floa
         return 0.0, 0.0
     low, high = _robust_range(sample[counted])
     if low == high:
-        everything = photo[np.isfinite(photo) if shown is None else np.isfinite(photo) & shown]
+        everything = image[np.isfinite(image) if shown is None else np.isfinite(image) & shown]
         return float(everything.min()), float(everything.max())
     least = _LEAST_LEFT * counted.sum()
     edge = max(1, min(_EDGE_PIXELS, min(sample.shape) // 80))

@@ -10,7 +10,7 @@ SMALLEST_SIDE = 32
 def too_many_bytes(name: str, count: int) -> BoneAgeError:
     """The refusal of a file of so many bytes."""
     return BoneAgeError(
-        f"{name}: {count / 2**20:.0f} MiB, more than the {LARGEST_FILE_BYTES // 2**20} MiB a photo may have;"
+        f"{name}: {count / 2**20:.0f} MiB, more than the {LARGEST_FILE_BYTES // 2**20} MiB an image may have;"
         " save it smaller"
     )
 
@@ -30,7 +30,7 @@ def check_size(width: int, height: int, name: str) -> None:
         raise too_many_pixels(name)
     if min(width, height) < SMALLEST_SIDE:
         raise BoneAgeError(
-            f"{name}: {width} x {height} pixels, too small to show a hand; fetch the photo itself,"
+            f"{name}: {width} x {height} pixels, too small to show a hand; fetch the image itself,"
             " not a thumbnail"
         )
 

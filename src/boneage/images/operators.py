@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 
 from boneage.core.errors import BoneAgeError
 
-# The weights of red, green and blue in a grey photo (ITU-R BT.601).
+# The weights of red, green and blue in a grey image (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -28,55 +28,55 @@ class Operator:
     ranges: Mapping[str, tuple[float, float]]
 
 
-def _through(curve: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    return cv2.LUT(photo, np.clip(np.rint(curve), 0, 255).astype(np.uint8))
+def _through(curve: np.ndarray, image: np.ndarray) -> np.ndarray:
+    return cv2.LUT(image, np.clip(np.rint(curve), 0, 255).astype(np.uint8))
 
 
-_SHADES = np.arange(256, dtype=np.float64)
+_LEVELS = np.arange(256, dtype=np.float64)
 
 
-def background_shade(photo: np.ndarray) -> int:
-    """The shade of a photo's background: the median of its outermost pixels."""
-    outermost = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
+def background_level(image: np.ndarray) -> int:
+    """The grey level of an image's background: the median of its outermost pixels."""
+    outermost = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     return int(np.sort(outermost)[outermost.size // 2])
 
 
-def rotated(photo: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """A photo turned about its middle; its corners are cut off, and what comes in continues its edges.
+def rotated(image: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """An image turned about its middle; its corners are cut off, and what comes in continues its edges.
 
-    A single shade would leave an oblique edge wherever the background is not that shade, and cut the forearm
-    off aslant. The bars that made an oblong photo square are no part of what is turned, but in quarter turns.
+    A single grey level would leave an oblique edge wherever the background is not that grey level, and cut the forearm
+    off aslant. The bars that made an oblong image square are no part of what is turned, but in quarter turns.
 
     Args:
-        photo: uint8, (height, width).
+        image: uint8, (height, width).
         degrees: Anticlockwise.
         interpolation: One of OpenCV's.
 
     Returns:
         The same shape.
     """
-    height, width = photo.shape
+    height, width = image.shape
     if degrees % 90 == 0 and height == width:
-        return np.ascontiguousarray(np.rot90(photo, degrees // 90))
+        return np.ascontiguousarray(np.rot90(image, degrees // 90))
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    rows, columns = _without_bars(photo)
+    rows, columns = _without_bars(image)
     turn[:, 2] += turn[:, :2] @ (columns.start, rows.start)
     return cv2.warpAffine(
-        photo[rows, columns],
+        image[rows, columns],
         turn,
         (width, height),
-        dst=_continued(photo[rows, columns], turn, (width, height)),
+        dst=_continued(image[rows, columns], turn, (width, height)),
         flags=interpolation,
         borderMode=cv2.BORDER_TRANSPARENT,
     )
 
 
-def _without_bars(photo: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns between uniform bars of one shade; all of them where nothing else is there."""
+def _without_bars(image: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns between uniform bars of one grey level; all of them where nothing else is there."""
     within = []
     for axis in (1, 0):
-        low, high = photo.min(axis=axis), photo.max(axis=axis)
-        other = np.flatnonzero((low != photo[0, 0]) | (high != photo[0, 0]))
+        low, high = image.min(axis=axis), image.max(axis=axis)
+        other = np.flatnonzero((low != image[0, 0]) | (high != image[0, 0]))
         within.append(slice(other[0], other[-1] + 1) if len(other) else slice(0, len(low)))
     return within[0], within[1]
 
@@ -86,20 +86,20 @@ _COARSE = 116
 _RIM, _BROAD, _SMOOTH = 5, 25, 3.0
 
 
-def _continued(photo: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What a turned photo shows where it ends: the shades along its edges, smoothed, drawn outward.
+def _continued(image: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """What a turned image shows where it ends: the grey levels along its edges, smoothed, drawn outward.
 
-    The median of a rim as deep as a twentieth of the photo is taken, so that the bright line of a collimator
+    The median of a rim as deep as a twentieth of the image is taken, so that the bright line of a collimator
     or of the film along an edge is not drawn out into a bright corner.
 
     Args:
-        photo: uint8, (height, width).
-        turn: From pixels (x, y) of the photo to those of the result, (2, 3).
+        image: uint8, (height, width).
+        turn: From pixels (x, y) of the image to those of the result, (2, 3).
         size: Width and height of the result.
     """
     cell = max(1.0, min(size) / _COARSE)
-    coarse = max(2, round(photo.shape[1] / cell)), max(2, round(photo.shape[0] / cell))
-    small = cv2.resize(photo, coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
+    coarse = max(2, round(image.shape[1] / cell)), max(2, round(image.shape[0] / cell))
+    small = cv2.resize(image, coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
     top, bottom = (_smoothed(np.median(rim, axis=0)) for rim in (small[:_RIM], small[-_RIM:]))
     left, right = (_smoothed(np.median(rim, axis=1)) for rim in (small[:, :_RIM], small[:, -_RIM:]))
     small[0], small[-1] = top, bottom
@@ -117,85 +117,85 @@ def _continued(photo: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np
 
 
 def _smoothed(profile: np.ndarray) -> np.ndarray:
-    """The shades along an edge, without what is narrower than a forearm: a marker, a fingertip."""
+    """The grey levels along an edge, without what is narrower than a forearm: a marker, a fingertip."""
     broad = median_filter(profile, _BROAD, mode="nearest")
     return gaussian_filter1d(broad.astype(np.float32), _SMOOTH, mode="nearest")
 
 
-def _contrast(photo: np.ndarray, factor: float) -> np.ndarray:
-    # About the photo's own mean: about a fixed grey, a dark photo would turn black.
-    mean = round(cv2.mean(photo)[0])
-    return _through((_SHADES - mean) * factor + mean, photo)
+def _contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    # About the image's own mean: about a fixed grey, a dark image would turn black.
+    mean = round(cv2.mean(image)[0])
+    return _through((_LEVELS - mean) * factor + mean, image)
 
 
-def _clahe(photo: np.ndarray, clip: float) -> np.ndarray:
+def _clahe(image: np.ndarray, clip: float) -> np.ndarray:
     # Pizer et al., 1987; a CLAHE object is not safe among threads, so each call has its own.
-    return cv2.createCLAHE(clip, (8, 8)).apply(photo)
+    return cv2.createCLAHE(clip, (8, 8)).apply(image)
 
 
-def _sharpen(photo: np.ndarray, amount: float) -> np.ndarray:
-    return cv2.addWeighted(photo, 1 + amount, cv2.GaussianBlur(photo, (0, 0), 2.0), -amount, 0)
+def _sharpen(image: np.ndarray, amount: float) -> np.ndarray:
+    return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), 2.0), -amount, 0)
 
 
-def _tint(photo: np.ndarray, warmth: float) -> np.ndarray:
+def _tint(image: np.ndarray, warmth: float) -> np.ndarray:
     """A warm (above 0) or cool colour filter, seen in grey: red and blue get opposite tone curves."""
-    light = _SHADES / 255
+    light = _LEVELS / 255
     red, green, blue = light ** (2.0**-warmth), light, light ** (2.0**warmth)
-    return _through(255 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue), photo)
+    return _through(255 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue), image)
 
 
-def _blanked(photo: np.ndarray, boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Fills boxes with the shades around them, so that a network finds no square to learn from.
+def _blanked(image: np.ndarray, boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Fills boxes with the grey levels around them, so that a network finds no square to learn from.
 
-    All at once, and with shades in which no hidden pixel has a part: nothing of them is left to see.
+    All at once, and with grey levels in which no hidden pixel has a part: nothing of them is left to see.
     """
-    rows, columns = photo.shape
-    hidden = np.zeros(photo.shape, bool)
+    rows, columns = image.shape
+    hidden = np.zeros(image.shape, bool)
     for box in boxes:
         top, left = math.floor(box["y"] * rows), math.floor(box["x"] * columns)
         bottom = math.ceil((box["y"] + box["height"]) * rows)
         right = math.ceil((box["x"] + box["width"]) * columns)
         hidden[top:bottom, left:right] = True
     if not hidden.any():
-        return photo.copy()
+        return image.copy()
     seen = (~hidden).astype(np.float32)
-    return np.where(hidden, np.rint(_filled(photo * seen, seen)).astype(np.uint8), photo)
+    return np.where(hidden, np.rint(_filled(image * seen, seen)).astype(np.uint8), image)
 
 
-def _filled(shades: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Shades, weighted by how much of each is seen, carried on to where nothing is: ever coarser means.
+def _filled(levels: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Grey levels, weighted by how much of each is seen, carried on to where nothing is: ever coarser means.
 
     The pull-push of Gortler et al., SIGGRAPH 1996.
     """
     if seen.all():
-        return shades / seen
+        return levels / seen
     height, width = seen.shape
     if min(height, width) == 1:
-        return np.full(seen.shape, shades.sum() / max(float(seen.sum()), 1e-6), np.float32)
+        return np.full(seen.shape, levels.sum() / max(float(seen.sum()), 1e-6), np.float32)
     half = (width + 1) // 2, (height + 1) // 2
-    coarser = _filled(*(cv2.resize(one, half, interpolation=cv2.INTER_AREA) for one in (shades, seen)))
+    coarser = _filled(*(cv2.resize(one, half, interpolation=cv2.INTER_AREA) for one in (levels, seen)))
     coarser = cv2.resize(coarser.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return shades + (1 - seen) * coarser
+    return levels + (1 - seen) * coarser
 
 
 OPERATORS: dict[str, Operator] = {
     "blank": Operator(
-        lambda photo, **box: _blanked(photo, [box]),
+        lambda image, **box: _blanked(image, [box]),
         {"x": (0, 1), "y": (0, 1), "width": (0, 1), "height": (0, 1)},
     ),
-    "invert": Operator(lambda photo: 255 - photo, {}),
-    "flip": Operator(lambda photo: np.ascontiguousarray(photo[:, ::-1]), {}),
+    "invert": Operator(lambda image: 255 - image, {}),
+    "flip": Operator(lambda image: np.ascontiguousarray(image[:, ::-1]), {}),
     "rotate": Operator(rotated, {"degrees": (-180, 180)}),
-    "brightness": Operator(lambda photo, shades: _through(_SHADES + shades, photo), {"shades": (-100, 100)}),
+    "brightness": Operator(lambda image, levels: _through(_LEVELS + levels, image), {"levels": (-100, 100)}),
     "contrast": Operator(_contrast, {"factor": (0.25, 4)}),
     "gamma": Operator(
-        lambda photo, power: _through(255 * (_SHADES / 255) ** power, photo), {"power": (0.25, 4)}
+        lambda image, power: _through(255 * (_LEVELS / 255) ** power, image), {"power": (0.25, 4)}
     ),
     "clahe": Operator(_clahe, {"clip": (1, 8)}),
     "sharpen": Operator(_sharpen, {"amount": (0, 3)}),
     "tint": Operator(_tint, {"warmth": (-1, 1)}),
 }
-"""By name; ``blank`` takes shares of the photo's width and height, ``rotate`` degrees anticlockwise."""
+"""By name; ``blank`` takes shares of the image's width and height, ``rotate`` degrees anticlockwise."""
 
 CORRECTIONS = ("blank", "invert", "flip", "rotate", "brightness", "contrast", "gamma")
 """What may put an image right, in the order in which it is applied: first what is hidden, then what it shows,
@@ -292,25 +292,25 @@ def operators_of_image(corrections: str, augmentations: str) -> list[dict[str, A
     return sorted(every, key=lambda operator: operator["name"] != "blank")
 
 
-def apply_operators(photo: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def apply_operators(image: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """Applies operators: boxes to blank first, then the others in their order.
 
-    A box is drawn on the photo as it came. Were the photo turned first, the box would hide something else.
+    A box is drawn on the image as it came. Were the image turned first, the box would hide something else.
 
     Args:
-        photo: uint8, (height, width); it is left as it is.
+        image: uint8, (height, width); it is left as it is.
         operators: Such as ``parse_operators`` returns.
 
     Returns:
         uint8, (height, width).
 
     Raises:
-        BoneAgeError: The photo is none, or an operator is at fault.
+        BoneAgeError: The image is none, or an operator is at fault.
     """
-    if photo.dtype != np.uint8 or photo.ndim != 2 or not photo.size:
-        raise BoneAgeError("photo: operators need a grey uint8 array (height, width)")
+    if image.dtype != np.uint8 or image.ndim != 2 or not image.size:
+        raise BoneAgeError("image: operators need a grey uint8 array (height, width)")
     operators = _check(operators)
-    made = _blanked(photo, [operator for operator in operators if operator["name"] == "blank"])
+    made = _blanked(image, [operator for operator in operators if operator["name"] == "blank"])
     for operator in operators:
         if operator["name"] != "blank":
             parameters = {name: value for name, value in operator.items() if name != "name"}

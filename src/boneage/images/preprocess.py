@@ -1,6 +1,6 @@
 """Which square images are to be made of a case table, and a report of what came in and what was made.
 
-All of it is streamed: a fixed number of photos is under way at any moment, and what is kept of each is
+All of it is streamed: a fixed number of images is under way at any moment, and what is kept of each is
 one row of the report.
 """
 
@@ -23,7 +23,7 @@ from boneage.core.settings import PADS
 from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
 from boneage.images.square import square_of_file
 
-PHOTO_FOLDER = "photos"
+IMAGE_FOLDER = "images"
 REPORT_NAME = "preprocess.csv"
 SKIPPED_NAME = "skipped-preprocess.csv"
 UNLISTED_NAME = "unlisted-preprocess.csv"
@@ -42,14 +42,14 @@ REPORT_COLUMNS = (
     "sha256",
     "doubled_of",
     "note",
-    # What a later run compares to know whether the photo has to be made again.
-    "photo",
+    # What a later run compares to know whether the image has to be made again.
+    "image",
     "modified",
-    "photo_size",
+    "image_size",
     "pad",
     "made_bytes",
 )
-_NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "photo_size", "made_bytes")
+_NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "made_bytes")
 
 SECONDS_BETWEEN_SAVES = 5.0
 _LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.png")
@@ -58,11 +58,11 @@ _LEFTOVER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Job:
-    """One case whose photo is to be made."""
+    """One case whose image is to be made."""
 
     index: int
     case_id: str
-    photo: str
+    image: str
     source: Path
     output: Path
     size: int
@@ -72,38 +72,38 @@ class _Job:
 def preprocess(
     cases: pd.DataFrame, work: Path | str, size: int = 928, pad: str = "background"
 ) -> pd.DataFrame:
-    """Makes ``photos/<case_id>.png`` in the work folder for every case whose photo can be read.
+    """Makes ``images/<case_id>.png`` in the work folder for every case whose image can be read.
 
-    Run again, it makes only what is new or changed (another path, size, date, target size or shade, or an
-    output that is gone), and it goes on where it was interrupted or killed. A photo once made stays good
+    Run again, it makes only what is new or changed (another path, size, date, target size or grey level, or an
+    output that is gone), and it goes on where it was interrupted or killed. An image once made stays good
     when its source cannot be found, whatever path the table gives; a note says so. One whose case has left
     the table stays on disk, listed in ``unlisted-preprocess.csv``, and is taken up again with the case.
-    Only the output of a case whose photo is there and refused is removed.
+    Only the output of a case whose image is there and refused is removed.
 
     Args:
-        cases: The case table; ``case_id`` and ``photo`` (absolute, or relative to the work folder) are read.
+        cases: The case table; ``case_id`` and ``image`` (absolute, or relative to the work folder) are read.
         work: The work folder; ``preprocess.csv`` and ``skipped-preprocess.csv`` are written there too.
-        size: Side of the square photos in pixels.
-        pad: Shade of the bars, as in :func:`boneage.images.square.square`.
+        size: Side of the square images in pixels.
+        pad: Grey level of the bars, as in :func:`boneage.images.square.square`.
 
     Returns:
         The report: a row a case, in the order of the cases, with the columns ``REPORT_COLUMNS``; status is
         ``ok`` or ``skipped``, and ``doubled_of`` names the first case whose file has the same bytes.
 
     Raises:
-        BoneAgeError: A missing column, an unknown shade, a full disk or a read-only folder.
+        BoneAgeError: A missing column, an unknown grey level, a full disk or a read-only folder.
     """
-    for column in ("case_id", "photo"):
+    for column in ("case_id", "image"):
         if column not in cases.columns:
             raise BoneAgeError(f"case table: column {column} is missing; make the table again")
     if pad not in PADS:
         raise BoneAgeError(f"pad: {pad!r} must be one of {', '.join(PADS)}")
     work = Path(work)
-    folder = make_folder(work / PHOTO_FOLDER)
+    folder = make_folder(work / IMAGE_FOLDER)
     before = _rows_before(work)
     rows, jobs = _plan(cases, work, before, size, pad)
 
-    # A row is taken back before its photo is touched: whatever the report lists is there and current.
+    # A row is taken back before its image is touched: whatever the report lists is there and current.
     listed = set(cases["case_id"])
     _write_rows(work / UNLISTED_NAME, [row for case_id, row in before.items() if case_id not in listed])
     _save(work, rows)
@@ -135,7 +135,7 @@ def read_report(work: Path | str) -> pd.DataFrame:
 
 
 def _rows_before(work: Path) -> dict[str, dict[str, Any]]:
-    """The rows of photos that earlier runs made, by case id; none where no report can be read."""
+    """The rows of images that earlier runs made, by case id; none where no report can be read."""
     rows: dict[str, dict[str, Any]] = {}
     for name in (UNLISTED_NAME, REPORT_NAME):
         try:
@@ -156,28 +156,28 @@ def _typed(report: pd.DataFrame) -> pd.DataFrame:
 def _plan(
     cases: pd.DataFrame, work: Path, before: Mapping[str, Mapping[str, Any]], size: int, pad: str
 ) -> tuple[list[dict[str, Any] | None], list[_Job]]:
-    """Rows that are settled without reading a photo (None for the others), and the photos to make."""
-    folder = (work / PHOTO_FOLDER).resolve()
+    """Rows that are settled without reading an image (None for the others), and the images to make."""
+    folder = (work / IMAGE_FOLDER).resolve()
     # Some file systems hold "A1.png" and "a1.png" for the same file.
     doubled = cases["case_id"].astype(str).str.casefold().duplicated(keep=False)
     rows: list[dict[str, Any] | None] = []
     jobs = []
-    for index, (case_id, photo, twice) in enumerate(
-        zip(cases["case_id"], cases["photo"], doubled, strict=True)
+    for index, (case_id, image, twice) in enumerate(
+        zip(cases["case_id"], cases["image"], doubled, strict=True)
     ):
         row = None
         if not is_safe_id(case_id):
             row = _skipped_row(
-                case_id, photo, "this case id cannot name a file; use 1 to 64 letters, digits, _ and -"
+                case_id, image, "this case id cannot name a file; use 1 to 64 letters, digits, _ and -"
             )
         elif twice:
-            row = _skipped_row(case_id, photo, "two photos have this case id; keep one in the case table")
-        elif not isinstance(photo, str) or not photo:
+            row = _skipped_row(case_id, image, "two images have this case id; keep one in the case table")
+        elif not isinstance(image, str) or not image:
             row = _skipped_row(
-                case_id, photo, "the case table names no photo; name one or leave the case out"
+                case_id, image, "the case table names no image; name one or leave the case out"
             )
         else:
-            job = _Job(index, case_id, photo, work / photo, folder / f"{case_id}.png", size, pad)
+            job = _Job(index, case_id, image, work / image, folder / f"{case_id}.png", size, pad)
             if case_id in before and _is_current(job, before[case_id]):
                 row = _with_source_note(dict(before[case_id]), job)
             else:
@@ -198,7 +198,7 @@ def _is_current(job: _Job, row: Mapping[str, Any]) -> bool:
         # A Colab machine forgets the source and Drive keeps the work, or a table came back from a
         # spreadsheet with other paths: what was made stays good.
         return True
-    if (row["photo"], row["photo_size"], row["pad"]) != (job.photo, job.size, job.pad):
+    if (row["image"], row["image_size"], row["pad"]) != (job.image, job.size, job.pad):
         return False
     return bool((source.st_size, source.st_mtime_ns) == (row["bytes"], row["modified"]))
 
@@ -219,31 +219,31 @@ def _with_source_note(row: dict[str, Any], job: _Job) -> dict[str, Any]:
 
 
 def _make(job: _Job) -> tuple[int, dict[str, Any]]:
-    """Makes one photo; what is wrong with its source becomes a skipped row, a failed write is raised."""
+    """Makes one image; what is wrong with its source becomes a skipped row, a failed write is raised."""
     try:
-        png, facts, modified = square_of_file(job.source, job.photo, job.size, job.pad)
+        png, facts, modified = square_of_file(job.source, job.image, job.size, job.pad)
         if job.source.resolve().parent == job.output.parent:
             raise BoneAgeError(
-                f"{job.photo}: lies in the folder this stage writes to; move the photos elsewhere"
+                f"{job.image}: lies in the folder this stage writes to; move the images elsewhere"
             )
     except BoneAgeError as error:
-        return job.index, _skipped_row(job.case_id, job.photo, str(error))
+        return job.index, _skipped_row(job.case_id, job.image, str(error))
     with atomic_write(job.output, sync=False) as file:
         file.write(png)
     made = {
         "case_id": job.case_id,
         "status": "ok",
-        "photo": job.photo,
+        "image": job.image,
         "modified": modified,
-        "photo_size": job.size,
+        "image_size": job.size,
         "pad": job.pad,
         "made_bytes": len(png),
     }
     return job.index, made | dataclasses.asdict(facts)
 
 
-def _skipped_row(case_id: object, photo: object, reason: str) -> dict[str, Any]:
-    return {"case_id": case_id, "status": "skipped", "reason": " ".join(reason.split()), "photo": photo}
+def _skipped_row(case_id: object, image: object, reason: str) -> dict[str, Any]:
+    return {"case_id": case_id, "status": "skipped", "reason": " ".join(reason.split()), "image": image}
 
 
 def _save(work: Path, rows: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
@@ -264,7 +264,7 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _doubled_of(report: pd.DataFrame) -> pd.Series:
-    """For each photo the first case whose file has the same bytes; empty for that first one."""
+    """For each image the first case whose file has the same bytes; empty for that first one."""
     first: dict[str, str] = {}
     doubles = [
         first.setdefault(digest, case_id) if status == "ok" else case_id
@@ -296,13 +296,13 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def summary(report: pd.DataFrame) -> pd.DataFrame:
-    """What came in, for a person to read: a row for all photos, each kind, the doubled and the skipped.
+    """What came in, for a person to read: a row for all images, each kind, the doubled and the skipped.
 
     Args:
         report: What :func:`preprocess` or :func:`read_report` returned.
 
     Returns:
-        Columns ``what``, ``photos``, ``smallest``, ``median``, ``largest`` (width × height in pixels, by
+        Columns ``what``, ``images``, ``smallest``, ``median``, ``largest`` (width × height in pixels, by
         number of pixels; the median of width and of height each).
     """
     made = report[report["status"] == "ok"]
@@ -314,9 +314,9 @@ def summary(report: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _summary_row(what: str, photos: pd.DataFrame) -> dict[str, Any]:
-    row: dict[str, Any] = {"what": what, "photos": len(photos), "smallest": "", "median": "", "largest": ""}
-    sizes = photos[["width", "height"]].dropna().astype(int)
+def _summary_row(what: str, images: pd.DataFrame) -> dict[str, Any]:
+    row: dict[str, Any] = {"what": what, "images": len(images), "smallest": "", "median": "", "largest": ""}
+    sizes = images[["width", "height"]].dropna().astype(int)
     if len(sizes):
         pixels = sizes["width"] * sizes["height"]
         row["smallest"] = "{} × {}".format(*sizes.loc[pixels.idxmin()])

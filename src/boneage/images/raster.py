@@ -69,7 +69,7 @@ def _open_header(data: bytes, name: str) -> Image.Image:
         kind, size, frames = str(header.format), header.size, getattr(header, "n_frames", 1)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_many_pixels(name) from None
-    except Exception:  # A hostile header can trip a parser in any way; whatever the way, it is no photo.
+    except Exception:  # A hostile header can trip a parser in any way; whatever the way, it is no image.
         raise BoneAgeError(f"{name}: {_why_not_opened(data)}") from None
     if kind == "MPO" or frames > 1:
         raise BoneAgeError(
@@ -91,7 +91,7 @@ def _why_not_opened(data: bytes) -> str:
         return "a TIFF that is cut short, damaged, or of a kind that is not read; save it as PNG"
     if data.startswith(b"\xff\xd8\xff") and len(data) > 2 * SMALLEST_SIDE:
         return "a JPEG that is cut short, damaged, lossless or of 12 bits; fetch it again or save it as PNG"
-    return "not a photo (text, a web page, or a damaged header); fetch it again or save it as PNG"
+    return "not an image (text, a web page, or a damaged header); fetch it again or save it as PNG"
 
 
 def _bit_depth(header: Image.Image, data: bytes) -> int:
@@ -168,7 +168,7 @@ def _tiff_fault(header: Image.Image, data: bytes) -> str:
 
 
 def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tuple[np.ndarray, list[str]]:
-    """The grey photo, and what was done to make it grey."""
+    """The grey image, and what was done to make it grey."""
     notes = []
     try:
         has_tag = header.format == "TIFF" or "exif" in header.info
@@ -187,13 +187,13 @@ def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tupl
             notes += done
         if turned:
             notes.append("turned by its EXIF tag")
-    except Exception:  # As for the header: whatever the decoder trips over, the photo is damaged.
+    except Exception:  # As for the header: whatever the decoder trips over, the image is damaged.
         raise BoneAgeError(f"{name}: damaged, it cannot be decoded; fetch it again") from None
     return grey, notes
 
 
 def _luma(data: bytes, header: Image.Image, bit_depth: int) -> np.ndarray:
-    """The grey photo at its own depth, turned upright; its negative where a TIFF says that 0 is white."""
+    """The grey image at its own depth, turned upright; its negative where a TIFF says that 0 is white."""
     deep_colour = header.format == "TIFF" and bit_depth > 8 and header.mode in ("RGB", "RGBA")
     if header.format in ("JPEG", "PNG") or deep_colour:
         grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
@@ -211,7 +211,7 @@ def _luma(data: bytes, header: Image.Image, bit_depth: int) -> np.ndarray:
 
 
 def _without_transparent(grey: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """What may be seen of a photo, and what was done to it."""
+    """What may be seen of an image, and what was done to it."""
     if alpha.min() == 255:
         return grey, []
     if alpha.min() == alpha.max() or np.mean(alpha > 0) < _LEAST_SEEN:

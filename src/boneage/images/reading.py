@@ -34,8 +34,8 @@ A DICOM file often has none, or the end of its UID: :func:`is_image` looks insid
 
 
 @dataclass(frozen=True)
-class PhotoFacts:
-    """What a photo was when it came in.
+class ImageFacts:
+    """What an image was when it came in.
 
     Attributes:
         format: JPEG, PNG, TIFF, BMP, WEBP or DICOM.
@@ -69,8 +69,8 @@ def is_image(path: Path) -> bool:
         return False
 
 
-def read_grey(data: bytes, name: str) -> tuple[np.ndarray, PhotoFacts]:
-    """Decodes a photo of any kind to grey, turned upright by its EXIF tag, at its own bit depth.
+def read_grey(data: bytes, name: str) -> tuple[np.ndarray, ImageFacts]:
+    """Decodes an image of any kind to grey, turned upright by its EXIF tag, at its own bit depth.
 
     Colour becomes luma (ITU-R BT.601), CMYK goes through RGB, and what is transparent becomes black, unless
     that is all of it. A DICOM file is shown as it says (:func:`boneage.images.dicom.read_dicom`).
@@ -80,7 +80,7 @@ def read_grey(data: bytes, name: str) -> tuple[np.ndarray, PhotoFacts]:
         name: How an error names the file; its suffix is compared with what the file is.
 
     Returns:
-        The grey photo, uint8 or uint16 of shape (height, width), and the facts about the file.
+        The grey image, uint8 or uint16 of shape (height, width), and the facts about the file.
 
     Raises:
         BoneAgeError: Empty, too big, not a picture, a kind that is not read, animated, fewer than 32
@@ -100,11 +100,11 @@ def read_grey(data: bytes, name: str) -> tuple[np.ndarray, PhotoFacts]:
         notes.append(f"a {kind} by its content, not by its name")
     height, width = grey.shape
     digest = hashlib.sha256(data).hexdigest()
-    return grey, PhotoFacts(kind, width, height, bit_depth, mode, len(data), digest, ", ".join(notes))
+    return grey, ImageFacts(kind, width, height, bit_depth, mode, len(data), digest, ", ".join(notes))
 
 
 def read_file(path: Path) -> np.ndarray:
-    """A photo file, such as preprocessing makes, as uint8, (height, width).
+    """An image file, such as preprocessing makes, as uint8, (height, width).
 
     Raises:
         BoneAgeError: It is gone, or as in :func:`read_grey`.

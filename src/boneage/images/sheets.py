@@ -10,45 +10,45 @@ from PIL import Image, ImageDraw, ImageFont
 
 from boneage.core.files import write_bytes
 from boneage.images.grey_range import to_uint8
-from boneage.images.preprocess import PHOTO_FOLDER
+from boneage.images.preprocess import IMAGE_FOLDER
 from boneage.images.reading import read_file
 from boneage.images.square import square
 
-_SHEET_SHADE = 48
+_SHEET_LEVEL = 48
 
 
 def contact_sheet(
-    photos: Sequence[tuple[str, np.ndarray | Path | str]], columns: int = 8, thumb: int = 160
+    images: Sequence[tuple[str, np.ndarray | Path | str]], columns: int = 8, thumb: int = 160
 ) -> np.ndarray:
-    """Small copies of photos in rows, each with its caption beneath.
+    """Small copies of images in rows, each with its caption beneath.
 
     Args:
-        photos: (caption, photo) pairs. A caption may have several lines. A photo is a uint8 or uint16 array
+        images: (caption, image) pairs. A caption may have several lines. An image is a uint8 or uint16 array
             of shape (height, width), a square uint8 one of shape (side, side, 3), or a path.
-        columns: Photos in a row, where there are so many.
+        columns: Images in a row, where there are so many.
         thumb: Side of a small copy in pixels.
 
     Returns:
-        uint8 of shape (height, width), or (height, width, 3) where a photo has colours.
+        uint8 of shape (height, width), or (height, width, 3) where an image has colours.
 
     Raises:
-        BoneAgeError: A path that cannot be read as a photo.
+        BoneAgeError: A path that cannot be read as an image.
     """
     gap, line = max(2, thumb // 32), max(10, thumb // 9)
-    below = line * max([1, *(caption.count("\n") + 1 for caption, _ in photos)])
-    columns = max(1, min(columns, len(photos)))
-    rows = max(1, -(-len(photos) // columns))
+    below = line * max([1, *(caption.count("\n") + 1 for caption, _ in images)])
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, -(-len(images) // columns))
     width, height = gap + columns * (thumb + gap), gap + rows * (thumb + below + gap)
-    coloured = any(np.ndim(photo) == 3 for _, photo in photos)
+    coloured = any(np.ndim(image) == 3 for _, image in images)
     sheet = Image.new(
-        "RGB" if coloured else "L", (width, height), (_SHEET_SHADE,) * 3 if coloured else _SHEET_SHADE
+        "RGB" if coloured else "L", (width, height), (_SHEET_LEVEL,) * 3 if coloured else _SHEET_LEVEL
     )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(line * 0.8)
-    for index, (caption, photo) in enumerate(photos):
+    for index, (caption, image) in enumerate(images):
         row, column = divmod(index, columns)
         left, top = gap + column * (thumb + gap), gap + row * (thumb + below + gap)
-        sheet.paste(_thumb(photo, thumb), (left, top))
+        sheet.paste(_thumb(image, thumb), (left, top))
         # Pillow's own font has no minus sign.
         for place, words in enumerate(caption.replace("−", "-").split("\n")):
             while words and draw.textlength(words, font) > thumb:
@@ -58,10 +58,10 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def _thumb(photo: np.ndarray | Path | str, side: int) -> Image.Image:
-    if np.ndim(photo) == 3:
-        return Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR)
-    grey = photo if isinstance(photo, np.ndarray) else read_file(Path(photo))
+def _thumb(image: np.ndarray | Path | str, side: int) -> Image.Image:
+    if np.ndim(image) == 3:
+        return Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
+    grey = image if isinstance(image, np.ndarray) else read_file(Path(image))
     return Image.fromarray(square(to_uint8(grey), side))
 
 
@@ -74,22 +74,22 @@ def write_contact_sheet(
     columns: int = 8,
     thumb: int = 160,
 ) -> Path:
-    """Writes a contact sheet of the preprocessed photos, drawn evenly over age, as PNG.
+    """Writes a contact sheet of the preprocessed images, drawn evenly over age, as PNG.
 
     Args:
         path: Where the sheet belongs.
         cases: The case table.
         report: What :func:`preprocess` returned.
-        work: The work folder that holds the photos.
-        count: Photos on the sheet at most.
-        columns: Photos in a row.
+        work: The work folder that holds the images.
+        count: Images on the sheet at most.
+        columns: Images in a row.
         thumb: Side of a small copy in pixels.
 
     Returns:
         The path.
 
     Raises:
-        BoneAgeError: A photo is gone, or the sheet cannot be written.
+        BoneAgeError: An image is gone, or the sheet cannot be written.
     """
     made = cases[cases["case_id"].isin(report.loc[report["status"] == "ok", "case_id"])]
     ages = pd.to_numeric(made.get("bone_age"), errors="coerce")
@@ -101,9 +101,9 @@ def write_contact_sheet(
     drawn = by_age.iloc[
         np.unique(np.linspace(0, len(by_age) - 1, min(count, len(by_age))).round().astype(int))
     ]
-    photos = [
-        (f"{case_id} · {caption}", Path(work) / PHOTO_FOLDER / f"{case_id}.png")
+    images = [
+        (f"{case_id} · {caption}", Path(work) / IMAGE_FOLDER / f"{case_id}.png")
         for case_id, caption in zip(drawn["case_id"], drawn["caption"], strict=True)
     ]
-    sheet = contact_sheet(photos, columns, thumb)
+    sheet = contact_sheet(images, columns, thumb)
     return write_bytes(path, cv2.imencode(".png", sheet)[1].tobytes())

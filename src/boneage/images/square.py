@@ -9,13 +9,13 @@ import numpy as np
 from boneage.core.errors import BoneAgeError
 from boneage.images.grey_range import to_uint8
 from boneage.images.limits import LARGEST_FILE_BYTES, too_many_bytes
-from boneage.images.reading import PhotoFacts, read_grey
+from boneage.images.reading import ImageFacts, read_grey
 
 # Level 1 with run-length strategy: on radiographs smaller and faster than the default strategy.
 PNG_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
 
-def square_of_file(source: Path, name: str, size: int, pad: str) -> tuple[bytes, PhotoFacts, int]:
+def square_of_file(source: Path, name: str, size: int, pad: str) -> tuple[bytes, ImageFacts, int]:
     """The square image of a file.
 
     Args:
@@ -46,7 +46,7 @@ def _read(source: Path, name: str) -> tuple[bytes, int]:
         status = source.stat()
         # A pipe or a device would keep the reader waiting for ever.
         if not stat.S_ISREG(status.st_mode):
-            raise BoneAgeError(f"{name}: not a file; name the photo itself in the case table")
+            raise BoneAgeError(f"{name}: not a file; name the image itself in the case table")
         if status.st_size > LARGEST_FILE_BYTES:
             raise too_many_bytes(name, status.st_size)
         return source.read_bytes(), status.st_mtime_ns
@@ -57,30 +57,30 @@ def _read(source: Path, name: str) -> tuple[bytes, int]:
         raise BoneAgeError(f"{name}: cannot be read ({reason}); check the file") from None
 
 
-def square(photo: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
-    """Fits a photo into the middle of a square, its aspect kept.
+def square(image: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
+    """Fits an image into the middle of a square, its aspect kept.
 
     Area interpolation where it gets smaller, cubic where it gets larger.
 
     Args:
-        photo: uint8, of shape (height, width).
+        image: uint8, of shape (height, width).
         size: Side of the square in pixels.
-        pad: Shade of the two bars: "background" is that of the photo's own, "black" is 0, "white" 255.
+        pad: Grey level of the two bars: "background" is that of the image's own, "black" is 0, "white" 255.
 
     Returns:
         uint8 of shape (size, size).
     """
-    scale = size / max(photo.shape)
-    height, width = (max(1, round(side * scale)) for side in photo.shape)
+    scale = size / max(image.shape)
+    height, width = (max(1, round(side * scale)) for side in image.shape)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    scaled = cv2.resize(photo, (width, height), interpolation=interpolation)
+    scaled = cv2.resize(image, (width, height), interpolation=interpolation)
     top, left = (size - height) // 2, (size - width) // 2
-    canvas = np.full((size, size), _bar_shade(scaled, pad), np.uint8)
+    canvas = np.full((size, size), _bar_level(scaled, pad), np.uint8)
     canvas[top : top + height, left : left + width] = scaled
     return canvas
 
 
-def _bar_shade(photo: np.ndarray, pad: str) -> int:
+def _bar_level(image: np.ndarray, pad: str) -> int:
     """0, 255, or the median of a frame one twelfth of the short side deep.
 
     The frame is deeper than the bright line that a collimator or the film's rim leaves along an edge, and
@@ -88,7 +88,7 @@ def _bar_shade(photo: np.ndarray, pad: str) -> int:
     """
     if pad != "background":
         return {"black": 0, "white": 255}[pad]
-    depth = max(1, min(photo.shape) // 12)
-    frame = (photo[:depth], photo[-depth:], photo[:, :depth], photo[:, -depth:])
+    depth = max(1, min(image.shape) // 12)
+    frame = (image[:depth], image[-depth:], image[:, :depth], image[:, -depth:])
     counts = np.sum([cv2.calcHist([side], [0], None, [256], [0, 256]) for side in frame], axis=0)
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))

@@ -27,7 +27,7 @@ class Network:
         title: The name in the tables.
         notebook: The notebook that teaches and trains it.
         imagenet: Whether weights learnt on ImageNet are published for it.
-        multiple: The side of its photos must be a multiple of this many pixels.
+        multiple: The side of its images must be a multiple of this many pixels.
         rate: The share of the settings' learning rate that it is trained with.
         batch: How many times the settings' batch size its batches are.
     """
@@ -69,7 +69,7 @@ NETWORKS: dict[str, Network] = {network.key: network for network in _IN_TABLE_OR
 """Every network by key, in the tables' order."""
 
 SMALLEST_SIZE = 32
-"""The smallest side in pixels of the photos that the networks take: they halve it up to five times."""
+"""The smallest side in pixels of the images that the networks take: they halve it up to five times."""
 
 
 def find(key: str) -> Network:
@@ -84,7 +84,7 @@ def find(key: str) -> Network:
 
 
 def check_size(key: str, size: int) -> None:
-    """Makes sure that a network takes photos of that side.
+    """Makes sure that a network takes images of that side.
 
     Raises:
         BoneAgeError: There is no such network, or it takes none of that size.
@@ -95,21 +95,21 @@ def check_size(key: str, size: int) -> None:
     nearest = max(SMALLEST_SIZE, round(size / multiple) * multiple)
     of = f" and a multiple of {multiple}" if multiple > 1 else ""
     raise BoneAgeError(
-        f"network {key}: photos of {size} px; the side must be at least {SMALLEST_SIZE}{of}, so set "
+        f"network {key}: images of {size} px; the side must be at least {SMALLEST_SIZE}{of}, so set "
         f"train_size to {nearest}"
     )
 
 
 def build_features(
-    key: str, photos: "keras.KerasTensor", width: str = "full", weights: str = "scratch"
+    key: str, images: "keras.KerasTensor", width: str = "full", weights: str = "scratch"
 ) -> "keras.KerasTensor":
-    """The features of photos under a network, pooled to one vector a photo.
+    """The features of images under a network, pooled to one vector an image.
 
     The layer that pools is named ``pooled`` and takes the mean over a map, (batch, height, width, features).
 
     Args:
         key: A network.
-        photos: Grey photos, float, (batch, size, size, 1), 0 (black) to 255. Scaling them as the
+        images: Grey images, float, (batch, size, size, 1), 0 (black) to 255. Scaling them as the
             network's weights expect is the network's own affair.
         width: ``"full"``, or ``"tiny"`` for a narrow and shallow one that two processor cores can train.
         weights: ``"imagenet"`` (full width only; they are fetched), or ``"scratch"``.
@@ -119,9 +119,9 @@ def build_features(
 
     Raises:
         WeightsError: The weights cannot be had.
-        BoneAgeError: There is no such network, or it takes no photos of that size.
+        BoneAgeError: There is no such network, or it takes no images of that size.
     """
-    check_size(key, photos.shape[1])
+    check_size(key, images.shape[1])
     if weights == "imagenet" and not (find(key).imagenet and width == "full"):
         raise WeightsError(f"network {key} ({width}): there are no ImageNet weights for it")
-    return importlib.import_module(f"boneage.networks.{key}").features(photos, width, weights)
+    return importlib.import_module(f"boneage.networks.{key}").features(images, width, weights)

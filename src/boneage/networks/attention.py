@@ -2,23 +2,24 @@
 
 import keras
 
-from boneage.networks.parts import convolution, local_contrast, pooled
+from boneage.networks.inputs import local_contrast
+from boneage.networks.layers import convolution, pooled
 
 WIDTHS = {"full": (32, 64, 128, 256), "tiny": (8, 16, 32, 64)}
 CONVOLUTIONS = {"full": (2, 2, 3, 3), "tiny": (1, 1, 2, 2)}
 
 ATTENTION = "attention"
-"""The name of the layer that says how much each place counts: (batch, height, width, 1), sum 1 a photo."""
+"""The name of the layer that says how much each place counts: (batch, height, width, 1), sum 1 an image."""
 
 
-def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
     """The weighted mean of the last maps; see ``networks.build_features``; there are no published weights.
 
     Each place gets a score from its own features by a small network, v . tanh(W f), as in Bahdanau, Cho and
     Bengio (ICLR 2015), and the scores become shares by a softmax over all places, as in the soft attention
     of Xu et al. (ICML 2015). There is no sentence that asks, so the question, v, is learnt.
     """
-    x = local_contrast(photos)
+    x = local_contrast(images)
     for stage, (filters, times) in enumerate(zip(WIDTHS[width], CONVOLUTIONS[width], strict=True)):
         x = keras.layers.MaxPooling2D()(x) if stage else x
         for _ in range(times):

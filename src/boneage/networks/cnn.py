@@ -2,24 +2,25 @@
 
 import keras
 
-from boneage.networks.parts import convolution, local_contrast, pooled
+from boneage.networks.inputs import local_contrast
+from boneage.networks.layers import convolution, pooled
 
 WIDTHS = {"full": (32, 64, 128, 256), "tiny": (16, 16, 32, 64)}
 
 
-def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
     """Stages of two 3 x 3 convolutions and a halving each, then the mean over the picture.
 
     Batch normalisation follows Ioffe and Szegedy (2015), the mean over the picture in place of a flattened
     map Lin, Chen and Yan (2014). See ``networks.build_features``; there are no published weights.
     """
-    return pooled(maps(local_contrast(photos), width))
+    return pooled(maps(local_contrast(images), width))
 
 
-def maps(photos: keras.KerasTensor, width: str) -> keras.KerasTensor:
-    """The last maps, (batch, size / 16, size / 16, maps), of photos scaled in whatever way."""
+def maps(images: keras.KerasTensor, width: str) -> keras.KerasTensor:
+    """The last maps, (batch, size / 16, size / 16, maps), of images scaled in whatever way."""
     widths = WIDTHS[width]
-    x = convolution(photos, widths[0], stride=2)
+    x = convolution(images, widths[0], stride=2)
     for stage, filters in enumerate(widths):
         x = convolution(x, filters)
         x = convolution(x, filters)

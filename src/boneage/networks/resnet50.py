@@ -4,7 +4,9 @@ import re
 
 import keras
 
-from boneage.networks.parts import application, contrast_channels, pooled, scaled_channels, settled, thinned
+from boneage.networks.inputs import contrast_channels, scaled_channels
+from boneage.networks.layers import pooled
+from boneage.networks.published import application, settled, thinned
 from boneage.networks.vgg16 import CAFFE_OFFSET
 
 TINY_DIVISOR = 8
@@ -12,11 +14,11 @@ TINY_DIVISOR = 8
 _LATER_BLOCK = re.compile(r"conv\d_block[3-9]_")
 
 
-def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
     """The last maps of ResNet50, averaged; see ``networks.build_features``."""
-    model = application(keras.applications.ResNet50, photos.shape[1], weights)
+    model = application(keras.applications.ResNet50, images.shape[1], weights)
     if width == "tiny":
         model = thinned(model, TINY_DIVISOR, lambda name: bool(_LATER_BLOCK.match(name)))
     if weights == "imagenet":
-        return pooled(settled(model)(scaled_channels(photos, 1.0, CAFFE_OFFSET)))
-    return pooled(settled(model)(contrast_channels(photos)))
+        return pooled(settled(model)(scaled_channels(images, 1.0, CAFFE_OFFSET)))
+    return pooled(settled(model)(contrast_channels(images)))

@@ -1,13 +1,14 @@
-"""What a network does to a photo, stage by stage: the table that its notebook shows."""
+"""What a network does to an image, stage by stage: the table that its notebook shows."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import pandas as pd
 
 STAGE_COLUMNS = ("Map", "Channels", "Convolutions", "Parameters", "Receptive field (px)")
 
-# A layer's window in pixels of the photo, and how far apart two neighbouring windows are.
+# A layer's window in pixels of the image, and how far apart two neighbouring windows are.
 _Window = tuple[int, int]
 _ONE_PIXEL: _Window = (1, 1)
 # What is one for the whole map has no place: such a value only says how much a map as a whole counts.
@@ -25,23 +26,23 @@ def stage_table(model: keras.Model) -> pd.DataFrame:
     apart, is w + (k - 1) d, and its own windows lie s d apart for a stride s (Araujo, Norris and Sim,
     "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019). It is counted from the
     first convolution on: what evens out the exposure before it takes part in no shape. A transposed
-    convolution brings the windows s times nearer again. Every patch of a transformer sees the whole photo
+    convolution brings the windows s times nearer again. Every patch of a transformer sees the whole image
     from the first block on.
 
     Args:
-        model: A model whose photos are square and whose layers are each used once; models in it are opened.
+        model: A model whose images are square and whose layers are each used once; models in it are opened.
 
     Returns:
         ``STAGE_COLUMNS``: map size in pixels (height × width) or number of patches, channels and receptive
         field at the end of the stage, convolutions and parameters in it. What convolves no map (padding,
         the head) is left out.
     """
-    photo = model.input_shape[1]
+    image = model.input_shape[1]
     windows: dict[int, _Window] = {}
-    stages: list[dict[str, object]] = []
+    stages: list[dict[str, Any]] = []
     for layer in _operations(model):
         before = [windows.get(id(tensor), _ONE_PIXEL) for tensor in keras.tree.flatten(layer.input)]
-        window = _window(layer, max(before, default=_ONE_PIXEL), photo)
+        window = _window(layer, max(before, default=_ONE_PIXEL), image)
         outputs = keras.tree.flatten(layer.output)
         windows |= {id(tensor): window for tensor in outputs}
         shape = outputs[0].shape
@@ -70,9 +71,9 @@ def _operations(model: keras.Model) -> Iterator[keras.Operation]:
             yield layer
 
 
-def _joined(stages: list[dict[str, object]]) -> list[dict[str, object]]:
+def _joined(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The stages without those that have no weights, such as padding; what they stood between is one."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for stage in stages:
         if not stage["Parameters"]:
             continue
@@ -84,7 +85,7 @@ def _joined(stages: list[dict[str, object]]) -> list[dict[str, object]]:
     return rows
 
 
-def _patches(shape: tuple[int | None, ...]) -> str:
+def _patches(shape: tuple[int, ...]) -> str:
     side = round((shape[1] - 1) ** 0.5)
     return f"{side} × {side}" if side * side + 1 == shape[1] else str(shape[1])
 
@@ -94,18 +95,19 @@ def _is_convolution(layer: keras.Operation) -> bool:
 
 
 def _patch_size(layer: keras.Operation) -> int | None:
-    """Side of the patches that a vision transformer's first layer cuts the photo into."""
-    return getattr(layer, "patch_size", (None,))[0]
+    """Side of the patches that a vision transformer's first layer cuts the image into."""
+    side: int | None = getattr(layer, "patch_size", (None,))[0]
+    return side
 
 
-def _window(layer: keras.Operation, before: _Window, photo: int) -> _Window:
+def _window(layer: keras.Operation, before: _Window, image: int) -> _Window:
     width, distance = before
     if isinstance(layer, keras.layers.GlobalAveragePooling2D):
         return _NO_PLACE
-    if _patch_size(layer) is not None:
-        return _patch_size(layer), _patch_size(layer)
+    if (side := _patch_size(layer)) is not None:
+        return side, side
     if isinstance(layer.output, keras.KerasTensor) and len(layer.output.shape) == 3:
-        return photo, distance
+        return image, distance
     if isinstance(layer, _UP):
         reach = -(-layer.kernel_size[0] // layer.strides[0])
         return width + (reach - 1) * distance, distance // layer.strides[0]

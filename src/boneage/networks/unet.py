@@ -2,21 +2,22 @@
 
 import keras
 
-from boneage.networks.parts import convolution, local_contrast, pooled
+from boneage.networks.inputs import local_contrast
+from boneage.networks.layers import convolution, pooled
 
 WIDTHS = {"full": (32, 64, 128, 256), "tiny": (8, 16, 32)}
 # Maps that the mean is taken of: the decoder's last stage is the narrowest, and has seen everything.
 LAST_MAPS = {"full": 128, "tiny": 32}
 
 
-def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
     """Down by halvings, up again by transposed convolutions, and across by skips; then the mean.
 
-    The way up ends at half the photo's side, where the way down begins. See ``networks.build_features``;
+    The way up ends at half the image's side, where the way down begins. See ``networks.build_features``;
     there are no published weights.
     """
     *widths, bottom = WIDTHS[width]
-    x = convolution(local_contrast(photos), widths[0], stride=2)
+    x = convolution(local_contrast(images), widths[0], stride=2)
     skips = []
     for filters in widths:
         x = _twice(x, filters)

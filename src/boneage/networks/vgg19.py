@@ -5,6 +5,6 @@ import keras
 from boneage.networks.vgg16 import vgg
 
 
-def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
     """The last maps of VGG19, averaged; see ``networks.build_features``."""
-    return vgg(keras.applications.VGG19, photos, width, weights)
+    return vgg(keras.applications.VGG19, images, width, weights)

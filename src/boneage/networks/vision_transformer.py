@@ -4,7 +4,9 @@ import keras
 from keras import ops
 
 from boneage.networks.hub import keras_hub
-from boneage.networks.parts import contrast_channels, fetched, pooled, scaled_channels, standardised
+from boneage.networks.inputs import contrast_channels, scaled_channels
+from boneage.networks.layers import pooled, standardised
+from boneage.networks.published import fetched
 
 PRESET = "vit_base_patch16_224_imagenet"
 PATCH = 16
@@ -15,40 +17,40 @@ SIZES = {
 }
 
 
-def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
     """The mean of the patches after the last block; see ``networks.build_features``.
 
     The class token stays in the sequence, as the weights expect it, but the mean of the patches is taken in
     its place: the two did equally well in the original (appendix D.3), and a mean tells which place added
     what.
     """
-    size = photos.shape[1]
+    size = images.shape[1]
     if weights == "imagenet":
         hub = keras_hub()
         published = fetched(lambda: hub.models.ViTBackbone.from_preset(PRESET))
-        tokens = resized(published, size)(scaled_channels(photos, 1 / 127.5, -1.0))
+        tokens = resized(published, size)(scaled_channels(images, 1 / 127.5, -1.0))
     else:
-        tokens = backbone(size, width)(contrast_channels(photos))
+        tokens = backbone(size, width)(contrast_channels(images))
     side = size // PATCH
     patches = keras.layers.Cropping1D((1, 0))(tokens)
     return standardised(pooled(keras.layers.Reshape((side, side, tokens.shape[-1]))(patches)))
 
 
 def backbone(size: int, width: str) -> keras.Model:
-    """A vision transformer with random weights, for photos (batch, size, size, 3)."""
+    """A vision transformer with random weights, for images (batch, size, size, 3)."""
     return keras_hub().models.ViTBackbone(image_shape=(size, size, 3), patch_size=PATCH, **SIZES[width])
 
 
 def resized(model: keras.Model, size: int) -> keras.Model:
-    """The same vision transformer for photos of another side: its position table is interpolated.
+    """The same vision transformer for images of another side: its position table is interpolated.
 
-    The learnt positions lie on a grid, one for each patch; a photo of another side has another grid over the
+    The learnt positions lie on a grid, one for each patch; an image of another side has another grid over the
     same picture, so the table is resized as a picture is (Dosovitskiy et al., section 3.2). The class token's
     position stays.
 
     Args:
         model: A ViTBackbone with a class token.
-        size: The new side of the photos in pixels, a multiple of the patch's.
+        size: The new side of the images in pixels, a multiple of the patch's.
     """
     config = {**model.get_config(), "image_shape": (size, size, 3)}
     config.pop("name", None)

@@ -7,7 +7,9 @@ nothing to find. Its blocks follow the Cross Stage Partial Network (Wang et al.,
 import keras
 
 from boneage.networks.hub import keras_hub
-from boneage.networks.parts import contrast_channels, fetched, pooled, scaled_channels, settled
+from boneage.networks.inputs import contrast_channels, scaled_channels
+from boneage.networks.layers import pooled
+from boneage.networks.published import fetched, settled
 
 PRESET = "csp_darknet_53_ra_imagenet"
 
@@ -30,18 +32,18 @@ SIZES = {
 }
 
 
-def features(photos: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
+def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
     """The last maps of CSPDarknet53, averaged; see ``networks.build_features``."""
-    size = photos.shape[1]
+    size = images.shape[1]
     if weights == "imagenet":
         hub = keras_hub()
         model = fetched(lambda: hub.models.CSPNetBackbone.from_preset(PRESET, image_shape=(size, size, 3)))
-        return pooled(settled(model)(scaled_channels(photos, SCALE, OFFSET)))
-    return pooled(settled(backbone(size, width))(contrast_channels(photos)))
+        return pooled(settled(model)(scaled_channels(images, SCALE, OFFSET)))
+    return pooled(settled(backbone(size, width))(contrast_channels(images)))
 
 
 def backbone(size: int, width: str) -> keras.Model:
-    """The backbone with random weights, for photos (batch, size, size, 3)."""
+    """The backbone with random weights, for images (batch, size, size, 3)."""
     return keras_hub().models.CSPNetBackbone(
         image_shape=(size, size, 3),
         stem_kernel_size=3,

@@ -27,7 +27,7 @@ _REASON_OF = {
 
 RACE_OF = {"ASI": "Asian", "BLK": "African American", "CAU": "Caucasian", "HIS": "Hispanic American"}
 LARGEST_ATLAS = 9000
-"""Photos that an atlas can hold: case numbers have four digits and start at 1000."""
+"""Images that an atlas can hold: case numbers have four digits and start at 1000."""
 
 READER_DIFFERENCE_YEARS = 0.63
 """Root mean square of the difference between the two readers of the Digital Hand Atlas."""
@@ -47,10 +47,10 @@ def write_phantom_atlas(
     height: int = 1400,
     progress: bool = True,
 ) -> Path:
-    """Draws a whole atlas: ``per_group`` photos for each race, sex and year of age.
+    """Draws a whole atlas: ``per_group`` images for each race, sex and year of age.
 
-    Written are ``JPEGimages/ASIF/ASIF00/1000.jpg`` and so on, ``readings.csv`` (photo number, reading 1,
-    reading 2; years), ``phantom.csv`` (the truth behind each photo), ``centres.csv`` (where each growth
+    Written are ``JPEGimages/ASIF/ASIF00/1000.jpg`` and so on, ``readings.csv`` (image number, reading 1,
+    reading 2; years), ``phantom.csv`` (the truth behind each image), ``centres.csv`` (where each growth
     centre lies, and how far it has fused) and ``review.csv`` (a review log: the decisions of a person who
     sees every anomaly). The same arguments give the same bytes. An interrupted run
     continues where it was; a finished atlas is left alone.
@@ -60,11 +60,11 @@ def write_phantom_atlas(
 
     Args:
         folder: Where the atlas goes; made where it is absent.
-        per_group: Photos for each of the 8 groups and each year of age.
+        per_group: Images for each of the 8 groups and each year of age.
         seed: Draws the children.
-        anomalies: The share of photos with an anomaly, of all kinds alike, or a share for each kind.
+        anomalies: The share of images with an anomaly, of all kinds alike, or a share for each kind.
         ages: Whole years of age, 0 to 18.
-        height: Height of the photos in pixels.
+        height: Height of the images in pixels.
         progress: Whether a bar shows how far it is.
 
     Returns:
@@ -82,14 +82,14 @@ def write_phantom_atlas(
         folder, {"per_group": per_group, "seed": seed, "anomalies": shares, "ages": ages, "height": height}
     )
     plan = plan_atlas(per_group, seed, shares, ages)
-    photos = [folder / path for path in plan["photo"]]
-    missing = [i for i, photo in enumerate(photos) if not _is_there(photo)]
+    images = [folder / path for path in plan["image"]]
+    missing = [i for i, image in enumerate(images) if not _is_there(image)]
     if missing:
         _sweep(folder)
         rows = plan.to_dict("records")
 
         def draw(index: int) -> None:
-            _write_photo(photos[index], rows[index], height)
+            _write_image(images[index], rows[index], height)
 
         for _ in on_all_cores(draw, missing, "Drawing the atlas", progress):
             pass
@@ -101,10 +101,10 @@ def write_phantom_atlas(
 
 
 def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Sequence[int]) -> pd.DataFrame:
-    """Who is in an atlas, before anything is drawn: one row a photo.
+    """Who is in an atlas, before anything is drawn: one row an image.
 
     Returns:
-        Columns ``number, photo, race, sex, age_group, age, tempo, bone_age, anomaly, seed, reading_1,
+        Columns ``number, image, race, sex, age_group, age, tempo, bone_age, anomaly, seed, reading_1,
         reading_2``; ages and readings in years, ``anomaly`` empty where there is none.
     """
     groups = [(race, sex, year) for race in RACE_OF for sex in SEXES for year in ages]
@@ -127,7 +127,7 @@ def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Seq
         rows.append(
             {
                 "number": str(number),
-                "photo": f"JPEGimages/{group}/{group}{year:02d}/{number}.jpg",
+                "image": f"JPEGimages/{group}/{group}{year:02d}/{number}.jpg",
                 "race": RACE_OF[race],
                 "sex": sex,
                 "age_group": year,
@@ -191,7 +191,7 @@ def _check_atlas(per_group: int, seed: int, ages: Sequence[int], height: int) ->
     if total > LARGEST_ATLAS:
         most = LARGEST_ATLAS // (total // per_group)
         raise BoneAgeError(
-            f"per_group: {per_group} makes {total} photos, more than four-digit numbers serve; at most {most}"
+            f"per_group: {per_group} makes {total} images, more than four-digit numbers serve; at most {most}"
         )
     check_drawing(0.0, "F", seed, None, None, height)
 
@@ -211,7 +211,7 @@ def _claim(folder: Path, arguments: dict) -> None:
             )
         return
     if os.path.exists(folder / "JPEGimages"):
-        raise BoneAgeError(f"{folder}: holds photos that were not drawn here; choose an empty folder")
+        raise BoneAgeError(f"{folder}: holds images that were not drawn here; choose an empty folder")
     make_folder(folder)
     write_text(stamp, text)
 
@@ -230,12 +230,12 @@ def _sweep(folder: Path) -> None:
             leftover.unlink()
 
 
-def _write_photo(path: Path, row: dict, height: int) -> None:
+def _write_image(path: Path, row: dict, height: int) -> None:
     hand = draw_hand(row["bone_age"], row["sex"], row["seed"], row["anomaly"] or None, row["age"], height)
-    done, data = cv2.imencode(".jpg", hand.photo, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    done, data = cv2.imencode(".jpg", hand.image, [cv2.IMWRITE_JPEG_QUALITY, 92])
     if not done:
         raise BoneAgeError(f"{path}: this OpenCV writes no JPEG; install opencv-python-headless")
-    # Not synced to disk one by one: a photo lost with the power is drawn again.
+    # Not synced to disk one by one: an image lost with the power is drawn again.
     with atomic_write(path, sync=False) as file:
         file.write(data.tobytes())
 
@@ -251,11 +251,11 @@ def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, ...]:
             for name, (x, y) in scene.centres.items()
         ]
     readings = plan[["number", "reading_1", "reading_2"]].set_axis(
-        ["photo number", "reading 1", "reading 2"], axis=1
+        ["image number", "reading 1", "reading 2"], axis=1
     )
     truth = plan[["number", "sex", "race", "age_group", "age", "bone_age", "tempo", "anomaly", "seed"]]
-    truth = truth.rename(columns={"number": "photo number"}).assign(box=boxes)
-    where = pd.DataFrame(centres, columns=["photo number", "centre", "x", "y", "fusion"])
+    truth = truth.rename(columns={"number": "image number"}).assign(box=boxes)
+    where = pd.DataFrame(centres, columns=["image number", "centre", "x", "y", "fusion"])
     return readings, truth, where, _review(plan)
 
 

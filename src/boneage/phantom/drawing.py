@@ -21,7 +21,7 @@ ANOMALIES = ("ring", "bracelet", "unreadable", "growth")
 a skeleton far from what the age lets expect."""
 
 _HEIGHT = 1400
-# Bones are drawn smaller than the photo, which has no detail that fine, and soft tissue smaller still.
+# Bones are drawn smaller than the image, which has no detail that fine, and soft tissue smaller still.
 _BONE_SCALE = 0.6
 _TISSUE_SCALE = 0.3
 # Thickness of soft tissue in hand units from which on it counts as the hand.
@@ -33,13 +33,13 @@ class PhantomHand:
     """One drawn radiograph and the truth about it.
 
     Attributes:
-        photo: The photo, (height, width) uint8, bones bright.
-        centres: Pixel (x, y) of each growth centre that has appeared and lies inside the photo.
+        image: The image, (height, width) uint8, bones bright.
+        centres: Pixel (x, y) of each growth centre that has appeared and lies inside the image.
         fusion: How far the growth plate of each of those has closed, 0 to 1.
         anomaly_box: Box of the anomaly in pixels, (x, y, width, height), or None.
     """
 
-    photo: np.ndarray
+    image: np.ndarray
     centres: dict[str, tuple[float, float]]
     fusion: dict[str, float]
     anomaly_box: tuple[int, int, int, int] | None
@@ -65,7 +65,7 @@ def draw_hand(
             size of the hand, which then is that of the age, far from that of the skeleton.
         age: The child's age in years, which together with the bone age sets the size of the hand; the
             bone age where None.
-        height: Height of the photo in pixels, 200 to 4000; the width varies from 0.68 to 0.84 of it.
+        height: Height of the image in pixels, 200 to 4000; the width varies from 0.68 to 0.84 of it.
 
     Raises:
         BoneAgeError: An argument is outside its range.
@@ -78,10 +78,10 @@ def draw_hand(
 def hand_region(
     bone_age: float, sex: str, seed: int, age: float | None = None, height: int = _HEIGHT
 ) -> np.ndarray:
-    """Where hand and forearm lie on the photo that :func:`draw_hand` draws from the same arguments.
+    """Where hand and forearm lie on the image that :func:`draw_hand` draws from the same arguments.
 
     Returns:
-        bool, of the photo's shape: the shadow of soft tissue.
+        bool, of the image's shape: the shadow of soft tissue.
     """
     check_drawing(bone_age, sex, seed, None, age, height)
     scene = lay_out(bone_age, sex, seed, None, bone_age if age is None else age, height)
@@ -107,14 +107,14 @@ def check_drawing(
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """A posed hand in a photo, all but its pixels.
+    """A posed hand in an image, all but its pixels.
 
-    ``to_photo`` is the (2, 3) map from hand units to pixels, ``zoom`` its scale.
+    ``to_image`` is the (2, 3) map from hand units to pixels, ``zoom`` its scale.
     """
 
     skeleton: Skeleton
     size: tuple[int, int]
-    to_photo: np.ndarray
+    to_image: np.ndarray
     zoom: float
     seed: int
     anomaly: str | None
@@ -131,34 +131,34 @@ def _rng(seed: int, part: str) -> np.random.Generator:
 
 
 def lay_out(bone_age: float, sex: str, seed: int, anomaly: str | None, age: float, height: int) -> _Scene:
-    """Everything about a photo that needs no pixels; quick."""
+    """Everything about an image that needs no pixels; quick."""
     # Stature follows the skeleton's maturity as much as the years.
     size_age = age if anomaly == "growth" else (age + bone_age) / 2
     skeleton = build_skeleton(bone_age, size_age, sex, _rng(seed, "anatomy"), draw_pose(_rng(seed, "pose")))
     rng = _rng(seed, "place")
     width = round(height * rng.uniform(0.68, 0.84))
-    to_photo, zoom = _placement(skeleton, height, width, rng)
+    to_image, zoom = _placement(skeleton, height, width, rng)
     metal = _metal(skeleton, anomaly, _rng(seed, "anomaly"))
     box = None
     if metal:
-        box = _box([_moved(outline, to_photo) for outline in metal], height, width)
+        box = _box([_moved(outline, to_image) for outline in metal], height, width)
     elif anomaly == "unreadable":
         parts = [*skeleton.digits, *skeleton.palm]
-        box = _box([_moved(part[:, :2], to_photo) for part in parts], height, width)
+        box = _box([_moved(part[:, :2], to_image) for part in parts], height, width)
     names = list(skeleton.centres)
-    points = _moved(np.array([skeleton.centres[name] for name in names]).reshape(-1, 2), to_photo)
+    points = _moved(np.array([skeleton.centres[name] for name in names]).reshape(-1, 2), to_image)
     inside = ((points >= 0) & (points < (width, height))).all(axis=1)
     centres = {n: (float(x), float(y)) for n, (x, y), ok in zip(names, points, inside, strict=True) if ok}
     fusion = {name: skeleton.fusion[name] for name in centres}
     return _Scene(
-        skeleton, (height, width), to_photo, zoom, seed, anomaly, metal, centres, fusion, box
+        skeleton, (height, width), to_image, zoom, seed, anomaly, metal, centres, fusion, box
     )  # fmt: skip
 
 
 def _placement(
     skeleton: Skeleton, height: int, width: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """Turns and shifts the hand, and sizes it to the photo: a radiographer lets small hands fill it too."""
+    """Turns and shifts the hand, and sizes it to the image: a radiographer lets small hands fill it too."""
     angle = np.deg2rad(np.clip(rng.normal(0.0, 6.0), -16, 16))
     turn = rotation(angle)
     low, high = skeleton.extent(turn)
@@ -171,8 +171,8 @@ def _placement(
     return np.column_stack([turn * zoom, corner - low * zoom]), float(zoom)
 
 
-def _moved(points: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
-    return points @ to_photo[:, :2].T + to_photo[:, 2]
+def _moved(points: np.ndarray, to_image: np.ndarray) -> np.ndarray:
+    return points @ to_image[:, :2].T + to_image[:, 2]
 
 
 def _box(outlines: Sequence[np.ndarray], height: int, width: int) -> tuple[int, int, int, int]:
@@ -222,7 +222,7 @@ def _beads(middle: np.ndarray, along: np.ndarray, half: float, radius: float) ->
 
 
 def _render(scene: _Scene) -> np.ndarray:
-    """The photo of a scene: shadows of soft tissue and bone, then exposure, metal, marker and noise."""
+    """The image of a scene: shadows of soft tissue and bone, then exposure, metal, marker and noise."""
     height, width = scene.size
     tissue = _tissue_shadow(scene)
     bone = _bone_shadow(scene)
@@ -238,18 +238,18 @@ def _render(scene: _Scene) -> np.ndarray:
     shadow = tissue * (0.42 * scale) + cv2.GaussianBlur(bone, (0, 0), blur) * (1.05 * scale * contrast)
     # Thick parts harden the beam and scatter: thin ones gain on them.
     shadow = np.power(np.maximum(shadow, 0.0), np.float32(rng.uniform(0.75, 0.95)))
-    photo = cv2.resize(shadow, (width, height), interpolation=cv2.INTER_CUBIC)
-    photo = _exposed(photo, rng)
-    _stamp_metal(photo, scene)
-    _stamp_marker(photo, cv2.resize(tissue, (width // 8, height // 8)), _rng(scene.seed, "marker"))
-    return _noisy(photo, rng, _rng(scene.seed, "noise"))
+    image = cv2.resize(shadow, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = _exposed(image, rng)
+    _stamp_metal(image, scene)
+    _stamp_marker(image, cv2.resize(tissue, (width // 8, height // 8)), _rng(scene.seed, "marker"))
+    return _noisy(image, rng, _rng(scene.seed, "noise"))
 
 
 def depth_inside(mask: np.ndarray) -> np.ndarray:
     """How far from its edge each pixel inside a mask lies.
 
     By SciPy: the last digit of OpenCV's exact distance depends on where in memory the mask lies, and now and
-    then a shade of the drawing was rounded the other way.
+    then a grey level of the drawing was rounded the other way.
 
     Args:
         mask: (height, width), 0 outside.
@@ -271,7 +271,7 @@ def _tissue_shadow(scene: _Scene) -> np.ndarray:
     height, width = scene.size
     small = (round(width * _TISSUE_SCALE), round(height * _TISSUE_SCALE))
     hand, zoom = scene.skeleton, scene.zoom * _TISSUE_SCALE
-    to_small = scene.to_photo * _TISSUE_SCALE
+    to_small = scene.to_image * _TISSUE_SCALE
 
     def mask_of(chains: Sequence[np.ndarray]) -> np.ndarray:
         mask = np.zeros(small[::-1], np.uint8)
@@ -325,8 +325,8 @@ def _add_digit(total: np.ndarray, points: np.ndarray, radii: np.ndarray, zoom: f
 
 def _trunk_radius(scene: _Scene, small: tuple[int, int]) -> np.ndarray:
     """Half the depth of palm, wrist and forearm at each pixel: it grows towards the elbow."""
-    turn = np.linalg.inv(scene.to_photo[:, :2])
-    shift = turn @ scene.to_photo[:, 2]
+    turn = np.linalg.inv(scene.to_image[:, :2])
+    shift = turn @ scene.to_image[:, 2]
     x, y = (np.arange(n, dtype=np.float32) / np.float32(_TISSUE_SCALE) for n in small)
     down = turn[1, 0] * x[None, :] + turn[1, 1] * y[:, None] - shift[1]
     radius = np.interp(down, (-480.0, -150.0, 150.0, 450.0), (52.0, 68.0, 96.0, 112.0))
@@ -362,7 +362,7 @@ def _bone_shadow(scene: _Scene) -> np.ndarray:
     """Thickness of bone in hand units, at the bones' scale; where bones overlap they add up."""
     height, width = scene.size
     shadow = np.zeros((round(height * _BONE_SCALE), round(width * _BONE_SCALE)), np.float32)
-    to_small = scene.to_photo * _BONE_SCALE
+    to_small = scene.to_image * _BONE_SCALE
     for bone in scene.skeleton.bones:
         _add_bone(shadow, bone, to_small, scene.zoom * _BONE_SCALE)
     # Trabeculae: a fine web, finer than anything the layout knows.
@@ -412,42 +412,42 @@ def _exposed(shadow: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     bright = rng.uniform(165, 235) if rng.random() < 0.85 else rng.uniform(60, 150)
     background = rng.uniform(6, 40) if rng.random() < 0.7 else rng.uniform(40, 95)
     background = min(background, 0.5 * bright)
-    photo = background + shadow * np.float32((bright - background) / top)
+    image = background + shadow * np.float32((bright - background) / top)
     # Heel effect and scatter: the field is brighter on one side.
     slope = rng.normal(0.0, 0.05, 2)
     field_x = np.linspace(-1, 1, width, dtype=np.float32) * np.float32(slope[0])
     field_y = np.linspace(-1, 1, height, dtype=np.float32) * np.float32(slope[1])
-    photo *= 1.0 + field_y[:, None] + field_x[None, :]
+    image *= 1.0 + field_y[:, None] + field_x[None, :]
     # Readout stripes of the plate.
-    photo += cv2.GaussianBlur(rng.normal(0.0, 1.5, (1, width)).astype(np.float32), (0, 0), 2.0)
-    _collimate(photo, rng)
-    return photo
+    image += cv2.GaussianBlur(rng.normal(0.0, 1.5, (1, width)).astype(np.float32), (0, 0), 2.0)
+    _collimate(image, rng)
+    return image
 
 
-def _collimate(photo: np.ndarray, rng: np.random.Generator) -> None:
+def _collimate(image: np.ndarray, rng: np.random.Generator) -> None:
     """Draws the edges of the field on some sides: shutters are bright (no rays), print borders black."""
-    height, width = photo.shape
+    height, width = image.shape
     for side in range(4):
         if rng.random() > 0.22:
             continue
-        shade = float(rng.choice([0.0, rng.uniform(110, 230)], p=[0.6, 0.4]))
+        level = float(rng.choice([0.0, rng.uniform(110, 230)], p=[0.6, 0.4]))
         reach = int((height if side < 2 else width) * rng.uniform(0.004, 0.03))
-        sides = photo if side < 2 else photo.T
-        sides[slice(0, reach) if side % 2 == 0 else slice(len(sides) - reach, None)] = shade
+        sides = image if side < 2 else image.T
+        sides[slice(0, reach) if side % 2 == 0 else slice(len(sides) - reach, None)] = level
 
 
-def _stamp_metal(photo: np.ndarray, scene: _Scene) -> None:
+def _stamp_metal(image: np.ndarray, scene: _Scene) -> None:
     """Metal lets no ray through: near white, with an edge as soft as the rest."""
     if not scene.metal:
         return
     x, y, w, h = scene.anomaly_box
     pad = 4
     rows, columns = slice(max(y - pad, 0), y + h + pad), slice(max(x - pad, 0), x + w + pad)
-    area = photo[rows, columns]
+    area = image[rows, columns]
     mask = np.zeros(area.shape, np.uint8)
     origin = np.array([columns.start, rows.start])
     for outline in scene.metal:
-        _fill(mask, _moved(outline, scene.to_photo) - origin)
+        _fill(mask, _moved(outline, scene.to_image) - origin)
     cover = cv2.GaussianBlur(mask, (0, 0), 1.0).astype(np.float32) / 255.0
     area += cover * (np.float32(252.0) - area)
 
@@ -466,9 +466,9 @@ _LETTERS = {
 }
 
 
-def _stamp_marker(photo: np.ndarray, tissue: np.ndarray, rng: np.random.Generator) -> None:
+def _stamp_marker(image: np.ndarray, tissue: np.ndarray, rng: np.random.Generator) -> None:
     """Lays the side marker, a lead L with initials on a plate, where the hand leaves room."""
-    height, width = photo.shape
+    height, width = image.shape
     size = height * rng.uniform(0.035, 0.055)
     plate = np.array([[-0.5, -0.35], [1.4, -0.35], [1.4, 2.1], [-0.5, 2.1]])
     angle = np.deg2rad(rng.normal(0.0, 12.0))
@@ -478,9 +478,9 @@ def _stamp_marker(photo: np.ndarray, tissue: np.ndarray, rng: np.random.Generato
     rows = np.clip((spots[:, 1] + size) / 8, 0, free.shape[0] - 1).astype(int)
     columns = np.clip((spots[:, 0] + size / 2) / 8, 0, free.shape[1] - 1).astype(int)
     spot = spots[int(np.argmin(free[rows, columns]))]
-    mask = np.zeros(photo.shape, np.uint8)
+    mask = np.zeros(image.shape, np.uint8)
     _fill(mask, plate @ turn.T + spot)
-    photo[mask > 127] += np.float32(rng.uniform(4, 18))
+    image[mask > 127] += np.float32(rng.uniform(4, 18))
     mask[:] = 0
     initials = rng.choice([letter for letter in _LETTERS if letter != "L"], 2)
     written = (("L", 0.0, 0.0, 1.0), (initials[0], -0.2, 1.3, 0.5), (initials[1], 0.45, 1.3, 0.5))
@@ -490,13 +490,13 @@ def _stamp_marker(photo: np.ndarray, tissue: np.ndarray, rng: np.random.Generato
             start, stop = _fixed(ends @ turn.T + spot)
             stroke = max(1, round(size * 0.22 * scale))
             cv2.line(mask, start.tolist(), stop.tolist(), 255, stroke, cv2.LINE_AA, 4)
-    np.copyto(photo, np.float32(rng.uniform(225, 254)), where=mask > 127)
+    np.copyto(image, np.float32(rng.uniform(225, 254)), where=mask > 127)
 
 
-def _noisy(photo: np.ndarray, rng: np.random.Generator, noise_rng: np.random.Generator) -> np.ndarray:
+def _noisy(image: np.ndarray, rng: np.random.Generator, noise_rng: np.random.Generator) -> np.ndarray:
     """Adds the grain of counted photons, stronger where fewer came through, and rounds to 8 bits."""
-    grain = noise_rng.standard_normal(photo.shape, dtype=np.float32)
+    grain = noise_rng.standard_normal(image.shape, dtype=np.float32)
     grain = cv2.GaussianBlur(grain, (0, 0), 0.7)
     strength = rng.uniform(2.0, 6.0)
-    photo += grain * (np.float32(strength) * np.sqrt(0.25 + np.clip(photo, 0, 255) / 255.0))
-    return np.clip(photo + 0.5, 0, 255).astype(np.uint8)
+    image += grain * (np.float32(strength) * np.sqrt(0.25 + np.clip(image, 0, 255) / 255.0))
+    return np.clip(image + 0.5, 0, 255).astype(np.uint8)

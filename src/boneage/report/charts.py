@@ -139,6 +139,6 @@ def signed(value: float) -> str:
     return f"{value:+z.2f}".replace("-", "−")
 
 
-def shades(colour: str) -> Colormap:
+def levels(colour: str) -> Colormap:
     """From see-through to a colour, so that what is small takes the ground it stands on."""
     return LinearSegmentedColormap.from_list(colour, [to_rgba(colour, 0.08), to_rgba(colour, 1.0)])

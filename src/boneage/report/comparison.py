@@ -1,25 +1,42 @@
 """The finished runs side by side: what may stand together, and every table of the comparison."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from boneage.core.columns import Column, Table, with_interval
-from boneage.core.tables import MONTHS_PER_YEAR, SPLITS
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import MONTHS_PER_YEAR, SPLITS, skipped_table
 from boneage.dataset.labels import UNKNOWN, Labels
-from boneage.evaluation import Run, constant_predictor, mae_interval, metrics_by_split, results_table
-from boneage.evaluation.metrics import metrics
+from boneage.evaluation.metrics import (
+    AUGMENTED,
+    Run,
+    constant_predictor,
+    mae_interval,
+    metrics,
+    metrics_by_split,
+    plain_runs,
+    precision_of,
+    results_table,
+    variant_of,
+)
 from boneage.networks import find
 from boneage.report.coverage import coverage_of_runs
 from boneage.report.differences import differences_table
 from boneage.report.examination import Examination
 from boneage.report.groups import groups_table
-from boneage.report.matching import ComparedRuns
+from boneage.report.matching import (
+    grown_beside_plain,
+    joined_with_truth,
+    largest_groups,
+    reseeded_beside_plain,
+    variants_beside_plain,
+)
 from boneage.report.references import references_table
 from boneage.report.seeds import seeds_table
-from boneage.report.variants import difference_in_words, variants_table
+from boneage.report.variants import grown_words, variants_table
 from boneage.report.words import (
     BASELINE,
     known_source,
@@ -77,8 +94,8 @@ DETAILS = Table(
             "Epoch",
             "seconds",
         ),
-        Column("Photos a second", "Images trained on each second.", ",.0f", "Training", "images a second"),
-        Column("Photo size (px)", "Side of the images.", ",.0f", "Image size", "pixels"),
+        Column("Images a second", "Images trained on each second.", ",.0f", "Training", "images a second"),
+        Column("Image size (px)", "Side of the images.", ",.0f", "Image size", "pixels"),
         Column("Device", "What it was trained on."),
         Column("Backend", "Library that computed it."),
         Column("Weights", "First weights: from scratch, or pretrained on other images."),
@@ -100,14 +117,14 @@ QUALITY = DETAILS.part(
 )
 TRAINING_TIMES = DETAILS.part(
     "Training time and device",
-    *("Network", "Epochs", "Parameters", "Seconds an epoch", "Photos a second", "Photo size (px)"),
+    *("Network", "Epochs", "Parameters", "Seconds an epoch", "Images a second", "Image size (px)"),
     *("Device", "Backend", "Weights", "Precision", "Finished"),
 )
 BASELINE_ERRORS = Table(
     BASELINE,
     [
         Column("Split", "Which cases."),
-        Column("Photos", "Number of images.", ",.0f", "Images"),
+        Column("Images", "Number of images.", ",.0f", "Images"),
         Column("MAE (years)", f"{_MAE}.", ".2f"),
         Column("MAE (months)", "The same in months.", ".1f"),
         Column("Loss (years²)", "Mean squared error.", ".2f"),
@@ -149,12 +166,13 @@ OUTSIDE = Table(
 
 @dataclass(frozen=True)
 class Outside:
-    """A test of the runs on another source's photos, none of which they were trained on.
+    """A test of the runs on another source's images, none of which they were trained on.
 
     Attributes:
         source: That source.
         label_kind: Which age its label is.
-        joined: Run name -> what ``evaluation.join_truth`` returns with that source's labels.
+        joined: Run folder name, for runs on the augmented set behind ``augmented/`` -> what
+            ``evaluation.join_truth`` returns with that source's labels.
     """
 
     source: str
@@ -168,25 +186,30 @@ class Comparison:
 
     Attributes:
         heading: What every table is headed by: source, label, cases of each split, how they were split,
-            photo size.
+            image size.
         tables: Epochs -> the nine-row table of ``evaluation.results_table``, in rising order.
         details: ``DETAILS``, one row a run that stands in a table.
         baseline: ``BASELINE_ERRORS``, one row a split: always saying the training cases' median age.
-        variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the set grown, or ensemble, against
+        variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the augmented set, or ensemble, against
             its plain run.
         differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
         seeds: ``seeds.SEED_COLUMNS``, one row a plain run that was trained with other seeds, too.
         groups: ``groups.GROUP_COLUMNS``, one row a run and group of its test cases.
         references: ``references.REFERENCE_COLUMNS``, one row a figure published by others.
         coverage: ``coverage.RUN_COVERAGE_COLUMNS``, how many test cases the intervals of each run hold, by
-            band of estimated ages and in all.
+            band of predicted ages and in all.
         outside: ``OUTSIDE``, one row a run that was tested on another source; else empty.
         coverage_outside: As ``coverage``, of that source's cases.
         interval_notices: Which run has no interval, or bands that share one, and why (``item``, ``reason``).
         left_out: Runs that stand in no table, and why (``item``, ``reason``).
-        runs: The runs themselves, their labels, and their estimates beside the truth.
-        outside_test: The estimates behind ``outside``.
-        examinations: What was found out about networks from photos; kept from earlier, or made for this one.
+        joined: Run folder name -> its predictions beside the truth (``evaluation.join_truth``), variants too.
+        runs: The plain runs, which stand in the two tables.
+        variant_runs: The runs of a variant that stand against their plain run.
+        grown_runs: The runs on the augmented set that stand against their plain run.
+        reseeded_runs: The runs of other seeds that stand beside their plain run.
+        labels: The labels of all of them.
+        outside_test: The predictions behind ``outside``.
+        examinations: What was found out about networks from images; kept from earlier, or made for this one.
     """
 
     heading: str
@@ -203,42 +226,84 @@ class Comparison:
     coverage_outside: pd.DataFrame
     interval_notices: pd.DataFrame
     left_out: pd.DataFrame
-    runs: ComparedRuns
+    joined: dict[str, pd.DataFrame]
+    runs: list[Run]
+    variant_runs: list[Run]
+    grown_runs: list[Run]
+    reseeded_runs: list[Run]
+    labels: Labels
     outside_test: Outside | None = None
     examinations: tuple[Examination, ...] = ()
 
 
 def compare_runs(
-    runs: ComparedRuns, epochs: Iterable[int], outside_test: Outside | None = None
+    runs: Sequence[Run],
+    labels: Labels,
+    epochs: Iterable[int],
+    left_out: pd.DataFrame,
+    outside_test: Outside | None = None,
+    grown: Sequence[Run] = (),
+    reseeded: Sequence[Run] = (),
 ) -> Comparison:
-    """Puts finished runs side by side.
+    """Puts the finished runs side by side.
+
+    A run whose predictions do not belong to the labels is left out with its reason. So is one that differs
+    from the others of its table in source, label, split, images or size: the larger group stands, of two
+    equally large ones that with the newest run. So is a variant whose plain run is not there, or is not one
+    of the same data.
 
     Args:
-        runs: What may be compared, from :func:`boneage.report.matching.match_runs`.
+        runs: Finished runs in the tables' order, one a network, epoch count and variant
+            (``evaluation.read_runs``).
+        labels: The labels they were trained on.
         epochs: Epoch counts to show tables of; those of the runs are added.
-        outside_test: Estimates for another source's photos, if there are any.
+        left_out: What was left out already (``item``, ``reason``).
+        outside_test: Predictions for another source's images, if there are any.
+        grown: Finished runs of the same networks on the same cases, trained on more images of them. One
+            whose plain run is not there, or that was tested on other cases, is left out with its reason.
+        reseeded: Finished runs of the same networks on the same images, trained with other seeds. One whose
+            plain run is not there, or is not of the same data, is left out with its reason.
     """
-    labels, tabled, joined = runs.labels, runs.tabled, runs.joined
-    records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in tabled]
-    coverage, notices = coverage_of_runs(tabled, joined)
-    coverage_outside, _ = coverage_of_runs(tabled, joined, outside_test.joined if outside_test else {})
-    every_epochs = sorted({*epochs, *(run.key.epochs for run in tabled)})
+    joined: dict[str, pd.DataFrame] = {}
+    reasons: list[tuple[str, str]] = []
+    belonging = []
+    for run in runs:
+        try:
+            joined[run.folder.name] = joined_with_truth(run, labels)
+            belonging.append(run)
+        except BoneAgeError as error:
+            reasons.append((run.folder.name, str(error)))
+    standing, unlike = largest_groups(plain_runs(belonging))
+    variants, alone = variants_beside_plain([run for run in belonging if variant_of(run.record)], standing)
+    joined = {run.folder.name: joined[run.folder.name] for run in [*standing, *variants]}
+    grown_beside, strange = grown_beside_plain(grown, standing, labels)
+    reseeded_beside, unequal = reseeded_beside_plain(reseeded, standing, labels)
+    records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in standing]
+    coverage, notices = coverage_of_runs(standing, joined)
+    coverage_outside, _ = coverage_of_runs(standing, joined, outside_test.joined if outside_test else {})
+    every_epochs = sorted({*epochs, *(run.record["epochs"] for run in standing)})
+    reasons = skipped_table([*reasons, *unlike, *alone, *strange, *unequal])
     return Comparison(
-        heading=_heading(labels, tabled),
+        heading=_heading(labels, standing),
         tables={count: results_table(records, count) for count in every_epochs},
-        details=_details(tabled, joined),
+        details=_details(standing, joined),
         baseline=_baseline(labels),
-        variants=variants_table(runs),
-        differences=differences_table(tabled, joined),
-        seeds=seeds_table(runs),
-        groups=groups_table(tabled, joined),
+        variants=variants_table(standing, variants, joined, grown_beside),
+        differences=differences_table(standing, joined),
+        seeds=seeds_table(standing, joined, reseeded_beside),
+        groups=groups_table(standing, joined),
         references=references_table(),
         coverage=coverage,
-        outside=_outside(runs, outside_test),
+        outside=_outside(standing, [run for run, _ in grown_beside], labels, outside_test),
         coverage_outside=coverage_outside,
         interval_notices=notices.map(printable),
-        left_out=runs.left_out.map(printable),
-        runs=runs,
+        left_out=pd.concat([left_out, reasons], ignore_index=True).map(printable),
+        joined=joined,
+        runs=standing,
+        variant_runs=variants,
+        grown_runs=[run for run, _ in grown_beside],
+        reseeded_runs=[run for run, _ in reseeded_beside],
+        labels=labels,
         outside_test=outside_test,
     )
 
@@ -271,36 +336,36 @@ def _counts(table: pd.DataFrame) -> str:
 def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for run in runs:
-        record, estimates = run.record, joined[run.name]
-        of_validation = estimates[estimates["Split"] == "validation"]
-        of_test = estimates[estimates["Split"] == "test"]
+        record, predictions = run.record, joined[run.folder.name]
+        of_validation = predictions[predictions["Split"] == "validation"]
+        of_test = predictions[predictions["Split"] == "test"]
         rows.append(
             {
                 "Network": find(record["network"]).title,
                 "Epochs": record["epochs"],
                 "Validation MAE (years)": of_validation["Error"].abs().mean(),
                 "Test cases": len(of_test),
-                **_quality(of_test, run.key.train_seed, "Test "),
+                **_quality(of_test, record.get("seed"), "Test "),
                 "Parameters": number(record.get("parameters")),
                 "Seconds an epoch": number(record.get("seconds_per_epoch")),
-                "Photos a second": number(record.get("photos_per_second")),
-                "Photo size (px)": number(record["size"]),
+                "Images a second": number(record.get("images_per_second")),
+                "Image size (px)": number(record["size"]),
                 **{
                     name.capitalize(): printable(record.get(name, UNKNOWN))
                     for name in ("device", "backend", "weights", "finished")
                 },
-                "Precision": printable(record["settings"]["precision"]),
-                "Run": run.name,
+                "Precision": printable(precision_of(record)),
+                "Run": printable(run.folder.name),
             }
         )
     return DETAILS.frame(rows)
 
 
-def _quality(joined: pd.DataFrame, seed: int, prefix: str = "") -> dict[str, float]:
+def _quality(joined: pd.DataFrame, seed: object, prefix: str = "") -> dict[str, float]:
     if joined.empty:
         return {}
-    values = metrics(joined["Bone Age"].to_numpy(), joined["Estimate"].to_numpy())
-    low, high = mae_interval(joined["Error"].to_numpy(), seed)
+    values = metrics(joined["Bone Age"].to_numpy(), joined["Prediction"].to_numpy())
+    low, high = mae_interval(joined["Error"].to_numpy(), seed if type(seed) is int and seed >= 0 else 0)
     of_mae = {f"{prefix}MAE": values["mae"], f"{prefix}MAE low": low, f"{prefix}MAE high": high}
     return {
         **years_and_months(of_mae),
@@ -319,7 +384,7 @@ def _baseline(labels: Labels) -> pd.DataFrame:
             rows.append(
                 {
                     "Split": split,
-                    "Photos": values["count"],
+                    "Images": values["count"],
                     "MAE (years)": values["mae"],
                     "MAE (months)": values["mae"] * MONTHS_PER_YEAR,
                     "Loss (years²)": values["loss"],
@@ -332,25 +397,25 @@ def _baseline(labels: Labels) -> pd.DataFrame:
     return BASELINE_ERRORS.frame(rows)
 
 
-def _outside(runs: ComparedRuns, test: Outside | None) -> pd.DataFrame:
+def _outside(runs: list[Run], grown: list[Run], labels: Labels, test: Outside | None) -> pd.DataFrame:
     rows = []
-    table = runs.labels.table
-    median = table.loc[table["Split"] == "train", "Bone Age"].median()
-    for run in (*runs.tabled, *runs.beside):
-        joined = test.joined.get(run.name) if test else None
+    median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
+    named = [(run.folder.name, "", run) for run in runs]
+    named += [(f"{AUGMENTED}/{run.folder.name}", f", {grown_words(run)}", run) for run in grown]
+    for name, what, run in named:
+        joined = test.joined.get(name) if test else None
         if joined is None:
             continue
-        words = difference_in_words(run, runs.labels.set)
         rows.append(
             {
-                "Network": ", ".join(filter(None, (find(run.key.network).title, words))),
-                "Epochs": run.key.epochs,
+                "Network": find(run.record["network"]).title + what,
+                "Epochs": run.record["epochs"],
                 "Source": printable(source_words(test.source)),
                 "Label": printable(test.label_kind),
                 "Cases": len(joined),
-                **_quality(joined, run.key.train_seed),
+                **_quality(joined, run.record.get("seed")),
                 "Constant predictor MAE (years)": (joined["Bone Age"] - median).abs().mean(),
-                "Run": run.name,
+                "Run": printable(name),
             }
         )
     return OUTSIDE.frame(rows)

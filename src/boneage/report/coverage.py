@@ -1,4 +1,4 @@
-"""How far a single estimate of each network may be off: its intervals, and how many cases they hold."""
+"""How far a single prediction of each network may be off: its intervals, and how many cases they hold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,9 +8,10 @@ import pandas as pd
 from boneage.core.columns import Column, View
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import skipped_table
-from boneage.evaluation import Run, intervals
+from boneage.evaluation import intervals
+from boneage.evaluation.metrics import Run
 from boneage.networks import find
-from boneage.report.words import title_of
+from boneage.report.words import printable, title_of
 
 _SHOWN = ("Coverage", "Level", "Mean width (years)", "Test cases", "Validation cases")
 
@@ -35,7 +36,7 @@ def coverage_of_runs(
 
     Args:
         runs: The plain runs, in the tables' order.
-        joined: Run name -> what ``evaluation.join_truth`` returns.
+        joined: Run folder name -> what ``evaluation.join_truth`` returns.
         outside: The same with another source's labels, all of whose cases are counted in place of the test
             cases; runs that were not tested there are left out.
 
@@ -45,7 +46,7 @@ def coverage_of_runs(
     """
     tables, said = [], []
     for run in runs:
-        name = run.name
+        name = run.folder.name
         if outside is not None and name not in outside:
             continue
         of_split = dict(list(joined[name].groupby("Split")))
@@ -59,26 +60,26 @@ def coverage_of_runs(
             continue
         said += [(title_of(run), notice) for notice in intervals.notices(bands)]
         first = {"Network": find(run.record["network"]).title, "Epochs": run.record["epochs"]}
-        tables.append(table.assign(**first, Run=name)[list(COVERAGE_OF_RUNS)])
+        tables.append(table.assign(**first, Run=printable(name))[list(COVERAGE_OF_RUNS)])
     empty = COVERAGE_OF_RUNS.frame()
     return pd.concat(tables, ignore_index=True) if tables else empty, skipped_table(said)
 
 
 def _years(joined: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    return joined["Bone Age"], joined["Estimate"]
+    return joined["Bone Age"], joined["Prediction"]
 
 
 def coverage_view(table: pd.DataFrame, title: str = intervals.COVERAGE.title) -> View:
     """For each run the coverage of its intervals over all ages."""
-    return COVERAGE_OF_RUNS.part(title).show(table[table["Estimates"] == intervals.ALL_ESTIMATES])
+    return COVERAGE_OF_RUNS.part(title).show(table[table["Predictions"] == intervals.ALL_PREDICTIONS])
 
 
 def coverage_by_band(table: pd.DataFrame) -> list[View]:
     """For each epoch count the coverage by band of predicted ages."""
-    bands = table[table["Estimates"] != intervals.ALL_ESTIMATES]
+    bands = table[table["Predictions"] != intervals.ALL_PREDICTIONS]
     return [
         COVERAGE_OF_RUNS.part(
-            f"Intervals by predicted age, {epochs} epochs", "Network", "Estimates", *_SHOWN, note=""
+            f"Intervals by predicted age, {epochs} epochs", "Network", "Predictions", *_SHOWN, note=""
         ).show(rows)
         for epochs, rows in bands.groupby("Epochs")
     ]

@@ -1,4 +1,4 @@
-"""Examines a trained network on its test cases' photos, and on drawn hands if it was trained on such."""
+"""Examines a trained network on its test cases' images, and on drawn hands if it was trained on such."""
 
 import functools
 from pathlib import Path
@@ -10,26 +10,26 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
 from boneage.dataset.labels import Labels
-from boneage.dataset.pack import fingerprint, open_store, rows_of
-from boneage.evaluation import cases_by_error
+from boneage.dataset.pack import fingerprint, open_pack, rows_of
 from boneage.evaluation.explain import DrawnHand, drawn_hands, growth_centre_table, heat_map, overlay
+from boneage.evaluation.metrics import cases_by_error
 from boneage.evaluation.robustness import robustness_table
-from boneage.evaluation.sheets import sheet_of, words_of_estimate
+from boneage.evaluation.sheets import sheet_of, words_of_prediction
 from boneage.report.examination import Examination, ExaminedFiles
-from boneage.training import estimate, load_model
+from boneage.training import load_model, prediction
 
 
-def examine_run(files: ExaminedFiles, store: Path, labels: Labels, joined: pd.DataFrame) -> Examination:
-    """How a network bears changed photos and where it looks; what was found before is not sought again.
+def examine_run(files: ExaminedFiles, pack: Path, labels: Labels, joined: pd.DataFrame) -> Examination:
+    """How a network bears changed images and where it looks; what was found before is not sought again.
 
     Args:
         files: Of a plain run.
-        store: The file of packed photos that it was trained on; opened only where something is missing.
+        pack: The file of packed images that it was trained on; opened only where something is missing.
         labels: The labels that it was trained on.
-        joined: Its estimates beside the truth (``evaluation.join_truth``).
+        joined: Its predictions beside the truth (``evaluation.join_truth``).
 
     Raises:
-        BoneAgeError: It has no test case, its model is not there, the photos are not its own, or the disk is
+        BoneAgeError: It has no test case, its model is not there, the images are not its own, or the disk is
             full.
     """
     run = files.run
@@ -43,20 +43,20 @@ def examine_run(files: ExaminedFiles, store: Path, labels: Labels, joined: pd.Da
         raise BoneAgeError(
             "its model.keras is not there to be examined; train it here, or copy that file back"
         )
-    opened = open_store(store)
+    opened = open_pack(pack)
     if fingerprint(opened, rows_of(opened, labels.table)[0]) != run.record["fingerprint"]:
         raise BoneAgeError(
-            f"{store.name} holds other photos than it was trained on; train it again to examine it"
+            f"{pack.name} holds other images than it was trained on; train it again to examine it"
         )
     model = load_model(run.folder)
     table, rows, _ = rows_of(opened, test)
-    photos, male = opened.photos[rows], table["Male"].to_numpy(bool)
+    images, male = opened.images[rows], table["Male"].to_numpy(bool)
     if files.robustness in missing:
         truth = table["Bone Age"].to_numpy(float)
-        found = robustness_table(lambda changed: estimate(model, changed, male), photos, truth)
+        found = robustness_table(lambda changed: prediction(model, changed, male), images, truth)
         files.keep(files.robustness, found)
     if files.heat in missing:
-        files.keep(files.heat, _heat_sheet(model, table, photos).png())
+        files.keep(files.heat, _heat_sheet(model, table, images).png())
     if files.centres in missing:
         files.keep(files.centres, growth_centre_table(model, _drawn_hands(opened.size)))
     return files.read()
@@ -67,16 +67,16 @@ def _drawn_hands(size: int) -> list[DrawnHand]:
     return drawn_hands(size)
 
 
-def _heat_sheet(model: keras.Model, test: pd.DataFrame, photos: np.ndarray) -> Picture:
+def _heat_sheet(model: keras.Model, test: pd.DataFrame, images: np.ndarray) -> Picture:
     """Best, median, random and worst case, above as the network sees them, below where it looks."""
     by_kind = cases_by_error(test)
     shown = pd.concat(by_kind.values())
     row_of = {case_id: row for row, case_id in enumerate(test["Case ID"])}
-    of_shown = photos[[row_of[case_id] for case_id in shown["Case ID"]]]
+    of_shown = images[[row_of[case_id] for case_id in shown["Case ID"]]]
     maps = heat_map(model, of_shown, shown["Male"].to_numpy(bool))
     above = [
-        (f"{kind}: {row['Case ID']}\n{words_of_estimate(row)}", photo)
-        for kind, row, photo in zip(by_kind, shown.to_dict("records"), of_shown, strict=True)
+        (f"{kind}: {row['Case ID']}\n{words_of_prediction(row)}", image)
+        for kind, row, image in zip(by_kind, shown.to_dict("records"), of_shown, strict=True)
     ]
-    below = [("where it looks", overlay(photo, heat)) for photo, heat in zip(of_shown, maps, strict=True)]
+    below = [("where it looks", overlay(image, heat)) for image, heat in zip(of_shown, maps, strict=True)]
     return sheet_of(above + below, "Where the network looks", columns=4)

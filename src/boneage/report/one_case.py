@@ -1,4 +1,4 @@
-"""One case from first to last: its image, what was found odd, the decision, its copies, every estimate."""
+"""One case from first to last: its image, what was found odd, the decision, its copies, every prediction."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ class OneCase:
     Attributes:
         words: Markdown: who it is of, what was found odd, what was decided.
         images: The image itself, then its changed copies.
-        estimates: Every network's estimate, the nearest first; no row for a case without a label.
+        predictions: Every network's prediction, the nearest first; no row for a case without a label.
     """
 
     words: str
     images: Picture
-    estimates: View
+    predictions: View
 
 
 def find_case(wanted: str, case_ids: Sequence[str]) -> str:
@@ -43,14 +43,14 @@ def find_case(wanted: str, case_ids: Sequence[str]) -> str:
 
 
 def words_of_case(
-    case: Mapping[str, object], split: str, suspicions: pd.DataFrame, decisions: Iterable[Decision]
+    case: Mapping[str, object], split: str, anomalies: pd.DataFrame, decisions: Iterable[Decision]
 ) -> str:
     """A case in words, as Markdown.
 
     Args:
         case: A row of the case table.
         split: Of its label; empty where it has none.
-        suspicions: ``kind``, ``score`` and ``why`` of what was found odd about it.
+        anomalies: ``kind``, ``score`` and ``why`` of what was found odd about it.
         decisions: The decisions that stand.
     """
     who = {"F": "girl", "M": "boy"}[case["sex"]]
@@ -62,7 +62,7 @@ def words_of_case(
         )
         if not pd.isna(case[column])
     ]
-    found = [f"{row.kind} {row.score:.2f} ({row.why})" for row in suspicions.itertuples()]
+    found = [f"{row.kind} {row.score:.2f} ({row.why})" for row in anomalies.itertuples()]
     decided = [
         " ".join(filter(None, (one.decision, one.reason, one.reviewer and f"by {one.reviewer}")))
         for one in decisions

@@ -15,7 +15,7 @@ from boneage.core.columns import Column, Table, View, number, templates
 from boneage.core.files import write_text
 from boneage.core.pictures import Picture
 from boneage.core.tables import write_table
-from boneage.evaluation import histories_table
+from boneage.evaluation.metrics import histories_table
 from boneage.evaluation.robustness import ROBUSTNESS
 from boneage.networks import NETWORKS, find
 from boneage.report import plots
@@ -30,7 +30,7 @@ from boneage.report.seeds import SEEDS
 from boneage.report.variants import VARIANTS_TABLE
 from boneage.report.words import known_source, printable, source_words
 
-# Four photos side by side, as wide as the page can use.
+# Four images side by side, as wide as the page can use.
 _SHEET_WIDTH = 900
 
 _CSV = (
@@ -82,7 +82,7 @@ NOTICES = LEFT_OUT.part("Few validation cases", file="interval-notices.csv")
 
 
 def _html(comparison: Comparison, work: Path) -> str:
-    source = known_source(comparison.runs.labels, comparison.runs.tabled)
+    source = known_source(comparison.labels, comparison.runs)
     return (
         templates("boneage.report")
         .get_template("report.html.j2")
@@ -109,14 +109,14 @@ def _html(comparison: Comparison, work: Path) -> str:
             notices=NOTICES.show(comparison.interval_notices),
             outside=outside_view(comparison),
             outside_pictures=_outside_pictures(comparison),
-            curves=_picture(learning_curves(comparison, wide=False)) if comparison.runs.tabled else None,
+            curves=_picture(learning_curves(comparison, wide=False)) if comparison.runs else None,
             runs=[
                 (f"{epochs} epochs", [_picture(draw(comparison, epochs, wide=False)) for draw in RUN_CHARTS])
                 for epochs in judged_epochs(comparison)
             ],
             examinations=_examinations(comparison),
             centres=centres_view(comparison.examinations),
-            ages=_picture(plots.age_histogram(comparison.runs.labels.table)),
+            ages=_picture(plots.age_histogram(comparison.labels.table)),
             times=TRAINING_TIMES.show(comparison.details),
             left_out=LEFT_OUT.show(comparison.left_out),
             first_network=next(iter(NETWORKS)),
@@ -163,7 +163,7 @@ def mae_chart(comparison: Comparison) -> plots.Chart | None:
     tested = comparison.details.dropna(subset="Test MAE (years)")
     if tested.empty:
         return None
-    lines = reference_lines(known_source(comparison.runs.labels, comparison.runs.tabled))
+    lines = reference_lines(known_source(comparison.labels, comparison.runs))
     return plots.mae_bars(tested, _baseline_mae(comparison), lines)
 
 
@@ -194,7 +194,7 @@ def coverage_chart(comparison: Comparison) -> plots.Chart | None:
 
 
 def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, object]], View]]:
-    """For each network that was examined its title, its pictures and its table of changed photos."""
+    """For each network that was examined its title, its pictures and its table of changed images."""
     parts = []
     for one in comparison.examinations:
         changed = plots.robustness_dots(one.robustness, one.title)
@@ -206,14 +206,14 @@ def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, obje
 
 def judged_epochs(comparison: Comparison) -> list[int]:
     """The epoch counts of which a run has cases that it was not trained on."""
-    return [count for count in comparison.tables if _estimates(comparison, count)]
+    return [count for count in comparison.tables if _predictions(comparison, count)]
 
 
-def _estimates(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
-    """Network -> its estimates beside the truth, of the runs of one epoch count."""
+def _predictions(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
+    """Network -> its predictions beside the truth, of the runs of one epoch count."""
     of_count = {
-        find(run.record["network"]).title: comparison.runs.joined[run.name]
-        for run in comparison.runs.tabled
+        find(run.record["network"]).title: comparison.joined[run.folder.name]
+        for run in comparison.runs
         if run.record["epochs"] == epochs
     }
     return {name: joined for name, joined in of_count.items() if (joined["Split"] != "train").any()}
@@ -221,22 +221,22 @@ def _estimates(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
 
 def learning_curves(comparison: Comparison, wide: bool = True) -> plots.Chart:
     """How the error of all runs fell, a panel a network."""
-    return plots.learning_curves(histories_table(comparison.runs.tabled), wide)
+    return plots.learning_curves(histories_table(comparison.runs), wide)
 
 
 def predicted_against_true(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
-    """The estimates of all networks of one epoch count over the truth."""
-    return plots.predicted_against_true(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+    """The predictions of all networks of one epoch count over the truth."""
+    return plots.predicted_against_true(_predictions(comparison, epochs), f"{epochs} epochs", wide)
 
 
 def bland_altman(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
     """Bias and limits of agreement of all networks of one epoch count."""
-    return plots.bland_altman(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+    return plots.bland_altman(_predictions(comparison, epochs), f"{epochs} epochs", wide)
 
 
 def error_by_age(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
     """At which ages the networks of one epoch count fail."""
-    return plots.error_by_age(_estimates(comparison, epochs), f"{epochs} epochs", wide)
+    return plots.error_by_age(_predictions(comparison, epochs), f"{epochs} epochs", wide)
 
 
 RUN_CHARTS = (predicted_against_true, bland_altman, error_by_age)
@@ -250,9 +250,9 @@ def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
     pictures = []
     for epochs in comparison.tables:
         joined = {
-            find(run.record["network"]).title: test.joined[run.name].assign(Split="outside")
-            for run in comparison.runs.tabled
-            if run.record["epochs"] == epochs and run.name in test.joined
+            find(run.record["network"]).title: test.joined[run.folder.name].assign(Split="outside")
+            for run in comparison.runs
+            if run.record["epochs"] == epochs and run.folder.name in test.joined
         }
         if joined:
             of = f"{epochs} epochs, on {source_words(test.source)}"
@@ -261,11 +261,11 @@ def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
 
 
 def _sheet(sheet: Picture) -> dict[str, object]:
-    """A sheet of photos as the page holds it."""
+    """A sheet of images as the page holds it."""
     height, width = sheet.pixels.shape[:2]
     shown_width = min(width, _SHEET_WIDTH)
     return {
-        "kind": "photos",
+        "kind": "images",
         "data": base64.b64encode(sheet.png()).decode("ascii"),
         "words": printable(sheet.words),
         "width": shown_width,

@@ -29,9 +29,9 @@ from boneage.report.charts import (
     Chart,
     dress,
     legend,
+    levels,
     panel_title,
     panels,
-    shades,
     signed,
     title,
 )
@@ -234,7 +234,7 @@ def _ends_of_curves(histories: pd.DataFrame) -> str:
 
 
 def predicted_against_true(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
-    """Estimates over the true bone ages, for every case that was not trained on: a panel a run.
+    """Predictions over the true bone ages, for every case that was not trained on: a panel a run.
 
     Args:
         runs: Name of a run -> what ``evaluation.join_truth`` returns.
@@ -243,27 +243,27 @@ def predicted_against_true(runs: Mapping[str, pd.DataFrame], of: str, wide: bool
     """
     judged = {name: joined[joined["Split"] != "train"] for name, joined in runs.items()}
     ages = np.concatenate(
-        [[0.0, 19.0], *(rows[["Bone Age", "Estimate"]].to_numpy().ravel() for rows in judged.values())]
+        [[0.0, 19.0], *(rows[["Bone Age", "Prediction"]].to_numpy().ravel() for rows in judged.values())]
     )
     line = np.array([ages.min() - 0.5, ages.max() + 0.5])
     head = f"Predicted against true: {of}"
-    figure, every = panels(runs, 2.75, wide, head, "True bone age (years)", "Estimate (years)")
+    figure, every = panels(runs, 2.75, wide, head, "True bone age (years)", "Prediction (years)")
     for axes, (name, rows) in zip(every, judged.items(), strict=True):
         axes.fill_between(
             line, line - 1, line + 1, color="#808080", alpha=0.3, linewidth=0, label="within 1 year"
         )
-        axes.plot(line, line, color=GREY, linewidth=1, label="estimate = truth")
+        axes.plot(line, line, color=GREY, linewidth=1, label="prediction = truth")
         for split in reversed(_JUDGED):
             of_split = rows[rows["Split"] == split]
             if len(of_split):
-                _scatter(axes, of_split["Bone Age"], of_split["Estimate"], split)
+                _scatter(axes, of_split["Bone Age"], of_split["Prediction"], split)
         axes.set(xlim=line, ylim=line, aspect="equal")
         dress(axes)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         panel_title(axes, name, *_mae_of_splits(rows))
     legend(figure, columns=2)
-    figure.words = f"Estimates over true bone ages, {of}. " + "; ".join(
+    figure.words = f"Predictions over true bone ages, {of}. " + "; ".join(
         ", ".join((name, *_mae_of_splits(rows))) for name, rows in judged.items()
     )
     return figure
@@ -279,7 +279,7 @@ def _mae_of_splits(rows: pd.DataFrame) -> list[str]:
 
 
 def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
-    """Difference over mean of estimate and truth, with bias and 95 % limits of agreement: a panel a run.
+    """Difference over mean of prediction and truth, with bias and 95 % limits of agreement: a panel a run.
 
     After Bland and Altman, "Statistical methods for assessing agreement between two methods of clinical
     measurement", Lancet 1986; 327:307-310: bias is the mean difference, the limits lie 1.96 standard
@@ -291,12 +291,12 @@ def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -
         of: What the runs have in common, for the title.
         wide: See :func:`boneage.report.charts.panels`.
     """
-    head, xlabel = f"Bland-Altman: {of}", "Mean of estimate and truth (years)"
-    figure, every = panels(runs, 1.95, wide, head, xlabel, "Estimate − truth (years)")
+    head, xlabel = f"Bland-Altman: {of}", "Mean of prediction and truth (years)"
+    figure, every = panels(runs, 1.95, wide, head, xlabel, "Prediction − truth (years)")
     said = []
     for axes, (name, joined) in zip(every, runs.items(), strict=True):
         rows, split = _judged_rows(joined)
-        _scatter(axes, (rows["Bone Age"] + rows["Estimate"]) / 2, rows["Error"], split)
+        _scatter(axes, (rows["Bone Age"] + rows["Prediction"]) / 2, rows["Error"], split)
         axes.axhline(0, color=GREY, linewidth=0.8)
         bias, low, high = _agreement(rows["Error"])
         for height, style, words in (
@@ -313,7 +313,7 @@ def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -
         axes.margins(y=0.12)
         dress(axes)
     legend(figure, columns=3 if wide else 2)
-    figure.words = f"Differences between estimate and truth in years, {of}. {'; '.join(said)}"
+    figure.words = f"Differences between prediction and truth in years, {of}. {'; '.join(said)}"
     return figure
 
 
@@ -335,7 +335,7 @@ def error_by_age(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -
         wide: See :func:`boneage.report.charts.panels`.
     """
     head, xlabel = f"Error by age: {of}", "True bone age: years from, cases"
-    figure, every = panels(runs, 1.9, wide, head, xlabel, "Estimate − truth (years)")
+    figure, every = panels(runs, 1.9, wide, head, xlabel, "Prediction − truth (years)")
     said = []
     for axes, (name, joined) in zip(every, runs.items(), strict=True):
         rows, split = _judged_rows(joined)
@@ -462,7 +462,7 @@ def difference_heatmap(differences: pd.DataFrame) -> Chart:
             colour = "white" if apart > months.max() / 2 else "black"
         axes.text(column, row, f"{apart:.1f}", size=9, ha="center", va="center", color=colour)
     strongest = max(months.max(), 0.1)
-    axes.imshow(np.ma.masked_invalid(coloured), cmap=shades(BLUE), vmin=0, vmax=strongest, aspect="auto")
+    axes.imshow(np.ma.masked_invalid(coloured), cmap=levels(BLUE), vmin=0, vmax=strongest, aspect="auto")
     _name_pairs(axes, mae)
     cases, epochs = differences["Test cases"].iloc[0], differences["Epochs"].iloc[0]
     title(
@@ -515,7 +515,7 @@ def _scatter(axes: Axes, x: pd.Series, y: pd.Series, split: str) -> None:
 
 
 def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
-    """The share of test cases inside of their interval, by band of estimated ages, beside the promised level.
+    """The share of test cases inside of their interval, by band of predicted ages, beside the promised level.
 
     Args:
         coverage: What ``intervals.coverage_table`` returns; bands without a test case are named, not drawn.
@@ -539,13 +539,13 @@ def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
     names = [
         f"{words}\n{count:,} cases" + (f", {width:.1f} years wide" if count else "")
         for words, count, width in zip(
-            *(coverage[c] for c in ("Estimates", "Test cases", "Mean width (years)")), strict=True
+            *(coverage[c] for c in ("Predictions", "Test cases", "Mean width (years)")), strict=True
         )
     ]
     axes.set_yticks(places, names)
     axes.set_ylim(len(coverage) - 0.5, -0.5)
     axes.set_xlim(max(0.0, np.nanmin([0.5, *coverage["Coverage low"]]) - 0.05), 1.02)
-    axes.set_ylabel("Estimate (years)")
+    axes.set_ylabel("Prediction (years)")
     axes.set_xlabel("Share of cases inside of their interval")
     dress(axes, grid="x")
     title(
@@ -564,11 +564,11 @@ def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
 
 
 def robustness_dots(robustness: pd.DataFrame, run: str) -> Chart:
-    """What each change of the images does: to the MAE, with its 95 % interval, and to the single estimate.
+    """What each change of the images does: to the MAE, with its 95 % interval, and to the single prediction.
 
     Args:
         robustness: What ``robustness.robustness_table`` returns.
-        run: Whose estimates they are.
+        run: Whose predictions they are.
     """
     plain, rows = robustness.iloc[0], robustness.iloc[1:]
     figure = Chart(height=1.9 + 0.2 * len(rows))
@@ -582,14 +582,14 @@ def robustness_dots(robustness: pd.DataFrame, run: str) -> Chart:
         "markersize": 5,
         "color": VERMILION,
         "fillstyle": "none",
-        "label": "mean movement of an estimate",
+        "label": "mean movement of a prediction",
     }
     axes.plot(rows["Mean movement (years)"], places, "d", **diamonds)
     # Kinds apart from one another, so that the eye finds rotation, grey levels and the others.
     kinds = rows["Perturbation"].to_numpy()
     for place in np.flatnonzero(kinds[1:] != kinds[:-1]):
         axes.axhline(place + 0.5, color="#808080", alpha=0.35, linewidth=0.8)
-    axes.set_yticks(places, rows["Photos"])
+    axes.set_yticks(places, rows["Images"])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("Years")
     dress(axes, grid="x")
@@ -597,6 +597,6 @@ def robustness_dots(robustness: pd.DataFrame, run: str) -> Chart:
     facts = f"{plain['Cases']:,} cases, MAE {plain['MAE (years)']:.2f} years unchanged"
     title(figure, f"Changed images: {run}", facts)
     legend(figure)
-    changes = [f"{name} {signed(value)}" for name, value in zip(rows["Photos"], change, strict=True)]
+    changes = [f"{name} {signed(value)}" for name, value in zip(rows["Images"], change, strict=True)]
     figure.words = f"Changed images: {run}, {facts}. Change in MAE, years: {', '.join(changes)}."
     return figure

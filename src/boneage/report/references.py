@@ -1,6 +1,6 @@
 """What others have measured, each with its source: how far readers differ, how well published systems do.
 
-Other photos, other labels and other information given to the system make other figures: none compares one to
+Other images, other labels and other information given to the system make other figures: none compares one to
 one with a run of this project, and whatever shows these says so.
 """
 
@@ -25,7 +25,7 @@ REFERENCES = Table(
         Column("MAE (months)", "Mean absolute error.", ".3g"),
         Column("MAE (years)", "The same in years.", ".2f"),
         Column("RMS (years)", "Root mean square of the differences, always larger than the MAE.", ".2f"),
-        Column("Photos", "Which radiographs it was measured on.", heading="Images"),
+        Column("Images", "Which radiographs it was measured on.", heading="Images"),
         Column("Cases", "Number of cases, where published.", ",.0f"),
         Column(
             "Told besides",
@@ -65,14 +65,14 @@ _BONEXPERT = (
     "D. D. Martin, A. D. Calder, M. B. Ranke, G. Binder, H. H. Thodberg: Accuracy and self-validation of "
     "automated bone age determination. Scientific Reports 2022; 12:6388. doi:10.1038/s41598-022-10292-y"
 )
-_PERFECT = "A perfect estimate, against the mean of both readers"
+_PERFECT = "A perfect prediction, against the mean of both readers"
 _COMPUTED = f"Computed from the readers' {READERS_RMS_YEARS} year, errors taken as normal and independent"
 
-_PHOTOS = {"dha": "the Digital Hand Atlas", "rsna": "the RSNA test set"}
+_IMAGES = {"dha": "the Digital Hand Atlas", "rsna": "the RSNA test set"}
 _RSNA, _RSNA_RHPE = "RSNA 2017", "RSNA 2017, RHPE"
 _SEX, _SEX_AND_AGE = "sex", "sex and the child's age"
 
-# What, MAE in months, RMS in years, the source of its photos, cases, told besides, trained on, source.
+# What, MAE in months, RMS in years, the source of its images, cases, told besides, trained on, source.
 _REFERENCES = (
     ("Two readers, one against the other", None, READERS_RMS_YEARS, "dha", 1100, "", "", _THODBERG),
     (
@@ -106,7 +106,7 @@ _REFERENCES = (
 
 
 def perfect_mae(readers_rms: float) -> float:
-    """The MAE in years that a perfect estimate would show against the mean of two readings.
+    """The MAE in years that a perfect prediction would show against the mean of two readings.
 
     Where the two readings of a case differ by ``readers_rms`` (root mean square), one of them errs by that
     over √2, their mean by half of it; the mean of a normal error's size is √(2/π) of its standard deviation.
@@ -118,25 +118,25 @@ def perfect_mae(readers_rms: float) -> float:
 
 
 def references_table() -> pd.DataFrame:
-    """``REFERENCES``: one row a published figure, and the MAE of a perfect estimate."""
+    """``REFERENCES``: one row a published figure, and the MAE of a perfect prediction."""
     rows = [
         (
             what,
             months,
             months and months / MONTHS_PER_YEAR,
             rms,
-            _PHOTOS[photos],
+            _IMAGES[images],
             cases,
             told,
             trained,
             source,
         )
-        for what, months, rms, photos, cases, told, trained, source in _REFERENCES
+        for what, months, rms, images, cases, told, trained, source in _REFERENCES
     ]
     perfect = perfect_mae(READERS_RMS_YEARS)
     rows.insert(
         1,
-        (_PERFECT, perfect * MONTHS_PER_YEAR, perfect, None, _PHOTOS["dha"], None, "", "", _COMPUTED),
+        (_PERFECT, perfect * MONTHS_PER_YEAR, perfect, None, _IMAGES["dha"], None, "", "", _COMPUTED),
     )
     table = pd.DataFrame(rows, columns=list(REFERENCES))
     numbers = ["MAE (months)", "MAE (years)", "RMS (years)", "Cases"]
@@ -144,22 +144,22 @@ def references_table() -> pd.DataFrame:
 
 
 def reference_lines(source: str) -> dict[str, tuple[float, float]]:
-    """What a figure of MAE shows beside runs on a source's photos: words and the span in years.
+    """What a figure of MAE shows beside runs on a source's images: words and the span in years.
 
     Systems that are told the child's age are left out: on healthy children it tells most of the bone age.
 
     Args:
         source: A source, or several joined by " and "; drawn hands compare with no child's.
     """
-    if source not in _PHOTOS:
+    if source not in _IMAGES:
         return {}
     table = references_table()
     perfect = perfect_mae(READERS_RMS_YEARS)
-    systems = table[(table["Photos"] == _PHOTOS[source]) & (table["Told besides"] == _SEX)]
+    systems = table[(table["Images"] == _IMAGES[source]) & (table["Told besides"] == _SEX)]
     mae = systems["MAE (years)"].dropna()
     return {
-        f"a perfect estimate, against two readers ({perfect:.2f} years)": (perfect, perfect),
-        f"published on {_PHOTOS[source]}, under other conditions\n({mae.min():.2f}–{mae.max():.2f} years)": (
+        f"a perfect prediction, against two readers ({perfect:.2f} years)": (perfect, perfect),
+        f"published on {_IMAGES[source]}, under other conditions\n({mae.min():.2f}–{mae.max():.2f} years)": (
             mae.min(),
             mae.max(),
         ),

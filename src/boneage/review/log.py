@@ -1,4 +1,4 @@
-"""What a person decides about each photo: an append-only log with undo, resume, and several reviewers.
+"""What a person decides about each image: an append-only log with undo, resume, and several reviewers.
 
 A decision is one line of CSV and on disk before the call returns. A note is stored as a JSON string:
 it comes back exactly, stays on one line, and starts with a quotation mark, so no spreadsheet runs it.
@@ -447,7 +447,7 @@ class ReviewLog:
         for fault in [*faults, *unknown]:
             self._notice(f"line {number}, case {case_id}: {fault}; the decision stands without it")
         if decision == "keep" and _lost_box(corrections, chosen):
-            # Who drew it meant to hide something: the photo must not go on with it in sight.
+            # Who drew it meant to hide something: the image must not go on with it in sight.
             row = replace(row, decision="reject", reason="other", note=UNREADABLE_BOX)
             self._notice(f"line {number}, case {case_id}: {UNREADABLE_BOX}, it is left out until then")
         else:

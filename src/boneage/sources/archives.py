@@ -1,6 +1,7 @@
 """Archives from elsewhere, unpacked whole or not at all, and never outside the folder they belong in."""
 
 import contextlib
+import errno
 import gzip
 import io
 import json
@@ -14,10 +15,10 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import TypeVar
 
 from filelock import FileLock
 from tqdm.auto import tqdm
@@ -25,11 +26,13 @@ from tqdm.auto import tqdm
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, sha256_of, write_error, write_text, writing
 
+T = TypeVar("T")
+
 LARGEST_UNPACKED_BYTES = 64 * 2**30
 """The RSNA training archive, the largest of the manifest, unpacks to about 10 GiB."""
 MOST_MEMBERS = 200_000
 HIGHEST_RATIO = 200
-"""Photos hardly compress; DEFLATE's own limit, which bombs come near, is 1032."""
+"""Images hardly compress; DEFLATE's own limit, which bombs come near, is 1032."""
 
 BY_HAND = "unpack it and name the folder that comes out"
 """What to do with an archive that is not read."""
@@ -52,7 +55,7 @@ _UTF8_NAMES = 0x800
 _MACOS_NOTES = "__macosx"
 
 _SMALLEST_BOMB_BYTES = 16 * 2**20
-_CHUNK = 2**20
+_LONGEST_HEADER = 2 * 2**20
 _BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -60,7 +63,6 @@ _BROKEN = (
     zlib.error,
     lzma.LZMAError,
     struct.error,
-    OSError,
     NotImplementedError,
     RuntimeError,
     ValueError,
@@ -69,14 +71,6 @@ _BROKEN = (
 
 class Broken(BoneAgeError):
     """An archive that is damaged or cut off: fetched again it may be whole."""
-
-
-@dataclass(frozen=True)
-class _Member:
-    name: str
-    is_folder: bool
-    size: int
-    open: Callable[[], IO[bytes]]
 
 
 def is_archive(path: Path | str) -> bool:
@@ -114,7 +108,7 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
     archive, folder = Path(archive), Path(os.path.abspath(folder))
     stamp = json.dumps({"sha256": sha256_of(archive), "bytes": archive.stat().st_size})
     make_folder(folder.parent)
-    with _locked(folder):
+    with writing(folder), FileLock(folder.with_name(f".{folder.name}.lock")):
         found = _stamp_of(folder)
         if found == stamp:
             return folder
@@ -130,27 +124,11 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
             if folder.exists():
                 folder.rename(old)
             fresh.rename(folder)
-        except OSError as error:
-            raise write_error(folder, error) from None
         finally:
             for path in (fresh, old):
                 with contextlib.suppress(OSError):
                     _remove(path)
     return folder
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lets one process at a time unpack into a folder."""
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise write_error(folder, error) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _stamp_of(folder: Path) -> str:
@@ -193,55 +171,126 @@ def _kind_of(archive: Path) -> str | None:
 
 def _write_members(archive: Path, folder: Path, largest_bytes: int) -> None:
     kind = _kind_to_read(archive)
-    compressed = archive.stat().st_size
-    taken: dict[str, bool] = {}
-    total = 0
-    name = ""
-    with writing(folder):
+    members = _Members(archive, largest_bytes)
+    try:
         folder.mkdir(parents=True)
-    try:
-        with _opened(archive, kind) as (members, declared), _bar(archive, declared) as bar:
-            _check_size(archive, "", declared, compressed, largest_bytes)
-            for count, member in enumerate(members):
-                name = member.name
-                if count >= MOST_MEMBERS:
-                    raise BoneAgeError(f"{archive}: more than {MOST_MEMBERS} members; not unpacked")
-                parts = _safe_parts(archive, member, taken)
-                if parts and parts[0].casefold() == _MACOS_NOTES:
-                    continue
-                path = folder.joinpath(*parts)
-                total += member.size
-                _check_size(archive, name, total, compressed, largest_bytes)
-                with writing(path):
-                    (path if member.is_folder else path.parent).mkdir(parents=True, exist_ok=True)
-                if not member.is_folder:
-                    _copy(archive, member, path, bar)
+        if kind == "zip":
+            _extract_zip(archive, folder, members)
+        else:
+            _extract_tar(archive, folder, members, kind)
     except _BROKEN as error:
-        raise _broken(archive, name, error) from None
+        raise _broken(archive, members.name, error) from None
+    except OSError as error:
+        # What is no gzip, or leads to a place before the file, is an OSError too.
+        if error.errno in (None, errno.EINVAL):
+            raise _broken(archive, members.name, error) from None
+        raise write_error(folder / members.name, error) from None
 
 
-def _copy(archive: Path, member: _Member, path: Path, bar: tqdm) -> None:
-    """Writes one member, no more than it declared."""
-    written = 0
-    with writing(path), open(path, "xb") as file:
-        for chunk in _chunks(archive, member):
-            written += len(chunk)
-            if written > member.size:
-                raise BoneAgeError(f"{_where(archive, member.name)}: larger than it declares; not unpacked")
-            file.write(chunk)
-            bar.update(len(chunk))
-    if written < member.size:
-        raise EOFError(f"{written} of {member.size} bytes")
+@dataclass
+class _Members:
+    """The members of an archive so far, each with a name of its own within the folder, all within the caps.
+
+    Neither zipfile nor tarfile writes more of a member than the size that it declares.
+    """
+
+    archive: Path
+    largest_bytes: int
+    name: str = ""
+    count: int = 0
+    total: int = 0
+    taken: dict[str, bool] = field(default_factory=dict)
+
+    def place(self, name: str, size: int, is_folder: bool, is_other: bool) -> str:
+        """Where the next member belongs below the folder; "" where it is not wanted.
+
+        Args:
+            name: As the archive has it.
+            size: Bytes that it declares.
+            is_folder: Whether it is a folder.
+            is_other: Whether it is neither a folder nor a plain file.
+
+        Raises:
+            BoneAgeError: It climbs out, is absolute, a link or a device, or its name is taken; or too much.
+        """
+        self.name, self.count, self.total = name, self.count + 1, self.total + size
+        where = _where(self.archive, name)
+        if is_other:
+            raise BoneAgeError(f"{where}: a link or a device; not unpacked, get the archive elsewhere")
+        if self.count > MOST_MEMBERS:
+            raise BoneAgeError(f"{self.archive}: more than {MOST_MEMBERS} members; not unpacked")
+        if self.total > self.largest_bytes:
+            most = f"{self.largest_bytes / 2**30:.3g} GiB"
+            raise BoneAgeError(f"{where}: unpacks to more than {most}; not unpacked")
+        if self.total > max(_SMALLEST_BOMB_BYTES, HIGHEST_RATIO * self.archive.stat().st_size):
+            raise BoneAgeError(
+                f"{where}: unpacks to more than {HIGHEST_RATIO} times its size, as no images do; not unpacked"
+            )
+        name = name.replace("\\", "/")
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if re.match("/|[A-Za-z]:", name):
+            raise BoneAgeError(
+                f"{where}: named from the root of a disk, so it would not stay in its folder; not unpacked, "
+                f"pack the folder itself anew, or {BY_HAND}"
+            )
+        if ".." in parts or "\0" in name:
+            raise BoneAgeError(f"{where}: climbs out of its folder; not unpacked, get the archive elsewhere")
+        if not parts and not is_folder:
+            raise BoneAgeError(f"{where}: has no name; not unpacked, get the archive elsewhere")
+        self._take(parts, is_folder)
+        return "" if not parts or parts[0].casefold() == _MACOS_NOTES else "/".join(parts)
+
+    def _take(self, parts: list[str], is_folder: bool) -> None:
+        """Takes a path and the folders above it, without regard to capitals."""
+        for count in range(1, len(parts) + 1):
+            key = unicodedata.normalize("NFC", "/".join(parts[:count])).casefold()
+            is_one = is_folder or count < len(parts)
+            if key in self.taken and not (is_one and self.taken[key]):
+                where = _where(self.archive, self.name)
+                raise BoneAgeError(
+                    f"{where}: another member has that name (capitals do not count); not unpacked, "
+                    "rename one of them"
+                )
+            self.taken[key] = is_one
 
 
-def _chunks(archive: Path, member: _Member) -> Iterator[bytes]:
-    """The bytes of a member; what goes wrong in reading them is told apart from what does in writing."""
-    try:
-        with member.open() as source:
-            while chunk := source.read(_CHUNK):
-                yield chunk
-    except _BROKEN as error:
-        raise _broken(archive, member.name, error) from None
+def _extract_zip(archive: Path, folder: Path, members: _Members) -> None:
+    with zipfile.ZipFile(archive) as file:
+        for info in _bar(archive, file.infolist()):
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            name = _zip_name(info)
+            # Windows writes folders as "img\\", or says so in the attributes alone.
+            is_folder = name.endswith(("/", "\\")) or bool(
+                info.external_attr & _DOS_FOLDER and not info.file_size
+            )
+            is_other = kind not in (0, stat.S_IFREG, stat.S_IFDIR)
+            place = members.place(name, info.file_size, is_folder, is_other)
+            if info.flag_bits & 1:
+                where = _where(archive, name)
+                raise BoneAgeError(f"{where}: encrypted; unpack it with its password and name the folder")
+            if place:
+                info.filename = f"{place}/" if is_folder else place
+                file.extract(info, folder)
+
+
+def _extract_tar(archive: Path, folder: Path, members: _Members, kind: str) -> None:
+    opener = _BoundedGzip if kind == "tar.gz" else _BoundedFile
+    with opener(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as file:
+        for info in _bar(archive, file):
+            # A sparse member's size is no measure of what it takes in the archive.
+            is_other = not (info.isdir() or info.isreg()) or info.issparse()
+            if place := members.place(info.name, info.size, info.isdir(), is_other):
+                info.name = place
+                file.extract(info, folder, filter="data")
+        # tarfile takes a spoilt header for the end; the true end is zeros.
+        stream.seek(file.offset)
+        rest = stream.read(tarfile.RECORDSIZE)
+        if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
+            raise tarfile.ReadError("it does not end as a tar does")
+
+
+def _bar(archive: Path, members: Iterable[T]) -> Iterable[T]:
+    return tqdm(members, f"Unpacking {archive.name}", unit=" files", leave=False)
 
 
 def _broken(archive: Path, name: str, error: Exception) -> BoneAgeError:
@@ -261,79 +310,6 @@ def _where(archive: Path, name: str) -> str:
     return f"{archive}, member {name if name.isprintable() else ascii(name)}" if name else str(archive)
 
 
-def _check_size(archive: Path, name: str, total: int, compressed: int, largest_bytes: int) -> None:
-    where = _where(archive, name)
-    if total > largest_bytes:
-        raise BoneAgeError(f"{where}: unpacks to more than {largest_bytes / 2**30:.3g} GiB; not unpacked")
-    if total > _SMALLEST_BOMB_BYTES and total > HIGHEST_RATIO * compressed:
-        raise BoneAgeError(
-            f"{where}: unpacks to more than {HIGHEST_RATIO} times its size, as no photos do; not unpacked"
-        )
-
-
-def _safe_parts(archive: Path, member: _Member, taken: dict[str, bool]) -> list[str]:
-    """The member's path below the folder as parts.
-
-    Args:
-        archive: For the error.
-        member: The member.
-        taken: The paths so far, without regard to case, and whether each is a folder; this one is added.
-
-    Raises:
-        BoneAgeError: It climbs out, is absolute, or its name is taken.
-    """
-    where = _where(archive, member.name)
-    name = member.name.replace("\\", "/")
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if re.match("/|[A-Za-z]:", name):
-        raise BoneAgeError(
-            f"{where}: named from the root of a disk, so it would not stay in its folder; not unpacked, pack "
-            f"the folder itself anew, or {BY_HAND}"
-        )
-    if ".." in parts or "\0" in name:
-        raise BoneAgeError(f"{where}: climbs out of its folder; not unpacked, get the archive elsewhere")
-    if not parts and not member.is_folder:
-        raise BoneAgeError(f"{where}: has no name; not unpacked, get the archive elsewhere")
-    keys = [unicodedata.normalize("NFC", "/".join(parts[: i + 1])).casefold() for i in range(len(parts))]
-    for index, key in enumerate(keys):
-        is_folder = index < len(keys) - 1 or member.is_folder
-        if key in taken and not (is_folder and taken[key]):
-            raise BoneAgeError(
-                f"{where}: another member has that name (capitals do not count); not unpacked, "
-                "rename one of them"
-            )
-        taken[key] = is_folder
-    return parts
-
-
-@contextlib.contextmanager
-def _opened(archive: Path, kind: str) -> Iterator[tuple[Iterator[_Member], int]]:
-    """The members of an archive and the bytes they declare in all (0 where only reading on tells)."""
-    if kind == "zip":
-        with zipfile.ZipFile(archive) as file:
-            infos = file.infolist()
-            if sum(info.compress_size for info in infos) > archive.stat().st_size:
-                raise BoneAgeError(f"{archive}: its members overlap, as in a zip bomb; not unpacked")
-            yield (_zip_member(archive, file, info) for info in infos), sum(i.file_size for i in infos)
-    else:
-        opener = _BoundedGzip if kind == "tar.gz" else _BoundedFile
-        with opener(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as file:
-            yield _tar_members(archive, file, stream), 0
-
-
-def _zip_member(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
-    where = _where(archive, info.orig_filename)
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise BoneAgeError(f"{where}: a link or a device; not unpacked, get the archive elsewhere")
-    if info.flag_bits & 1:
-        raise BoneAgeError(f"{where}: encrypted; unpack it with its password and name the folder")
-    name = _zip_name(info)
-    # Windows writes folders as "img\\", or says so in the attributes alone.
-    is_folder = name.endswith(("/", "\\")) or (info.external_attr & _DOS_FOLDER and not info.file_size)
-    return _Member(name, bool(is_folder), info.file_size, lambda: file.open(info))
-
-
 def _zip_name(info: zipfile.ZipInfo) -> str:
     """A member's name; macOS writes UTF-8 without the mark that says so, and Python reads that as cp437."""
     if info.flag_bits & _UTF8_NAMES:
@@ -344,29 +320,11 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         return info.orig_filename
 
 
-def _tar_members(archive: Path, file: tarfile.TarFile, stream: IO[bytes]) -> Iterator[_Member]:
-    for info in file:
-        yield _tar_member(archive, file, info)
-    # tarfile takes a spoilt header for the end; the true end is zeros.
-    stream.seek(file.offset)
-    rest = stream.read(tarfile.RECORDSIZE)
-    if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
-        raise tarfile.ReadError("it does not end as a tar does")
-
-
-def _tar_member(archive: Path, file: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
-    # A sparse member's size is no measure of what it takes in the archive.
-    if not (info.isdir() or info.isreg()) or info.issparse():
-        where = _where(archive, info.name)
-        raise BoneAgeError(f"{where}: a link or a device; not unpacked, get the archive elsewhere")
-    return _Member(info.name, info.isdir(), info.size, lambda: file.extractfile(info))
-
-
 class _Bounded:
     """Refuses the reading of a whole header at once that a hostile tar declares to be gigabytes long."""
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= 2 * _CHUNK:
+        if not 0 <= size <= _LONGEST_HEADER:
             raise tarfile.ReadError("a header of impossible length")
         return super().read(size)
 
@@ -377,7 +335,3 @@ class _BoundedGzip(_Bounded, gzip.GzipFile):
 
 class _BoundedFile(_Bounded, io.FileIO):
     pass
-
-
-def _bar(archive: Path, total: int) -> tqdm:
-    return tqdm(total=total or None, desc=f"Unpacking {archive.name}", unit="B", unit_scale=True, leave=False)

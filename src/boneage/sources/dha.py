@@ -2,7 +2,7 @@
 
 Gertych et al., Bone age assessment of children using a digital hand atlas, Comput Med Imaging Graph
 2007;31:322-331. The folders give race, sex and whole years of age; two radiologists' readings are
-published apart from the photos, by photo number.
+published apart from the images, by image number.
 """
 
 import re
@@ -20,7 +20,7 @@ from boneage.sources.label_tables import (
     BONE_AGE_NAMES,
     FIRST_READING_NAMES,
     ID_NAMES,
-    PHOTO_NAMES,
+    IMAGE_NAMES,
     SECOND_READING_NAMES,
     FoundTable,
     tables_in,
@@ -47,17 +47,17 @@ WRONG_LINKS = {
     ("CAUF14", "7126"): "7154",
     ("CAUM12", "7185"): "7186",
 }
-"""Photo numbers that the atlas's own index has wrong: (group, number in the link) -> right number."""
+"""Image numbers that the atlas's own index has wrong: (group, number in the link) -> right number."""
 
 NEVER_FOUND = {("BLKF12", "7144")}
-"""Photos that the atlas's own index names and that nobody has found there."""
+"""Images that the atlas's own index names and that nobody has found there."""
 
 # fmt: off
 DOUBTED_READINGS = (
     "3200", "3208", "3300", "3763", "4490", "4521", "5003", "5135", "5555", "5763", "6002", "6023",
 )
 # fmt: on
-"""Photos whose readings the authors of BoneXpert doubt, after their automated reading of the whole atlas
+"""Images whose readings the authors of BoneXpert doubt, after their automated reading of the whole atlas
 (Thodberg and Sävendahl, Validation and reference values of automated bone age determination for four
 ethnicities, Acad Radiol 2010;17:1425-1432). They stay in the case table; see :func:`doubted`."""
 
@@ -68,12 +68,12 @@ _OUTER = re.compile(r"(ASI|BLK|CAU|HIS)[FM]")
 _NUMBER = re.compile(r"[0-9]{4}")
 
 # The annotation table published with Deeplasia (aimi-bonn/Deeplasia, data/la_dha.csv): 8, race, sex, year of
-# age, photo number. The year's own digit is missing where it is below ten: 0 stands for 0 to 9.
+# age, image number. The year's own digit is missing where it is below ten: 0 stands for 0 to 9.
 _DEEPLASIA_ID = re.compile(r"8([1-4])([01])([0-9]{0,2})([0-9]{4})")
 _DEEPLASIA_RACES = {"1": "BLK", "2": "CAU", "3": "HIS", "4": "ASI"}
 _DEEPLASIA_SEXES = {"0": "M", "1": "F"}
 _DEEPLASIA_DIR = "la_dha"
-# Of so many rows of a table that join no more than this share may contradict the photos' folders.
+# Of so many rows of a table that join no more than this share may contradict the images' folders.
 _MOST_CONTRADICTIONS = 0.2
 _FEW_ROWS = 5
 # Two tables of the same readings may hold their mean in half years and in months.
@@ -86,11 +86,11 @@ class _Row:
 
     Attributes:
         item: Its id as written.
-        number: The photo number; empty where it does not tell.
+        number: The image number; empty where it does not tell.
         group: What its id says of the group: ``BLKM10``, ``BLKM`` where the year is not told, or "".
         sex: What its column of sexes says, or None.
         cells: Its readings.
-        fault: Why it cannot be joined to any photo, or "".
+        fault: Why it cannot be joined to any image, or "".
     """
 
     item: str
@@ -108,15 +108,15 @@ def read_atlas(
     unit: str = "",
     unpacked: Mapping[Path, Path | str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads the atlas's tree, wherever it lies below a folder, and joins the readings by photo number.
+    """Reads the atlas's tree, wherever it lies below a folder, and joins the readings by image number.
 
-    A photo's place ``{ASI,BLK,CAU,HIS}{F,M}/{same}{00..18}/{4 digits}.jpg`` gives its race, sex and year
+    An image's place ``{ASI,BLK,CAU,HIS}{F,M}/{same}{00..18}/{4 digits}.jpg`` gives its race, sex and year
     of age. The readings are Deeplasia's ``la_dha.csv`` (the mean of the two readers), or any table with
-    ``photo number, reading 1, reading 2`` or with a photo and its bone age. Whether a table is in years or in
+    ``image number, reading 1, reading 2`` or with an image and its bone age. Whether a table is in years or in
     months is found by :func:`boneage.sources.units.find_unit`; above all they must agree with the folders.
 
     Joined is only what has the atlas's form. What an id says of race, sex and year of age, and what a column
-    says of the sex where the id does not, must agree with the photo's folder.
+    says of the sex where the id does not, must agree with the image's folder.
 
     Args:
         folder: The folder that holds the tree.
@@ -128,27 +128,27 @@ def read_atlas(
     Returns:
         The case table (``tables.CASE_COLUMNS``; ``bone_age`` in years, the mean of the readings there are;
         ``attrs`` as in :func:`listing.case_table`), and the table of what was left out, doubled or
-        contradictory with the reason. A photo whose reading is missing or unusable stays in the case table
+        contradictory with the reason. An image whose reading is missing or unusable stays in the case table
         without a bone age.
 
     Raises:
-        BoneAgeError: No folder, no photo in such a tree, a named readings table that cannot be read, or one
+        BoneAgeError: No folder, no image in such a tree, a named readings table that cannot be read, or one
             that may be in months as well as years.
     """
     listing = list_files(folder, unpacked)
-    photos = _photos_by_number(listing, source)
-    if not photos:
+    images = _images_by_number(listing, source)
+    if not images:
         raise BoneAgeError(
-            f"{listing.folder}: no photo of the atlas found{listing.seen()}; below it must lie a tree like "
-            f"{TREE} (race and sex, the same with the year of age, a 4-digit photo number)"
+            f"{listing.folder}: no image of the atlas found{listing.seen()}; below it must lie a tree like "
+            f"{TREE} (race and sex, the same with the year of age, a 4-digit image number)"
         )
     listing.skip_the_rest()
     tables = _readings_tables(listing, named=readings is not None)
     if readings is not None:
         tables = [_named_table(Path(readings), listing), *tables]
-    joined = _Joined(photos, unit, listing)
+    joined = _Joined(images, unit, listing)
     joined.read_first(tables)
-    return case_table(photos.values(), joined.units, joined.noted), skipped_table(listing.skipped)
+    return case_table(images.values(), joined.units, joined.noted), skipped_table(listing.skipped)
 
 
 def find_readings(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = None) -> Path | None:
@@ -168,7 +168,7 @@ def doubted(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def place_of(path: PurePosixPath | Path) -> tuple[str, str] | str:
-    """The group (``BLKM10``) and the photo number as filed, or why the path is not one of the atlas's tree.
+    """The group (``BLKM10``) and the image number as filed, or why the path is not one of the atlas's tree.
 
     The case of letters does not matter; nothing is looked up on the disk.
     """
@@ -177,41 +177,41 @@ def place_of(path: PurePosixPath | Path) -> tuple[str, str] | str:
     if path.suffix and path.suffix.lower() not in IMAGE_SUFFIXES:
         return "not a JPEG or PNG, nor of another kind that is read"
     if not group:
-        return f"not in a folder of the atlas's tree; the place of a photo is like {TREE}"
+        return f"not in a folder of the atlas's tree; the place of an image is like {TREE}"
     if not _OUTER.fullmatch(outer) or not inner.startswith(outer):
         return f"folder {inner} lies in {outer or 'no folder'}; it belongs in {inner[:4]}"
     if int(group[3]) > OLDEST_AGE_GROUP:
         return f"folder {inner}: year of age {group[3]} is beyond {OLDEST_AGE_GROUP}"
     if not _NUMBER.fullmatch(path.stem):
-        return "its name is not a 4-digit photo number; rename or remove it"
+        return "its name is not a 4-digit image number; rename or remove it"
     return inner, path.stem
 
 
-def _photos_by_number(listing: Listing, source: str) -> dict[str, dict[str, object]]:
+def _images_by_number(listing: Listing, source: str) -> dict[str, dict[str, object]]:
     found = []
-    for path in listing.photos:
+    for path in listing.images:
         place = place_of(path)
         if not isinstance(place, str):
             group, filed = place
             number = WRONG_LINKS.get(place, filed)
-            # A photo under its right number wins over a copy filed under the index's wrong one.
+            # An image under its right number wins over a copy filed under the index's wrong one.
             found.append((number != filed, path, group, number))
         else:
             listing.skip(path, place)
-    photos: dict[str, dict[str, object]] = {}
+    images: dict[str, dict[str, object]] = {}
     for _, path, group, number in sorted(found):
-        if number in photos:
-            first = listing.shown(Path(str(photos[number]["photo"])))
-            listing.skip(path, f"second photo with number {number}; {first} is used, remove one of them")
+        if number in images:
+            first = listing.shown(Path(str(images[number]["image"])))
+            listing.skip(path, f"second image with number {number}; {first} is used, remove one of them")
         else:
-            photos[number] = _case(number, path, group, source)
-    return photos
+            images[number] = _case(number, path, group, source)
+    return images
 
 
-def _case(number: str, photo: Path, group: str, source: str) -> dict[str, object]:
+def _case(number: str, image: Path, group: str, source: str) -> dict[str, object]:
     return {
         "case_id": number,
-        "photo": str(photo),
+        "image": str(image),
         "source": source,
         "sex": group[3],
         "race": RACE_OF_CODE[group[:3]],
@@ -250,8 +250,8 @@ def _named_table(path: Path, listing: Listing) -> FoundTable:
     )
 
 
-_WANTED = "wanted: patient_ID and bone_age, or photo number, reading 1, reading 2, or photo and bone age"
-_DRAWN = ({"photonumber", "centre"}, {"photonumber", "anomaly"}, {"caseid", "decision"})
+_WANTED = "wanted: patient_ID and bone_age, or image number, reading 1, reading 2, or image and bone age"
+_DRAWN = ({"imagenumber", "centre"}, {"imagenumber", "anomaly"}, {"caseid", "decision"})
 
 
 def _is_drawn(table: FoundTable) -> bool:
@@ -263,24 +263,24 @@ def _kind_of(table: FoundTable) -> str:
     names = {without_unit(column) for column in table.cells}
     if {"patientid", "boneage"} <= names:
         return "deeplasia"
-    # This project's own case tables name photos and readings too, but they are made from such a table.
+    # This project's own case tables name images and readings too, but they are made from such a table.
     if table.is_ours or _is_drawn(table):
         return ""
     if names & ID_NAMES and names & FIRST_READING_NAMES and names & SECOND_READING_NAMES:
         return "two readings"
-    return "one reading" if names & PHOTO_NAMES and names & BONE_AGE_NAMES else ""
+    return "one reading" if names & IMAGE_NAMES and names & BONE_AGE_NAMES else ""
 
 
 class _Joined:
-    """Readings joined to the photos, and what was noted on the way."""
+    """Readings joined to the images, and what was noted on the way."""
 
-    def __init__(self, photos: dict[str, dict[str, object]], unit: str, listing: Listing):
-        self.photos, self.unit, self.listing = photos, unit, listing
+    def __init__(self, images: dict[str, dict[str, object]], unit: str, listing: Listing):
+        self.images, self.unit, self.listing = images, unit, listing
         self.units: list[dict[str, str]] = []
         self.noted: list[str] = []
 
     def read_first(self, tables: list[FoundTable]) -> None:
-        """Joins the first table that has a row for any of the photos, and notes the others."""
+        """Joins the first table that has a row for any of the images, and notes the others."""
         used: FoundTable | None = None
         for table in tables:
             if used is None:
@@ -308,18 +308,18 @@ class _Joined:
             return (
                 f"not a table of the atlas: none of its {len(rows)} ids has the form of one{first}; not used"
             )
-        here = [row for row in rows if row.number in self.photos]
-        against = [row for row in here if _contradiction(row, self.photos[row.number])]
+        here = [row for row in rows if row.number in self.images]
+        against = [row for row in here if _contradiction(row, self.images[row.number])]
         if len(here) >= _FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(here):
             return (
-                f"not a table of these photos: {len(against)} of the {len(here)} rows that join contradict "
-                f"the photos' folders (the first, {against[0].item}: "
-                f"{_contradiction(against[0], self.photos[against[0].number])}); not used"
+                f"not a table of these images: {len(against)} of the {len(here)} rows that join contradict "
+                f"the images' folders (the first, {against[0].item}: "
+                f"{_contradiction(against[0], self.images[against[0].number])}); not used"
             )
         return ""
 
     def _join(self, table: FoundTable, rows: list[_Row]) -> None:
-        here = [row for row in rows if row.number in self.photos]
+        here = [row for row in rows if row.number in self.images]
         fitting = self._fitting(rows)
         unit = Unit("months", "")
         if fitting:
@@ -334,28 +334,28 @@ class _Joined:
                 usable.setdefault(row.number, []).append((row, reading))
         against = {row.number: row for row in here if row not in fitting}
         for number, candidates in usable.items():
-            # Of two rows for a photo the one that contradicts itself loses.
+            # Of two rows for an image the one that contradicts itself loses.
             first, *others = sorted(candidates, key=lambda one: bool(_odd_sex(one[0])))
             self._use(table, *first, against.get(number))
             for row, _ in others:
                 odd = f" ({_odd_sex(row)})" if _odd_sex(row) else ""
                 self._note(
-                    table, row, f"second reading of this photo{odd}; the first is used, remove one of them"
+                    table, row, f"second reading of this image{odd}; the first is used, remove one of them"
                 )
         told = {item for item, _ in self.listing.skipped}
-        for number in sorted(set(self.photos) - set(usable)):
+        for number in sorted(set(self.images) - set(usable)):
             if not any(row.number == number and row.item in told for row in rows):
-                why = f"photo without a reading in {table.name}; its bone age is empty"
+                why = f"image without a reading in {table.name}; its bone age is empty"
                 self.listing.skipped.append((number, why))
 
     def _fitting(self, rows: list[_Row]) -> list[_Row]:
-        """The rows that are for a photo here and do not contradict its folder."""
-        here = [row for row in rows if row.number in self.photos]
-        return [row for row in here if not _contradiction(row, self.photos[row.number])]
+        """The rows that are for an image here and do not contradict its folder."""
+        here = [row for row in rows if row.number in self.images]
+        return [row for row in here if not _contradiction(row, self.images[row.number])]
 
     def _unit_of(self, table: FoundTable, rows: list[_Row], fitting: list[_Row]) -> Unit:
         pairs = [
-            (number, float(self.photos[row.number]["age_group"]))
+            (number, float(self.images[row.number]["age_group"]))
             for row in fitting
             for number in bare_numbers(row.cells)
         ]
@@ -371,7 +371,7 @@ class _Joined:
         except BoneAgeError:
             return
         pairs = [
-            (row.number, float(self.photos[row.number]["bone_age"]), self._reading(row, unit)[0])
+            (row.number, float(self.images[row.number]["bone_age"]), self._reading(row, unit)[0])
             for row in fitting
         ]
         shared = [(number, years, other.mean) for number, years, other in pairs if other is not None]
@@ -381,7 +381,7 @@ class _Joined:
             number, years, other = against[0]
             raise BoneAgeError(
                 f"{table.name}: it says otherwise than {used.name} of {len(against)} of the {len(shared)} "
-                f"photos in both (of {number} {other:.3g} years in place of {years:.3g}); leave only the "
+                f"images in both (of {number} {other:.3g} years in place of {years:.3g}); leave only the "
                 "right table in the folder"
             )
 
@@ -389,24 +389,24 @@ class _Joined:
         """A row's reading, or why it cannot be used."""
         if row.fault:
             return None, row.fault
-        photo = self.photos.get(row.number)
-        reading = read_readings(row.cells, unit, None if photo is None else int(photo["age_group"]))
-        if reading.fault or photo is not None:
-            return reading, reading.fault or _contradiction(row, photo)
+        image = self.images.get(row.number)
+        reading = read_readings(row.cells, unit, None if image is None else int(image["age_group"]))
+        if reading.fault or image is not None:
+            return reading, reading.fault or _contradiction(row, image)
         missed = any(row.number == number for _, number in NEVER_FOUND)
-        return None, "reading without a photo" + (" (the atlas's index links to none)" if missed else "")
+        return None, "reading without an image" + (" (the atlas's index links to none)" if missed else "")
 
     def _use(self, table: FoundTable, row: _Row, reading: Reading, against: _Row | None) -> None:
-        photo = self.photos[row.number]
-        photo["bone_age"] = reading.mean
+        image = self.images[row.number]
+        image["bone_age"] = reading.mean
         if len(reading.years) == 2:
-            photo["reading_1"], photo["reading_2"] = reading.years
+            image["reading_1"], image["reading_2"] = reading.years
         remarks = [reading.remark]
         if odd := _odd_sex(row):
-            remarks.append(f"{odd}; used, with the sex of the photo's folder")
+            remarks.append(f"{odd}; used, with the sex of the image's folder")
         if against:
             remarks.append(
-                f"the row {against.item} is for this photo too, but contradicts its folder; this one is used"
+                f"the row {against.item} is for this image too, but contradicts its folder; this one is used"
             )
         if any(remarks):
             self._note(table, row, "; ".join(filter(None, remarks)))
@@ -416,13 +416,13 @@ class _Joined:
         self.listing.skipped.append((row.item, f"{table.name}: {why}"))
 
 
-def _contradiction(row: _Row, photo: dict[str, object]) -> str:
-    """What a row says of the child that the photo's folder denies, or ""."""
-    folder = f"{_CODE_OF_RACE[photo['race']]}{photo['sex']}{photo['age_group']:02d}"
+def _contradiction(row: _Row, image: dict[str, object]) -> str:
+    """What a row says of the child that the image's folder denies, or ""."""
+    folder = f"{_CODE_OF_RACE[image['race']]}{image['sex']}{image['age_group']:02d}"
     if row.group and not folder.startswith(row.group):
-        return f"its id says {row.group}, the photo lies in {folder}; not used"
-    if not row.group and row.sex and row.sex != photo["sex"]:
-        return f"its sex is {row.sex}, the photo lies in {folder}; not used"
+        return f"its id says {row.group}, the image lies in {folder}; not used"
+    if not row.group and row.sex and row.sex != image["sex"]:
+        return f"its sex is {row.sex}, the image lies in {folder}; not used"
     return ""
 
 
@@ -438,18 +438,18 @@ def _rows_of(table: FoundTable) -> list[_Row]:
     """The rows of a readings table."""
     kind = _kind_of(table)
     cells = [table.cells[column].tolist() for column in _age_columns(table)]
-    id_column = table.column({"patientid"} if kind == "deeplasia" else PHOTO_NAMES) or table.column(ID_NAMES)
+    id_column = table.column({"patientid"} if kind == "deeplasia" else IMAGE_NAMES) or table.column(ID_NAMES)
     sex_column = next((column for column in table.cells if is_sex_column(column)), None)
     sexes = (
         read_sexes(table.cells[sex_column].tolist(), sex_column)[0]
         if sex_column
         else [None] * len(table.cells)
     )
-    of = _deeplasia_place if kind == "deeplasia" else _photo_place
+    of = _deeplasia_place if kind == "deeplasia" else _image_place
     rows = []
     for index, item in enumerate(table.cells[id_column]):
         number, group = of(item)
-        fault = "" if number else "no 4-digit photo number of the atlas's form; the reading cannot be joined"
+        fault = "" if number else "no 4-digit image number of the atlas's form; the reading cannot be joined"
         rows.append(_Row(item, number, tuple(one[index] for one in cells), group, sexes[index], fault))
     # Deeplasia's full annotation file holds other data sets too.
     column = table.column({"dir"})
@@ -467,7 +467,7 @@ def _age_columns(table: FoundTable) -> list[str]:
 
 
 def _deeplasia_place(item: str) -> tuple[str, str]:
-    """The photo number and the group that an id of Deeplasia's form says."""
+    """The image number and the group that an id of Deeplasia's form says."""
     code = _DEEPLASIA_ID.fullmatch(canonical_id(item))
     if not code:
         return "", ""
@@ -479,8 +479,8 @@ def _deeplasia_place(item: str) -> tuple[str, str]:
     return _right(group + year, code[4]), group + year
 
 
-def _photo_place(item: str) -> tuple[str, str]:
-    """The photo number, and the group where a path says it; a spreadsheet may have cut leading zeros."""
+def _image_place(item: str) -> tuple[str, str]:
+    """The image number, and the group where a path says it; a spreadsheet may have cut leading zeros."""
     name = canonical_id(item)
     digits = name.lstrip("0") if name.isdecimal() else "none"
     if len(digits) > 4 or not digits.isdecimal():

@@ -1,7 +1,7 @@
 """The Digital Hand Atlas's web index, read politely into the tree that :mod:`boneage.sources.dha` reads.
 
 The index is a form that asks for race, sex and year of age, and answers with a table of 12 cells a row
-whose first cell holds the link to the photo.
+whose first cell holds the link to the image.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from boneage.sources.spellings import column_name
 from boneage.sources.web import Refused, Unreachable, Web, check_url
 
 CELLS = 12
-READINGS_COLUMNS = ("photo number", "reading 1", "reading 2")
-LARGEST_PHOTO_BYTES = 32 * 2**20
+READINGS_COLUMNS = ("image number", "reading 1", "reading 2")
+LARGEST_IMAGE_BYTES = 32 * 2**20
 LARGEST_PAGE_BYTES = 8 * 2**20
 
 # After so many requests in a row without an answer the host is taken to be down.
@@ -54,8 +54,8 @@ class _Row:
 
 
 @dataclass
-class _Photo:
-    """One photo of the index: where it is, and where it belongs."""
+class _Image:
+    """One image of the index: where it is, and where it belongs."""
 
     url: str
     group: str
@@ -74,9 +74,9 @@ def fetch_atlas(
     years: Iterable[int] = range(OLDEST_AGE_GROUP + 1),
     web: Web | None = None,
 ) -> pd.DataFrame:
-    """Fetches the atlas's photos and readings from its web index into a folder.
+    """Fetches the atlas's images and readings from its web index into a folder.
 
-    One request at a time, with a pause between. A photo that is there and complete is not fetched again,
+    One request at a time, with a pause between. An image that is there and complete is not fetched again,
     so an interrupted run goes on where it stopped. The index's known wrong links
     (:data:`dha.WRONG_LINKS`) are put right. Where the answer's table names the two readings, they
     go to ``readings.csv`` in the folder, which :func:`boneage.sources.dha.read_atlas` finds.
@@ -91,45 +91,45 @@ def fetch_atlas(
         The table of what was not fetched, with the reason.
 
     Raises:
-        BoneAgeError: The host does not answer, no photo is listed at all, or the disk is full. What was
+        BoneAgeError: The host does not answer, no image is listed at all, or the disk is full. What was
             fetched until then is kept.
     """
     folder = make_folder(folder)
     web = web or Web(pause=1.0)
     skipped: list[tuple[str, str]] = []
-    photos = _listed(check_url(index_url), sorted(set(years)), web, skipped)
-    if not photos:
-        raise BoneAgeError(f"{index_url}: lists no photo; check the address of the atlas's index")
-    _write_readings(folder / "readings.csv", photos, skipped)
+    images = _listed(check_url(index_url), sorted(set(years)), web, skipped)
+    if not images:
+        raise BoneAgeError(f"{index_url}: lists no image; check the address of the atlas's index")
+    _write_readings(folder / "readings.csv", images, skipped)
     patience = _Patience(index_url, skipped, (Unreachable,))
-    for photo in tqdm(photos, desc="Fetching the atlas", unit="photo"):
-        path = photo.path(folder)
-        if path.is_file() and _is_photo(path.read_bytes()):
+    for image in tqdm(images, desc="Fetching the atlas", unit="image"):
+        path = image.path(folder)
+        if path.is_file() and _is_image(path.read_bytes()):
             continue
-        with patience.on(f"{photo.group}/{photo.number}"):
-            write_bytes(path, _fetched(photo, web))
+        with patience.on(f"{image.group}/{image.number}"):
+            write_bytes(path, _fetched(image, web))
     return skipped_table(skipped)
 
 
-def _fetched(photo: _Photo, web: Web) -> bytes:
-    """A photo's bytes.
+def _fetched(image: _Image, web: Web) -> bytes:
+    """An image's bytes.
 
     Raises:
         Refused: It is not there, or is not a whole JPEG or PNG.
         Unreachable: The host does not answer.
     """
     try:
-        body = web.fetch(photo.url, LARGEST_PHOTO_BYTES)
+        body = web.fetch(image.url, LARGEST_IMAGE_BYTES)
     except Refused as error:
-        if (photo.group, photo.filed) in NEVER_FOUND:
-            raise Refused(f"{error}; nobody has found this photo, go on without it") from None
+        if (image.group, image.filed) in NEVER_FOUND:
+            raise Refused(f"{error}; nobody has found this image, go on without it") from None
         raise
-    if not _is_photo(body):
-        raise Refused(f"{photo.url}: answers with something else than a whole photo; look at it in a browser")
+    if not _is_image(body):
+        raise Refused(f"{image.url}: answers with something else than a whole image; look at it in a browser")
     return body
 
 
-def _is_photo(body: bytes) -> bool:
+def _is_image(body: bytes) -> bool:
     """Whether bytes begin and end as a JPEG or PNG does."""
     end = body[-1024:]
     is_jpeg = body.startswith(b"\xff\xd8\xff") and b"\xff\xd9" in end
@@ -157,21 +157,21 @@ class _Patience:
             self.skipped.append((item, str(error)))
 
 
-def _listed(index_url: str, years: list[int], web: Web, skipped: list[tuple[str, str]]) -> list[_Photo]:
-    """Asks the index for every group; returns its photos without doubles, in order."""
+def _listed(index_url: str, years: list[int], web: Web, skipped: list[tuple[str, str]]) -> list[_Image]:
+    """Asks the index for every group; returns its images without doubles, in order."""
     form = _form_of(index_url, web)
     groups = [(race, sex, year) for race in RACE_OF_CODE for sex in SEXES for year in years]
-    photos: dict[tuple[str, str], _Photo] = {}
+    images: dict[tuple[str, str], _Image] = {}
     patience = _Patience(index_url, skipped, (Refused, Unreachable))
     for race, sex, year in tqdm(groups, desc="Reading the atlas's index", unit="group"):
         with patience.on(f"{race}{sex}{year:02d}"):
             fields = form.hidden | _answers(form, race, sex, year)
             page_url = form.action or index_url
             page = web.fetch(page_url, LARGEST_PAGE_BYTES, fields, form.method)
-            for photo in _photos_of(_parsed(page), page_url, skipped):
-                if photos.setdefault((photo.group, photo.number), photo) is not photo:
-                    skipped.append((f"{photo.group}/{photo.number}", "listed twice; fetched once"))
-    return list(photos.values())
+            for image in _images_of(_parsed(page), page_url, skipped):
+                if images.setdefault((image.group, image.number), image) is not image:
+                    skipped.append((f"{image.group}/{image.number}", "listed twice; fetched once"))
+    return list(images.values())
 
 
 def _form_of(index_url: str, web: Web) -> _Form:
@@ -210,9 +210,9 @@ def _answers(form: _Form, race: str, sex: str, year: int) -> dict[str, str]:
     }
 
 
-def _photos_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> list[_Photo]:
-    """The photos of one answer; a row whose link is not one to a photo of this host is skipped."""
-    photos = []
+def _images_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> list[_Image]:
+    """The images of one answer; a row whose link is not one to an image of this host is skipped."""
+    images = []
     columns: tuple[int, int] | None = None
     for row in page.rows:
         if len(row.cells) != CELLS:
@@ -233,8 +233,8 @@ def _photos_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> 
             suffix = PurePosixPath(urlsplit(url).path).suffix
             readings = (row.cells[columns[0]], row.cells[columns[1]]) if columns else None
             right = urljoin(url, number + suffix)
-            photos.append(_Photo(right, group, number, filed, suffix.lower(), readings))
-    return photos
+            images.append(_Image(right, group, number, filed, suffix.lower(), readings))
+    return images
 
 
 def _reading_columns(header: list[str]) -> tuple[int, int] | None:
@@ -250,9 +250,9 @@ def _reading_columns(header: list[str]) -> tuple[int, int] | None:
     return (found[0][0], found[1][0]) if all(found) else None
 
 
-def _write_readings(path: Path, photos: list[_Photo], skipped: list[tuple[str, str]]) -> None:
-    """Writes the readings of these photos over those that an earlier run wrote."""
-    rows = {photo.number: photo.readings for photo in photos if photo.readings and any(photo.readings)}
+def _write_readings(path: Path, images: list[_Image], skipped: list[tuple[str, str]]) -> None:
+    """Writes the readings of these images over those that an earlier run wrote."""
+    rows = {image.number: image.readings for image in images if image.readings and any(image.readings)}
     if not rows:
         skipped.append((path.name, "the index's table names no readings; join another readings table"))
         return

@@ -25,11 +25,11 @@ WORKBOOK_SUFFIXES = (".xlsx", ".xlsm")
 OTHER_SUFFIXES = (".xls", ".ods", ".numbers", ".json", ".parquet", ".sav", ".dta", ".rds", ".pkl")
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, *WORKBOOK_SUFFIXES, *OTHER_SUFFIXES)
 
-PHOTO_NAMES = word_set(
-    "photonumber photo photoid photono image imagename imagefile file filename bild bilddatei bildnummer "
+IMAGE_NAMES = word_set(
+    "photonumber photo photoid photono imagenumber imageid imageno image imagename imagefile file filename bild bilddatei bildnummer "
     "imagen archivo fichier"
 )
-ID_NAMES = PHOTO_NAMES | word_set(
+ID_NAMES = IMAGE_NAMES | word_set(
     "id imageid caseid case patientid patient subjectid subject studyid fileid fallid fall nr no name "
     "identifiant identificador fallnummer patientennummer patientennr patientnr nummer number numero codigo "
     "编号 番号"

@@ -56,7 +56,7 @@ class Listing:
         self.skipped.append((self.shown(path), reason))
 
     @cached_property
-    def photos(self) -> list[Path]:
+    def images(self) -> list[Path]:
         """The files that are images by their suffix or, without one, by their start (DICOM)."""
         others = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)
         return [path for path in self.files if path.suffix.lower() not in others and is_image(path)]
@@ -86,7 +86,7 @@ class Listing:
 
     def skip_the_rest(self) -> None:
         """Notes every file that is neither an image nor a table: nothing is passed over in silence."""
-        images = set(self.photos)
+        images = set(self.images)
         for path in self.files:
             suffix = path.suffix.lower()
             if suffix in ARCHIVE_SUFFIXES:

@@ -23,7 +23,7 @@ MANIFEST = Path(__file__).resolve().parents[3] / "data_manifest.csv"
 MANIFEST_COLUMNS = ("name", "source", "licence", "sha256", "bytes", "rows", "used_by")
 FETCHED_COLUMNS = ("name", "file", "sha256", "bytes", "time")
 LARGEST_BYTES = 32 * 2**30
-"""The most that is fetched for one row; the largest of them, RSNA's training photos, has 9.6 GB."""
+"""The most that is fetched for one row; the largest of them, RSNA's training images, has 9.6 GB."""
 
 ARTEFACTS = {
     "dha": ("dha_atlas.zip", "la_dha.csv"),
@@ -406,7 +406,7 @@ def _no_data(path: Path) -> str:
 
 
 def _unpack_with_inner(archive: Path, folder: Path) -> Path:
-    """Unpacks an archive and those in it: RSNA's validation photos come in two zips within a zip."""
+    """Unpacks an archive and those in it: RSNA's validation images come in two zips within a zip."""
     unpack(archive, folder)
     for inner in sorted(folder.rglob("*")):
         if inner.suffix.lower() not in kinds.ARCHIVES + kinds.FOREIGN_ARCHIVES or not inner.is_file():

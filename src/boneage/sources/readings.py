@@ -1,4 +1,4 @@
-"""What the readings of one photo say together: which of them count, their mean, what is odd about them."""
+"""What the readings of one image say together: which of them count, their mean, what is odd about them."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _YEAR_BESIDE_MONTHS = (9.0, 16.0)
 
 @dataclass(frozen=True)
 class Reading:
-    """The readings of one photo.
+    """The readings of one image.
 
     Attributes:
         years: Each reading in years; NaN where it does not count.
@@ -61,7 +61,7 @@ def age_fault(text: str, years: float) -> str | None:
 
 
 def read_readings(cells: Sequence[str], unit: Unit, age_group: int | None = None) -> Reading:
-    """Reads the one or two cells that hold a photo's readings.
+    """Reads the one or two cells that hold an image's readings.
 
     A 0 is a newborn's, but "not read" where another reading or the folder says that the child is two or
     older; then the other reading counts alone.

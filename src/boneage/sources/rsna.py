@@ -1,4 +1,4 @@
-"""The RSNA Pediatric Bone Age Challenge 2017: its label tables and photos become a case table.
+"""The RSNA Pediatric Bone Age Challenge 2017: its label tables and images become a case table.
 
 Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290:498-503.
 """
@@ -19,11 +19,11 @@ from boneage.sources.readings import Reading, read_readings
 from boneage.sources.spellings import canonical_id, id_finder, is_sex_column, read_boolean, read_sexes
 from boneage.sources.units import Unit, bare_numbers, find_unit, unit_in_words
 
-# Two tables that say the same of a photo may round its age differently.
+# Two tables that say the same of an image may round its age differently.
 _SAME_YEARS = 0.05
 # Two columns of one table may be whole years and months.
 _SAME_WHOLE_YEARS = 1.0
-# Two tables that differ in more than a tenth of the photos in both are not corrections of each other.
+# Two tables that differ in more than a tenth of the images in both are not corrections of each other.
 _FEW_ROWS = 5
 _MOST_CONTRADICTIONS = 0.1
 
@@ -31,10 +31,10 @@ _MOST_CONTRADICTIONS = 0.1
 def read_rsna(
     folder: Path | str, unit: str = "", unpacked: Mapping[Path, Path | str] | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads the challenge's photos and labels from wherever they lie below a folder.
+    """Reads the challenge's images and labels from wherever they lie below a folder.
 
     Every table, CSV or sheet of a workbook, with columns for an id, a bone age and the sex is read and
-    joined to the photos by their names: ``id,boneage,male`` of the training part, ``Image ID,male,Bone Age
+    joined to the images by their names: ``id,boneage,male`` of the training part, ``Image ID,male,Bone Age
     (months)`` of the validation part, ``Case ID,Sex,Ground truth bone age (months)`` of the test part, and
     tables like them. Whether a table is in months or years is found by :func:`units.find_unit`.
     The challenge gives no race and no chronological age.
@@ -50,11 +50,11 @@ def read_rsna(
         out with the reason.
 
     Raises:
-        BoneAgeError: No label table, no photo, no photo with a label, or a table that may be in months as
+        BoneAgeError: No label table, no image, no image with a label, or a table that may be in months as
             well as years.
     """
     listing = list_files(folder, unpacked)
-    photos = _photos_by_id(listing)
+    images = _images_by_id(listing)
     found = listing.tables()
     tables = [table for table in found if _is_label_table(table, listing)]
     listing.skip_the_rest()
@@ -63,14 +63,14 @@ def read_rsna(
             f"{listing.folder}: no label table found{listing.seen()}; put the challenge's CSV "
             "(id,boneage,male) below it"
         )
-    labels = _Labels(photos, unit, listing)
+    labels = _Labels(images, unit, listing)
     for table in tables:
         labels.read(table)
     named = {item for item, _ in listing.skipped}
-    for case_id in sorted(set(photos) - set(labels.cases) - named):
-        listing.skip(photos[case_id], "photo without a label; add its row to the label table")
+    for case_id in sorted(set(images) - set(labels.cases) - named):
+        listing.skip(images[case_id], "image without a label; add its row to the label table")
     if not labels.cases:
-        raise BoneAgeError(f"{listing.folder}: no photo has a label; {_why_none(photos, tables, listing)}")
+        raise BoneAgeError(f"{listing.folder}: no image has a label; {_why_none(images, tables, listing)}")
     cases = case_table(labels.cases.values(), labels.units, labels.noted)
     return cases, skipped_table(listing.skipped)
 
@@ -116,26 +116,26 @@ def _sexes(table: FoundTable) -> list[tuple[str | None, str]]:
     return rows
 
 
-def _photos_by_id(listing: Listing) -> dict[str, Path]:
-    photos: dict[str, Path] = {}
-    for path in listing.photos:
+def _images_by_id(listing: Listing) -> dict[str, Path]:
+    images: dict[str, Path] = {}
+    for path in listing.images:
         case_id = canonical_id(path.name)
         if not is_safe_id(case_id):
             listing.skip(path, "its name is no id of 1 to 64 letters and digits; rename it as its label says")
-        elif case_id in photos:
-            first = listing.shown(photos[case_id])
-            listing.skip(path, f"second photo with id {case_id}; {first} is used, remove one of them")
+        elif case_id in images:
+            first = listing.shown(images[case_id])
+            listing.skip(path, f"second image with id {case_id}; {first} is used, remove one of them")
         else:
-            photos[case_id] = path
-    return photos
+            images[case_id] = path
+    return images
 
 
 class _Labels:
-    """The labels of some tables, joined to the photos one table after the other."""
+    """The labels of some tables, joined to the images one table after the other."""
 
-    def __init__(self, photos: dict[str, Path], unit: str, listing: Listing):
-        self.photos, self.unit, self.listing = photos, unit, listing
-        self.find = id_finder(photos)
+    def __init__(self, images: dict[str, Path], unit: str, listing: Listing):
+        self.images, self.unit, self.listing = images, unit, listing
+        self.find = id_finder(images)
         self.cases: dict[str, dict[str, object]] = {}
         self.table_of: dict[str, str] = {}
         self.units: list[dict[str, str]] = []
@@ -145,14 +145,14 @@ class _Labels:
         """Joins a table's rows; those that cannot be used are noted with the reason."""
         ids = self._ids(table)
         sexes = _sexes(table)
-        photos = [self.find(one) for one in ids]
-        readings = self._readings(table, any(photo is not None for photo in photos))
-        self._check_against_others(table, photos, readings, sexes)
+        images = [self.find(one) for one in ids]
+        readings = self._readings(table, any(image is not None for image in images))
+        self._check_against_others(table, images, readings, sexes)
         repeated = 0
-        for one, reading, (sex, why), photo in zip(ids, readings, sexes, photos, strict=True):
-            fault = self._row(photo, one, reading, sex)
+        for one, reading, (sex, why), image in zip(ids, readings, sexes, images, strict=True):
+            fault = self._row(image, one, reading, sex)
             if not fault:
-                self.table_of[photo] = table.name
+                self.table_of[image] = table.name
             repeated += fault == _REPEATED
             if fault == _NO_SEX:
                 fault = why
@@ -183,40 +183,40 @@ class _Labels:
     def _check_against_others(
         self,
         table: FoundTable,
-        photos: list[str | None],
+        images: list[str | None],
         readings: list[Reading],
         sexes: list[tuple[str | None, str]],
     ) -> None:
         """Raises where a table denies what those before it said: one of them may hold a network's answers."""
         shared = [
-            (photo, self.cases[photo], reading.mean, sex)
-            for photo, reading, (sex, _) in zip(photos, readings, sexes, strict=True)
-            if photo in self.cases and not reading.fault and sex
+            (image, self.cases[image], reading.mean, sex)
+            for image, reading, (sex, _) in zip(images, readings, sexes, strict=True)
+            if image in self.cases and not reading.fault and sex
         ]
         against = [one for one in shared if not _same(*one[1:])]
         if len(against) >= _FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(shared):
-            photo, before, years, sex = against[0]
+            image, before, years, sex = against[0]
             raise BoneAgeError(
-                f"{table.name}: it says otherwise than {self.table_of[photo]} of {len(against)} of the "
-                f"{len(shared)} photos in both (of {photo} {years:.3g} years, {sex}, in place of "
+                f"{table.name}: it says otherwise than {self.table_of[image]} of {len(against)} of the "
+                f"{len(shared)} images in both (of {image} {years:.3g} years, {sex}, in place of "
                 f"{before['bone_age']:.3g} years, {before['sex']}); leave only the right table in the folder"
             )
 
     def _ids(self, table: FoundTable) -> list[str]:
-        """The ids of the column that names the most photos; the first of equals."""
+        """The ids of the column that names the most images; the first of equals."""
         columns = [table.cells[column].tolist() for column in table.columns(ID_NAMES)]
         return max(columns, key=lambda ids: sum(self.find(one) is not None for one in ids))
 
-    def _row(self, photo: str | None, one: str, reading: Reading, sex: str | None) -> str | None:
+    def _row(self, image: str | None, one: str, reading: Reading, sex: str | None) -> str | None:
         """Joins a row, or says why it cannot be."""
         if not is_safe_id(canonical_id(one)):
             return "id is not 1 to 64 letters and digits; correct it in the table"
         if reading.fault:
             return reading.fault
-        if photo is None:
-            return "label without a photo; fetch the photo or remove the row"
-        if photo in self.cases:
-            before = self.cases[photo]
+        if image is None:
+            return "label without an image; fetch the image or remove the row"
+        if image in self.cases:
+            before = self.cases[image]
             if _same(before, reading.mean, sex):
                 return _REPEATED
             return (
@@ -225,7 +225,7 @@ class _Labels:
             )
         if sex is None:
             return _NO_SEX
-        self.cases[photo] = _case(photo, self.photos[photo], sex, reading.mean)
+        self.cases[image] = _case(image, self.images[image], sex, reading.mean)
         return None
 
 
@@ -275,10 +275,10 @@ _REPEATED = "said before"
 _NO_SEX = "no sex"
 
 
-def _case(case_id: str, photo: Path, sex: str, years: float) -> dict[str, object]:
+def _case(case_id: str, image: Path, sex: str, years: float) -> dict[str, object]:
     return {
         "case_id": case_id,
-        "photo": str(photo),
+        "image": str(image),
         "source": "rsna",
         "sex": sex,
         "race": "Unknown",
@@ -289,17 +289,17 @@ def _case(case_id: str, photo: Path, sex: str, years: float) -> dict[str, object
     }
 
 
-def _why_none(photos: dict[str, Path], tables: list[FoundTable], listing: Listing) -> str:
-    if not photos:
-        return f"no photo found{listing.seen()}; put the photos, named <id>.png or <id>.jpg, below it"
+def _why_none(images: dict[str, Path], tables: list[FoundTable], listing: Listing) -> str:
+    if not images:
+        return f"no image found{listing.seen()}; put the images, named <id>.png or <id>.jpg, below it"
     rows = [row for row in listing.skipped if row[1].startswith(tuple(f"{table.name}: " for table in tables))]
-    if rows and not all("label without a photo" in reason for _, reason in rows):
+    if rows and not all("label without an image" in reason for _, reason in rows):
         return f"rows left out: {in_words(skipped_table(rows), len(rows))}"
     first = tables[0]
     ids = first.cells[first.column(ID_NAMES)].tolist()
     if not ids:
         return f"{first.name} has no row below its header"
     return (
-        f"photos must be named <id>.png or <id>.jpg, with the ids of {first.name}: the first photo is "
-        f"{next(iter(photos.values())).name}, the first id {ids[0]!r}"
+        f"images must be named <id>.png or <id>.jpg, with the ids of {first.name}: the first image is "
+        f"{next(iter(images.values())).name}, the first id {ids[0]!r}"
     )

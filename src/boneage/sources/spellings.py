@@ -1,4 +1,4 @@
-"""How people and their spreadsheets write yes and no, a child's sex, and the id of a photo.
+"""How people and their spreadsheets write yes and no, a child's sex, and the id of an image.
 
 Understood is only what can mean one thing. Where letters mean different things in different languages (``m``
 is *male*, but *mujer* beside ``h``), the whole column decides, or says that it cannot.

@@ -1,25 +1,25 @@
-"""Training batches in a fixed order, and photos as a model takes them."""
+"""Training batches in a fixed order, and images as a model takes them."""
 
 import keras
 import numpy as np
 
-from boneage.dataset.pack import Store, batches_of
+from boneage.dataset.pack import Pack, batches_of
 
 ModelInput = np.ndarray | tuple[np.ndarray, np.ndarray]
 
 
-def model_input(photos: np.ndarray, male: np.ndarray | None) -> ModelInput:
-    """Photos, and the sex where the model asks for it, as the model takes them.
+def model_input(images: np.ndarray, male: np.ndarray | None) -> ModelInput:
+    """Images, and the sex where the model asks for it, as the model takes them.
 
     Args:
-        photos: (photos, size, size), 0 to 255.
-        male: 1 for male and 0 for female, (photos,), or None.
+        images: (images, size, size), 0 to 255.
+        male: 1 for male and 0 for female, (images,), or None.
 
     Returns:
-        (photos, size, size, 1), alone or beside (photos, 1).
+        (images, size, size, 1), alone or beside (images, 1).
     """
-    photos = photos[..., np.newaxis]
-    return photos if male is None else (photos, male[:, np.newaxis].astype(np.float32))
+    images = images[..., np.newaxis]
+    return images if male is None else (images, male[:, np.newaxis].astype(np.float32))
 
 
 class Batches(keras.utils.PyDataset):
@@ -29,17 +29,17 @@ class Batches(keras.utils.PyDataset):
     than it trains where it first looks at a batch of a model on several devices.
 
     Args:
-        store: The packed photos.
-        rows: Rows of the store to train on.
+        pack: The packed images.
+        rows: Rows of the pack to train on.
         years: Bone age of each row, (rows,).
         male: 1 for male and 0 for female, (rows,), where the model asks for it; else None.
-        batch_size: Photos a batch; the last one of an epoch may hold fewer.
+        batch_size: Images a batch; the last one of an epoch may hold fewer.
         seed: Seeds the order.
     """
 
     def __init__(
         self,
-        store: Store,
+        pack: Pack,
         rows: np.ndarray,
         years: np.ndarray,
         male: np.ndarray | None,
@@ -47,7 +47,7 @@ class Batches(keras.utils.PyDataset):
         seed: int,
     ):
         super().__init__()
-        self._store, self._rows, self._years, self._male = store, rows, years, male
+        self._pack, self._rows, self._years, self._male = pack, rows, years, male
         self._batch_size, self._seed = batch_size, seed
         self.begin(0)
 
@@ -57,8 +57,8 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, step: int) -> tuple[ModelInput, np.ndarray]:
         of_batch = self._order[step]
         male = None if self._male is None else self._male[of_batch]
-        photos = self._store.photos[self._rows[of_batch]]
-        return model_input(photos, male), self._years[of_batch][:, np.newaxis]
+        images = self._pack.images[self._rows[of_batch]]
+        return model_input(images, male), self._years[of_batch][:, np.newaxis]
 
     def begin(self, epoch: int, logs: dict | None = None) -> None:
         """Puts the batches in the order of an epoch, from 0; as a callback at its beginning takes it."""

@@ -16,9 +16,10 @@ import numpy as np
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, sha256_of, write_text
+from boneage.core.settings import Settings
 
 # The settings that a checkpoint must share with the run that takes it up.
-RUN_SETTINGS = ("batch_size", "learning_rate", "weight_decay", "precision", "width", "weights")
+RUN_SETTINGS = ("seed", "batch_size", "learning_rate", "weight_decay", "precision", "width", "weights")
 
 # What the reading of a record or a state that was edited or cut short may raise.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -125,7 +126,18 @@ def finished_record(run: Path, identity: dict) -> dict | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings = record["settings"]
-        theirs = {name: settings[name] if name in RUN_SETTINGS else record[name] for name in identity}
+        # What was not recorded then had the value that is the default now.
+        unrecorded = {
+            "variant": "",
+            "learning_rate_factor": identity["learning_rate_factor"],
+            "batch_factor": 1,
+        }
+        theirs = {
+            name: settings.get(name, getattr(Settings(), name))
+            if name in RUN_SETTINGS
+            else record.get(name, unrecorded.get(name))
+            for name in identity
+        }
         if not {"started", "finished", "weights"} <= set(record):
             raise KeyError
     except _UNREADABLE:
@@ -137,10 +149,10 @@ def finished_record(run: Path, identity: dict) -> dict | None:
 def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
     values = {name: f"({theirs.get(name, 'not recorded')}, now {ours[name]})" for name in ours}
     words = {
-        "fingerprint": "labels or photos",
+        "fingerprint": "labels or images",
         "label_kind": "label",
-        "rate_share": f"share of the learning rate {values['rate_share']}",
-        "batch_multiple": f"multiple of the batch size {values['batch_multiple']}",
+        "learning_rate_factor": f"share of the learning rate {values['learning_rate_factor']}",
+        "batch_factor": f"multiple of the batch size {values['batch_factor']}",
     }
     changed = [words.get(name, f"{name} {values[name]}") for name in ours if theirs.get(name) != ours[name]]
     if changed:

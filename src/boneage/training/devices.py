@@ -154,11 +154,11 @@ def check_shares(rows: int, batch_size: int) -> None:
     """Refuses batches of which a replica would get nothing: not every layer of TensorFlow bears that.
 
     Args:
-        rows: Photos of one split.
-        batch_size: Photos a batch.
+        rows: Images of one split.
+        batch_size: Images a batch.
 
     Raises:
-        BoneAgeError: The last batch, or every one, leaves a GPU without a photo.
+        BoneAgeError: The last batch, or every one, leaves a GPU without an image.
     """
     strategy = mirrored()
     replicas = strategy.num_replicas_in_sync if strategy else 1
@@ -166,7 +166,7 @@ def check_shares(rows: int, batch_size: int) -> None:
         # Each gets the next whole share, rounded up, until nothing is left.
         if batch and -(-batch // replicas) * (replicas - 1) >= batch:
             raise BoneAgeError(
-                f"batches of {batch_size}: a batch of {batch} photos leaves one of {replicas} GPUs without; "
+                f"batches of {batch_size}: a batch of {batch} images leaves one of {replicas} GPUs without; "
                 "choose another batch_size, add --backend jax, or show it fewer in CUDA_VISIBLE_DEVICES"
             )
 

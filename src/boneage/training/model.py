@@ -1,4 +1,4 @@
-"""A network with its regression head: from a photo, and perhaps the sex, to years."""
+"""A network with its regression head: from an image, and perhaps the sex, to years."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from boneage.networks import build_features
 
 DROPOUT = 0.3
 
-# Most by which a photo is turned, shifted and zoomed while training, as shares of a turn, its side, its size.
+# Most by which an image is turned, shifted and zoomed while training, as shares of a turn, its side, its size.
 ROTATION, SHIFT, ZOOM = 0.04, 0.06, 0.1
 
 MONTH_BINS = 240
@@ -22,9 +22,9 @@ _HIDDEN_WITH_SEX = 64
 
 
 @keras.saving.register_keras_serializable(package="boneage")
-def accuracy(truth: keras.KerasTensor, estimate: keras.KerasTensor) -> keras.KerasTensor:
-    """Share of the cases whose estimate is less than half a year off."""
-    return ops.mean(ops.cast(ops.abs(estimate - truth) < ACCURATE_YEARS, "float32"), axis=-1)
+def accuracy(truth: keras.KerasTensor, prediction: keras.KerasTensor) -> keras.KerasTensor:
+    """Share of the cases whose prediction is less than half a year off."""
+    return ops.mean(ops.cast(ops.abs(prediction - truth) < ACCURATE_YEARS, "float32"), axis=-1)
 
 
 def build_model(
@@ -45,57 +45,57 @@ def build_model(
 
     Args:
         network: Key of the network.
-        size: Side of the photos in pixels.
+        size: Side of the images in pixels.
         mean_years: Mean bone age of the training cases.
         std_years: Its standard deviation.
         seed: Seeds the random transforms and dropout.
         width: One of ``settings.WIDTHS``.
         weights: One of ``settings.WEIGHTS``.
         variant: One of ``settings.VARIANTS``. ``"sex"`` adds a second input; ``"months"`` has a head that
-            gives each month of age a probability and estimates their mean, as in Rothe, Timofte and Van
+            gives each month of age a probability and predictions their mean, as in Rothe, Timofte and Van
             Gool, "Deep expectation of real and apparent age from a single image", IJCV 2018.
 
     Returns:
-        A model from photos (batch, size, size, 1), 0 to 255, to years (batch, 1). The variant ``"sex"``
-        takes a list: the photos, and 1 for male or 0 for female, (batch, 1).
+        A model from images (batch, size, size, 1), 0 to 255, to years (batch, 1). The variant ``"sex"``
+        takes a list: the images, and 1 for male or 0 for female, (batch, 1).
 
     Raises:
         WeightsError: The weights cannot be had.
-        BoneAgeError: The network takes no photos of that size.
+        BoneAgeError: The network takes no images of that size.
     """
-    photos = keras.Input((size, size, 1), name="photo")
-    # To the nearest pixel: between pixels a photo is smoother than the untouched ones that are estimated, and
-    # the batch normalisation learns other averages. Not in half precision, where shades above 128 are told
+    images = keras.Input((size, size, 1), name="image")
+    # To the nearest pixel: between pixels an image is smoother than the untouched ones that are predicted, and
+    # the batch normalisation learns other averages. Not in half precision, where grey levels above 128 are told
     # apart by eighths at best.
     exact = {"fill_mode": "nearest", "interpolation": "nearest", "dtype": "float32"}
-    x = keras.layers.RandomRotation(ROTATION, seed=seed, **exact)(photos)
+    x = keras.layers.RandomRotation(ROTATION, seed=seed, **exact)(images)
     x = keras.layers.RandomTranslation(SHIFT, SHIFT, seed=seed + 1, **exact)(x)
     x = keras.layers.RandomZoom(ZOOM, seed=seed + 2, **exact)(x)
     x = build_features(network, x, width, weights)
     x = keras.layers.Dropout(DROPOUT, seed=seed + 3)(x)
-    inputs = photos
+    inputs = images
     if variant == "sex":
         male = keras.Input((1,), name="male")
-        inputs = [photos, male]
+        inputs = [images, male]
         x = keras.layers.Concatenate()([x, male])
         x = keras.layers.Dense(_HIDDEN_WITH_SEX, activation="relu", name="with_sex")(x)
     if variant == "months":
-        return _over_months(photos, x, network, mean_years, std_years)
-    # Zeros, so that the first estimate is the mean whatever the features.
+        return _over_months(images, x, network, mean_years, std_years)
+    # Zeros, so that the first prediction is the mean whatever the features.
     x = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="standardised_years")(x)
     years = keras.layers.Rescaling(std_years, offset=mean_years, dtype="float32", name="years")(x)
     return keras.Model(inputs, years, name=network)
 
 
 def _over_months(
-    photos: keras.KerasTensor, x: keras.KerasTensor, network: str, mean_years: float, std_years: float
+    images: keras.KerasTensor, x: keras.KerasTensor, network: str, mean_years: float, std_years: float
 ) -> keras.Model:
     ages = (np.arange(MONTH_BINS) + 0.5) / 12
     head = keras.layers.Dense(
         MONTH_BINS, activation="softmax", kernel_initializer="zeros", dtype="float32", name="months"
     )
     expected = keras.layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="years")
-    model = keras.Model(photos, expected(head(x)), name=network)
+    model = keras.Model(images, expected(head(x)), name=network)
     expected.set_weights([ages[:, np.newaxis]])
     # So that this is the first answer, whatever the features.
     head.bias.assign(_normal_logits(ages, mean_years, std_years))
@@ -103,7 +103,7 @@ def _over_months(
 
 
 def _normal_logits(ages: np.ndarray, mean_years: float, std_years: float) -> np.ndarray:
-    """Logarithms, but for a constant, of a normal distribution over bins that estimates a given mean.
+    """Logarithms, but for a constant, of a normal distribution over bins that predicts a given mean.
 
     Birth cuts a wide distribution off, and what is left of it has a higher mean. A term that is linear in the
     age moves its centre and keeps it normal, so one is found that sets the mean right.

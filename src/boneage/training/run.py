@@ -24,8 +24,8 @@ from boneage.core.settings import VARIANTS, Settings
 from boneage.core.tables import SPLITS, write_table
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, check_splits
-from boneage.dataset.pack import Store, fingerprint, rows_of
-from boneage.evaluation import RECORD_FORMAT, RunKey, constant_predictor, key_of, metrics_by_split, read_run
+from boneage.dataset.pack import Pack, fingerprint, rows_of
+from boneage.evaluation.metrics import RECORD_FORMAT, constant_predictor, metrics_by_split, read_run, run_name
 from boneage.networks import WeightsError, check_size, find
 from boneage.training.batches import Batches, model_input
 from boneage.training.checkpoint import (
@@ -47,8 +47,8 @@ from boneage.training.devices import (
     wait_for_all,
 )
 from boneage.training.epochs import KeepEpochs, Progress
-from boneage.training.estimates import load_model, prediction_table
 from boneage.training.model import build_model
+from boneage.training.predictions import load_model, prediction_table
 from boneage.training.recipe import compile_model
 
 FROM_IMAGENET = "from ImageNet"
@@ -63,14 +63,14 @@ def train(
     network: str,
     epochs: int,
     labels: Labels,
-    store: Store,
+    pack: Pack,
     settings: Settings,
     runs: Path | str,
     variant: str = "",
 ) -> dict:
     """Trains one network for a number of epochs, or takes the run up where it stopped.
 
-    Training sees training cases only; validation cases are watched; test cases are estimated once, at the
+    Training sees training cases only; validation cases are watched; test cases are predicted once, at the
     end. A run that is finished is not trained again. Where a batch is too large for the device's memory,
     the run begins anew with batches of half the size, and the record tells.
 
@@ -78,9 +78,9 @@ def train(
         network: Key of the network.
         epochs: Epochs of the whole run; the learning rate falls to zero at its end.
         labels: Labels, in any order.
-        store: The packed photos.
-        settings: Batch size, learning rate, weight decay, precision, width, weights and training seed.
-        runs: Folder of all runs; this one's is named by its ``evaluation.RunKey``.
+        pack: The packed images.
+        settings: Batch size, learning rate, weight decay, precision, width, weights and seed are used.
+        runs: Folder of all runs; this one's is ``evaluation.run_name`` in it.
         variant: One of ``settings.VARIANTS``. ``"views"`` trains nothing: it takes the finished plain run.
 
     Returns:
@@ -88,48 +88,51 @@ def train(
 
     Raises:
         BoneAgeError: A case stands in two splits, there is too little to train on (see ``enough``), the
-            folder holds a run with other settings or data, another process trains it, the estimates are not
-            numbers, the network takes no photos of that size, the weights that the settings insist on cannot
-            be had, one photo is too much for the memory, there is no plain run to take, or the disk is full.
+            folder holds a run with other settings or data, another process trains it, the predictions are not
+            numbers, the network takes no images of that size, the weights that the settings insist on cannot
+            be had, one image is too much for the memory, there is no plain run to take, or the disk is full.
     """
-    check_size(network, store.size)
+    check_size(network, pack.size)
     if variant not in VARIANTS:
         raise BoneAgeError(f"variant {variant!r}: must be one of {', '.join(filter(None, VARIANTS))}")
-    key = RunKey(network, epochs, labels.set, settings.train_seed, variant)
-    run = make_folder(Path(runs) / str(key))
+    run = make_folder(Path(runs) / run_name(network, epochs, variant))
     try:
         # The other processes of a run on several hosts only read the folder.
         with filelock.FileLock(run / ".lock", timeout=0) if is_first() else contextlib.nullcontext():
-            return _run(key, labels, store, settings, run)
+            return _run(network, epochs, labels, pack, settings, run, variant)
     except filelock.Timeout:
         raise BoneAgeError(f"{run}: another process trains this run; wait for it or stop it") from None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The cases of one split: rows of the store, years, and 1 for male where the model asks for it."""
+    """The cases of one split: rows of the pack, years, and 1 for male where the model asks for it."""
 
     rows: np.ndarray
     years: np.ndarray
     male: np.ndarray | None
 
 
-def _run(key: RunKey, labels: Labels, store: Store, settings: Settings, run: Path) -> dict:
-    table, rows, notices = rows_of(store, labels.table)
+def _run(
+    network: str, epochs: int, labels: Labels, pack: Pack, settings: Settings, run: Path, variant: str
+) -> dict:
+    table, rows, notices = rows_of(pack, labels.table)
     for notice in notices:
         print(notice)
     check_splits(table, "labels")
     if not (table["Split"] == "train").any():
-        raise BoneAgeError("labels: no training case has a photo; run labels and preprocess again")
+        raise BoneAgeError("labels: no training case has an image; run labels and preprocess again")
     check_enough(labels, table, settings.accept_losses)
     identity = {
-        **key._asdict(),
-        "size": store.size,
+        "network": network,
+        "epochs": epochs,
+        "variant": variant,
+        "size": pack.size,
         "backend": keras.backend.backend(),
         "label_kind": labels.kind,
-        "fingerprint": fingerprint(store, table),
-        "rate_share": find(key.network).rate,
-        "batch_multiple": find(key.network).batch,
+        "fingerprint": fingerprint(pack, table),
+        "learning_rate_factor": find(network).rate,
+        "batch_factor": find(network).batch,
         **{name: getattr(settings, name) for name in RUN_SETTINGS},
     }
     finished = finished_record(run, identity)
@@ -140,17 +143,17 @@ def _run(key: RunKey, labels: Labels, store: Store, settings: Settings, run: Pat
             # It may have been killed while it cleared up.
             shutil.rmtree(run / "checkpoint", ignore_errors=True)
         return finished
-    parts = {split: _part(table, rows, split, key.variant == "sex") for split in SPLITS}
-    if key.variant == "views":
-        model, state = _plain_run(run.parent / str(key._replace(variant="")), identity)
+    parts = {split: _part(table, rows, split, variant == "sex") for split in SPLITS}
+    if variant == "views":
+        model, state = _plain_run(run.with_name(run_name(network, epochs)), identity)
     else:
-        model, state = _trained(run, identity, store, parts, settings)
+        model, state = _trained(run, identity, pack, parts, settings)
     if not is_first():
         # It returns what the first process has written.
         wait_for_all()
         return finished_record(run, identity)
     predictions = prediction_table(
-        on_one_device(model), store, table, rows, state["batch_size"], several_views=key.variant == "views"
+        on_one_device(model), pack, table, rows, state["batch_size"], several_views=variant == "views"
     )
     record = _record(model, state, table, predictions, settings, labels)
     write_table(run / "history.csv", pd.DataFrame(state["history"]))
@@ -180,16 +183,16 @@ def _plain_run(run: Path, identity: dict) -> tuple[keras.Model, dict]:
 
 
 def _trained(
-    run: Path, identity: dict, store: Store, parts: dict[str, _Part], settings: Settings
+    run: Path, identity: dict, pack: Pack, parts: dict[str, _Part], settings: Settings
 ) -> tuple[keras.Model, dict]:
     """The trained model and the state at the end of its run, taken up where it stopped."""
-    seed_everything(settings.train_seed)
+    seed_everything(settings.seed)
     with all_devices():
         model, state = load_checkpoint(run, identity)
     check_agreed(state.get("epoch", 0), run)
     if model is not None:
         print(f"{run.name}: goes on after epoch {state['epoch']} of {identity['epochs']}")
-    batch_size = state.get("batch_size", settings.batch_size * identity["batch_multiple"])
+    batch_size = state.get("batch_size", settings.batch_size * identity["batch_factor"])
     while True:
         try:
             # Within the loop, because clearing the session below forgets both.
@@ -199,7 +202,7 @@ def _trained(
                 hasten(model)
                 build_for_training(model)
                 share_out(model)
-                _fit(model, state, run, store, parts, settings)
+                _fit(model, state, run, pack, parts, settings)
             return model, state
         except Exception as error:
             if not is_out_of_memory(error):
@@ -209,7 +212,7 @@ def _trained(
         model, batch_size = None, tried // 2
         if not batch_size:
             raise BoneAgeError(
-                f"{run.name}: one photo of {store.size} px is too much for the memory of {device()}; "
+                f"{run.name}: one image of {pack.size} px is too much for the memory of {device()}; "
                 "choose a smaller train_size"
             )
         print(
@@ -218,7 +221,7 @@ def _trained(
         if is_first():
             shutil.rmtree(run / "checkpoint", ignore_errors=True)
         keras.backend.clear_session()
-        seed_everything(settings.train_seed)
+        seed_everything(settings.seed)
 
 
 def _begun(
@@ -235,7 +238,7 @@ def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[k
     """The untrained model, and what it begins with, in words."""
     network, variant = identity["network"], identity["variant"]
     moments = (float(years.mean()), float(years.std()) or 1.0)
-    choice = (network, identity["size"], *moments, settings.train_seed, settings.width)
+    choice = (network, identity["size"], *moments, settings.seed, settings.width)
     if settings.weights != "scratch" and settings.width == "full" and find(network).imagenet:
         try:
             return build_model(*choice, "imagenet", variant), FROM_IMAGENET
@@ -244,7 +247,7 @@ def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[k
                 raise
             print(f"{network}: {error}; it is trained from scratch")
         # As if nothing had been tried.
-        seed_everything(settings.train_seed)
+        seed_everything(settings.seed)
     return build_model(*choice, "scratch", variant), "from scratch"
 
 
@@ -252,7 +255,7 @@ def _fit(
     model: keras.Model,
     state: dict,
     run: Path,
-    store: Store,
+    pack: Pack,
     parts: dict[str, _Part],
     settings: Settings,
 ) -> None:
@@ -264,8 +267,8 @@ def _fit(
         check_shares(len(part.rows), batch_size)
     validation = None
     if len(watched.rows):
-        validation = (model_input(store.photos[watched.rows], watched.male), watched.years[:, np.newaxis])
-    batches = Batches(store, of_train.rows, of_train.years, of_train.male, batch_size, settings.train_seed)
+        validation = (model_input(pack.images[watched.rows], watched.male), watched.years[:, np.newaxis])
+    batches = Batches(pack, of_train.rows, of_train.years, of_train.male, batch_size, settings.seed)
 
     def save() -> None:
         if is_first():
@@ -309,30 +312,31 @@ def _record(
     counts = table.groupby("Split")["Case ID"].count()
     cases = table.groupby("Split")["Source ID"].nunique()
     chosen = {name: value for name, value in settings.model_dump().items() if name not in _NOT_RECORDED}
-    key = key_of(identity)
-    title = find(key.network).title
+    title = find(identity["network"]).title
     return {
         "format": RECORD_FORMAT,
+        "network": identity["network"],
         "title": f"{title} (tiny)" if settings.width == "tiny" else title,
-        **key._asdict(),
-        "split_seed": settings.split_seed,
+        "epochs": identity["epochs"],
+        "variant": identity["variant"],
         "source": labels.source,
         "label_kind": labels.kind,
         "size": identity["size"],
         "weights": state["weights"],
         "batch_size": state["batch_size"],
-        "rate_share": identity["rate_share"],
-        "batch_multiple": identity["batch_multiple"],
+        "learning_rate_factor": identity["learning_rate_factor"],
+        "batch_factor": identity["batch_factor"],
         "fingerprint": identity["fingerprint"],
-        "photos": {split: int(counts.get(split, 0)) for split in SPLITS},
+        "images": {split: int(counts.get(split, 0)) for split in SPLITS},
         "cases": {split: int(cases.get(split, 0)) for split in SPLITS},
         "metrics": metrics_by_split(table, predictions),
         "constant_predictor": constant_predictor(table),
         "parameters": model.count_params(),
         "seconds_per_epoch": round(float(timed["seconds"].mean()), 3),
-        "photos_per_second": round(float(counts["train"] / timed["training_seconds"].mean()), 1),
+        "images_per_second": round(float(counts["train"] / timed["training_seconds"].mean()), 1),
         "device": devices_in_words(),
         "backend": identity["backend"],
+        "seed": settings.seed,
         "settings": chosen,
         "versions": versions(),
         "started": state["started"],

@@ -33,7 +33,7 @@ class _Dial:
 
 _DIALS = {
     "rotate": _Dial("degrees", 0.0, 5.0, 0.1, ".1f"),
-    "brightness": _Dial("shades", 0.0, 20.0, 1.0, ".0f"),
+    "brightness": _Dial("levels", 0.0, 20.0, 1.0, ".0f"),
     # In steps of log 2, so fine that every hundredth of the log can be set again.
     "contrast": _Dial("factor", 1.0, 1.2, 0.005, log=True),
     "gamma": _Dial("power", 1.0, 0.8, 0.005, log=True),

@@ -11,7 +11,7 @@ from boneage.anomalies import LIKELY
 from boneage.review.log import Decision
 
 Box = tuple[float, float, float, float]
-"""x, y, width, height in shares of the photo."""
+"""x, y, width, height in shares of the image."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Suspicion:
-    """What a detector says of a photo: a score from 0 to 1, a box or None, and why in words."""
+class Anomaly:
+    """What a detector says of an image: a score from 0 to 1, a box or None, and why in words."""
 
     kind: str
     score: float
@@ -86,20 +86,20 @@ def read_cases(cases: pd.DataFrame) -> dict[str, Case]:
     return found
 
 
-def read_suspicions(suspicions: pd.DataFrame, known: Collection[str]) -> dict[str, list[Suspicion]]:
+def read_anomalies(anomalies: pd.DataFrame, known: Collection[str]) -> dict[str, list[Anomaly]]:
     """The anomalies of known cases by id, the likely ones first, else in the table's order."""
-    found: dict[str, list[Suspicion]] = {}
-    for row in suspicions.to_dict("records"):
+    found: dict[str, list[Anomaly]] = {}
+    for row in anomalies.to_dict("records"):
         case_id = str(row["case_id"])
         if case_id in known:
-            box = box_in_photo(*(_number(row.get(name)) for name in ("x", "y", "width", "height")))
-            one = Suspicion(_text(row["kind"]), _number(row["score"]) or 0.0, box, _text(row["why"]))
+            box = box_in_image(*(_number(row.get(name)) for name in ("x", "y", "width", "height")))
+            one = Anomaly(_text(row["kind"]), _number(row["score"]) or 0.0, box, _text(row["why"]))
             found.setdefault(case_id, []).append(one)
     return {case_id: sorted(of_case, key=lambda one: not one.is_likely) for case_id, of_case in found.items()}
 
 
-def box_in_photo(x: float | None, y: float | None, width: float | None, height: float | None) -> Box | None:
-    """The part of a box that lies in the photo; None where there is none."""
+def box_in_image(x: float | None, y: float | None, width: float | None, height: float | None) -> Box | None:
+    """The part of a box that lies in the image; None where there is none."""
     if x is None or y is None or width is None or height is None:
         return None
     left, top = max(x, 0.0), max(y, 0.0)

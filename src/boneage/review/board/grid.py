@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
 
-from boneage.review.board.facts import Box, Case, Suspicion, words_of_bone_age, words_of_decision
+from boneage.review.board.facts import Anomaly, Box, Case, words_of_bone_age, words_of_decision
 from boneage.review.board.parts import Hands, Maker, Tile
-from boneage.review.board.pictures import TILE_PIXELS, Photos, empty_picture
+from boneage.review.board.pictures import TILE_PIXELS, Images, empty_picture
 from boneage.review.board.queue import ALL
 from boneage.review.log import REASONS, Decision
 
@@ -21,12 +21,12 @@ class Grid:
         make: Makes the widgets.
         hands: Wires them.
         cases: Every case by id.
-        suspicions: Of the cases that have any.
-        photos: Where tiles come from.
+        anomalies: Of the cases that have any.
+        images: Where tiles come from.
         open_case: Shows a case large.
 
     Attributes:
-        unseen: Cases of the page whose photos cannot be read.
+        unseen: Cases of the page whose images cannot be read.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class Grid:
         make: Maker,
         hands: Hands,
         cases: Mapping[str, Case],
-        suspicions: Mapping[str, list[Suspicion]],
-        photos: Photos,
+        anomalies: Mapping[str, list[Anomaly]],
+        images: Images,
         open_case: Callable[[str], None],
     ):
-        self._cases, self._suspicions, self._photos = cases, suspicions, photos
+        self._cases, self._anomalies, self._images = cases, anomalies, images
         self._state: Mapping[str, Decision] = {}
         self._kind = ALL
         self.unseen: list[str] = []
@@ -97,7 +97,7 @@ class Grid:
         self._state, self._kind = state, kind
         self.unseen = []
         for tile, case_id in zip(self.tiles, page, strict=False):
-            jpeg = self._photos.tile(*self._looked_at(case_id))
+            jpeg = self._images.tile(*self._looked_at(case_id))
             if jpeg is None:
                 self.unseen.append(case_id)
             tile.show(case_id, jpeg or empty_picture(TILE_PIXELS), self._caption(case_id))
@@ -107,16 +107,16 @@ class Grid:
 
     def read_ahead(self, page: Sequence[str]) -> None:
         """Has the tiles of a page ready soon."""
-        self._photos.read_ahead([], [self._looked_at(case_id) for case_id in page])
+        self._images.read_ahead([], [self._looked_at(case_id) for case_id in page])
 
     def _looked_at(self, case_id: str) -> tuple[str, Box | None]:
         """A case and the box to look at: that of its anomaly."""
         found = self._anomaly(case_id)
         return case_id, None if found is None else found.box
 
-    def _anomaly(self, case_id: str) -> Suspicion | None:
+    def _anomaly(self, case_id: str) -> Anomaly | None:
         """The likely anomaly of a case that was filtered for, else its first; faint ones do not count."""
-        likely = [one for one in self._suspicions.get(case_id, ()) if one.is_likely]
+        likely = [one for one in self._anomalies.get(case_id, ()) if one.is_likely]
         return next((one for one in likely if one.kind == self._kind), likely[0] if likely else None)
 
     def mark(self, case_ids: Sequence[str]) -> None:
@@ -127,7 +127,7 @@ class Grid:
 
     def _caption(self, case_id: str) -> str:
         found = self._anomaly(case_id)
-        words, look = ("nothing likely", "undecided") if found is None else (found.kind, "suspected")
+        words, look = ("nothing likely", "undecided") if found is None else (found.kind, "flagged")
         if case_id in self._state:
             words, look = words_of_decision(self._state[case_id])
         case = html.escape(f"{case_id} · {words_of_bone_age(self._cases[case_id], short=True)}")

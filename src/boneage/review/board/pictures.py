@@ -1,4 +1,4 @@
-"""What the board shows of a photo, as JPEG of the size shown, and photos read before they are asked for."""
+"""What the board shows of an image, as JPEG of the size shown, and images read before they are asked for."""
 
 import io
 import threading
@@ -17,13 +17,13 @@ from boneage.review.board.facts import Box
 K = TypeVar("K")
 T = TypeVar("T")
 
-PHOTO_PIXELS = 600
-"""Side of the large photo as it is sent: what the widest layout shows, in some 30 kB."""
+IMAGE_PIXELS = 600
+"""Side of the large image as it is sent: what the widest layout shows, in some 30 kB."""
 
 TILE_PIXELS = 240
 _JPEG_QUALITY = 85
 _MARGIN = 4  # Pixels between a box and what it marks, which is often no wider than the line.
-_PHOTOS_KEPT = 48  # Decoded, 0.9 MB each.
+_IMAGES_KEPT = 48  # Decoded, 0.9 MB each.
 _TILES_KEPT = 2048  # As JPEG, 8 kB each.
 
 # Blue, green, red, as OpenCV has them; as in the style sheet.
@@ -37,14 +37,14 @@ PLAIN_TONE: Tone = (127.5, 255.0)
 
 
 def window_of(zoom: float, centre: tuple[float, float]) -> tuple[float, float, float]:
-    """The part of a photo that a zoom shows.
+    """The part of an image that a zoom shows.
 
     Args:
         zoom: How many times enlarged, from 1.
-        centre: Its (x, y) in shares of the photo; moved inward where the window would reach beyond.
+        centre: Its (x, y) in shares of the image; moved inward where the window would reach beyond.
 
     Returns:
-        Left, top and side of the window, in shares of the photo.
+        Left, top and side of the window, in shares of the image.
     """
     side = 1.0 / max(zoom, 1.0)
     left, top = (min(max(place - side / 2, 0.0), 1.0 - side) for place in centre)
@@ -52,18 +52,18 @@ def window_of(zoom: float, centre: tuple[float, float]) -> tuple[float, float, f
 
 
 def render_view(
-    photo: np.ndarray,
+    image: np.ndarray,
     zoom: float = 1.0,
     centre: tuple[float, float] = (0.5, 0.5),
     box: Box | None = None,
-    pixels: int = PHOTO_PIXELS,
+    pixels: int = IMAGE_PIXELS,
     tone: Tone = PLAIN_TONE,
     marks: Sequence[tuple[Box, tuple[int, int, int]]] = (),
 ) -> bytes:
     """An image, or a part of it, as the JPEG that the board shows.
 
     Args:
-        photo: uint8, (side, side).
+        image: uint8, (side, side).
         zoom: How many times enlarged, from 1.
         centre: (x, y) of the part, in shares of the image.
         box: A box to draw, as that of a likely anomaly.
@@ -72,11 +72,11 @@ def render_view(
         marks: More boxes, each with its colour (blue, green, red).
     """
     left, top, side = window_of(zoom, centre)
-    size = photo.shape[0]
+    size = image.shape[0]
     count = max(1, round(side * size))
     x, y = (min(round(share * size), size - count) for share in (left, top))
     how = cv2.INTER_AREA if count >= pixels else cv2.INTER_CUBIC
-    view = cv2.resize(photo[y : y + count, x : x + count], (pixels, pixels), interpolation=how)
+    view = cv2.resize(image[y : y + count, x : x + count], (pixels, pixels), interpolation=how)
     if tone != PLAIN_TONE:
         view = cv2.LUT(view, _curve_of(tone))
     marks = [*([] if box is None else [(box, AMBER)]), *marks]
@@ -87,7 +87,7 @@ def render_view(
             (round((x - left) / side * pixels) + out, round((y - top) / side * pixels) + out)
             for x, y, out in ((across, down, -_MARGIN), (across + width, down + height, _MARGIN))
         )
-        # Dark beside bright, so that it shows on any shade.
+        # Dark beside bright, so that it shows on any grey level.
         cv2.rectangle(view, first, last, (0, 0, 0), 4)
         cv2.rectangle(view, first, last, colour, 2)
     return cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
@@ -100,7 +100,7 @@ def _curve_of(tone: Tone) -> np.ndarray:
     return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
 
 
-def empty_picture(pixels: int = PHOTO_PIXELS, words: str = "no image") -> bytes:
+def empty_picture(pixels: int = IMAGE_PIXELS, words: str = "no image") -> bytes:
     """What stands in an image's place where there is none, as JPEG."""
     picture = np.full((pixels, pixels), 24, np.uint8)
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, pixels / 500
@@ -144,58 +144,58 @@ def ages_figure(before: Sequence[int], after: Sequence[int]) -> bytes:
     return file.getvalue()
 
 
-class Photos:
-    """Photos and tiles that were read, the least used forgotten first; reads ahead in a thread.
+class Images:
+    """Images and tiles that were read, the least used forgotten first; reads ahead in a thread.
 
     The thread touches no widget: it only gets ready what the next click will ask for, and then ends.
 
     Args:
-        read_photo: Gives a case's photo, uint8 (side, side); raises BoneAgeError where it cannot.
+        read_image: Gives a case's image, uint8 (side, side); raises BoneAgeError where it cannot.
     """
 
-    def __init__(self, read_photo: Callable[[str], np.ndarray]):
-        self._read_photo = read_photo
+    def __init__(self, read_image: Callable[[str], np.ndarray]):
+        self._read_image = read_image
         self._lock = threading.Lock()
-        self._photos: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._images: OrderedDict[str, np.ndarray] = OrderedDict()
         self._tiles: OrderedDict[tuple[str, Box | None], bytes] = OrderedDict()
         self._wanted: list[Callable[[], object]] = []
         self._thread: threading.Thread | None = None
 
-    def photo(self, case_id: str) -> np.ndarray:
-        """A photo, uint8 (side, side).
+    def image(self, case_id: str) -> np.ndarray:
+        """An image, uint8 (side, side).
 
         Raises:
             BoneAgeError: It cannot be read.
         """
-        photo = self._kept(self._photos, case_id)
-        if photo is None:
-            photo = self._read_photo(case_id)
-            self._keep(self._photos, case_id, photo, _PHOTOS_KEPT)
-        return photo
+        image = self._kept(self._images, case_id)
+        if image is None:
+            image = self._read_image(case_id)
+            self._keep(self._images, case_id, image, _IMAGES_KEPT)
+        return image
 
     def tile(self, case_id: str, box: Box | None = None) -> bytes | None:
-        """A small picture of a photo, with a box on it, as JPEG; None where the photo cannot be read."""
+        """A small picture of an image, with a box on it, as JPEG; None where the image cannot be read."""
         tile = self._kept(self._tiles, (case_id, box))
         if tile is None:
-            # Read past the photos that are kept: a page of tiles must not push the next photo out.
-            photo = self._kept(self._photos, case_id)
+            # Read past the images that are kept: a page of tiles must not push the next image out.
+            image = self._kept(self._images, case_id)
             try:
-                photo = self._read_photo(case_id) if photo is None else photo
+                image = self._read_image(case_id) if image is None else image
             except BoneAgeError:
                 return None
-            tile = render_view(photo, box=box, pixels=TILE_PIXELS)
+            tile = render_view(image, box=box, pixels=TILE_PIXELS)
             self._keep(self._tiles, (case_id, box), tile, _TILES_KEPT)
         return tile
 
     def read_ahead(
         self,
-        photos: Sequence[str],
+        images: Sequence[str],
         tiles: Sequence[tuple[str, Box | None]],
         finds: Sequence[Callable[[], object]] = (),
     ) -> None:
-        """Has photos, then tiles, then what finds give ready soon; what is not begun of before is dropped."""
+        """Has images, then tiles, then what finds give ready soon; what is not begun of before is dropped."""
         with self._lock:
-            self._wanted = [partial(self.photo, one) for one in photos]
+            self._wanted = [partial(self.image, one) for one in images]
             self._wanted += [partial(self.tile, *one) for one in tiles]
             self._wanted += finds
             if self._thread is None:
@@ -218,7 +218,7 @@ class Photos:
             try:
                 read()
             except BoneAgeError:
-                continue  # Told when the photo is asked for.
+                continue  # Told when the image is asked for.
 
     def _kept(self, kept: OrderedDict[K, T], key: K) -> T | None:
         with self._lock:

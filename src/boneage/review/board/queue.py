@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 ALL, ANY = "all", "any"
-"""Filters that pass every case, and every case that something is suspected of."""
+"""Filters that pass every case, and every case that something is flagged of."""
 
 
 class Queue:
@@ -12,7 +12,7 @@ class Queue:
     Args:
         ids: The cases in the order of the review.
         years: The year of age of each, None where it is unknown.
-        kinds: The kinds of suspicion of each that has any.
+        kinds: The kinds of anomaly of each that has any.
 
     Attributes:
         view: The ids that pass the filters, in order.
@@ -40,16 +40,16 @@ class Queue:
         return len(self.view) < len(self.ids)
 
     def filter(self, year: int | str | None, kind: str, left_out: Collection[str] = ()) -> None:
-        """Leaves in the view what is of a year of age and of a kind of suspicion (or ``ALL``, ``ANY``)."""
+        """Leaves in the view what is of a year of age and of a kind of anomaly (or ``ALL``, ``ANY``)."""
         self.view = [
             case_id
             for case_id in self.ids
             if year in (ALL, self._years[case_id])
-            and self._is_suspected(case_id, kind)
+            and self._is_flagged(case_id, kind)
             and case_id not in left_out
         ]
 
-    def _is_suspected(self, case_id: str, kind: str) -> bool:
+    def _is_flagged(self, case_id: str, kind: str) -> bool:
         kinds = self._kinds.get(case_id, ())
         return kind == ALL or (bool(kinds) if kind == ANY else kind in kinds)
 
@@ -84,7 +84,7 @@ class Queue:
         return self.view[first : first + size] if first >= 0 else []
 
     def kind_counts(self) -> dict[str, int]:
-        """How many cases each kind of suspicion has, by name; ``ANY`` first."""
+        """How many cases each kind of anomaly has, by name; ``ANY`` first."""
         found = [self._kinds.get(case_id, ()) for case_id in self.ids]
         names = sorted({kind for kinds in found for kind in kinds})
         return {ANY: sum(map(bool, found)), **{name: sum(name in kinds for kinds in found) for name in names}}

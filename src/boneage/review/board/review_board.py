@@ -16,18 +16,18 @@ from boneage.core.errors import BoneAgeError
 from boneage.images.augmentations import parse_augmentations
 from boneage.images.operators import parse_corrections
 from boneage.review.board.facts import (
-    box_in_photo,
+    box_in_image,
+    read_anomalies,
     read_cases,
-    read_suspicions,
     words_of_decision,
     words_of_year,
 )
 from boneage.review.board.grid import TILES, Grid
 from boneage.review.board.keys_and_pointer import KeysAndPointer
-from boneage.review.board.one_photo import Choice, OnePhoto, Suggest
+from boneage.review.board.one_image import Choice, OneImage, Suggest
 from boneage.review.board.overview import Overview
 from boneage.review.board.parts import Hands, Maker
-from boneage.review.board.pictures import Photos
+from boneage.review.board.pictures import Images
 from boneage.review.board.queue import ALL, ANY, Queue
 from boneage.review.board.style import STYLE
 from boneage.review.log import REASONS, Decision, ReviewLog
@@ -40,7 +40,7 @@ ONE, MANY, AGES = "One image", f"{TILES} images", "Ages"
 _Draft = tuple[Choice, str]  # What the controls were set to for an image, and its note.
 _NOTHING: _Draft = (Choice(), "")
 
-# Photos that are read ahead: two seconds of a hasty person's clicks.
+# Images that are read ahead: two seconds of a hasty person's clicks.
 _AHEAD = 4
 _MOST_NAMED = 3
 
@@ -48,15 +48,15 @@ _MOST_NAMED = 3
 class ReviewBoard:
     """A board on which a person reviews images; the last expression of a cell shows it.
 
-    It opens at the first photo of the queue that is undecided. Several boards may share a log: each reads
-    what the others wrote before it shows the next photo.
+    It opens at the first image of the queue that is undecided. Several boards may share a log: each reads
+    what the others wrote before it shows the next image.
 
     Args:
         cases: A case table (``tables.CASE_COLUMNS``).
-        suspicions: ``case_id, kind, score`` (0 to 1), ``x, y, width, height`` (shares of the photo; empty
-            where there is no box), ``why``; the most suspicious first.
+        anomalies: ``case_id, kind, score`` (0 to 1), ``x, y, width, height`` (shares of the image; empty
+            where there is no box), ``why``; the highest score first.
         log: Where decisions are written.
-        read_photo: Gives the photo of a case, uint8 (side, side); raises BoneAgeError where it is gone. It
+        read_image: Gives the image of a case, uint8 (side, side); raises BoneAgeError where it is gone. It
             is called from a thread, too.
         queue: Case ids in the order of the review; the table's order where None.
         suggest: What gives suggestions for an image; None where nothing does.
@@ -71,24 +71,24 @@ class ReviewBoard:
     def __init__(
         self,
         cases: pd.DataFrame,
-        suspicions: pd.DataFrame,
+        anomalies: pd.DataFrame,
         log: ReviewLog,
-        read_photo: Callable[[str], np.ndarray],
+        read_image: Callable[[str], np.ndarray],
         queue: Sequence[str] | None = None,
         suggest: Suggest | None = None,
         what_next: str = "Run the next cell: it applies the log.",
     ):
         self._cases = read_cases(cases)
-        suspected = read_suspicions(suspicions, self._cases)
+        flagged = read_anomalies(anomalies, self._cases)
         ids = self._cases if queue is None else map(str, queue)
         self._queue = Queue(
             [case_id for case_id in dict.fromkeys(ids) if case_id in self._cases],
             {case_id: case.year for case_id, case in self._cases.items()},
-            # Faint suspicions order the queue; a filter that shows them too would pass nearly everything.
-            {case_id: {one.kind for one in found if one.is_likely} for case_id, found in suspected.items()},
+            # Faint anomalies order the queue; a filter that shows them too would pass nearly everything.
+            {case_id: {one.kind for one in found if one.is_likely} for case_id, found in flagged.items()},
         )
         self._log = log
-        self._photos = Photos(read_photo)
+        self._images = Images(read_image)
         self._state: dict[str, Decision] = {}
         self._clicks: list[list[str]] = []
         self._shown_at = -math.inf
@@ -100,8 +100,8 @@ class ReviewBoard:
         make, hands = Maker(), Hands(self._attempt)
         self.script = KeysAndPointer(lambda message: hands.run(lambda: self._hear(message)))
         self._make_controls(make)
-        self.one = OnePhoto(make, hands, self._cases, suspected, self._photos, self.script, suggest)
-        self.grid = Grid(make, hands, self._cases, suspected, self._photos, self._open_large)
+        self.one = OneImage(make, hands, self._cases, flagged, self._images, self.script, suggest)
+        self.grid = Grid(make, hands, self._cases, flagged, self._images, self._open_large)
         self.overview = Overview(make, self._cases, log, what_next)
         self._wire(hands)
         self.widget = self._lay_out(make)
@@ -304,7 +304,7 @@ class ReviewBoard:
         self.one.read_ahead(recorded, rejected)
 
     def _keep_draft(self) -> None:
-        """What was set and typed for a photo, but not decided, is there again when the photo is."""
+        """What was set and typed for an image, but not decided, is there again when the image is."""
         draft = self._draft()
         if self._drafted_for is not None and draft != self._untouched:
             self._drafts[self._drafted_for] = draft
@@ -359,7 +359,7 @@ class ReviewBoard:
     def _mark_or_decide(self, message: Mapping[str, Any]) -> None:
         key = message.get("key")
         if key is None:
-            box = box_in_photo(*map(float, message["box"]))
+            box = box_in_image(*map(float, message["box"]))
             if box is not None and self.one.is_seen:
                 self.one.corrections.blank(box)
         elif self._body.children == (self.grid.widget,):

@@ -1,6 +1,6 @@
 """The style sheet: colours of its own, so that radiographs lie on dark ground in a light notebook too.
 
-Heights are fixed wherever words come and go, so that nothing jumps from photo to photo.
+Heights are fixed wherever words come and go, so that nothing jumps from image to image.
 """
 
 STYLE = """
@@ -25,7 +25,7 @@ STYLE = """
 .ba-board .ba-clip { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .ba-board .ba-kept { color: #7fd6a2; }
 .ba-board .ba-rejected { color: #ff9d92; }
-.ba-board .ba-suspected { color: #f2b13b; }
+.ba-board .ba-flagged { color: #f2b13b; }
 .ba-board .ba-undecided { color: #9aa4ae; }
 
 .ba-board button {
@@ -159,12 +159,12 @@ STYLE = """
 .ba-board .ba-copy { width: 92px; flex: none; gap: 2px; }
 .ba-board .ba-copy .ba-caption { width: 100%; height: 26px; flex: none; }
 .ba-board .ba-copy .ba-caption .widget-html-content { font-size: 11px; line-height: 13px; }
-.ba-board .ba-suspicions { width: 100%; height: 58px; margin: 0; flex: none; }
-.ba-board .ba-suspicions select {
+.ba-board .ba-anomalies { width: 100%; height: 58px; margin: 0; flex: none; }
+.ba-board .ba-anomalies select {
   width: 100%; height: 58px; padding: 2px 4px; overflow-y: auto; font-size: 12px;
 }
-.ba-board .ba-suspicions option { color: #f2b13b; }
-.ba-board .ba-suspicions option[value*="faint"] { color: #9aa4ae; }
+.ba-board .ba-anomalies option { color: #f2b13b; }
+.ba-board .ba-anomalies option[value*="faint"] { color: #9aa4ae; }
 .ba-board .ba-why { height: 58px; width: 100%; overflow-y: auto; color: #c3cad1; flex: none; }
 .ba-board .ba-why .widget-html-content { font-size: 12px; line-height: 16px; }
 .ba-board .ba-title { color: #9aa4ae; height: 18px; width: 100%; flex: none; overflow: hidden; }

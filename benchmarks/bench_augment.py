@@ -1,0 +1,153 @@
+"""Making the images of a plan against the bare operators' loop, and its memory against their number.
+
+Both sides run in this one process, in turns, over the same rows of the same plan with the same number of
+threads and the same PNG settings. The bare loop decodes, applies the operators, encodes and writes; it
+checks no image, keeps no record and never renames a finished file into place, all of which augmenting
+does besides. Only copies are timed: an untouched image is not encoded again, which would flatter.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from bench_preprocess import drawn_images, sample_images
+
+from boneage.core.tables import PLAN_COLUMNS, read_table, write_table
+from boneage.dataset.augment import augment
+from boneage.dataset.plan import balanced_plan
+from boneage.dataset.suggestions import suggest_for
+from boneage.images.grey_range import to_uint8
+from boneage.images.operators import apply_operators, operators_of_image
+from boneage.images.reading import read_grey
+from boneage.images.square import PNG_ENCODING, square
+
+SIZE = 928
+CASES = 60
+SPEED_IMAGES = 240
+SPEED_ROUNDS = 5
+MEMORY_IMAGES = (200, 2000)
+LEAST_SPEED_RATIO = 0.8
+MOST_MEMORY_RATIO = 1.10
+
+
+def run(data: Path | None = None) -> dict[str, float]:
+    """Measures both bars.
+
+    Args:
+        data: A folder of images, searched in depth; None draws images instead.
+
+    Returns:
+        Images a second of both sides in their best round (what else runs on the machine only ever slows a
+        round down), their ratio, peak memory in MiB for few and for many images, and the ratio of the two.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        sources = sample_images(data, CASES) if data else drawn_images(folder / "drawn", CASES)
+        images = folder / "images"
+        images.mkdir()
+        for index, source in enumerate(sources):
+            image = square(to_uint8(read_grey(source.read_bytes(), source.name)[0]), SIZE)
+            cv2.imwrite(str(images / f"case-{index}.png"), image, PNG_ENCODING)
+        return _speed(images, folder) | _memory(images, folder)
+
+
+def _plan(images: Path, total: int) -> pd.DataFrame:
+    """A plan over all images; seven in ten are for training, as in the notebooks."""
+    case_ids = sorted(path.stem for path in images.iterdir())
+    splits = np.where(np.arange(len(case_ids)) % 10 < 7, "train", "test")
+    cases = pd.DataFrame({"case_id": case_ids, "year": 9, "sex": "F", "race": "Unknown", "split": splits})
+    return balanced_plan(cases, total, suggest_for(dict.fromkeys(case_ids, "[]"), images)[0])[0]
+
+
+def _bare_seconds(plan: pd.DataFrame, images: Path, scratch: Path) -> float:
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory(dir=scratch) as out:
+
+        def make(row: tuple[str, ...]) -> None:
+            image_id, case_id, *recipe = row
+            data = np.fromfile(images / f"{case_id}.png", np.uint8)
+            made = apply_operators(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), operators_of_image(*recipe))
+            Path(out, f"{image_id}.png").write_bytes(cv2.imencode(".png", made, PNG_ENCODING)[1])
+
+        columns = ("image_id", "case_id", "corrections", "augmentations")
+        rows = list(zip(*(plan[name] for name in columns), strict=True))
+        start = time.perf_counter()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(make, rows):
+                pass
+        return time.perf_counter() - start
+
+
+def _augment_seconds(plan: pd.DataFrame, images: Path, scratch: Path) -> float:
+    with tempfile.TemporaryDirectory(dir=scratch) as out:
+        start = time.perf_counter()
+        report = augment(plan, images, out)
+        seconds = time.perf_counter() - start
+    if not (report["status"] == "ok").all():
+        raise SystemExit("some images of the plan cannot be made; the comparison would flatter")
+    return seconds
+
+
+def _speed(images: Path, scratch: Path) -> dict[str, float]:
+    plan = _plan(images, SPEED_IMAGES)
+    plan = plan[plan["image_id"] != plan["case_id"]]
+    _bare_seconds(plan, images, scratch)  # The file cache is warm for both.
+    bare, ours = [], []
+    for _ in range(SPEED_ROUNDS):
+        bare.append(_bare_seconds(plan, images, scratch))
+        ours.append(_augment_seconds(plan, images, scratch))
+    return {
+        "bare_operators_images_per_second": len(plan) / min(bare),
+        "augment_images_per_second": len(plan) / min(ours),
+        "augment_speed_ratio": min(bare) / min(ours),
+    }
+
+
+def _memory(images: Path, scratch: Path) -> dict[str, float]:
+    few, many = (_peak_mib(images, scratch, count) for count in MEMORY_IMAGES)
+    return {
+        f"augment_mib_{MEMORY_IMAGES[0]}_images": few,
+        f"augment_mib_{MEMORY_IMAGES[1]}_images": many,
+        "augment_memory_ratio": many / few,
+    }
+
+
+def _peak_mib(images: Path, scratch: Path, count: int) -> float:
+    """Peak memory of a process of its own that makes ``count`` images."""
+    listing = write_table(scratch / f"plan-{count}.csv", _plan(images, count))
+    command = [sys.executable, __file__, "--memory-of", str(listing), "--data", str(images)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout)
+
+
+def _print_own_peak(listing: Path, images: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=listing.parent) as out:
+        augment(read_table(listing, PLAN_COLUMNS), images, out)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of images; without it images are drawn")
+    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        _print_own_peak(arguments.memory_of, arguments.data)
+        return
+    for name, value in run(arguments.data).items():
+        print(f"{name:34} {value:8.2f}")
+    print(f"bars: speed ratio at least {LEAST_SPEED_RATIO}, memory ratio at most {MOST_MEMORY_RATIO}")
+
+
+if __name__ == "__main__":
+    main()

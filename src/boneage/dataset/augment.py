@@ -1,0 +1,206 @@
+"""The images of an augmentation plan, each made from its row alone.
+
+The plan is the truth: the same table gives the same bytes again, in any order and on any number of cores.
+"""
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import atomic_write, make_folder, write_error
+from boneage.core.parallel import on_all_cores
+from boneage.core.tables import PLAN_COLUMNS, is_safe_id, read_table, skipped_table, write_table
+from boneage.images.grey_range import to_uint8
+from boneage.images.operators import apply_operators, operators_of_image
+from boneage.images.preprocess import remove_images
+from boneage.images.reading import read_grey
+from boneage.images.square import to_png
+
+RECORD_NAME = "augment.csv"
+LOCK_NAME = ".augment.lock"
+SKIPPED_NAME = "skipped-augment.csv"
+RECORD_COLUMNS = (
+    "image_id",
+    "status",
+    "reason",
+    "corrections",
+    "augmentations",
+    "source_bytes",
+    "source_modified",
+    "made_bytes",
+)
+_IMAGES_BETWEEN_SAVES = 500
+_LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.(png|csv)")
+
+
+@dataclass(frozen=True)
+class _Job:
+    index: int
+    image_id: str
+    recipe: tuple[str, str]
+    source: Path
+    output: Path
+
+
+def augment(plan: pd.DataFrame, images: Path | str, out: Path | str) -> pd.DataFrame:
+    """Makes ``<out>/<image_id>.png`` for every row of a plan.
+
+    Run again, it makes only what is new, changed or gone. Untouched images are copied byte for byte, not
+    linked: Drive knows no links, and the set outlives the folder it came from. Images of an earlier plan
+    that stand in the record and not in this plan are removed.
+
+    Args:
+        plan: ``tables.PLAN_COLUMNS``.
+        images: Folder of preprocessed images, ``<case_id>.png``.
+        out: Folder for the images; ``augment.csv`` and ``skipped-augment.csv`` stand there too.
+
+    Returns:
+        A row an image in the plan's order (``RECORD_COLUMNS``); status is ``ok`` or ``skipped``.
+
+    Raises:
+        BoneAgeError: A missing column, ``out`` is ``images``, another run is at work in ``out``, a full
+            disk or a read-only folder.
+    """
+    missing = [name for name in PLAN_COLUMNS if name not in plan.columns]
+    if missing:
+        raise BoneAgeError(f"plan: column {missing[0]} is missing; make the plan again")
+    images, out = Path(images), make_folder(out)
+    if images.resolve() == out.resolve():
+        raise BoneAgeError(
+            f"{out}: holds the images to grow from; choose another folder for the augmented set"
+        )
+    lock = FileLock(out / LOCK_NAME, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BoneAgeError(f"{out}: another run makes these images; wait for its end, or stop it") from None
+    except OSError as error:
+        raise write_error(out, error) from None
+    try:
+        return _augment(plan, images, out)
+    finally:
+        lock.release()
+
+
+def _augment(plan: pd.DataFrame, images: Path, out: Path) -> pd.DataFrame:
+    _remove_leftovers(out)
+    before = _record_before(out)
+    rows, jobs = _settled(plan, images, out, before)
+    # What an earlier plan made goes first, not last: it may show what this one blanks.
+    remove_images(out, before.keys() - {row["image_id"] for row in rows if row["status"] == "ok"})
+    # Every image is on record before it is made: what an interrupted run leaves behind is always known.
+    _save(out, rows)
+    try:
+        for done, (index, row) in enumerate(on_all_cores(_make, jobs, "Augment"), 1):
+            rows[index] = row
+            if row["status"] == "skipped":
+                remove_images(out, [row["image_id"]])
+            if done % _IMAGES_BETWEEN_SAVES == 0:
+                _save(out, rows)
+    except BaseException:
+        # Interrupted, or the disk is full: what was made is kept on record where that is still possible.
+        with contextlib.suppress(BoneAgeError):
+            _save(out, rows)
+        raise
+    return _save(out, rows)
+
+
+def _record_before(out: Path) -> dict[str, dict[str, str]]:
+    try:
+        record = read_table(out / RECORD_NAME, RECORD_COLUMNS)
+    except BoneAgeError:
+        return {}
+    safe = record[record["image_id"].map(is_safe_id)]
+    return {row["image_id"]: row for row in safe.to_dict("records")}
+
+
+def _settled(
+    plan: pd.DataFrame, images: Path, out: Path, before: Mapping[str, Mapping[str, str]]
+) -> tuple[list[dict[str, str]], list[_Job]]:
+    """A row of the record for each image as things stand, and the images to make."""
+    twice = plan["image_id"].astype(str).str.casefold().duplicated(keep=False)
+    rows, jobs = [], []
+    columns = (plan[name] for name in ("image_id", "case_id", "corrections", "augmentations"))
+    for index, (image_id, case_id, *recipe, doubled) in enumerate(zip(*columns, twice, strict=True)):
+        if not (is_safe_id(image_id) and is_safe_id(case_id)):
+            reason = "an id in this row cannot name a file; use 1 to 64 letters, digits, _ and -"
+            row = _skipped(image_id, recipe, reason)
+        elif doubled:
+            row = _skipped(image_id, recipe, "two rows have this image_id; make the plan again")
+        else:
+            source, output = images / f"{case_id}.png", out / f"{image_id}.png"
+            job = _Job(index, image_id, (recipe[0], recipe[1]), source, output)
+            if image_id in before and _is_current(job, before[image_id]):
+                row = dict(before[image_id])
+            else:
+                row = _row(image_id, "planned", "", *recipe)
+                jobs.append(job)
+        rows.append(row)
+    return rows, jobs
+
+
+def _is_current(job: _Job, row: Mapping[str, str]) -> bool:
+    try:
+        if (row["status"], row["corrections"], row["augmentations"]) != ("ok", *job.recipe):
+            return False
+        if str(job.output.stat().st_size) != row["made_bytes"]:
+            return False
+    except OSError:
+        return False
+    try:
+        source = job.source.stat()
+    except OSError:
+        # What was made stays good when its source folder is gone.
+        return True
+    return (str(source.st_size), str(source.st_mtime_ns)) == (row["source_bytes"], row["source_modified"])
+
+
+def _make(job: _Job) -> tuple[int, dict[str, str]]:
+    """Makes one image; a fault of its recipe or source becomes a skipped row, a failed write is raised."""
+    try:
+        operators = operators_of_image(*job.recipe)
+        source = job.source.stat()
+        data = job.source.read_bytes()
+        image = to_uint8(read_grey(data, job.source.name)[0])
+        if operators:
+            data = to_png(apply_operators(image, operators))
+    except BoneAgeError as error:
+        return job.index, _skipped(job.image_id, job.recipe, str(error))
+    except OSError as error:
+        reason = f"{job.source.name}: cannot be read ({error.strerror}); preprocess it again"
+        return job.index, _skipped(job.image_id, job.recipe, reason)
+    with atomic_write(job.output, sync=False) as file:
+        file.write(data)
+    return job.index, _row(job.image_id, "ok", "", *job.recipe, source.st_size, source.st_mtime_ns, len(data))
+
+
+def _row(*cells: object) -> dict[str, str]:
+    """A row of the record; what is not known yet is empty."""
+    return dict(zip_longest(RECORD_COLUMNS, map(str, cells), fillvalue=""))
+
+
+def _skipped(image_id: object, recipe: Sequence[object], reason: str) -> dict[str, str]:
+    return _row(image_id, "skipped", " ".join(reason.split()), *recipe)
+
+
+def _save(out: Path, rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    record = pd.DataFrame(rows, columns=list(RECORD_COLUMNS))
+    skipped = record[record["status"] == "skipped"]
+    write_table(out / RECORD_NAME, record)
+    write_table(out / SKIPPED_NAME, skipped_table(zip(skipped["image_id"], skipped["reason"], strict=True)))
+    return record
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Removes temporary files of a run that was killed; while the lock is held no other run has any."""
+    for path in out.iterdir():
+        if _LEFTOVER.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,0 +1,167 @@
+"""What a trained network says of images."""
+
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pandas as pd
+
+from boneage.core.backends import hasten
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import PREDICTION_COLUMNS
+from boneage.dataset.labels import Labels
+from boneage.dataset.pack import Pack, rows_of
+from boneage.evaluation.metrics import read_run
+from boneage.training.batches import model_input
+from boneage.training.checkpoint import UNREADABLE_MODEL
+
+TURNS = (-8.0, 0.0, 8.0)
+"""Degrees by which an image is turned where the predictions of several views are averaged."""
+
+# Images that are turned into numbers at a time: memory knows no number of images.
+_LOT = 128
+
+
+def load_model(run: Path | str) -> keras.Model:
+    """The trained network of a finished run; what it takes is what :func:`build_model` says of its variant.
+
+    Raises:
+        BoneAgeError: The run has no readable model.
+    """
+    path = Path(run) / "model.keras"
+    if not path.is_file():
+        raise BoneAgeError(f"{path}: not there, and no other file holds the weights; train that run again")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except UNREADABLE_MODEL as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BoneAgeError(f"{path}: not a readable model ({reason}); train that run again") from None
+    hasten(model)
+    return model
+
+
+def views(images: np.ndarray) -> np.ndarray:
+    """Images as they are and a little turned to either side, each also mirrored.
+
+    Args:
+        images: uint8, (images, size, size).
+
+    Returns:
+        uint8, (2 x turns, images, size, size). What a turn brings in from outside is the image's rim.
+    """
+    size = images.shape[1]
+    center = ((size - 1) / 2, (size - 1) / 2)
+    turned = []
+    for degrees in TURNS:
+        matrix = cv2.getRotationMatrix2D(center, degrees, 1.0)
+        of_turn = np.stack(
+            [
+                cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+                if degrees
+                else image
+                for image in images
+            ]
+        )
+        turned += [of_turn, of_turn[:, :, ::-1]]
+    return np.stack(turned)
+
+
+def prediction(
+    model: keras.Model,
+    images: np.ndarray,
+    male: np.ndarray,
+    batch_size: int = 16,
+    several_views: bool = False,
+) -> np.ndarray:
+    """The predictions of a model.
+
+    Args:
+        model: As ``build_model`` makes it.
+        images: uint8, (images, size, size); may be memory-mapped.
+        male: Whether each is male, (images,); used where the model asks for the sex.
+        batch_size: Images a step.
+        several_views: Whether to average over :func:`views`.
+
+    Returns:
+        Years, (images,).
+    """
+    male = male if len(model.inputs) == 2 else None
+    years = []
+    for start in range(0, len(images), _LOT):
+        lot = np.asarray(images[start : start + _LOT])
+        sex = None if male is None else male[start : start + _LOT]
+        said = [
+            model.predict(model_input(view, sex), batch_size=batch_size, verbose=0)[:, 0]
+            for view in (views(lot) if several_views else lot[np.newaxis])
+        ]
+        years.append(np.mean(said, axis=0))
+    return np.concatenate(years).astype(float)
+
+
+def prediction_table(
+    model: keras.Model,
+    pack: Pack,
+    table: pd.DataFrame,
+    rows: np.ndarray,
+    batch_size: int = 16,
+    several_views: bool = False,
+) -> pd.DataFrame:
+    """The predictions for labelled images.
+
+    Args:
+        model: As ``build_model`` makes it.
+        pack: Images at the model's size.
+        table: The label table.
+        rows: The pack's row of each label.
+        batch_size: Images a step.
+        several_views: Whether to average over :func:`views`.
+
+    Returns:
+        ``tables.PREDICTION_COLUMNS``; predictions in years.
+    """
+    years = prediction(
+        model, _Rows(pack.images, rows), table["Male"].to_numpy(bool), batch_size, several_views
+    )
+    # Five decimals are five minutes of a child's life: far below anything a reading can tell.
+    columns = {"Case ID": table["Case ID"], "Split": table["Split"], "Prediction": np.round(years, 5)}
+    return pd.DataFrame(columns, columns=list(PREDICTION_COLUMNS))
+
+
+class _Rows:
+    """Some rows of an array, read when they are asked for."""
+
+    def __init__(self, images: np.ndarray, rows: np.ndarray):
+        self._images, self._rows = images, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, which: slice) -> np.ndarray:
+        return self._images[self._rows[which]]
+
+
+def predict_pack(run: Path | str, pack: Pack, labels: Labels) -> pd.DataFrame:
+    """The predictions of a finished run for images, as the run made its own: over several views, if it did.
+
+    Args:
+        run: The run folder.
+        pack: Images at the run's size.
+        labels: Their labels; only ids, splits and sex are used.
+
+    Returns:
+        ``tables.PREDICTION_COLUMNS``; predictions in years.
+
+    Raises:
+        BoneAgeError: The run is not finished or damaged, or the images are of another size.
+    """
+    model = load_model(run)
+    size = model.inputs[0].shape[1]
+    if size != pack.size:
+        raise BoneAgeError(
+            f"{pack.path}: images of {pack.size} px, but {Path(run).name} was trained on "
+            f"{size} px; run `python -m boneage pack --train-size {size}`"
+        )
+    table, rows, _ = rows_of(pack, labels.table)
+    several_views = read_run(run).record.get("variant") == "views"
+    return prediction_table(model, pack, table, rows, several_views=several_views)
