@@ -62,7 +62,7 @@ BAD = {
     "holed.jpg": (JPEG[: len(JPEG) // 2] + b"\xff\x00\xff\xe7" * 50 + JPEG[len(JPEG) // 2 :], "damaged"),
     "halved.png": (PNG[: len(PNG) // 2], "cut short"),
     "without-end.png": (PNG[:-12], "cut short"),
-    "flipped.png": (PNG[: len(PNG) // 2] + b"\x00\x01\x02" + PNG[len(PNG) // 2 + 3 :], "a checksum"),
+    "flipped.png": (PNG[: len(PNG) // 2] + b"\x00\x01\x02" + PNG[len(PNG) // 2 + 3 :], "checksum"),
     "bomb.png": (png_bomb(60_000, 60_000), "megapixels"),
     "small-bomb.png": (png_bomb(12_000, 10_000), "megapixels"),
     "lying.png": (png_bomb(4_000, 4_000), "damaged"),
