@@ -1,8 +1,8 @@
 """What each ingredient of the recipe gives: the same network, cases, epochs and seed, one thing changed.
 
 Every row is a whole training of the CNN. Rows that the table holds already are not trained again, so the
-table can be made in several sittings. What growing the set gives is no row here: a run on the augmented set has a
-record of its own (``python -m boneage compare --grown``).
+table can be made in several sittings. What growing the set gives is no row here: a run on the augmented set
+has a record of its own (``python -m boneage compare --grown``).
 
     python benchmarks/ingredients.py --work WORK --out results/ingredients.csv
 """

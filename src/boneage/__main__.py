@@ -226,7 +226,7 @@ def _anomalies(given: argparse.Namespace) -> None:
     },
     reject_likely={
         "action": "store_true",
-        "help": "with no person at hand: reject what detectors find likely anomalous and nobody has decided yet",
+        "help": "with no person at hand: reject what has a likely anomaly and is undecided",
     },
 )
 def _review(given: argparse.Namespace) -> None:
@@ -292,6 +292,8 @@ def _pack(given: argparse.Namespace) -> None:
 def _train(given: argparse.Namespace) -> None:
     work = _workspace(given)
     networks = list(NETWORKS) if given.arch == ["all"] else [find(key).key for key in given.arch]
+    if given.pack and given.images:
+        raise BoneAgeError("--pack: not allowed with --images; name one of them")
     labels = _given_labels(given) or pipeline.load_labels(work)
     pack = open_pack(given.pack) if given.pack else pipeline.make_pack(work, labels, given.images)
     if given.pack and given.train_size not in (None, pack.size):

@@ -353,7 +353,7 @@ def wait_for_review(work: Workspace, reviewed: bool) -> str:
 
 
 def reject_likely(work: Workspace) -> str:
-    """Rejects what the detectors find likely anomalous, where no person is at hand and nobody has decided yet.
+    """Rejects images with a likely anomaly, where no person is at hand and nobody has decided yet.
 
     A person who looks decides better: about one in three of the images rejected so is sound, and half of the
     spoilt ones stay. The decisions go into the log in the detectors' own name, so they can be told from a
@@ -587,8 +587,8 @@ def _made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd
 def images_folder(work: Workspace, labels: Labels) -> Path:
     """Where the labelled images lie: the augmented set where there is a plan, else the square images.
 
-    Labels that tell of operators belong to augmented images even when the plan is gone: the square images would
-    show what a box blanked.
+    Labels that tell of operators belong to augmented images even when the plan is gone: the square images
+    would show what a box blanked.
     """
     grown = work.plan.is_file() or (labels.table["Operators"] != "[]").any()
     return work.augmented if grown else work.images
@@ -897,7 +897,7 @@ def _read_each(folders: list[Path]) -> tuple[list[evaluation.Run], pd.DataFrame]
 def _test_outside(
     work: Workspace, runs: dict[str, evaluation.Run], labels: Labels, other: Workspace
 ) -> tuple[report.Outside, pd.DataFrame]:
-    """Every run's predictions for another source's images, kept ones first; also what could not be, and why."""
+    """Every run's predictions for another source's images, kept ones first; and what could not be had."""
     others = read_labels(other.labels)
     if others.source == labels.source:
         raise BoneAgeError(

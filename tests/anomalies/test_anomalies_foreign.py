@@ -72,7 +72,7 @@ def test_a_bare_hand_with_its_marker_raises_nothing(age, seed):
 
 
 def with_band(image, levels):
-    """A phantom with two flaps of plastic that stand off the skin of its forearm, brighter by some grey levels."""
+    """A phantom with two flaps of plastic that stand off the skin of its forearm, a little brighter."""
     mask = cv2.resize(find_hand(image).mask.astype(np.uint8), image.shape)
     made = image.astype(int)
     for row in range(820, 890):

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 FAILURES = Path(__file__).resolve().parents[2] / "work" / "browser-failures"
 """Screenshots of failed journeys; git ignores the folder."""
 
-# The grey level of a picture's upper left corner, which is the ground of the drawn hands; null until it is loaded.
+# The grey level of a picture's upper left corner, the ground of the drawn hands; null until it is loaded.
 _CORNER = """
 img => {
   if (!img.complete || !img.naturalWidth) return null;

@@ -89,7 +89,7 @@ def finished(runs):
 
 
 def assert_same(several, one):
-    """That all losses of two epochs, and the predictions that follow, differ by no more than rounding does."""
+    """That all losses of two epochs, and the predictions that follow, differ by rounding alone."""
     timed = ["seconds", "training_seconds"]
     pd.testing.assert_frame_equal(
         several.history.drop(columns=timed), one.history.drop(columns=timed), rtol=1e-4

@@ -47,7 +47,7 @@ REJECTABLE = MappingProxyType(
         "near-duplicate": "other",
     }
 )
-"""The kinds that no operator mends without losing bone, and the reason for which such an image is rejected."""
+"""The kinds that no operator mends without losing bone, and the reason such an image is rejected for."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Anomaly:
         why: The reason, in words a person can check against the image.
         box: Where, as (x, y, width, height) in shares of the image's width and height, such as the operator
             ``blank`` takes; None where it concerns the whole image.
-        measured: What was measured, where it says how far an image is to be put right: the degrees by which it
-            is to be turned anticlockwise.
+        measured: What was measured, where it says how far an image is to be put right: the degrees to
+            turn it anticlockwise.
     """
 
     kind: str

@@ -17,7 +17,7 @@ from boneage.anomalies.limb import SIDE, Forearm, Strip, connected
 Box = tuple[float, float, float, float]
 
 _INSIDE = 14
-"""Columns inside the skin that traces are searched with, in pixels of an image of 928; as all lengths here."""
+"""Columns inside the skin that traces are searched with; all lengths are pixels of an image of 928."""
 
 _SKIN_MARGIN = 4
 """Columns outside the skin in which its own edge shows."""
@@ -78,7 +78,7 @@ _DENSE_HALF, _DENSE_SLOPE = 0.65, 8.0
 
 @dataclass(frozen=True)
 class Trace:
-    """Connected edges beside the skin; lengths in widths of the forearm, grey levels in steps from air to tissue.
+    """Connected edges beside the skin; lengths in widths of the forearm, grey in steps from air to tissue.
 
     Attributes:
         area: Pixels, per width of the forearm.

@@ -22,7 +22,7 @@ _BACKWARDS = -0.3
 """Fingers lie farther from the palm's middle than its radius, and not (cosine) towards the forearm."""
 
 _BONE, _TISSUE, _AIR = 94, 25, 30
-"""Percentiles of the fingers' grey levels that are bone and soft tissue, and of those around them that is air."""
+"""Percentiles of the fingers' grey levels taken for bone and soft tissue, and around them for air."""
 
 _HOT = 0.15
 """Metal is brighter than the fingers' bone by this share of the step from soft tissue to bone."""

@@ -1,9 +1,9 @@
 """Where the hand is on an image of any exposure, which way it points, and on which side its thumb lies.
 
 A threshold that separates hand from background exists on nearly every image, but no rule says which one, nor
-whether it holds for the grey levels themselves or for those above their surroundings. So many are tried, and of
-the shapes that they cut out the one is taken that is most like a hand: a palm, from which run several narrow
-fingers and one broad forearm, with a sharp outline all round.
+whether it holds for the grey levels themselves or for those above their surroundings. So many are tried, and
+of the shapes that they cut out the one is taken that is most like a hand: a palm, from which run several
+narrow fingers and one broad forearm, with a sharp outline all round.
 """
 
 from collections.abc import Iterator
@@ -35,14 +35,14 @@ _CERTAIN = 1.9
 _NO_NEED_TO_LOOK_ON = 2.15
 _CLEARLY_BETTER = 0.25
 _CERTAIN_BESIDE = 1.6
-# Shares of the range of grey levels up to which, or from which on, a region at the border may be what no X-ray
-# fell on or what all of them did; its pixels along the rim (two deep) against the side; the least that may
-# remain of the image, and of its convex hull (the steps of a tilted edge cost that much).
+# Shares of the range of grey levels up to which, or from which on, a region at the border may be what no
+# X-ray fell on or what all of them did; its pixels along the rim (two deep) against the side; the least that
+# may remain of the image, and of its convex hull (the steps of a tilted edge cost that much).
 _EXTREMES = (0.06, 0.5, 0.94)
 _ALONG_RIM = 0.6
 _SMALLEST_FIELD = 0.08
 _CONVEX = 0.97
-# In grey levels, and in standard deviations a pixel: so that rounding does not pass for anatomy where nothing is.
+# In grey levels, and in standard deviations a pixel: so that rounding does not pass for anatomy.
 _LEAST_SPREAD = 0.3
 _LEAST_STEEPNESS = 0.05
 _CONVEX = 0.97

@@ -249,7 +249,8 @@ def _in_field(hand: Hand, shape: tuple[int, ...], x: np.ndarray, y: np.ndarray) 
 def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
     """How far the skin lies outside the mask's edge on each row: the cheapest smooth way down the strip.
 
-    Grey levels are bent so that the step from air to soft tissue counts for more than that from there to bone.
+    Grey levels are bent so that the step from air to soft tissue counts for more than that from there to
+    bone.
     """
     levels = cv2.blur(cv2.GaussianBlur(strip.levels, (0, 0), 1.5), (1, 9))
     outside = slice(strip.skin + int(0.08 * width), None)

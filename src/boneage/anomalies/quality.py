@@ -29,8 +29,8 @@ _RADII_BELOW_PALM = (1.7, 1.2)
 
 # The outline is known to a few pixels only.
 _EDGE_PIXELS = 6
-# A plate's edge: the least step from pixel to pixel as a share of the hand's grey levels, the least length as a
-# share of the image's side; two plates have eight edges.
+# A plate's edge: the least step from pixel to pixel as a share of the hand's grey levels, the least length as
+# a share of the image's side; two plates have eight edges.
 _LINES_SIDE = 160
 _LEAST_STEP = 0.03
 _LEAST_LENGTH = 0.35

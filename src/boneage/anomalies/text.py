@@ -20,7 +20,7 @@ _STROKE = 9
 
 _INK_SHARE = 0.2
 _LEAST_INK, _MOST_INK = 12, 45
-"""Ink stands out by this share of the image's range of grey levels, at least and at most by so many grey levels."""
+"""Ink stands out by this share of the image's range, at least and at most by so many grey levels."""
 
 _MOST_LETTERS = 300
 """Shapes looked at in an image, those that stand out most; a cast's weave has thousands."""

@@ -18,14 +18,14 @@ from boneage.images.augmentations import GAMMAS, MOST_DEGREES, MOST_LEVELS
 from boneage.images.operators import apply_operators, background_level, parse_corrections
 from boneage.images.reading import read_file
 
-# Measured on 1,025 real radiographs (972 of the RSNA challenge, 53 of the atlas). The hand's median grey level
-# is from 40 to 155 in nine of ten, and is not carried out of that range.
+# Measured on 1,025 real radiographs (972 of the RSNA challenge, 53 of the atlas). The hand's median grey
+# level is from 40 to 155 in nine of ten, and is not carried out of that range.
 _MIDDLE_LEVELS = (40.0, 155.0)
 _USUAL_LEVEL = 95.0
 _CLEAR_LEVELS = 90.0
 _TRIES = 7
-# Between the 5th and the 95th percentile of the hand lie fewer grey levels in 95 % of those that look flat to the
-# eye, and more in 99 % of the others.
+# Between the 5th and the 95th percentile of the hand lie fewer grey levels in 95 % of those that look flat to
+# the eye, and more in 99 % of the others.
 _FLAT_LEVELS = 50.0
 # Nine in ten hands lie straighter, in degrees; those that look turned to the eye lie at 19 in the middle.
 _ASKEW_DEGREES = 12.5
@@ -112,7 +112,7 @@ def _is_usual(middle: float) -> bool:
 
 
 def hand_levels(image: np.ndarray) -> tuple[float, float, float]:
-    """The 5th, 50th and 95th percentile of a hand's grey levels; of the whole image where there is no hand."""
+    """The 5th, 50th and 95th percentile of a hand's grey levels; of the image's where there is no hand."""
     small = cv2.resize(image, (_POSE_SIDE, _POSE_SIDE), interpolation=cv2.INTER_AREA)
     low, middle, high = np.percentile(small[_hand_of(small)], (5, 50, 95))
     return float(low), float(middle), float(high)

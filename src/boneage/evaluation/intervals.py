@@ -92,7 +92,7 @@ COVERAGE = Table(
 ALL_PREDICTIONS = "all"
 
 _COVERAGE_CONFIDENCE = 0.95
-# An error that is exactly the half-width lies within, whatever the last bit of prediction plus half-width says.
+# An error of exactly the half-width lies within, whatever the last bit of the sum says.
 _ROUNDING_YEARS = 1e-9
 
 

@@ -219,8 +219,9 @@ KINDS: dict[str, Kind] = {
     "bright disc": Kind(_disc, (0.01, 0.4)),
 }
 """By name. Amounts: degrees anticlockwise (corners are cut off, and what comes in continues the edges);
-grey levels out of 256 (brightness, and the standard deviation of noise); a factor about the image's mean grey level;
-the standard deviation of a Gaussian blur, the height of a letter and the diameter of a disc as shares of the
+grey levels out of 256 (brightness, and the standard deviation of noise); a factor about the image's mean grey
+level; the standard deviation of a Gaussian blur, the height of a letter and the diameter of a disc as shares
+of the
 side; the JPEG quality, 1 to 100; by what the resolution is divided."""
 
 

@@ -44,7 +44,7 @@ def background_level(image: np.ndarray) -> int:
 def rotated(image: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
     """An image turned about its middle; its corners are cut off, and what comes in continues its edges.
 
-    A single grey level would leave an oblique edge wherever the background is not that grey level, and cut the forearm
+    A single grey level would leave an oblique edge wherever the background differs, and cut the forearm
     off aslant. The bars that made an oblong image square are no part of what is turned, but in quarter turns.
 
     Args:
@@ -72,7 +72,7 @@ def rotated(image: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LI
 
 
 def _without_bars(image: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns between uniform bars of one grey level; all of them where nothing else is there."""
+    """The rows and columns between uniform bars of one grey level; all of them where there are none."""
     within = []
     for axis in (1, 0):
         low, high = image.min(axis=axis), image.max(axis=axis)

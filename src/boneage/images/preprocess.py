@@ -74,11 +74,11 @@ def preprocess(
 ) -> pd.DataFrame:
     """Makes ``images/<case_id>.png`` in the work folder for every case whose image can be read.
 
-    Run again, it makes only what is new or changed (another path, size, date, target size or grey level, or an
-    output that is gone), and it goes on where it was interrupted or killed. An image once made stays good
+    Run again, it makes only what is new or changed (another path, size, date, target size or grey level, or
+    an output that is gone), and it goes on where it was interrupted or killed. An image once made stays good
     when its source cannot be found, whatever path the table gives; a note says so. One whose case has left
-    the table stays on disk, listed in ``unlisted-preprocess.csv``, and is taken up again with the case.
-    Only the output of a case whose image is there and refused is removed.
+    the table stays on disk, listed in ``unlisted-preprocess.csv``, and is taken up again with the case. Only
+    the output of a case whose image is there and refused is removed.
 
     Args:
         cases: The case table; ``case_id`` and ``image`` (absolute, or relative to the work folder) are read.

@@ -190,7 +190,8 @@ class Comparison:
         tables: Epochs -> the nine-row table of ``evaluation.results_table``, in rising order.
         details: ``DETAILS``, one row a run that stands in a table.
         baseline: ``BASELINE_ERRORS``, one row a split: always saying the training cases' median age.
-        variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the augmented set, or ensemble, against
+        variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the augmented set or ensemble,
+        against
             its plain run.
         differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
         seeds: ``seeds.SEED_COLUMNS``, one row a plain run that was trained with other seeds, too.

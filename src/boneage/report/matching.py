@@ -78,8 +78,8 @@ def _difference(one: Run, other: Run) -> str:
         return str(error)
     if set(one.predictions["Case ID"]) != set(other.predictions["Case ID"]):
         return (
-            f"{one.folder.name} and {other.folder.name}: their predictions are not of the same cases, so they "
-            "cannot stand in one table; train one of them again"
+            f"{one.folder.name} and {other.folder.name}: their predictions are not of the same cases, so "
+            "they cannot stand in one table; train one of them again"
         )
     return ""
 
@@ -108,7 +108,7 @@ def variants_beside_plain(
 def grown_beside_plain(
     grown: Sequence[Run], standing: list[Run], labels: Labels
 ) -> tuple[list[tuple[Run, pd.DataFrame]], list[tuple[str, str]]]:
-    """The runs on the augmented set, joined with the truth of their held-out cases; why others are left out."""
+    """The runs on the augmented set with the truth of their held-out cases; why others are left out."""
     plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
     beside, reasons = [], []
     for run in grown:

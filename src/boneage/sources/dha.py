@@ -112,8 +112,8 @@ def read_atlas(
 
     An image's place ``{ASI,BLK,CAU,HIS}{F,M}/{same}{00..18}/{4 digits}.jpg`` gives its race, sex and year
     of age. The readings are Deeplasia's ``la_dha.csv`` (the mean of the two readers), or any table with
-    ``image number, reading 1, reading 2`` or with an image and its bone age. Whether a table is in years or in
-    months is found by :func:`boneage.sources.units.find_unit`; above all they must agree with the folders.
+    ``image number, reading 1, reading 2`` or with an image and its bone age. Whether a table is in years or
+    in months is found by :func:`boneage.sources.units.find_unit`; above all they must agree with the folders.
 
     Joined is only what has the atlas's form. What an id says of race, sex and year of age, and what a column
     says of the sex where the id does not, must agree with the image's folder.

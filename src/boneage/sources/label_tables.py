@@ -26,8 +26,8 @@ OTHER_SUFFIXES = (".xls", ".ods", ".numbers", ".json", ".parquet", ".sav", ".dta
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, *WORKBOOK_SUFFIXES, *OTHER_SUFFIXES)
 
 IMAGE_NAMES = word_set(
-    "photonumber photo photoid photono imagenumber imageid imageno image imagename imagefile file filename bild bilddatei bildnummer "
-    "imagen archivo fichier"
+    "photonumber photo photoid photono imagenumber imageid imageno image imagename imagefile file filename "
+    "bild bilddatei bildnummer imagen archivo fichier"
 )
 ID_NAMES = IMAGE_NAMES | word_set(
     "id imageid caseid case patientid patient subjectid subject studyid fileid fallid fall nr no name "

@@ -11,7 +11,7 @@ from boneage.networks import build_features
 
 DROPOUT = 0.3
 
-# Most by which an image is turned, shifted and zoomed while training, as shares of a turn, its side, its size.
+# Most by which an image is turned, shifted and zoomed in training, as shares of a turn, its side, its size.
 ROTATION, SHIFT, ZOOM = 0.04, 0.06, 0.1
 
 MONTH_BINS = 240
@@ -64,9 +64,9 @@ def build_model(
         BoneAgeError: The network takes no images of that size.
     """
     images = keras.Input((size, size, 1), name="image")
-    # To the nearest pixel: between pixels an image is smoother than the untouched ones that are predicted, and
-    # the batch normalisation learns other averages. Not in half precision, where grey levels above 128 are told
-    # apart by eighths at best.
+    # To the nearest pixel: between pixels an image is smoother than the untouched ones that are predicted,
+    # and the batch normalisation learns other averages. Not in half precision, where grey levels above 128
+    # are told apart by eighths at best.
     exact = {"fill_mode": "nearest", "interpolation": "nearest", "dtype": "float32"}
     x = keras.layers.RandomRotation(ROTATION, seed=seed, **exact)(images)
     x = keras.layers.RandomTranslation(SHIFT, SHIFT, seed=seed + 1, **exact)(x)
