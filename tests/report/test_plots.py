@@ -147,7 +147,7 @@ DIFFERENCES = pd.DataFrame(
 def test_the_heat_map_shows_each_pair_once_and_colours_the_significant_ones() -> None:
     chart = plots.difference_heatmap(DIFFERENCES)
     words = words_of(chart)
-    for expected in ("Months", "10 epochs", "1,500 test cases", "3 pairs", "VGG19 (1.00)", "CNN (2.00)"):
+    for expected in ("months", "10 epochs", "1,500 test cases", "3 pairs", "VGG19 (1.00)", "CNN (2.00)"):
         assert expected in words
     (axes,) = chart.axes
     rows = [label.get_text().split()[0] for label in axes.get_yticklabels()]
@@ -207,7 +207,7 @@ def test_changed_copies_are_told_apart_from_the_cases_that_they_are_of() -> None
     labels["Source ID"] = ["c0", "c0", "c2"]
     chart = plots.age_histogram(labels)
     words = words_of(chart)
-    for expected in ("3 images", "train (1)", "train, changed copies (1)", "test (1)"):
+    for expected in ("3 images", "train (1)", "train, augmented (1)", "test (1)"):
         assert expected in words
         assert expected.split(" (")[0] in chart.words
     boys = chart.axes[1]
@@ -264,9 +264,9 @@ def test_learning_curves_of_all_runs_stand_in_one_figure() -> None:
     assert [axes.get_title(loc="left") for axes in chart.axes] == ["VGG19", "CNN"]
     labels = [line.get_label() for line in cnn.lines]
     assert labels == [
-        "3 epochs, training (changed images)",
+        "3 epochs, training (augmented)",
         "3 epochs, validation",
-        "18 epochs, training (changed images)",
+        "18 epochs, training (augmented)",
         "18 epochs, validation",
     ]
     assert vgg19.lines[1].get_ydata().tolist() == [2.5, 2.0, 1.5]
@@ -282,7 +282,7 @@ def test_error_by_age_names_its_groups_and_their_counts() -> None:
     assert "6\n1" in words
 
 
-def test_mae_bars_show_each_run_and_the_constant_predictor() -> None:
+def test_mae_bars_show_each_run_and_the_baseline() -> None:
     chart = plots.mae_bars(DETAILS, 2.8)
     axes = chart.axes[0]
     assert sorted(bar.get_width() for bar in axes.patches) == [1.0, 1.5, 2.0]
@@ -290,8 +290,8 @@ def test_mae_bars_show_each_run_and_the_constant_predictor() -> None:
     better = DETAILS.assign(**{"Test MAE (years)": [1.0, 2.0, 0.5]})
     names = [label.get_text() for label in plots.mae_bars(better).axes[0].get_yticklabels()]
     assert names == ["CNN", "VGG19"]
-    assert "constant predictor (2.80 years)" in words_of(chart)
-    assert "constant predictor" not in words_of(plots.mae_bars(DETAILS))
+    assert "training median (2.80 years)" in words_of(chart)
+    assert "training median" not in words_of(plots.mae_bars(DETAILS))
 
 
 @pytest.mark.parametrize("cases", [0, 1])
@@ -347,7 +347,7 @@ ROBUSTNESS = pd.DataFrame(
 )
 
 
-def test_coverage_stands_beside_the_promised_level_with_counts_and_widths() -> None:
+def test_coverage_stands_beside_the_nominal_level_with_counts_and_widths() -> None:
     chart = plots.coverage_by_band(COVERAGE, "CNN")
     axes = chart.axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
@@ -357,7 +357,7 @@ def test_coverage_stands_beside_the_promised_level_with_counts_and_widths() -> N
         "all\n50 cases, 5.0 years wide",
     ]
     words = words_of(chart)
-    for expected in ("Coverage of the 90% intervals: CNN", "50 test cases", "promised: 90%"):
+    for expected in ("Coverage of the 90% intervals: CNN", "50 test cases", "nominal: 90%"):
         assert expected in words
     low, high = axes.get_xlim()
     assert low < 0.757

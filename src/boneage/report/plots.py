@@ -7,7 +7,7 @@ of a radiograph.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -38,8 +38,28 @@ from boneage.report.charts import (
 
 # Splits that were not trained on, the one that says most first.
 _JUDGED = ("test", "outside", "validation")
+_BOTH = ["Bone Age", "Prediction"]
 _LIMITS_IN_SD = 1.96
 _SEXES = (("F", "girls", VERMILION), ("M", "boys", SKY))
+
+
+def _stacked_years(axes: Axes, parts: Iterable[tuple[str, str, pd.Series]], words: str) -> pd.Series:
+    """Bars of how many there are of each whole year, stacked: name, colour and ages of each part; the sums."""
+    total = pd.Series(0, range(int(OLDEST_YEARS) + 1))
+    for label, colour, years in parts:
+        counts = np.floor(years.astype(float)).value_counts().reindex(total.index, fill_value=0)
+        axes.bar(total.index, counts, bottom=total, color=colour, width=0.85, label=label)
+        total += counts
+    dress(axes, grid="y")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    axes.set_xlabel(words)
+    return total
+
+
+def _extremes(counts: pd.Series) -> str:
+    present = counts[counts > 0]
+    return f"{present.min():,} to {present.max():,} a year" if len(present) else "none"
 
 
 def ages_by_sex(years: pd.Series, sex: pd.Series) -> Chart:
@@ -51,75 +71,50 @@ def ages_by_sex(years: pd.Series, sex: pd.Series) -> Chart:
     """
     figure = Chart(height=3.2)
     axes = figure.subplots()
-    below = np.zeros(int(OLDEST_YEARS) + 1)
-    counts = []
-    for letter, name, colour in _SEXES:
-        count = _by_year(years[sex == letter])
-        axes.bar(
-            count.index, count, bottom=below, color=colour, width=0.85, label=f"{name} ({count.sum():,})"
-        )
-        below += count
-        counts.append(f"{count.sum():,} {name}")
-    axes.set_ylabel("Cases a year of age")
-    _whole_years(axes, "Age (whole years)")
-    title(figure, f"Ages of the {int(below.sum()):,} cases")
+    parts = [
+        (f"{name} ({(sex == letter).sum():,})", colour, years[sex == letter])
+        for letter, name, colour in _SEXES
+    ]
+    total = _stacked_years(axes, parts, "Age (whole years)")
+    axes.set_ylabel("Cases per year of age")
+    title(figure, f"Ages of the {total.sum():,} cases")
     legend(figure, columns=2)
-    figure.words = f"Bars: cases of each year of age, {' and '.join(counts)}; {_extremes(below)}."
+    counts = " and ".join(label for label, _, _ in parts)
+    figure.words = f"Bars: cases of each year of age, {counts}; {_extremes(total)}."
     return figure
 
 
 def age_histogram(labels: pd.DataFrame) -> Chart:
-    """How many images there are of each year of age, by sex and split; changed copies apart.
+    """How many images there are of each year of age, by sex and split; augmented ones apart.
 
     Args:
-        labels: A label table (``tables.LABEL_COLUMNS``).
+        labels: A label table (``tables.LABELS``).
     """
     figure = Chart(height=4.7)
     upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
-    changed = labels["Case ID"] != labels["Source ID"]
-    parts = {split: (labels["Split"] == split) & ~changed for split in SPLITS}
-    if changed.any():
-        parts = {"train": parts["train"], _COPIES: changed, **parts}
+    copies = labels["Case ID"] != labels["Source ID"]
+    parts = {split: (labels["Split"] == split) & ~copies for split in SPLITS}
+    if copies.any():
+        parts = {"train": parts["train"], _COPIES: copies, **parts}
     names = {part: f"{part} ({rows.sum():,})" for part, rows in parts.items()}
-    things = "Images" if changed.any() else "Cases"
+    things = "Images" if copies.any() else "Cases"
     for axes, male, name in ((upper, False, "Girls"), (lower, True, "Boys")):
         of_sex = labels["Male"].astype(bool) == male
-        below = np.zeros(int(OLDEST_YEARS) + 1)
-        for part, rows in parts.items():
-            count = _by_year(labels.loc[rows & of_sex, "Bone Age"])
-            colour = {"color": COLOUR_OF_SPLIT.get(part, _COLOUR_OF_COPIES), "label": names[part]}
-            axes.bar(count.index, count, bottom=below, width=0.85, **colour)
-            below += count
-        axes.set_ylabel(f"{things} a year")
+        stack = [
+            (names[part], COLOUR_OF_SPLIT.get(part, _COLOUR_OF_COPIES), labels.loc[rows & of_sex, "Bone Age"])
+            for part, rows in parts.items()
+        ]
+        _stacked_years(axes, stack, "Bone age (whole years)" if male else "")
+        axes.set_ylabel(f"{things} per year")
         panel_title(axes, f"{name} (n = {of_sex.sum():,})")
-        _whole_years(axes, "Bone age (whole years)" if male else "")
     title(figure, f"Bone ages of the {len(labels):,} {things.lower()}")
     legend(figure, columns=2)
-    counts = ", ".join(names.values())
-    figure.words = (
-        f"Bars: {len(labels):,} {things.lower()} by year of bone age, girls above, boys below: {counts}."
-    )
+    what = f"{len(labels):,} {things.lower()} by year of bone age, girls above, boys below"
+    figure.words = f"Bars: {what}: {', '.join(names.values())}."
     return figure
 
 
-_COPIES, _COLOUR_OF_COPIES = "train, changed copies", "#A9D6F2"
-
-
-def _by_year(years: pd.Series) -> pd.Series:
-    every_year = np.arange(int(OLDEST_YEARS) + 1)
-    return np.floor(years.astype(float)).value_counts().reindex(every_year, fill_value=0)
-
-
-def _whole_years(axes: Axes, words: str = "") -> None:
-    dress(axes, grid="y")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
-    axes.set_xlabel(words)
-
-
-def _extremes(counts: np.ndarray) -> str:
-    present = np.asarray(counts)[np.asarray(counts) > 0]
-    return f"{int(present.min()):,} to {int(present.max()):,} a year" if len(present) else "none"
+_COPIES, _COLOUR_OF_COPIES = "train, augmented", "#A9D6F2"
 
 
 def years_before_and_after(before: pd.Series, after: pd.Series) -> Chart:
@@ -134,12 +129,11 @@ def years_before_and_after(before: pd.Series, after: pd.Series) -> Chart:
     for axes, ages, name, colour in zip(
         figure.subplots(2, 1, sharex=True), (before, after), _BEFORE_AND_AFTER, (SKY, BLUE), strict=True
     ):
-        counts = _by_year(ages)
-        axes.bar(counts.index, counts, color=colour, width=0.85)
-        panel_title(axes, f"{name} (n = {len(ages):,}, {_extremes(counts)})")
-        axes.set_ylabel("Images a year")
-        _whole_years(axes, "Age by the label (whole years)" if ages is after else "")
-        said.append(f"{name.lower()}, {len(ages):,}: {_extremes(counts)}")
+        words = "Age by the label (whole years)" if ages is after else ""
+        extremes = _extremes(_stacked_years(axes, [(name, colour, ages)], words))
+        panel_title(axes, f"{name} (n = {len(ages):,}, {extremes})")
+        axes.set_ylabel("Images per year")
+        said.append(f"{name.lower()}, {len(ages):,}: {extremes}")
     title(figure, "Ages before and after augmentation")
     figure.words = f"Bars: images of each year of age. {'; '.join(said)}."
     return figure
@@ -217,7 +211,7 @@ def learning_curves(histories: pd.DataFrame, wide: bool = True) -> Chart:
     return figure
 
 
-_CURVES = (("mae", "training (changed images)", ".-"), ("val_mae", "validation", "^--"))
+_CURVES = (("mae", "training (augmented)", ".-"), ("val_mae", "validation", "^--"))
 
 
 def _beyond(history: pd.DataFrame, top: float) -> list[str]:
@@ -233,53 +227,66 @@ def _ends_of_curves(histories: pd.DataFrame) -> str:
     )
 
 
+def _panels(
+    runs: Mapping[str, pd.DataFrame],
+    draw: Callable[[Axes, pd.DataFrame], Sequence[str]],
+    height: float,
+    wide: bool,
+    head: str,
+    labels: tuple[str, str],
+) -> Chart:
+    """A panel a run, in which ``draw`` draws its rows; what that returns stands in its title."""
+    figure, every = panels(runs, height, wide, head, *labels)
+    said = []
+    for axes, (name, joined) in zip(every, runs.items(), strict=True):
+        dress(axes)
+        facts = draw(axes, joined)
+        panel_title(axes, name, *facts)
+        said.append(", ".join((name, *facts)))
+    if any(axes.get_legend_handles_labels()[0] for axes in every):
+        legend(figure, columns=3 if wide else 2)
+    figure.words = f"{head}, in years. {'; '.join(said)}."
+    return figure
+
+
 def predicted_against_true(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
-    """Predictions over the true bone ages, for every case that was not trained on: a panel a run.
+    """Predictions against ground truth, for every case that was not trained on: a panel a run.
 
     Args:
         runs: Name of a run -> what ``evaluation.join_truth`` returns.
         of: What the runs have in common, for the title.
         wide: See :func:`boneage.report.charts.panels`.
     """
-    judged = {name: joined[joined["Split"] != "train"] for name, joined in runs.items()}
     ages = np.concatenate(
-        [[0.0, 19.0], *(rows[["Bone Age", "Prediction"]].to_numpy().ravel() for rows in judged.values())]
+        [
+            [0.0, 19.0],
+            *(rows.loc[rows["Split"] != "train", _BOTH].to_numpy().ravel() for rows in runs.values()),
+        ]
     )
     line = np.array([ages.min() - 0.5, ages.max() + 0.5])
-    head = f"Predicted against true: {of}"
-    figure, every = panels(runs, 2.75, wide, head, "True bone age (years)", "Prediction (years)")
-    for axes, (name, rows) in zip(every, judged.items(), strict=True):
-        axes.fill_between(
-            line, line - 1, line + 1, color="#808080", alpha=0.3, linewidth=0, label="within 1 year"
-        )
-        axes.plot(line, line, color=GREY, linewidth=1, label="prediction = truth")
+
+    def draw(axes: Axes, rows: pd.DataFrame) -> list[str]:
+        band = {"color": "#808080", "alpha": 0.3, "linewidth": 0, "label": "within 1 year"}
+        axes.fill_between(line, line - 1, line + 1, **band)
+        axes.plot(line, line, color=GREY, linewidth=1, label="prediction = ground truth")
+        facts = []
         for split in reversed(_JUDGED):
             of_split = rows[rows["Split"] == split]
             if len(of_split):
                 _scatter(axes, of_split["Bone Age"], of_split["Prediction"], split)
+                mae = of_split["Error"].abs().mean()
+                facts.insert(0, f"{split}: MAE {mae:.2f}, n = {len(of_split):,}")
         axes.set(xlim=line, ylim=line, aspect="equal")
-        dress(axes)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        panel_title(axes, name, *_mae_of_splits(rows))
-    legend(figure, columns=2)
-    figure.words = f"Predictions over true bone ages, {of}. " + "; ".join(
-        ", ".join((name, *_mae_of_splits(rows))) for name, rows in judged.items()
-    )
-    return figure
+        return facts
 
-
-def _mae_of_splits(rows: pd.DataFrame) -> list[str]:
-    sizes = rows["Error"].abs().groupby(rows["Split"])
-    return [
-        f"{split}: MAE {sizes.mean()[split]:.2f}, n = {sizes.size()[split]:,}"
-        for split in _JUDGED
-        if split in sizes.groups
-    ]
+    labels = "True bone age (years)", "Prediction (years)"
+    return _panels(runs, draw, 2.75, wide, f"Predictions against ground truth: {of}", labels)
 
 
 def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
-    """Difference over mean of prediction and truth, with bias and 95 % limits of agreement: a panel a run.
+    """Difference against mean of prediction and ground truth, with bias and 95 % limits of agreement.
 
     After Bland and Altman, "Statistical methods for assessing agreement between two methods of clinical
     measurement", Lancet 1986; 327:307-310: bias is the mean difference, the limits lie 1.96 standard
@@ -291,36 +298,26 @@ def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -
         of: What the runs have in common, for the title.
         wide: See :func:`boneage.report.charts.panels`.
     """
-    head, xlabel = f"Bland-Altman: {of}", "Mean of prediction and truth (years)"
-    figure, every = panels(runs, 1.95, wide, head, xlabel, "Prediction − truth (years)")
-    said = []
-    for axes, (name, joined) in zip(every, runs.items(), strict=True):
+
+    def draw(axes: Axes, joined: pd.DataFrame) -> list[str]:
         rows, split = _judged_rows(joined)
         _scatter(axes, (rows["Bone Age"] + rows["Prediction"]) / 2, rows["Error"], split)
         axes.axhline(0, color=GREY, linewidth=0.8)
-        bias, low, high = _agreement(rows["Error"])
-        for height, style, words in (
-            (bias, "-", "bias"),
-            (low, "--", "limits of agreement"),
-            (high, "--", None),
-        ):
-            if np.isfinite(height):
-                axes.axhline(height, color=VERMILION, linestyle=style, linewidth=1.2, label=words)
-        facts = [f"bias {signed(bias)}"] if len(rows) else [f"no {split} cases"]
-        facts += [f"limits {signed(low)} to {signed(high)}"] if len(rows) > 1 else []
-        panel_title(axes, name, *facts)
-        said.append(", ".join((name, f"{len(rows):,} {split} cases", *facts)))
         axes.margins(y=0.12)
-        dress(axes)
-    legend(figure, columns=3 if wide else 2)
-    figure.words = f"Differences between prediction and truth in years, {of}. {'; '.join(said)}"
-    return figure
+        if rows.empty:
+            return [f"no {split} cases"]
+        bias, reach = rows["Error"].mean(), _LIMITS_IN_SD * rows["Error"].std(ddof=1)
+        axes.axhline(bias, color=VERMILION, linewidth=1.2, label="bias")
+        facts = [f"{len(rows):,} {split} cases", f"bias {signed(bias)}"]
+        if len(rows) > 1:
+            for limit in (bias - reach, bias + reach):
+                label = "limits of agreement"
+                axes.axhline(limit, color=VERMILION, linestyle="--", linewidth=1.2, label=label)
+            facts.append(f"limits {signed(bias - reach)} to {signed(bias + reach)}")
+        return facts
 
-
-def _agreement(errors: pd.Series) -> tuple[float, float, float]:
-    """Bias and the two limits of agreement; NaN where there are too few cases."""
-    bias, reach = errors.mean(), _LIMITS_IN_SD * errors.std(ddof=1)
-    return bias, bias - reach, bias + reach
+    labels = "Mean of prediction and ground truth (years)", "Prediction − ground truth (years)"
+    return _panels(runs, draw, 1.95, wide, f"Bland-Altman: {of}", labels)
 
 
 def error_by_age(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
@@ -334,43 +331,42 @@ def error_by_age(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -
         of: What the runs have in common, for the title.
         wide: See :func:`boneage.report.charts.panels`.
     """
-    head, xlabel = f"Error by age: {of}", "True bone age: years from, cases"
-    figure, every = panels(runs, 1.9, wide, head, xlabel, "Prediction − truth (years)")
-    said = []
-    for axes, (name, joined) in zip(every, runs.items(), strict=True):
+
+    def draw(axes: Axes, joined: pd.DataFrame) -> list[str]:
         rows, split = _judged_rows(joined)
-        groups = rows.groupby((rows["Bone Age"].astype(float) // _YEARS_A_BOX * _YEARS_A_BOX).astype(int))
-        if len(rows):
-            axes.boxplot([group["Error"].to_numpy(float) for _, group in groups], **_boxes(groups.groups))
+        groups = _errors_by_age(rows)
+        if groups:
+            names = [f"{first}\n{len(errors):,}" for first, errors in groups.items()]
+            axes.boxplot(list(groups.values()), positions=list(groups), tick_labels=names, **_BOXES)
         axes.axhline(0, color=GREY, linewidth=0.8)
-        panel_title(axes, name)
-        dress(axes, grid="y")
         axes.tick_params(axis="x", labelsize=8)
-        medians = [
-            f"{first} to {first + _YEARS_A_BOX - 1}: {signed(m)}"
-            for first, m in groups["Error"].median().items()
-        ]
-        said.append(f"{name}, {len(rows):,} {split} cases, median by age: {', '.join(medians)}")
-    figure.words = f"Errors by true bone age in years, {of}. {'; '.join(said)}"
+        return [f"{len(rows):,} {split} cases"]
+
+    labels = "True bone age: years from, cases", "Prediction − ground truth (years)"
+    figure = _panels(runs, draw, 1.9, wide, f"Error by age: {of}", labels)
+    for name, joined in runs.items():
+        medians = _errors_by_age(_judged_rows(joined)[0]).items()
+        figure.words += f" {name}, median from each age: "
+        figure.words += ", ".join(f"{first}: {signed(errors.median())}" for first, errors in medians)
     return figure
 
 
+def _errors_by_age(rows: pd.DataFrame) -> dict[int, pd.Series]:
+    """The errors from each age on, three years together."""
+    first = (rows["Bone Age"].astype(float) // _YEARS_A_BOX * _YEARS_A_BOX).astype(int)
+    return {age: errors.astype(float) for age, errors in rows["Error"].groupby(first)}
+
+
 _YEARS_A_BOX = 3
-
-
-def _boxes(groups: Mapping[int, pd.Index]) -> dict[str, object]:
-    """Where boxes stand, what they are named, and how they look."""
-    return {
-        "positions": list(groups),
-        "tick_labels": [f"{first}\n{len(rows):,}" for first, rows in groups.items()],
-        "widths": 0.65 * _YEARS_A_BOX,
-        "patch_artist": True,
-        "boxprops": {"facecolor": SKY, "edgecolor": BLUE},
-        "medianprops": {"color": "black", "linewidth": 1.5},
-        "whiskerprops": {"color": BLUE},
-        "capprops": {"color": BLUE},
-        "flierprops": {"marker": "o", "markersize": 3, "markeredgecolor": BLUE},
-    }
+_BOXES = {
+    "widths": 0.65 * _YEARS_A_BOX,
+    "patch_artist": True,
+    "boxprops": {"facecolor": SKY, "edgecolor": BLUE},
+    "medianprops": {"color": "black", "linewidth": 1.5},
+    "whiskerprops": {"color": BLUE},
+    "capprops": {"color": BLUE},
+    "flierprops": {"marker": "o", "markersize": 3, "markeredgecolor": BLUE},
+}
 
 
 def mae_bars(
@@ -378,12 +374,12 @@ def mae_bars(
     constant_mae: float = np.nan,
     lines: Mapping[str, tuple[float, float]] | None = None,
 ) -> Chart:
-    """Test MAE of every run with its 95 % interval, the best network first, beside the constant predictor's.
+    """Test MAE of every run with its 95 % interval, the best network first, beside the baseline's.
 
     Args:
         details: Columns ``Network``, ``Epochs``, ``Test cases``, ``Test MAE (years)``, ``Test MAE low
             (years)`` and ``Test MAE high (years)``.
-        constant_mae: The constant predictor's test MAE in years, what a network must beat; NaN for none.
+        constant_mae: The test MAE in years of always predicting the training median; NaN for none.
         lines: What others have measured, to be named as not comparable one to one: words -> the lowest and
             the highest MAE in years.
     """
@@ -393,7 +389,7 @@ def mae_bars(
     axes = figure.subplots()
     _bars(axes, details, names)
     if np.isfinite(constant_mae):
-        label = f"constant predictor ({constant_mae:.2f} years)"
+        label = f"training median ({constant_mae:.2f} years)"
         axes.axvline(constant_mae, color=VERMILION, linestyle="--", label=label)
     for (words, (low, high)), colour in zip(lines.items(), itertools.cycle((GREEN, PURPLE, ORANGE))):
         if low == high:
@@ -433,12 +429,13 @@ def _words_of_bars(details: pd.DataFrame, constant_mae: float) -> str:
         for row in details.sort_values("Test MAE (years)", kind="stable").to_dict("records")
     ]
     return (
-        f"Bars: test MAE in years, the best first. {'; '.join(runs)}; constant predictor {constant_mae:.2f}."
+        f"Bars: test MAE in years, the best first. {'; '.join(runs)}; always predicting the training median "
+        f"{constant_mae:.2f}."
     )
 
 
 def difference_heatmap(differences: pd.DataFrame) -> Chart:
-    """By how much each network is further off than each better one, and which differences are significant.
+    """By how much the MAE of each network is above that of each better one, and where significantly.
 
     Rows and columns are sorted by test MAE. A coloured cell is a difference that is significant after Holm
     correction; the others are plain, their numbers grey.
@@ -467,7 +464,7 @@ def difference_heatmap(differences: pd.DataFrame) -> Chart:
     cases, epochs = differences["Test cases"].iloc[0], differences["Epochs"].iloc[0]
     title(
         figure,
-        f"Months of MAE that a network is off more, {epochs} epochs",
+        f"Difference in MAE in months, {epochs} epochs",
         f"{cases:,} test cases, {len(differences):,} pairs; in brackets MAE in years",
         "Blue: significant (paired bootstrap, Holm)",
     )
@@ -490,7 +487,7 @@ def _name_pairs(axes: Axes, mae: pd.Series) -> None:
     with_mae = [f"{name} ({years:.2f})" for name, years in mae.items()]
     axes.set_yticks(range(len(mae) - 1), with_mae[1:])
     axes.set_xticks(range(len(mae) - 1), with_mae[:-1], rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_xlabel("than this network")
+    axes.set_xlabel("above this network")
     axes.tick_params(labelsize=9, length=0)
     axes.spines[:].set_visible(False)
 
@@ -515,7 +512,7 @@ def _scatter(axes: Axes, x: pd.Series, y: pd.Series, split: str) -> None:
 
 
 def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
-    """The share of test cases inside of their interval, by band of predicted ages, beside the promised level.
+    """The share of test cases inside their interval, by band of predicted ages, beside the nominal level.
 
     Args:
         coverage: What ``intervals.coverage_table`` returns; bands without a test case are named, not drawn.
@@ -535,7 +532,7 @@ def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
         label="test cases, 95 % interval",
     )
     level = coverage["Level"].iloc[0]
-    axes.axvline(level, color=VERMILION, linestyle="--", label=f"promised: {level:.0%}")
+    axes.axvline(level, color=VERMILION, linestyle="--", label=f"nominal: {level:.0%}")
     names = [
         f"{words}\n{count:,} cases" + (f", {width:.1f} years wide" if count else "")
         for words, count, width in zip(
@@ -546,7 +543,7 @@ def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
     axes.set_ylim(len(coverage) - 0.5, -0.5)
     axes.set_xlim(max(0.0, np.nanmin([0.5, *coverage["Coverage low"]]) - 0.05), 1.02)
     axes.set_ylabel("Prediction (years)")
-    axes.set_xlabel("Share of cases inside of their interval")
+    axes.set_xlabel("Share of cases inside their interval")
     dress(axes, grid="x")
     title(
         figure,
@@ -559,7 +556,7 @@ def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
         for name, value in zip(names, share, strict=True)
         if np.isfinite(value)
     ]
-    figure.words = f"Coverage of the intervals of {run}, promised {level:.0%}. {'; '.join(shares)}."
+    figure.words = f"Coverage of the intervals of {run}, nominal {level:.0%}. {'; '.join(shares)}."
     return figure
 
 
@@ -582,7 +579,7 @@ def robustness_dots(robustness: pd.DataFrame, run: str) -> Chart:
         "markersize": 5,
         "color": VERMILION,
         "fillstyle": "none",
-        "label": "mean movement of a prediction",
+        "label": "mean absolute change of a prediction",
     }
     axes.plot(rows["Mean movement (years)"], places, "d", **diamonds)
     # Kinds apart from one another, so that the eye finds rotation, grey levels and the others.

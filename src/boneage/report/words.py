@@ -10,7 +10,7 @@ from boneage.evaluation.metrics import Run, width_of
 from boneage.networks import find
 
 NOT_RUN = "not run yet"
-BASELINE = "Baseline: always predicting the training median"
+BASELINE = "Training median (baseline)"
 
 _WORDS_OF_SOURCE = {
     "phantom": "drawn hands (phantoms, not children)",
