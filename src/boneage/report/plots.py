@@ -44,7 +44,7 @@ _SEXES = (("F", "girls", VERMILION), ("M", "boys", SKY))
 
 
 def _stacked_years(axes: Axes, parts: Iterable[tuple[str, str, pd.Series]], words: str) -> pd.Series:
-    """Stacked bars of how many there are of each year: name, colour and ages of each part; returns the sums."""
+    """Bars of how many there are of each year, part on part: name, colour, ages of each; returns the sums."""
     total = pd.Series(0, range(int(OLDEST_YEARS) + 1))
     for label, colour, years in parts:
         counts = np.floor(years.astype(float)).value_counts().reindex(total.index, fill_value=0)
