@@ -127,7 +127,7 @@ def train_changed(change: Change, labels: pd.DataFrame, pack: Pack, seed: int) -
     Returns:
         A row of the table; MAE and bias in years.
     """
-    settings = Settings(seed=seed).replace(**(change.settings or {}))
+    settings = Settings(train_seed=seed).replace(**(change.settings or {}))
     table, rows, _ = rows_of(pack, labels)
     years, split = table["Bone Age"].to_numpy(np.float32), table["Split"].to_numpy()
     of_train, watched = split == "train", split == "validation"
@@ -161,7 +161,7 @@ def train_changed(change: Change, labels: pd.DataFrame, pack: Pack, seed: int) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="work folder with labels and a pack")
-    parser.add_argument("--seed", type=int, default=Settings().seed)
+    parser.add_argument("--seed", type=int, default=Settings().train_seed)
     parser.add_argument("--out", type=Path, required=True, help="the table")
     given = parser.parse_args()
     done = set(pd.read_csv(given.out)["Change"]) if given.out.is_file() else set()

@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="work folder with cases.csv and labels.csv")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--seed", type=int, default=Settings().seed)
+    parser.add_argument("--seed", type=int, default=Settings().train_seed)
     parser.add_argument("--out", type=Path, required=True, help="CSV to which a row a network is added")
     given = parser.parse_args()
     work = Workspace.at(given.work)

@@ -15,7 +15,7 @@ import pytest
 from boneage.__main__ import main
 from boneage.core.settings import Settings
 from boneage.dataset.labels import read_labels
-from boneage.evaluation.metrics import metrics_by_split, read_runs
+from boneage.evaluation import metrics_by_split, read_runs
 from boneage.notebooks import checkout
 from boneage.pipeline import RECORDED_TABLES
 
@@ -147,7 +147,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_written(work, rsna, monkeypatch
 
 def test_damaged_settings_are_named(work, capsys):
     work.mkdir()
-    (work / "settings.json").write_text(json.dumps({"seed": "two"}))
+    (work / "settings.json").write_text(json.dumps({"train_seed": "two"}))
     assert main(["labels", "--work", str(work)]) == 2
     assert "settings.json" in capsys.readouterr().err
 
@@ -179,7 +179,7 @@ def test_train_takes_a_pack_and_labels_from_elsewhere_and_fails_one_run_at_a_tim
     assert done.stdout.count("wrote ") == 2
     assert "a multiple of 16, so set train_size to 32" in done.stderr.splitlines()[-1]
     records = sorted((tmp_path / "elsewhere" / "runs").glob("*/record.json"))
-    assert [path.parent.name for path in records] == ["cnn-1", "cnn-2"]
+    assert [path.parent.name for path in records] == ["cnn-1-plain-s2026", "cnn-2-plain-s2026"]
     assert json.loads(records[0].read_text())["source"] == "rsna"
 
 
@@ -219,8 +219,13 @@ def test_a_network_whose_package_fails_on_import_does_not_end_the_others(work, r
     line += ["--accept-losses", "--arch", "yolo", "vision_transformer", "cnn"]
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 2
-    assert [path.name for path in (work / "runs").iterdir() if (path / "record.json").is_file()] == ["cnn-1"]
-    assert "failed: yolo-1, vision_transformer-1: keras_hub: cannot be imported" in done.stdout
+    assert [path.name for path in (work / "runs").iterdir() if (path / "record.json").is_file()] == [
+        "cnn-1-plain-s2026"
+    ]
+    assert (
+        "failed: yolo-1-plain-s2026, vision_transformer-1-plain-s2026: keras_hub: cannot be imported"
+        in done.stdout
+    )
     assert "tensorflow-text==" in done.stdout
     assert "2 of 3 runs failed" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stdout + done.stderr
@@ -249,7 +254,7 @@ def _results_are_those_of_these_labels(work):
     assert main(["review", "--work", str(work), "--apply", str(results / "rsna_review.csv")]) == 0
     assert main(["labels", "--work", str(work)]) == 0
     labels = read_labels(work / "labels.csv").table
-    runs, left_out = read_runs(results)
+    runs, left_out = read_runs(results / "runs")
     assert runs
     assert left_out.empty
     for run in runs:

@@ -293,9 +293,9 @@ def test_clone_cell_carries_the_slug_of_pyproject(path):
 
 def test_settings_of_a_notebook(tmp_path):
     settings = notebooks.notebook_settings(
-        "demo", "", "", str(tmp_path / "w"), False, {"epochs": [3], "seed": 7}
+        "demo", "", "", str(tmp_path / "w"), False, {"epochs": [3], "train_seed": 7}
     )
-    assert settings == Settings.preset("demo", work=str(tmp_path / "w"), epochs=(3,), seed=7)
+    assert settings == Settings.preset("demo", work=str(tmp_path / "w"), epochs=(3,), train_seed=7)
     assert Settings.from_json((tmp_path / "w" / "settings.json").read_text()) == settings
 
 

@@ -10,7 +10,7 @@ import pytest
 from boneage import notebooks
 from boneage.core.settings import Settings
 from boneage.core.tables import LABEL_COLUMNS, read_cases, read_table
-from boneage.evaluation.metrics import read_run
+from boneage.evaluation import read_run
 from boneage.networks import NETWORKS
 
 pytestmark = pytest.mark.slow

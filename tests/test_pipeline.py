@@ -15,8 +15,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.core.tables import CASE_COLUMNS
 from boneage.dataset.labels import write_labels
-from boneage.dataset.pack import open_pack
-from boneage.evaluation.metrics import metrics_by_split
+from boneage.evaluation import metrics_by_split
 from boneage.workspace import Workspace
 
 
@@ -50,12 +49,12 @@ def test_a_run_is_tested_on_every_image_of_another_source(prepared, tmp_path):
     pipeline.train_network(ours, "cnn", 1)
     comparison = pipeline.compare(ours, tmp_path / "dha")
     assert comparison.outside["Cases"].tolist() == [15]
-    joined = comparison.outside_test.joined["cnn-1"]
+    joined = comparison.outside_test.joined["cnn-1-plain-s2026"]
     expected = np.abs(joined["Prediction"] - joined["Bone Age"]).mean()
     assert comparison.outside["MAE (years)"].iloc[0] == pytest.approx(expected)
     assert set(joined["Case ID"]) == {f"dha-{number}" for number in range(15)}
     # The predictions outlast the model, but neither another training nor other images.
-    run = ours.runs / "cnn-1"
+    run = ours.runs / "cnn-1-plain-s2026"
     (run / "model.keras").rename(run / "away.keras")
     pd.testing.assert_frame_equal(pipeline.compare(ours, tmp_path / "dha").outside, comparison.outside)
     record = (run / "record.json").read_text()
@@ -66,20 +65,20 @@ def test_a_run_is_tested_on_every_image_of_another_source(prepared, tmp_path):
     kept = (run / "outside.csv").read_text()
     (run / "outside.csv").write_text(kept.replace(",test,", ",test,n/a"))
     reasons = pipeline.compare(ours, tmp_path / "dha").left_out.set_index("item")["reason"]
-    assert "outside.csv: a prediction is not a number; delete the file" in reasons["cnn-1 on dha"]
+    assert "outside.csv: a prediction is not a number; delete the file" in reasons["cnn-1-plain-s2026 on dha"]
     (run / "outside.csv").write_text(kept)
     with pytest.raises(BoneAgeError, match="no test from outside"):
         pipeline.compare(ours, tmp_path / "rsna")
     # What is recorded needs neither the models nor this work folder's runs to be compared again.
     results = tmp_path / "results"
     pipeline.record(comparison, results)
-    assert {path.name for path in (results / "cnn-1").iterdir()} == {
+    assert {path.name for path in (results / "runs" / "cnn-1-plain-s2026").iterdir()} == {
         "record.json",
         "history.csv",
         "predictions.csv",
         "outside.csv",
     }
-    assert pd.read_csv(results / "details.csv")["Run"].tolist() == ["cnn-1"]
+    assert pd.read_csv(results / "details.csv")["Run"].tolist() == ["cnn-1-plain-s2026"]
     again = pipeline.compare(ours, tmp_path / "dha", recorded=results)
     assert again.left_out.empty
     run.rename(tmp_path / "away")
@@ -94,49 +93,47 @@ def test_a_run_is_tested_on_every_image_of_another_source(prepared, tmp_path):
     other.pack(32).unlink()
     comparison = pipeline.compare(ours, tmp_path / "dha")
     assert comparison.outside.empty
-    assert "cnn-1 on dha" in comparison.left_out["item"].tolist()
+    assert "cnn-1-plain-s2026 on dha" in comparison.left_out["item"].tolist()
 
 
 @pytest.mark.slow
-def test_runs_on_the_augmented_set_and_of_other_seeds_stand_beside_and_outlast_their_folders(
-    prepared, tmp_path
-):
-    ours, grown = prepared("rsna"), prepared("rsna", folder="more")
+def test_runs_of_both_sets_and_several_seeds_lie_in_one_folder_and_outlast_it(prepared, tmp_path):
+    ours = prepared("rsna")
     prepared("dha", count=15)
-    labels = pipeline.load_labels(ours)
-    training = labels.table[labels.table["Split"] == "train"]
+    plain, packed = pipeline.load_labels(ours), ours.pack(32).read_bytes()
+    training = plain.table[plain.table["Split"] == "train"]
     more = training.assign(**{"Case ID": training["Case ID"] + "-1"})
-    write_labels(grown.labels, replace(labels, table=pd.concat([labels.table, more], ignore_index=True)))
+    augmented = replace(plain, table=pd.concat([plain.table, more], ignore_index=True))
     for name in training["Case ID"]:
-        shutil.copy(grown.images / f"{name}.png", grown.images / f"{name}-1.png")
-    grown.pack(32).unlink()
-    pipeline.make_pack(grown)
-    for work in (ours, grown):
+        shutil.copy(ours.images / f"{name}.png", ours.images / f"{name}-1.png")
+    for work in (ours, ours.replace(train_seed=7)):
         pipeline.train_network(work, "cnn", 1)
-    other_seed = ours.replace(work=str(tmp_path / "seed"), seed=7)
-    pack = open_pack(ours.pack(32))
-    pipeline.train_network(other_seed, "cnn", 1, labels, pack)
-    folders = (tmp_path / "dha", None, tmp_path / "results")
-    comparison = pipeline.compare(ours, *folders, grown=tmp_path / "more", seeds=[tmp_path / "seed"])
-    assert comparison.left_out.empty
-    words = f"the augmented set to {2 * len(training)} training images"
-    assert comparison.variants["Variant"].tolist() == [words]
-    assert comparison.outside["Run"].tolist() == ["cnn-1", "augmented/cnn-1"]
-    assert comparison.outside["Network"].tolist() == [
-        "CNN",
-        f"CNN, {words}",
+    write_labels(ours.labels, augmented)
+    pipeline.make_pack(ours)
+    pipeline.train_network(ours, "cnn", 1)
+    assert sorted(path.name for path in ours.runs.iterdir()) == [
+        "cnn-1-augmented-s2026",
+        "cnn-1-plain-s2026",
+        "cnn-1-plain-s7",
     ]
-    for named in ({"augmented": tmp_path / "typo"}, {"seeds": [tmp_path / "typo"]}):
-        with pytest.raises(BoneAgeError, match="typo: holds no runs"):
-            pipeline.compare(ours, *folders, **named)
+    record = json.loads((ours.runs / "cnn-1-augmented-s2026" / "record.json").read_text())
+    assert (record["set"], record["split_seed"], record["train_seed"]) == ("augmented", 2026, 2026)
+    write_labels(ours.labels, plain)
+    ours.pack(32).write_bytes(packed)
+    folders = (tmp_path / "dha", None, tmp_path / "results")
+    comparison = pipeline.compare(ours, *folders)
+    assert comparison.left_out.empty
+    words = f"the augmented set of {2 * len(training)} training images"
+    assert comparison.variants["Variant"].tolist() == [words]
+    assert comparison.outside["Run"].tolist() == ["cnn-1-plain-s7", "cnn-1-augmented-s2026"]
+    assert comparison.outside["Network"].tolist() == ["CNN", f"CNN, {words}"]
     pipeline.record(comparison, tmp_path / "results")
-    shutil.rmtree(tmp_path / "more")
-    shutil.rmtree(tmp_path / "seed")
+    shutil.rmtree(ours.runs)
     again = pipeline.compare(ours, *folders)
     assert again.left_out.empty
     pd.testing.assert_frame_equal(again.variants, comparison.variants)
     pd.testing.assert_frame_equal(again.outside, comparison.outside)
-    assert again.seeds["Seeds"].tolist() == [f"{ours.seed}, 7"]
+    assert again.seeds["Seeds"].tolist() == ["7, 2026"]
     pd.testing.assert_frame_equal(again.seeds, comparison.seeds)
 
 
@@ -145,7 +142,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     ours = prepared("rsna", count=30)
     pipeline.train_network(ours, "cnn", 1)
     comparison = pipeline.compare(ours)
-    model = ours.runs / "cnn-1" / "model.keras"
+    model = ours.runs / "cnn-1-plain-s2026" / "model.keras"
     from boneage.report import examine as examining
 
     def stopped(*_):
@@ -166,8 +163,8 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     assert found.centres is None
 
     # A run whose weights are gone leaves its place to the next best.
-    other = ours.runs / "unet-1"
-    shutil.copytree(ours.runs / "cnn-1", other)
+    other = ours.runs / "unet-1-plain-s2026"
+    shutil.copytree(ours.runs / "cnn-1-plain-s2026", other)
     (other / "model.keras").unlink()
     record = json.loads((other / "record.json").read_text()) | {"network": "unet"}
     (other / "record.json").write_text(json.dumps(record))
@@ -178,8 +175,8 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     record["metrics"] = metrics_by_split(pipeline.load_labels(ours).table, predictions)
     (other / "record.json").write_text(json.dumps(record))
     both = pipeline.compare(ours, examined=1)
-    assert [one.run for one in both.examinations] == ["cnn-1"]
-    assert both.left_out["item"].tolist() == ["unet-1, examination"]
+    assert [one.run for one in both.examinations] == ["cnn-1-plain-s2026"]
+    assert both.left_out["item"].tolist() == ["unet-1-plain-s2026, examination"]
     shutil.rmtree(other)
 
     # Neither network nor images are needed for what was found, and the next comparison shows it.
@@ -191,7 +188,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     comparison = pipeline.compare(ours, examined=1)
     assert comparison.examinations == ()
     (said,) = comparison.left_out.to_dict("records")
-    assert said["item"] == "cnn-1, examination"
+    assert said["item"] == "cnn-1-plain-s2026, examination"
     assert "model.keras is not there" in said["reason"]
 
 

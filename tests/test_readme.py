@@ -12,7 +12,7 @@ from slug import slug
 from test_evaluation import RECORD, VALUES
 
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation.metrics import Run
+from boneage.evaluation import Run
 from boneage.notebooks import checkout, find_notebooks
 from boneage.report import DETAILS
 from results import (
@@ -89,7 +89,9 @@ def test_ours_stands_beside_the_published_recipe_where_it_was_run():
     row = {"Epochs": 18, "Size": 256, "Training images": 4}
     row |= {"Validation MAE": 3.0, "Best validation MAE": 2.5}
     table = pd.DataFrame([{"Network": name, **row} for name in ("cnn", "yolo")])
-    grown = run_of(epochs=18, images={"train": 4000}, metrics={"validation": {**VALUES, "mae": 1.2}})
+    grown = run_of(
+        epochs=18, set="augmented", images={"train": 4000}, metrics={"validation": {**VALUES, "mae": 1.2}}
+    )
     block = published_block(table, [run_of(epochs=18), grown])
     assert block.splitlines()[4:] == [
         "| CNN | 18 | published | 4 of 256 px | 3.00 (at its best 2.50) | 1.00 |",
@@ -131,10 +133,10 @@ def test_the_spread_over_seeds_is_shown():
 
 
 def test_each_group_has_a_column_and_small_ones_are_in_italics():
-    row = {"Run": "cnn-18", "Network": "CNN", "Epochs": 18, "Few cases": "no"}
+    row = {"Run": "cnn-18-plain-s2026", "Network": "CNN", "Epochs": 18, "Few cases": "no"}
     girls = row | {"Group": "Girls", "Test cases": 40, "Test MAE (years)": 1.25}
     babies = row | {"Group": "0–4 years", "Test cases": 3, "Test MAE (years)": 2.5, "Few cases": "yes"}
-    other = {"Run": "yolo-18", "Network": "Yolo", "Test MAE (years)": 3.0}
+    other = {"Run": "yolo-18-plain-s2026", "Network": "Yolo", "Test MAE (years)": 3.0}
     lines = groups_block(pd.DataFrame([girls, babies, girls | other, babies | other])).splitlines()
     assert lines[2] == "| Networks | epochs | Girls (40) | *0–4 years (3)* |"
     assert lines[4:] == ["| CNN | 18 | 1.25 | *2.50* |", "| Yolo | 18 | 3.00 | *3.00* |"]
@@ -164,7 +166,13 @@ def test_what_a_changed_image_does_stands_beside_the_image_as_it_is():
 
 
 def test_a_change_that_may_be_chance_is_in_italics():
-    row = {"Run": "cnn-18", "Network": "CNN", "Epochs": 18, "Images": "turned by 5°", "MAE (years)": 3.0}
+    row = {
+        "Run": "cnn-18-plain-s2026",
+        "Network": "CNN",
+        "Epochs": 18,
+        "Images": "turned by 5°",
+        "MAE (years)": 3.0,
+    }
     row |= {"Change in MAE (years)": 0.06, "Change low (years)": -0.03, "Change high (years)": 0.16}
     lines = robustness_block(pd.DataFrame([row | {"Moved over 1 year": 0.1}])).splitlines()
     assert lines[2] == "| turned by 5° | *+0.06, 10%* |"

@@ -10,8 +10,9 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_text
 from boneage.core.tables import MONTHS_PER_YEAR, SPLITS
+from boneage.dataset.labels import SETS
+from boneage.evaluation import Run, check_comparable, read_runs, results_table, tabled_runs
 from boneage.evaluation.intervals import ALL_PREDICTIONS
-from boneage.evaluation.metrics import AUGMENTED, Run, check_comparable, plain_runs, read_runs, results_table
 from boneage.evaluation.robustness import UNCHANGED
 from boneage.networks import find
 from boneage.report import (
@@ -26,6 +27,9 @@ from boneage.report import (
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results"
+
+SET = "plain"
+"""The set of the two tables."""
 
 RESULTS, SUMMARY = "results", "summary"
 """The parts that need the runs' records: the two tables, and README's one table."""
@@ -44,16 +48,17 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         BoneAgeError: There is no run, one cannot be read, or they differ in data, split, size or label.
     """
     records = Path(records)
-    (runs, left_out), (grown, not_grown) = read_runs(records), read_runs(records / AUGMENTED)
-    for item, reason in pd.concat([left_out, not_grown]).itertuples(index=False):
+    every, left_out = read_runs(records / "runs")
+    for item, reason in left_out.itertuples(index=False):
         raise BoneAgeError(f"{records}: {item}: {reason}")
+    runs = tabled_runs(every, SET)
     made = {RESULTS: results_block(runs)}
     shown_by = {
         SUMMARY: (
             "details.csv",
             lambda table: summary_block(table, pd.read_csv(records / "seeds.csv"), runs),
         ),
-        "published": ("published_recipe.csv", lambda table: published_block(table, [*runs, *grown])),
+        "published": ("published_recipe.csv", lambda table: published_block(table, every)),
         "details": ("details.csv", lambda table: details_block(table, runs)),
         "differences": ("differences.csv", differences_block),
         "seeds": ("seeds.csv", seeds_block),
@@ -77,7 +82,7 @@ def results_block(runs: list[Run]) -> str:
     Raises:
         BoneAgeError: There is no run, or the runs differ in data, split, size or label.
     """
-    records = [run.record for run in plain_runs(runs)]
+    records = [run.record for run in tabled_runs(runs, SET)]
     if not records:
         raise BoneAgeError("results: no finished run to show; train one first")
     check_comparable(records)
@@ -399,7 +404,7 @@ def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
     Args:
         table: One row a network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Training images``,
             ``Validation MAE`` after the last epoch and ``Best validation MAE`` of all, in years.
-        runs: Our runs, those on the augmented set too; each of the same network and epochs has a row.
+        runs: Our runs; each of the same network and epochs, of no variant, has a row.
     """
     heads = ("Networks", "epochs", "recipe", "training images", "validation MAE", "share of the published")
     rows = []
@@ -408,7 +413,8 @@ def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
         mae, best = (f"{row[column]:.2f}" for column in ("Validation MAE", "Best validation MAE"))
         images = f"{row['Training images']:,} of {row['Size']} px"
         rows.append((*names, "published", images, f"{mae} (at its best {best})", "1.00"))
-        for record in (run.record for run in plain_runs(runs)):
+        of_sets = [run for of_set in SETS for run in tabled_runs(runs, of_set)]
+        for record in (run.record for run in of_sets):
             if (record["network"], record["epochs"]) == (row["Network"], row["Epochs"]):
                 mae, images = record["metrics"]["validation"]["mae"], record["images"]["train"]
                 share = f"{mae / row['Validation MAE']:.2f}"
@@ -438,7 +444,7 @@ def _heading(record: dict) -> str:
     return (
         f"Source: {source_words(record['source'])}. Label: {record['label_kind']}. Cases: {cases}, split by "
         f"case; images of {record['size']} × {record['size']} pixels, seed "
-        f"{record['seed']}, on {record['device']} with {record['backend']}.{words_of_width(record)} "
+        f"{record['train_seed']}, on {record['device']} with {record['backend']}.{words_of_width(record)} "
         "★ best of its column. Written from the records beside this file by `make docs`.\n"
     )
 

@@ -25,7 +25,7 @@ from boneage.core.tables import SPLITS
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, read_labels
 from boneage.dataset.pack import open_pack, rows_of
-from boneage.evaluation.metrics import run_name
+from boneage.evaluation import RunKey
 from boneage.networks import NETWORKS, find
 from boneage.sources import drive
 from boneage.workspace import Workspace
@@ -81,7 +81,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {}
 
-EVERY_VERB = ("work", "cache", "seed")
+EVERY_VERB = ("work", "cache", "split_seed", "train_seed")
 _SOURCE = ("source", "data", "unit", "phantoms_per_group", "phantom_anomalies")
 _IMAGE = ("image_size", "pad")
 _PLAN = ("total", "laterality_matters")
@@ -311,7 +311,7 @@ def _train(given: argparse.Namespace) -> None:
         try:
             run = pipeline.train_network(work, network, epochs, labels, pack, variant)
         except BoneAgeError as error:
-            name = run_name(network, epochs, variant)
+            name = str(RunKey(network, epochs, labels.set, work.settings.train_seed, variant))
             failures[name] = error
             print(f"failed: {name}: {error.line()}")
             continue
@@ -344,17 +344,6 @@ def _result_row(record: dict) -> dict[str, object]:
     "epochs",
     "backend",
     outside={"type": Path, "help": "work folder of another source to test the runs on"},
-    grown={
-        "type": Path,
-        "help": "work folder of the same cases, grown: its runs stand among the variants",
-    },
-    seeds={
-        "type": Path,
-        "nargs": "+",
-        "default": [],
-        "metavar": "WORK",
-        "help": "work folders whose runs were trained on the same images with other seeds",
-    },
     examine={
         "type": int,
         "nargs": "?",
@@ -372,17 +361,15 @@ def _result_row(record: dict) -> dict[str, object]:
 def _compare(given: argparse.Namespace) -> None:
     work = _workspace(given)
     recorded = given.results if given.record else None
-    comparison = pipeline.compare(work, given.outside, given.examine, recorded, given.grown, given.seeds)
-    _print_left_out(comparison.left_out, len(comparison.runs))
+    comparison = pipeline.compare(work, given.outside, given.examine, recorded)
+    _print_left_out(comparison.left_out, len(comparison.runs.tabled))
     for epochs, table in comparison.tables.items():
         shown = report.RESULTS.show(table.reset_index()).to_markdown()
         print(f"\n## {report.table_title(epochs)}\n\n{shown}")
-    _wrote(work.report, f"{len(comparison.runs)} runs compared")
+    _wrote(work.report, f"{len(comparison.runs.tabled)} runs compared")
     if recorded:
         pipeline.record(comparison, recorded)
-        plain = [*comparison.runs, *comparison.reseeded_runs]
-        runs = [*plain, *comparison.variant_runs, *comparison.grown_runs]
-        _wrote(recorded, f"{len(runs)} runs, without weights")
+        _wrote(recorded, f"{len(comparison.runs.all)} runs, without weights")
 
 
 def _print_left_out(left_out: pd.DataFrame, kept: int) -> None:

@@ -95,7 +95,7 @@ def notebook_settings(
     data = str(data or "").strip().strip("\"'")
     overrides = overrides or {}
     if not (isinstance(overrides, Mapping) and all(isinstance(name, str) for name in overrides)):
-        raise BoneAgeError(f'OVERRIDES: {overrides!r} must be like {{"epochs": [3], "seed": 7}}')
+        raise BoneAgeError(f'OVERRIDES: {overrides!r} must be like {{"epochs": [3], "train_seed": 7}}')
     on_drive = runtime.on_colab() and data.startswith(drive.MOUNTED) and not Path(data).exists()
     if use_drive or on_drive:
         runtime.mount_drive()

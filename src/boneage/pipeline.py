@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from boneage import anomalies as detectors
-from boneage import report
+from boneage import evaluation, report
 from boneage.anomalies import LIKELY
 from boneage.core import runtime
 from boneage.core.errors import BoneAgeError
@@ -54,7 +54,6 @@ from boneage.dataset.suggestions import (
     suggest_corrections,
     suggest_for,
 )
-from boneage.evaluation import metrics as evaluation
 from boneage.evaluation.sheets import copies_sheet
 from boneage.images import preprocess, sheets
 from boneage.phantom import atlas as phantom
@@ -63,7 +62,7 @@ from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog, apply_log, summary
 from boneage.sources import dha, dha_index, manifest, rsna
 from boneage.sources.web import Web
-from boneage.workspace import Workspace
+from boneage.workspace import RUNS_NAME, Workspace
 
 RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
 """The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
@@ -85,7 +84,7 @@ def get_data(work: Workspace) -> Path:
         return phantom.write_phantom_atlas(
             work.data / "phantom",
             work.settings.phantoms_per_group,
-            work.settings.seed,
+            work.settings.split_seed,
             work.settings.phantom_anomalies,
         )
     return manifest.data_for(work.settings.source, work.settings.data, work.large)
@@ -437,7 +436,8 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
     training = corrections[cases.set_index("case_id")["split"] == "train"].to_dict()
     allowed, unread = suggest_for(training, work.images, work.settings.laterality_matters)
     total = work.settings.total or len(cases)
-    plan, notices = balanced_plan(cases, total, allowed, work.settings.laterality_matters, work.settings.seed)
+    choices = work.settings.laterality_matters, work.settings.split_seed
+    plan, notices = balanced_plan(cases, total, allowed, *choices)
     mirrored = mirrored_letters(corrections.to_dict(), work.images)
     if mirrored:
         notices.append(
@@ -469,7 +469,7 @@ def _draw_split(work: Workspace, usable: UsableCases) -> tuple[pd.Series, list[s
     """The split, in which one picture is never in two parts, and what a person should know of that."""
     groups = same_pictures(usable.strata.index.tolist(), work.large)
     shares = work.settings.validation_share, work.settings.test_share
-    return draw_split(usable.strata, *shares, work.settings.seed, groups), ties_in_words(groups)
+    return draw_split(usable.strata, *shares, work.settings.split_seed, groups), ties_in_words(groups)
 
 
 def _plan_stamp(work: Workspace, usable: UsableCases, plan: pd.DataFrame) -> str:
@@ -479,7 +479,7 @@ def _plan_stamp(work: Workspace, usable: UsableCases, plan: pd.DataFrame) -> str
         work.settings.laterality_matters,
         work.settings.validation_share,
         work.settings.test_share,
-        work.settings.seed,
+        work.settings.split_seed,
     )
     rows = plan[list(PLAN_COLUMNS)].to_csv(index=False)
     return hashlib.sha256(f"{json.dumps(chosen)} {usable.decisions} {rows}".encode()).hexdigest()
@@ -683,8 +683,8 @@ def train_network(
     training = _training(work)
     labels = labels or load_labels(work)
     pack = pack or make_pack(work, labels)
-    training.train(network, epochs, labels, pack, work.settings, work.runs, variant)
-    return evaluation.read_run(work.runs / training.run_name(network, epochs, variant))
+    record = training.train(network, epochs, labels, pack, work.settings, work.runs, variant)
+    return evaluation.read_run(work.runs / str(evaluation.key_of(record)))
 
 
 def _training(work: Workspace) -> ModuleType:
@@ -697,7 +697,7 @@ def _training(work: Workspace) -> ModuleType:
             f"backend {backend}: installed, but it cannot be imported ({runtime.reason_of(error)}); "
             "install it anew or choose the other backend"
         ) from None
-    training.join_hosts(work.settings.seed)
+    training.join_hosts(work.settings.train_seed)
     return training
 
 
@@ -706,8 +706,6 @@ def compare(
     outside: Path | None = None,
     examined: int | None = None,
     recorded: Path | None = None,
-    grown: Path | None = None,
-    seeds: Sequence[Path] = (),
 ) -> report.Comparison:
     """Compares the finished runs and writes the report.
 
@@ -716,37 +714,21 @@ def compare(
         outside: The work folder of another source, for a test on its images; needs its labels and pack.
         examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
         recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
-        grown: The work folder of the same cases, grown, whose runs stand among the variants; those that were
-            recorded earlier stand there all the same.
-        seeds: Work folders whose runs were trained on the same images with other seeds; those that were
-            recorded earlier stand beside them all the same.
 
     Raises:
-        BoneAgeError: No labels, the outside folder holds none or is of the same source, another folder named
-            here holds no runs, or the disk is full.
+        BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
     """
     labels = load_labels(work)
     if len(labels.skipped):
         of = len(labels.skipped) + len(labels.table)
         print(f"left out of {work.labels.name}: {in_words(labels.skipped, of)}")
-    runs, left_out = evaluation.read_runs(*filter(None, (work.runs, recorded)))
-    of_grown = [_runs_folder(grown)] if grown else []
-    of_seeds = [_runs_folder(folder) for folder in seeds]
-    if recorded:
-        of_grown.append(recorded / evaluation.AUGMENTED)
-        of_seeds += sorted((recorded / evaluation.SEEDS).glob("*/"))
-    grown_runs, not_grown = evaluation.read_runs(*of_grown)
-    reseeded, not_reseeded = _read_each(of_seeds)
-    left_out = pd.concat([left_out, not_grown, not_reseeded], ignore_index=True)
+    folders = [work.runs] if recorded is None else [work.runs, recorded / RUNS_NAME]
+    runs = report.match_runs(*evaluation.read_runs(*folders), labels)
     outside_test = None
     if outside is not None:
-        named = {run.folder.name: run for run in evaluation.plain_runs(runs)}
-        named |= {f"{evaluation.AUGMENTED}/{run.folder.name}": run for run in grown_runs}
-        outside_test, untested = _test_outside(work, named, labels, Workspace.at(outside))
-        left_out = pd.concat([left_out, untested], ignore_index=True)
-    comparison = report.compare_runs(
-        runs, labels, work.settings.epochs, left_out, outside_test, grown_runs, reseeded
-    )
+        outside_test, untested = _test_outside(work, runs, Workspace.at(outside))
+        runs = replace(runs, left_out=pd.concat([runs.left_out, untested], ignore_index=True))
+    comparison = report.compare_runs(runs, work.settings.epochs, outside_test)
     if examined is not None:
         return examine(work, comparison, examined)
     comparison = _with_examinations(comparison, work)
@@ -764,19 +746,15 @@ def record(comparison: report.Comparison, folder: Path) -> None:
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
     """
-    for run in [*comparison.runs, *comparison.variant_runs]:
-        evaluation.record_run(run, folder)
-    for run in comparison.grown_runs:
-        evaluation.record_run(run, folder / evaluation.AUGMENTED)
-    for run in comparison.reseeded_runs:
-        evaluation.record_run(run, folder / evaluation.SEEDS / str(run.record["seed"]))
+    for run in comparison.runs.all:
+        evaluation.record_run(run, folder / RUNS_NAME)
     for name in RECORDED_TABLES:
         table = getattr(comparison, name)
         # Where nothing was tested on another source this time, what was found earlier stands.
         if len(table):
             write_table(folder / f"{name}.csv", table)
     path = folder / "robustness.csv"
-    robustness = report.robustness_of_runs(comparison.runs, comparison.examinations, path)
+    robustness = report.robustness_of_runs(comparison.runs.tabled, comparison.examinations, path)
     if len(robustness) or path.is_file():
         write_table(path, robustness)
 
@@ -809,8 +787,8 @@ def examine(
     from boneage.report.examine import examine_run
 
     folder, reasons = report.tables_folder(work.report), []
-    runs = report.best_networks(comparison.runs, comparison.joined, len(comparison.runs))
-    if comparison.runs and not runs:
+    runs = report.best_networks(comparison.runs.tabled, comparison.runs.joined, len(comparison.runs.tabled))
+    if comparison.runs.tabled and not runs:
         reasons.append(("examination", "no run has validation cases, by which the best is chosen"))
     examined, count = 0, min(count, len(runs))
     # No bar over a single network: it has one of its own.
@@ -818,10 +796,10 @@ def examine(
         for run in runs:
             if examined == count:
                 break
-            name, files = run.folder.name, report.ExaminedFiles(run, folder)
+            name, files = run.name, report.ExaminedFiles(run, folder)
             try:
                 pack = work.pack(run.record["size"])
-                examine_run(files, pack, comparison.labels, comparison.joined[name])
+                examine_run(files, pack, comparison.runs.labels, comparison.runs.joined[name])
             except BoneAgeError as error:
                 reasons.append((f"{name}, examination", str(error)))
                 continue
@@ -835,7 +813,7 @@ def examine(
 def _with_examinations(
     comparison: report.Comparison, work: Workspace, reasons: Sequence[tuple[str, str]] = ()
 ) -> report.Comparison:
-    kept = report.kept_examinations(comparison.runs, report.tables_folder(work.report))
+    kept = report.kept_examinations(comparison.runs.tabled, report.tables_folder(work.report))
     left_out = pd.concat([comparison.left_out, skipped_table(reasons)], ignore_index=True)
     return replace(comparison, examinations=tuple(kept), left_out=left_out)
 
@@ -853,10 +831,10 @@ def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -
     """
     cases = load_cases(work)[0].set_index("case_id", drop=False)
     case_id = find_case(wanted or _hardest(comparison), list(cases.index))
-    labels = comparison.labels.table
+    labels = comparison.runs.labels.table
     of_case = labels[labels["Source ID"] == case_id]
     images = list(of_case[["Case ID", "Operators"]].itertuples(index=False, name=None))
-    folder = images_folder(work, comparison.labels) if images else work.images
+    folder = images_folder(work, comparison.runs.labels) if images else work.images
     found = pd.DataFrame(columns=list(detectors.ANOMALY_COLUMNS))
     if work.anomalies.is_file():
         found = _read_anomalies(work.anomalies)
@@ -873,39 +851,28 @@ def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -
 
 
 def _hardest(comparison: report.Comparison) -> str:
-    if not comparison.joined:
+    if not comparison.runs.joined:
         raise BoneAgeError("no network has predicted a case yet; name a case, or train a network first")
-    every = pd.concat(comparison.joined.values())
+    every = pd.concat(comparison.runs.joined.values())
     judged = every[every["Split"] == "test"] if (every["Split"] == "test").any() else every
     return str(judged["Error"].abs().groupby(judged["Source ID"]).mean().idxmax())
 
 
-def _runs_folder(folder: Path) -> Path:
-    runs = Workspace.at(folder).runs
-    if not runs.is_dir():
-        raise BoneAgeError(f"{folder}: holds no runs; name the work folder of others, or train there first")
-    return runs
-
-
-def _read_each(folders: list[Path]) -> tuple[list[evaluation.Run], pd.DataFrame]:
-    """The runs of every folder, also where several are of one network and number of epochs."""
-    read = [evaluation.read_runs(folder) for folder in folders]
-    left_out = pd.concat([skipped_table([]), *(left_out for _, left_out in read)], ignore_index=True)
-    return [run for runs, _ in read for run in runs], left_out
-
-
 def _test_outside(
-    work: Workspace, runs: dict[str, evaluation.Run], labels: Labels, other: Workspace
+    work: Workspace, runs: report.ComparedRuns, other: Workspace
 ) -> tuple[report.Outside, pd.DataFrame]:
-    """Every run's predictions for another source's images, kept ones first; and what could not be had."""
+    """Predictions for another source's images, kept ones first; also what could not be predicted, and why.
+
+    They are of the tabled runs, and of those beside them that are no variant.
+    """
     others = read_labels(other.labels)
-    if others.source == labels.source:
+    if others.source == runs.labels.source:
         raise BoneAgeError(
             f"{other.labels}: also of the source {others.source}, so it is no test from outside; name the "
             "work folder of another source"
         )
     joined, reasons = {}, []
-    for name, run in runs.items():
+    for run in (run for run in (*runs.tabled, *runs.beside) if not run.key.variant):
         try:
             pack = open_pack(other.pack(run.record["size"]))
             images = fingerprint(pack, rows_of(pack, others.table)[0])
@@ -913,7 +880,7 @@ def _test_outside(
             if predictions is None:
                 predictions = _training(work).predict_pack(run.folder, pack, others)
                 evaluation.keep_outside(run, predictions, images)
-            joined[name] = evaluation.join_truth(others.table, predictions)
+            joined[run.name] = evaluation.join_truth(others.table, predictions)
         except BoneAgeError as error:
-            reasons.append((f"{name} on {others.source}", str(error)))
+            reasons.append((f"{run.name} on {others.source}", str(error)))
     return report.Outside(others.source, others.kind, joined), skipped_table(reasons)

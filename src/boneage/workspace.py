@@ -6,6 +6,9 @@ from typing import Any
 
 from boneage.core.settings import Settings
 
+RUNS_NAME = "runs"
+"""The folder of all runs, in the work folder and among the records."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -110,7 +113,7 @@ class Workspace:
     @property
     def runs(self) -> Path:
         """One folder a training run."""
-        return self.root / "runs"
+        return self.root / RUNS_NAME
 
     @property
     def report(self) -> Path:

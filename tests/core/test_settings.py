@@ -25,7 +25,7 @@ def test_presets_are_valid_and_survive_json(preset):
     work=st.text(max_size=30),
 )
 def test_any_valid_settings_survive_json(seed, rate, epochs, work):
-    settings = Settings(seed=seed, learning_rate=rate, epochs=tuple(epochs), work=work)
+    settings = Settings(split_seed=seed, train_seed=seed, learning_rate=rate, epochs=tuple(epochs), work=work)
     assert Settings.from_json(settings.to_json()) == settings
 
 
@@ -66,8 +66,8 @@ def test_an_unknown_preset_is_refused():
 
 def test_a_damaged_settings_file_is_named(tmp_path):
     path = tmp_path / "settings.json"
-    texts = ["", "{", "[]", "NaN", json.dumps({"sed": 1}), '{"seed": "1"}', '{"learning_rate": NaN}']
-    texts += ["[" * 100_000, '{"seed": ' + "1" * 5000 + "}", json.dumps({"work": ["x" * 10_000_000]})]
+    texts = ["", "{", "[]", "NaN", json.dumps({"sed": 1}), '{"train_seed": "1"}', '{"learning_rate": NaN}']
+    texts += ["[" * 100_000, '{"train_seed": ' + "1" * 5000 + "}", json.dumps({"work": ["x" * 10_000_000]})]
     for text in texts:
         path.write_text(text)
         with pytest.raises(BoneAgeError, match=r"settings\.json: .*; mend the file or delete it") as caught:
@@ -78,7 +78,7 @@ def test_a_damaged_settings_file_is_named(tmp_path):
 
 def test_settings_cannot_be_changed_in_place():
     with pytest.raises(pydantic.ValidationError, match="frozen"):
-        Settings().seed = 1
+        Settings().train_seed = 1
 
 
 def test_every_setting_is_explained_once_and_in_a_sentence():

@@ -78,7 +78,7 @@ def test_the_same_decisions_and_seed_give_the_same_plan(prepared):
     again, _ = pipeline.make_plan(prepared)
     pd.testing.assert_frame_equal(first, again)
     pd.testing.assert_frame_equal(first, read_plan(prepared.plan))
-    other, _ = pipeline.make_plan(prepared.replace(seed=7))
+    other, _ = pipeline.make_plan(prepared.replace(split_seed=7))
     assert not first.equals(other)
 
 
@@ -86,7 +86,7 @@ def test_a_plan_from_other_decisions_or_settings_is_refused(prepared):
     pipeline.make_plan(prepared)
     pipeline.make_augmented(prepared)
     pipeline.make_labels(prepared)
-    for changed in ({"seed": 7}, {"total": 80}, {"laterality_matters": True}, {"test_share": 0.1}):
+    for changed in ({"split_seed": 7}, {"total": 80}, {"laterality_matters": True}, {"test_share": 0.1}):
         with pytest.raises(BoneAgeError, match="other decisions or settings"):
             pipeline.make_labels(prepared.replace(**changed))
     pipeline.open_review(prepared).append("2005", "reject", "ring")
@@ -165,7 +165,7 @@ def test_labels_of_older_decisions_reach_no_network(prepared):
     pipeline.make_labels(prepared)
     pipeline.make_pack(prepared)
     # Another seed of the training is no other decision.
-    assert len(pipeline.load_labels(prepared.replace(seed=7)).table) == CASES
+    assert len(pipeline.load_labels(prepared.replace(train_seed=7)).table) == CASES
     # Reading writes nothing.
     assert not prepared.accepted.exists()
     log = pipeline.open_review(prepared)

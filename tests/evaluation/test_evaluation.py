@@ -11,25 +11,27 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation.metrics import (
-    TABLE_COLUMNS,
+from boneage.evaluation import (
+    RECORD_FORMAT,
     cases_by_error,
     check_comparable,
     constant_predictor,
+    first_of_seeds,
     group_of,
     holm,
     join_truth,
     mean_differences,
-    metrics,
-    plain_runs,
     read_runs,
     record_run,
     results_table,
+    tabled_runs,
 )
+from boneage.evaluation.metrics import metrics
+from boneage.evaluation.runs import TABLE_COLUMNS
 
 VALUES = {"count": 4, "mae": 1.0, "loss": 2.0, "accuracy": 0.25}
 RECORD = {
-    "format": 1,
+    "format": RECORD_FORMAT,
     "network": "cnn",
     "title": "CNN",
     "epochs": 10,
@@ -47,7 +49,11 @@ RECORD = {
     "device": "CPU (2 cores)",
     "backend": "tensorflow",
     "weights": "from scratch",
-    "seed": 2026,
+    "set": "plain",
+    "variant": "",
+    "split_seed": 2026,
+    "train_seed": 2026,
+    "settings": {"width": "full", "precision": "float32"},
 }
 
 
@@ -159,7 +165,7 @@ def test_runs_of_different_making_do_not_share_a_table(change, words):
     other = RECORD | {"network": "vgg16"} | change
     with pytest.raises(BoneAgeError, match=words):
         check_comparable([RECORD, other])
-    with pytest.raises(BoneAgeError, match="cnn-10 and vgg16-10"):
+    with pytest.raises(BoneAgeError, match="cnn-10-plain-s2026 and vgg16-10-plain-s2026"):
         results_table([RECORD, other], 10)
 
 
@@ -195,49 +201,69 @@ def test_runs_of_two_folders_stand_side_by_side(tmp_path):
     ours, recorded = tmp_path / "runs", tmp_path / "results"
     for folder in (ours, recorded):
         folder.mkdir()
-        write_run(folder / "cnn-10")
-    write_run(ours / "yolo-10", network="yolo", finished="2026-11-02T10:00:00+00:00")
-    write_run(recorded / "yolo-10", network="yolo")
-    write_run(recorded / "cnn-18", epochs=18)
-    write_run(recorded / "unet-10", network="unet")
-    write_run(ours / "unet-10", network="unet", epochs=18)
+        write_run(folder / "cnn-10-plain-s2026")
+    write_run(ours / "yolo-10-plain-s2026", network="yolo", finished="2026-11-02T10:00:00+00:00")
+    write_run(recorded / "yolo-10-plain-s2026", network="yolo")
+    write_run(recorded / "cnn-18-plain-s2026", epochs=18)
+    # A folder's name is what its record says, whatever it was renamed to.
+    write_run(ours / "mine", network="unet", epochs=18)
     runs, left_out = read_runs(ours, recorded)
     assert [run.folder for run in runs] == [
-        ours / "cnn-10", recorded / "cnn-18", recorded / "unet-10", ours / "yolo-10"
-    ]  # fmt: skip
+        ours / "cnn-10-plain-s2026",
+        recorded / "cnn-18-plain-s2026",
+        ours / "mine",
+        ours / "yolo-10-plain-s2026",
+    ]
+    assert [run.name for run in runs][2] == "unet-18-plain-s2026"
     assert left_out.to_records(index=False).tolist() == [
-        ("yolo-10", "another run of that name finished later and stands in its place"),
-        ("unet-18", "another run's folder is also called unet-10"),
+        ("yolo-10-plain-s2026", "another run of that name finished later and stands in its place"),
     ]
     for run in runs:
         record_run(run, recorded)
     again, left_out = read_runs(recorded)
     assert left_out.empty
     assert [run.record for run in again] == [run.record for run in runs]
+    assert [run.folder.name for run in again] == [run.name for run in runs]
 
 
-def test_a_run_of_each_variant_is_kept_and_plain_ones_come_first(tmp_path):
-    write_run(tmp_path / "cnn-10-views", variant="views")
-    write_run(tmp_path / "cnn-10-sex", variant="sex")
-    write_run(tmp_path / "cnn-10-sex-older", variant="sex", finished="2026-10-01T10:00:00+00:00")
-    write_run(tmp_path / "cnn-10")
-    write_run(tmp_path / "vgg16-10", network="vgg16", variant="")
-    write_run(tmp_path / "cnn-10-ears", variant="ears")
-    write_run(tmp_path / "cnn-10-list", variant=["sex"])
+def test_runs_of_every_variant_set_and_seed_lie_in_one_folder(tmp_path):
+    for number, changes in enumerate(
+        (
+            {"variant": "views"},
+            {"variant": "sex"},
+            {"variant": "sex", "finished": "2026-10-01T10:00:00+00:00"},
+            {"set": "augmented"},
+            {"set": "augmented", "variant": "sex"},
+            {"train_seed": 7},
+            {},
+            {"network": "vgg16", "train_seed": 9},
+            {"variant": "ears"},
+            {"variant": ["sex"]},
+            {"set": "whole"},
+            {"train_seed": "7"},
+        )
+    ):
+        write_run(tmp_path / str(number), **changes)
     runs, left_out = read_runs(tmp_path)
-    assert [run.folder.name for run in runs] == ["vgg16-10", "cnn-10", "cnn-10-sex", "cnn-10-views"]
-    assert [run.folder.name for run in plain_runs(runs)] == ["vgg16-10", "cnn-10"]
+    assert [run.name for run in runs] == [
+        "vgg16-10-plain-s9",
+        "cnn-10-plain-s7",
+        "cnn-10-plain-s2026",
+        "cnn-10-plain-sex-s2026",
+        "cnn-10-plain-views-s2026",
+        "cnn-10-augmented-s2026",
+        "cnn-10-augmented-sex-s2026",
+    ]
+    # The lowest of several seeds stands in the tables.
+    assert [run.name for run in tabled_runs(runs, "plain")] == ["vgg16-10-plain-s9", "cnn-10-plain-s7"]
+    assert [run.name for run in tabled_runs(runs, "augmented")] == ["cnn-10-augmented-s2026"]
+    assert len(first_of_seeds(runs)) == len(runs) - 1
     reasons = left_out.set_index("item")["reason"]
-    assert sorted(reasons.index) == ["cnn-10-ears", "cnn-10-list", "cnn-10-sex-older"]
-    assert "'ears' is no variant" in reasons["cnn-10-ears"]
-    assert "cnn-10-sex finished later" in reasons["cnn-10-sex-older"]
-
-
-def test_a_variant_takes_no_place_in_the_two_tables():
-    variant = RECORD | {"variant": "sex", "metrics": {"train": {**VALUES, "mae": 0.1}}}
-    table = results_table([RECORD, variant], 10)
-    assert table.at["CNN", "MAE"] == 1.0
-    assert results_table([variant], 10).isna().all(axis=None)
+    assert sorted(reasons.index) == ["10", "11", "2", "8", "9"]
+    assert "1 finished later" in reasons["2"]
+    assert "'ears' is no variant" in reasons["8"]
+    assert "'grown' is no set" in reasons["10"]
+    assert "training seed is missing" in reasons["11"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "2.0", None])

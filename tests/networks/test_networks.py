@@ -7,7 +7,7 @@ from on_jax import said_on_jax
 
 from boneage import notebooks
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation.metrics import results_table
+from boneage.evaluation import results_table
 from boneage.networks import NETWORKS, WeightsError, build_features, check_size
 
 SIZE = 32

@@ -14,11 +14,10 @@ from conftest import CHROMIUM
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from boneage import pipeline, report
+from boneage import evaluation, pipeline, report
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import LABEL_COLUMNS, OLDEST_YEARS, SPLITS, skipped_table, write_table
 from boneage.dataset.labels import UNKNOWN, Labels
-from boneage.evaluation import metrics as evaluation
 from boneage.evaluation.robustness import robustness_table
 from boneage.networks import NETWORKS
 from boneage.report import plots
@@ -53,10 +52,12 @@ def write_run(
     epochs: int = 10,
     off: float | np.ndarray = 0.5,
     variant: str = "",
+    seed: int = 2026,
     **changes: object,
 ) -> Path:
     """A run folder as training leaves it, whose predictions are ``off`` years too high, then too low."""
-    folder = runs / "-".join(filter(None, (network, str(epochs), variant)))
+    key = evaluation.RunKey(network, epochs, labels.set, seed, variant)
+    folder = runs / str(key)
     table = labels.table
     predictions = pd.DataFrame(
         {
@@ -78,10 +79,9 @@ def write_run(
     )
     record = {
         "format": evaluation.RECORD_FORMAT,
-        "network": network,
         "title": NETWORKS[network].title,
-        "epochs": epochs,
-        "variant": variant,
+        **key._asdict(),
+        "split_seed": 2026,
         "source": labels.source,
         "label_kind": labels.kind,
         "size": 128,
@@ -96,7 +96,7 @@ def write_run(
         "images_per_second": 75.1,
         "device": "CPU (2 cores)",
         "backend": "tensorflow",
-        "seed": 2026,
+        "settings": {"width": "full", "precision": "float32"},
         "finished": "2026-11-23T23:26:16+00:00",
         **changes,
     }
@@ -109,8 +109,7 @@ def write_run(
 def compare(
     runs: Path, labels: Labels, epochs: tuple[int, ...] = (10, 18), outside: report.Outside | None = None
 ) -> report.Comparison:
-    read, left_out = evaluation.read_runs(runs)
-    return report.compare_runs(read, labels, epochs, left_out, outside)
+    return report.compare_runs(report.match_runs(*evaluation.read_runs(runs), labels), epochs, outside)
 
 
 class Page(HTMLParser):
@@ -238,8 +237,8 @@ def test_a_run_whose_record_tells_another_error_than_its_predictions_is_left_out
     record["metrics"]["validation"]["mae"] = 0.01
     (folder / "record.json").write_text(json.dumps(record))
     comparison = compare(tmp_path, labels)
-    assert comparison.runs == []
-    assert "recorded error" in comparison.left_out.set_index("item").at["cnn-10", "reason"]
+    assert comparison.runs.tabled == []
+    assert "recorded error" in comparison.left_out.set_index("item").at["cnn-10-plain-s2026", "reason"]
 
 
 def test_labels_changed_after_the_training_leave_the_run_out(tmp_path: Path, labels: Labels) -> None:
@@ -252,15 +251,15 @@ def test_labels_changed_after_the_training_leave_the_run_out(tmp_path: Path, lab
         dataclasses.replace(labels, source="dha"),
     ):
         comparison = compare(tmp_path, changed)
-        assert comparison.runs == []
-        assert comparison.left_out["item"].tolist() == ["cnn-10"]
+        assert comparison.runs.tabled == []
+        assert comparison.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
         assert comparison.tables[10].isna().all(axis=None)
 
 
 def test_labels_of_unknown_kind_are_judged_by_their_numbers(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels)
     comparison = compare(tmp_path, dataclasses.replace(labels, kind=UNKNOWN, source=UNKNOWN))
-    assert len(comparison.runs) == 1
+    assert len(comparison.runs.tabled) == 1
 
 
 def test_of_runs_that_differ_the_larger_group_stands(tmp_path: Path, labels: Labels) -> None:
@@ -270,7 +269,7 @@ def test_of_runs_that_differ_the_larger_group_stands(tmp_path: Path, labels: Lab
     comparison = compare(tmp_path, labels)
     assert comparison.details["Network"].tolist() == ["CNN", "U-Net"]
     (left_out,) = comparison.left_out.to_dict("records")
-    assert left_out["item"] == "vgg16-10"
+    assert left_out["item"] == "vgg16-10-plain-s2026"
     assert "size" in left_out["reason"]
 
 
@@ -279,21 +278,21 @@ def test_of_two_equal_groups_the_newer_stands(tmp_path: Path, labels: Labels) ->
     write_run(tmp_path, labels, "cnn")
     comparison = compare(tmp_path, labels)
     assert comparison.details["Network"].tolist() == ["VGG16"]
-    assert comparison.left_out["item"].tolist() == ["cnn-10"]
+    assert comparison.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
 
 
 def test_two_tables_may_differ_in_image_size(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, epochs=10)
     write_run(tmp_path, labels, epochs=18, size=256)
     comparison = compare(tmp_path, labels)
-    assert len(comparison.runs) == 2
+    assert len(comparison.runs.tabled) == 2
     assert "128 × 128 or 256 × 256" in comparison.heading
 
 
 def test_bad_run_folders_are_listed_and_the_rest_goes_on(tmp_path: Path, labels: Labels) -> None:
     runs = tmp_path / "runs"
     write_run(runs, labels, "cnn")
-    (runs / "unet-10" / "checkpoint").mkdir(parents=True)
+    (runs / "unet-10-plain-s2026" / "checkpoint").mkdir(parents=True)
     broken = write_run(runs, labels, "vgg19")
     text = (broken / "record.json").read_text()
     record = json.loads(text)
@@ -308,8 +307,14 @@ def test_bad_run_folders_are_listed_and_the_rest_goes_on(tmp_path: Path, labels:
     comparison = compare(runs, labels)
     assert comparison.details["Network"].tolist() == ["CNN"]
     left_out = comparison.left_out.set_index("item")["reason"]
-    assert set(left_out.index) == {"unet-10", "vgg19-10", twin.name, "yolo-10", "vgg16-10"}
-    assert "not finished" in left_out["unet-10"]
+    assert set(left_out.index) == {
+        "unet-10-plain-s2026",
+        "vgg19-10-plain-s2026",
+        twin.name,
+        "yolo-10-plain-s2026",
+        "vgg16-10-plain-s2026",
+    }
+    assert "not finished" in left_out["unet-10-plain-s2026"]
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     for reason in left_out:
         assert " ".join(reason.split()) in page.text
@@ -324,7 +329,7 @@ def test_a_record_full_of_nonsense_does_not_stop_the_report(tmp_path: Path, labe
         "device": ["a", {"b": 1}],
         "backend": "\ud800 $\\frac{x$",
         "weights": "<img src=x onerror=alert(1)>",
-        "seed": -3,
+        "split_seed": -3,
         "size": [1, 2],
     }
     write_run(tmp_path, labels, **nonsense)
@@ -432,7 +437,7 @@ def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Label
     other = make_labels("the atlas folder's year of age", "dha", cases=40)
     predictions = other.table[["Case ID", "Split"]].assign(Prediction=other.table["Bone Age"] + 1.5)
     test = report.Outside(
-        other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, predictions)}
+        other.source, other.kind, {"cnn-10-plain-s2026": evaluation.join_truth(other.table, predictions)}
     )
     comparison = compare(tmp_path, labels, outside=test)
     (row,) = comparison.outside.to_dict("records")
@@ -573,11 +578,15 @@ def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: 
     write_run(tmp_path, labels, "unet", 18, off=0.3, variant="months")
     comparison = compare(tmp_path, labels)
     assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
-    assert comparison.details["Run"].tolist() == ["cnn-10"]
-    assert [run.folder.name for run in comparison.variant_runs] == ["cnn-10-sex"]
+    assert comparison.details["Run"].tolist() == ["cnn-10-plain-s2026"]
+    assert [run.name for run in comparison.runs.beside] == ["cnn-10-plain-sex-s2026"]
     (row,) = comparison.variants.to_dict("records")
     assert (row["Variant"], row["Network"], row["Epochs"]) == ("sex as a second input", "CNN", 10)
-    assert (row["Plain run"], row["Run"], row["Test cases"]) == ("cnn-10", "cnn-10-sex", 15)
+    assert (row["Plain run"], row["Run"], row["Test cases"]) == (
+        "cnn-10-plain-s2026",
+        "cnn-10-plain-sex-s2026",
+        15,
+    )
     assert row["Plain test MAE (years)"] == pytest.approx(0.5)
     assert row["Variant test MAE (years)"] == pytest.approx(0.3)
     # Every case is nearer by as much, so other cases would change nothing.
@@ -585,7 +594,7 @@ def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: 
     assert ends == pytest.approx([-0.2] * 3)
     assert row["Difference (months)"] == pytest.approx(-2.4)
     left_out = comparison.left_out.set_index("item")["reason"]
-    assert "no plain run of unet with 18 epochs" in left_out["unet-18-months"]
+    assert "no run of unet with 18 epochs" in left_out["unet-18-plain-months-s2026"]
 
 
 def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> None:
@@ -593,10 +602,13 @@ def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> 
     write_run(tmp_path, labels, variant="sex", fingerprint="0" * 64)
     comparison = compare(tmp_path, labels)
     assert comparison.variants.empty
-    assert "cnn-10 and cnn-10-sex: trained on different data" in comparison.left_out.at[0, "reason"]
+    assert (
+        "cnn-10-plain-s2026 and cnn-10-plain-sex-s2026: trained on different data"
+        in comparison.left_out.at[0, "reason"]
+    )
 
 
-def grown(labels: Labels, copies: int = 1) -> Labels:
+def augmented(labels: Labels, copies: int = 1) -> Labels:
     """The same cases and split; each training case has so many more images."""
     table = labels.table
     training = table[table["Split"] == "train"]
@@ -604,76 +616,80 @@ def grown(labels: Labels, copies: int = 1) -> Labels:
     return dataclasses.replace(labels, table=pd.concat([table, *more], ignore_index=True))
 
 
-def test_a_run_on_the_augmented_set_stands_against_its_plain_run(tmp_path: Path, labels: Labels) -> None:
-    plain, other = tmp_path / "plain", tmp_path / "augmented"
-    for network in ("cnn", "unet", "yolo", "vgg16"):
-        write_run(plain, labels, network, off=0.5)
-    write_run(other, grown(labels), "cnn", off=0.3)
-    write_run(other, grown(labels), "cnn", off=0.2, variant="sex")
-    write_run(other, grown(labels), "attention", off=0.3)
-    write_run(other, grown(labels), "unet", off=0.3, size=256)
+def test_a_run_on_the_other_set_stands_against_the_one_on_the_labels_set(
+    tmp_path: Path, labels: Labels
+) -> None:
+    more = augmented(labels)
+    for network in ("cnn", "unet", "vgg16"):
+        write_run(tmp_path, labels, network, off=0.5)
+    write_run(tmp_path, more, "cnn", off=0.3)
+    write_run(tmp_path, more, "cnn", off=0.2, variant="sex")
+    write_run(tmp_path, more, "attention", off=0.3)
+    write_run(tmp_path, more, "unet", off=0.3, size=256)
     fewer = dataclasses.replace(labels, table=labels.table[labels.table["Split"] != "test"])
-    write_run(other, grown(fewer), "vgg16", off=0.3)
-    write_run(other, labels, "yolo", off=0.3)
-    runs, _ = evaluation.read_runs(plain)
-    on_grown, left_out = evaluation.read_runs(other)
-    assert left_out.empty
-    comparison = report.compare_runs(runs, labels, (10,), left_out, grown=on_grown)
-    training = (grown(labels).table["Split"] == "train").sum()
+    write_run(tmp_path, augmented(fewer), "vgg16", off=0.3)
+    comparison = compare(tmp_path, labels)
+    training = (more.table["Split"] == "train").sum()
     row = comparison.variants.iloc[0]
-    assert row["Variant"] == f"the augmented set to {training} training images"
-    assert (row["Network"], row["Plain run"], row["Run"]) == ("CNN", "cnn-10", "cnn-10")
+    assert row["Variant"] == f"the augmented set of {training} training images"
+    assert (row["Network"], row["Plain run"], row["Run"]) == (
+        "CNN",
+        "cnn-10-plain-s2026",
+        "cnn-10-augmented-s2026",
+    )
     assert row["Difference (years)"] == pytest.approx(-0.2)
     both = comparison.variants.iloc[1]
-    assert both["Variant"] == f"the augmented set to {training} training images and sex as a second input"
+    assert both["Variant"] == f"the augmented set of {training} training images and sex as a second input"
     assert both["Difference (years)"] == pytest.approx(-0.3)
-    assert [run.folder.name for run in comparison.grown_runs] == ["cnn-10", "cnn-10-sex"]
+    assert [run.name for run in comparison.runs.beside] == [
+        "cnn-10-augmented-s2026",
+        "cnn-10-augmented-sex-s2026",
+    ]
     assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
     reasons = comparison.left_out.set_index("item")["reason"]
-    assert "no plain run" in reasons["attention-10 on the augmented set"]
-    assert "image size" in reasons["unet-10 on the augmented set"]
-    assert "not tested on the cases" in reasons["vgg16-10 on the augmented set"]
-    assert "not trained on more images" in reasons["yolo-10 on the augmented set"]
+    assert "no run of attention" in reasons["attention-10-augmented-s2026"]
+    assert "image size" in reasons["unet-10-augmented-s2026"]
+    assert "not of the same cases" in reasons["vgg16-10-augmented-s2026"]
+    # Under the labels of the augmented set the same runs change places.
+    turned = compare(tmp_path, more)
+    assert turned.tables[10].at["CNN", "MAE"] == pytest.approx(0.3)
+    assert turned.variants["Run"].tolist() == ["cnn-10-augmented-sex-s2026", "cnn-10-plain-s2026"]
+    assert turned.variants["Variant"].iloc[1] == "the plain set of 30 training images"
+    assert turned.variants["Difference (years)"].iloc[1] == pytest.approx(0.2)
 
 
-def test_trainings_with_other_seeds_stand_beside_their_plain_run(tmp_path: Path, labels: Labels) -> None:
-    write_run(tmp_path / "plain", labels, off=0.5, seed=1)
-    others = [
-        write_run(tmp_path / "first", labels, off=0.3, seed=2),
-        write_run(tmp_path / "again", labels, off=0.4, seed=2, finished="2026-12-01T00:00:00+00:00"),
-        write_run(tmp_path / "second", labels, off=1.1, seed=3),
-        write_run(tmp_path / "same", labels, off=2.0, seed=1),
-        write_run(tmp_path / "alone", labels, "unet", seed=2),
-        write_run(tmp_path / "strange", labels, off=2.0, seed=4, fingerprint="0" * 64),
-        write_run(tmp_path / "variant", labels, seed=5, variant="sex"),
-    ]
-    # The same run from its own folder and as it was recorded is one run.
-    shutil.copytree(others[2], tmp_path / "recorded")
-    others.append(tmp_path / "recorded")
-    runs, left_out = evaluation.read_runs(tmp_path / "plain")
-    reseeded = [evaluation.read_run(folder) for folder in others]
-    comparison = report.compare_runs(runs, labels, (10,), left_out, reseeded=reseeded)
-    (row,) = comparison.seeds.to_dict("records")
-    assert (row["Network"], row["Epochs"], row["Seeds"]) == ("CNN", 10, "1, 2, 3")
-    assert row["Test MAE mean (years)"] == pytest.approx(2.0 / 3)
-    ends = [row[f"Test MAE {end} (years)"] for end in ("lowest", "highest")]
+def test_trainings_with_other_seeds_stand_beside_the_one_with_the_lowest(
+    tmp_path: Path, labels: Labels
+) -> None:
+    runs = tmp_path / "runs"
+    for folder, off, seed in ((runs, 0.5, 1), (runs, 0.4, 2), (runs, 1.1, 3)):
+        write_run(folder, labels, off=off, seed=seed)
+    write_run(runs, labels, off=2.0, seed=4, fingerprint="0" * 64)
+    write_run(runs, labels, off=2.0, seed=5, weights="from ImageNet")
+    write_run(runs, labels, "unet", off=0.7, seed=2)
+    write_run(runs, labels, off=0.2, seed=1, variant="sex")
+    write_run(runs, labels, off=0.4, seed=2, variant="sex")
+    comparison = compare(runs, labels, (10,))
+    of_cnn, with_sex = comparison.seeds.to_dict("records")
+    assert (of_cnn["Network"], of_cnn["Epochs"], of_cnn["Seeds"]) == ("CNN", 10, "1, 2, 3")
+    assert of_cnn["Test MAE mean (years)"] == pytest.approx(2.0 / 3)
+    ends = [of_cnn[f"Test MAE {end} (years)"] for end in ("lowest", "highest")]
     assert ends == pytest.approx([0.4, 1.1])
-    assert comparison.details["Test MAE (years)"].tolist() == pytest.approx([0.5])
+    assert (with_sex["Network"], with_sex["Seeds"]) == ("CNN, sex as a second input", "1, 2")
+    assert with_sex["Test MAE mean (years)"] == pytest.approx(0.3)
+    assert comparison.details["Test MAE (years)"].tolist() == pytest.approx([0.5, 0.7])
+    assert comparison.variants["Run"].tolist() == ["cnn-10-plain-sex-s1"]
     reasons = comparison.left_out.set_index("item")["reason"]
-    assert "with the seed of its plain run" in reasons["cnn-10 with seed 1"]
-    assert "no plain run" in reasons["unet-10 with seed 2"]
-    assert "different data" in reasons["cnn-10 with seed 4"]
-    assert "only plain runs" in reasons["cnn-10-sex with seed 5"]
-    assert reasons["cnn-10 with seed 2"] == "a later one stands in its place"
-    assert len(reasons) == 5
+    assert "different data" in reasons["cnn-10-plain-s4"]
+    assert "other weights" in reasons["cnn-10-plain-s5"]
+    assert len(reasons) == 2
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     (table,) = [one for one in page.tables if "Seeds" in one[0]]
     assert table[1][:5] == ["CNN", "10", "1, 2, 3", "0.67 0.40–1.10", "8.0 4.8–13.2"]
     # What was recorded stands without the folders it came from.
     pipeline.record(comparison, tmp_path / "results")
-    assert sorted(path.name for path in (tmp_path / "results" / "seeds").iterdir()) == ["2", "3"]
-    runs, left_out = evaluation.read_runs(tmp_path / "results")
-    assert [run.folder.name for run in runs] == ["cnn-10"]
+    recorded, left_out = evaluation.read_runs(tmp_path / "results" / "runs")
+    assert {run.name for run in recorded} == {run.name for run in comparison.runs.all}
     assert left_out.empty
 
 
@@ -693,7 +709,7 @@ def test_the_ensemble_is_of_the_best_three_by_validation_never_by_test(
     write_run(tmp_path, labels, "unet", 10)
     (row,) = compare(tmp_path, labels).variants.to_dict("records")
     assert row["Variant"] == "the mean of the best 3 networks"
-    assert (row["Network"], row["Plain run"], row["Epochs"]) == ("CNN, U-Net, Yolo", "cnn-18", 18)
+    assert (row["Network"], row["Plain run"], row["Epochs"]) == ("CNN, U-Net, Yolo", "cnn-18-plain-s2026", 18)
     assert row["Plain test MAE (years)"] == pytest.approx(0.8)
     assert row["Variant test MAE (years)"] == pytest.approx((0.8 - 0.4 + 0.5) / 3)
 
@@ -731,7 +747,9 @@ def test_predictions_of_other_cases_do_not_share_a_table(tmp_path: Path, labels:
     write_run(tmp_path, fewer, "vgg16")
     comparison = compare(tmp_path, labels)
     assert comparison.details["Network"].tolist() == ["CNN", "U-Net"]
-    assert "not of the same cases" in comparison.left_out.set_index("item").at["vgg16-10", "reason"]
+    assert (
+        "not of the same cases" in comparison.left_out.set_index("item").at["vgg16-10-plain-s2026", "reason"]
+    )
 
 
 def test_predictions_that_were_lost_are_noticed(tmp_path: Path, labels: Labels) -> None:
@@ -740,7 +758,7 @@ def test_predictions_that_were_lost_are_noticed(tmp_path: Path, labels: Labels) 
     # All errors are equally large, so the MAE stays what it was.
     predictions.iloc[:-1].to_csv(folder / "predictions.csv", index=False)
     comparison = compare(tmp_path, labels)
-    assert comparison.runs == []
+    assert comparison.runs.tabled == []
     assert "recorded error" in comparison.left_out.at[0, "reason"]
 
 
@@ -816,7 +834,11 @@ def test_the_intervals_come_from_validation_and_are_judged_on_the_test_cases(tmp
     # The error of rank ceil(41 x 0.9) = 37; ends beyond the ages that there are are cut off.
     half_width = 3.7
     test = labels.table[split == "test"]
-    prediction = comparison.joined["cnn-10"].set_index("Case ID")["Prediction"][test["Case ID"]].to_numpy()
+    prediction = (
+        comparison.runs.joined["cnn-10-plain-s2026"]
+        .set_index("Case ID")["Prediction"][test["Case ID"]]
+        .to_numpy()
+    )
     low, high = np.clip([prediction - half_width, prediction + half_width], 0, OLDEST_YEARS)
     assert rows.loc["all", "Test cases"] == 40
     assert rows.loc["all", "Coverage"] == pytest.approx(38 / 40)
@@ -846,7 +868,7 @@ def test_on_another_source_the_same_intervals_promise_nothing(tmp_path: Path, la
     other = make_labels("the atlas folder's year of age", "dha", cases=40)
     predictions = other.table[["Case ID", "Split"]].assign(Prediction=other.table["Bone Age"] + 1.5)
     test = report.Outside(
-        other.source, other.kind, {"cnn-10": evaluation.join_truth(other.table, predictions)}
+        other.source, other.kind, {"cnn-10-plain-s2026": evaluation.join_truth(other.table, predictions)}
     )
     comparison = compare(tmp_path, labels, outside=test)
     everyone = comparison.coverage_outside.set_index("Predictions").loc["all"]
@@ -875,7 +897,7 @@ def test_an_examination_is_kept_as_long_as_its_run_is_the_same(tmp_path: Path) -
     labels = make_labels("simulated readings", "phantom")
     files = examined_files(tmp_path, labels, tmp_path / "comparison")
     (kept,) = report.kept_examinations([files.run], files.folder)
-    assert (kept.run, kept.title) == ("cnn-10", "CNN, 10 epochs")
+    assert (kept.run, kept.title) == ("cnn-10-plain-s2026", "CNN, 10 epochs")
     assert kept.robustness["Images"].iloc[0] == "as they are"
     assert kept.robustness["MAE (years)"].iloc[0] == 0
     inverted = kept.robustness.set_index("Perturbation").loc["inversion"]
@@ -900,7 +922,7 @@ def test_recorded_robustness_stands_until_its_run_is_trained_again(tmp_path: Pat
     recorded = pd.read_csv(results / "robustness.csv")
     assert recorded.columns.tolist() == list(report.ROBUSTNESS_OF_RUNS)
     assert recorded["Images"].tolist() == kept[0].robustness["Images"].tolist()
-    assert set(recorded["Run"]) == {"cnn-10"}
+    assert set(recorded["Run"]) == {"cnn-10-plain-s2026"}
     # Another comparison, without the weights: what was found stands.
     pipeline.record(comparison, results)
     pd.testing.assert_frame_equal(pd.read_csv(results / "robustness.csv"), recorded)
@@ -937,8 +959,8 @@ def test_of_each_network_its_best_run_by_validation_is_examined(tmp_path: Path, 
     for network, epochs, off in (("cnn", 10, 0.3), ("cnn", 18, 0.2), ("unet", 10, 0.4), ("yolo", 10, 0.9)):
         write_run(tmp_path, labels, network, epochs, off)
     comparison = compare(tmp_path, labels)
-    best = report.best_networks(comparison.runs, comparison.joined, 2)
-    assert [run.folder.name for run in best] == ["cnn-18", "unet-10"]
+    best = report.best_networks(comparison.runs.tabled, comparison.runs.joined, 2)
+    assert [run.folder.name for run in best] == ["cnn-18-plain-s2026", "unet-10-plain-s2026"]
 
 
 # Tables wider than the page, whose box therefore scrolls.

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from discs import disc_work
 
-from boneage.evaluation.metrics import read_run
+from boneage.evaluation import read_run
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +41,9 @@ from boneage.training.devices import join_hosts
 
 if fixed:
     model.ROTATION = model.SHIFT = model.ZOOM = model.DROPOUT = 0.0
-settings = Settings(seed=5, batch_size=batch_size, width="tiny")
+settings = Settings(train_seed=5, batch_size=batch_size, width="tiny")
 try:
-    join_hosts(settings.seed)
+    join_hosts(settings.train_seed)
     train("cnn", 2, read_labels(f"{work}/labels.csv"), open_pack(f"{work}/pack.npy"), settings, runs)
 except BoneAgeError as error:
     sys.exit(f"told: {error}")
@@ -85,7 +85,7 @@ def ended(*processes):
 
 
 def finished(runs):
-    return read_run(runs / "cnn-2")
+    return read_run(runs / "cnn-2-plain-s5")
 
 
 def assert_same(several, one):
@@ -134,8 +134,8 @@ def test_two_processes_on_jax_train_as_one_and_one_of_them_writes(work, tmp_path
         for number in range(2)
     ]
     first, second = ended(*processes)
-    assert "cnn-2: 100%" in first
-    assert "cnn-2" not in second
+    assert "cnn-2-plain-s5: 100%" in first
+    assert "cnn-2-plain-s5" not in second
     assert_same(finished(tmp_path), one_on_jax)
 
 

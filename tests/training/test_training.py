@@ -18,7 +18,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.dataset.labels import Labels, read_labels
 from boneage.dataset.pack import open_pack
-from boneage.evaluation.metrics import metrics_by_split, read_run
+from boneage.evaluation import metrics_by_split, read_run
 from boneage.networks import NETWORKS
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def trained(work, tmp_path):
     from boneage.training import train
 
     def run(epochs=2, labels=None, **settings):
-        chosen = Settings(seed=5, batch_size=8, **settings)
+        chosen = Settings(train_seed=5, batch_size=8, **settings)
         pack = open_pack(work / "pack.npy")
         train("cnn", epochs, labels or read_labels(work / "labels.csv"), pack, chosen, tmp_path)
         return read_run(tmp_path / f"cnn-{epochs}")
@@ -61,7 +61,7 @@ def test_the_record_is_true(trained, work):
     assert run.predictions["Case ID"].tolist() == labels.table["Case ID"].tolist()
     assert run.record["metrics"] == metrics_by_split(labels.table, run.predictions)
     assert run.record["cases"] == labels.table["Split"].value_counts().to_dict()
-    assert run.record["seed"] == run.record["settings"]["seed"] == 5
+    assert run.record["train_seed"] == run.record["settings"]["train_seed"] == 5
     assert run.record["label_kind"] == "the radiologists' reading"
     assert run.record["parameters"] > 0
     assert run.record["images_per_second"] > 0
@@ -76,7 +76,7 @@ def test_the_record_is_true(trained, work):
 
 def test_the_same_seed_gives_the_same_run(trained, work, tmp_path):
     first = trained()
-    (tmp_path / "cnn-2").rename(tmp_path / "kept")
+    (tmp_path / "cnn-2-plain-s5").rename(tmp_path / "kept")
     assert trained().predictions.equals(first.predictions)
 
 
@@ -132,7 +132,9 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
         "vgg16: the ImageNet weights cannot be fetched (no internet); it is trained"
         in capsys.readouterr().out
     )
-    predictions = [read_run(tmp_path / one / "vgg16-1").predictions for one in ("unasked", "offline")]
+    predictions = [
+        read_run(tmp_path / one / "vgg16-1-plain-s5").predictions for one in ("unasked", "offline")
+    ]
     pd.testing.assert_frame_equal(*predictions)
     with pytest.raises(BoneAgeError, match="cannot be fetched"):
         weights("insisting", weights="imagenet")
@@ -224,9 +226,9 @@ def test_a_diverging_run_says_so(trained, monkeypatch):
 def test_a_run_that_another_process_trains_is_left_alone(trained, tmp_path):
     import filelock
 
-    (tmp_path / "cnn-2").mkdir()
+    (tmp_path / "cnn-2-plain-s5").mkdir()
     with (
-        filelock.FileLock(tmp_path / "cnn-2" / ".lock"),
+        filelock.FileLock(tmp_path / "cnn-2-plain-s5" / ".lock"),
         pytest.raises(BoneAgeError, match="another process"),
     ):
         trained()
@@ -235,7 +237,7 @@ def test_a_run_that_another_process_trains_is_left_alone(trained, tmp_path):
 def command(work, out, *more):
     files = ["--work", str(out), "--labels", str(work / "labels.csv"), "--pack", str(work / "pack.npy")]
     # Steps take long on JAX without an accelerator: two an epoch will do.
-    choices = ["--seed", "5", "--batch-size", "28", "--width", "tiny", "--backend", "jax"]
+    choices = ["--train-seed", "5", "--batch-size", "28", "--width", "tiny", "--backend", "jax"]
     return [sys.executable, "-m", "boneage", "train", "--arch", "cnn", *files, *choices, *more]
 
 
@@ -258,14 +260,14 @@ def test_killed_and_started_again_on_jax_it_ends_as_if_it_had_not_been(work, tmp
     whole = subprocess.run(command(work, tmp_path / "whole", *line), capture_output=True, text=True)
     assert whole.returncode == 0, whole.stderr
     process = subprocess.Popen(command(work, tmp_path / "cut", *line), stderr=subprocess.PIPE)
-    wait_for_epoch(tmp_path / "cut" / "runs" / "cnn-3" / "checkpoint" / "state.json", 1, process)
+    wait_for_epoch(tmp_path / "cut" / "runs" / "cnn-3-plain-s5" / "checkpoint" / "state.json", 1, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not (tmp_path / "cut" / "runs" / "cnn-3" / "record.json").exists()
+    assert not (tmp_path / "cut" / "runs" / "cnn-3-plain-s5" / "record.json").exists()
     again = subprocess.run(command(work, tmp_path / "cut", *line), capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert "goes on after epoch" in again.stdout
-    whole, cut = (read_run(tmp_path / one / "runs" / "cnn-3") for one in ("whole", "cut"))
+    whole, cut = (read_run(tmp_path / one / "runs" / "cnn-3-plain-s5") for one in ("whole", "cut"))
     pd.testing.assert_frame_equal(comparable(cut), comparable(whole), check_exact=True)
     pd.testing.assert_frame_equal(cut.predictions, whole.predictions, check_exact=True)
 
@@ -319,14 +321,14 @@ def test_one_damaged_checkpoint_costs_one_epoch_and_the_end_is_the_same(
     shutil.move(whole.folder, tmp_path / "whole")
     whole = read_run(tmp_path / "whole")
     trained_until(3, epochs=4, width="tiny")
-    checkpoint = tmp_path / "cnn-4" / "checkpoint"
+    checkpoint = tmp_path / "cnn-4-plain-s5" / "checkpoint"
     assert sorted(path.name for path in checkpoint.glob("*.keras")) == ["epoch-2.keras", "epoch-3.keras"]
     shutil.copytree(checkpoint, tmp_path / "sound")
     for name, damage in (
         *(("epoch-3.keras", damage) for damage in DAMAGES.values()),
         ("state.json", flipped),
     ):
-        shutil.rmtree(tmp_path / "cnn-4")
+        shutil.rmtree(tmp_path / "cnn-4-plain-s5")
         shutil.copytree(tmp_path / "sound", checkpoint)
         path = checkpoint / name
         path.write_bytes(damage(path.read_bytes()))
@@ -349,20 +351,20 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(work, trained, trained_until
             2,
             read_labels(work / "labels.csv"),
             open_pack(work / "pack.npy"),
-            Settings(seed=5, batch_size=4),
+            Settings(train_seed=5, batch_size=4),
             tmp_path,
         )
     with monkeypatch.context() as patch:
         patch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
         with pytest.raises(BoneAgeError, match="share of the learning rate"):
             trained()
-    state = tmp_path / "cnn-2" / "checkpoint" / "state.json"
+    state = tmp_path / "cnn-2-plain-s5" / "checkpoint" / "state.json"
     whole = state.read_text()
     state.write_text(json.dumps(json.loads(whole) | {"epoch": "two"}))
     with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
         trained()
     state.write_text(whole)
-    model = next((tmp_path / "cnn-2" / "checkpoint").glob("*.keras"))
+    model = next((tmp_path / "cnn-2-plain-s5" / "checkpoint").glob("*.keras"))
     written = model.read_bytes()
     for damage in DAMAGES.values():
         model.write_bytes(damage(written))
@@ -389,7 +391,7 @@ def test_it_trains_and_resumes_on_jax_where_there_is_no_tensorflow(work, tmp_pat
     line = command(work, tmp_path / "jax", "--epochs", "2")
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    run = read_run(tmp_path / "jax" / "runs" / "cnn-2")
+    run = read_run(tmp_path / "jax" / "runs" / "cnn-2-plain-s5")
     assert run.record["backend"] == "jax"
     assert np.isfinite(run.predictions["Prediction"]).all()
     again = subprocess.run(line, capture_output=True, text=True, env=environment)

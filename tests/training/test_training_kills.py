@@ -15,7 +15,7 @@ from discs import plain_work
 
 from boneage.core.files import sha256_of
 from boneage.core.tables import read_table
-from boneage.evaluation.metrics import read_run
+from boneage.evaluation import read_run
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,7 +43,7 @@ def train(work):
     # The library's threads would be there before the fork.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     files = ["--labels", str(work / "labels.csv"), "--pack", str(work / "pack.npy")]
-    choices = ["--seed", "5", "--batch-size", "8", "--width", "tiny", "--backend", "tensorflow"]
+    choices = ["--train-seed", "5", "--batch-size", "8", "--width", "tiny", "--backend", "tensorflow"]
 
     def command(name: str, **watch: object) -> int:
         verb = ["train", "--arch", "cnn", "--epochs", str(EPOCHS), "--work", str(work / name)]

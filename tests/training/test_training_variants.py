@@ -12,8 +12,8 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.dataset.labels import read_labels
 from boneage.dataset.pack import open_pack
-from boneage.evaluation.metrics import Run, read_run
-from boneage.training import build_model, load_model, predict_pack, prediction, run_name
+from boneage.evaluation import Run, RunKey, read_run
+from boneage.training import build_model, load_model, predict_pack, prediction
 from boneage.training import run as training
 from boneage.training.predictions import TURNS, views
 
@@ -33,10 +33,10 @@ def train(work, tmp_path):
     """Trains the tiny CNN in a folder of the test's own; keywords are settings."""
 
     def run(epochs=2, variant="", work=work, runs=tmp_path, **settings) -> Run:
-        chosen = Settings(seed=5, width="tiny", **settings)
+        chosen = Settings(train_seed=5, width="tiny", **settings)
         pack = open_pack(work / "pack.npy")
         training.train("cnn", epochs, read_labels(work / "labels.csv"), pack, chosen, runs, variant)
-        return read_run(runs / run_name("cnn", epochs, variant))
+        return read_run(runs / str(RunKey("cnn", epochs, "plain", 5, variant)))
 
     return run
 
@@ -74,10 +74,10 @@ def memory(monkeypatch):
 @pytest.fixture(scope="module")
 def in_fours(work, tmp_path_factory) -> Run:
     """A run whose batches of four were asked for."""
-    chosen = Settings(seed=5, width="tiny", batch_size=4)
+    chosen = Settings(train_seed=5, width="tiny", batch_size=4)
     runs, pack = tmp_path_factory.mktemp("runs"), open_pack(work / "pack.npy")
     training.train("cnn", 2, read_labels(work / "labels.csv"), pack, chosen, runs)
-    return read_run(runs / "cnn-2")
+    return read_run(runs / "cnn-2-plain-s5")
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_where_memory_runs_out_the_run_is_one_of_half_the_batch(
 
 def test_a_memory_too_small_for_one_image_is_said(train, memory, tmp_path):
     memory(0, MemoryError())
-    with pytest.raises(BoneAgeError, match=r"cnn-2: one image of 32 px is too much .* smaller train_size"):
+    with pytest.raises(BoneAgeError, match=r"s5: one image of 32 px is too much .* smaller train_size"):
         train(batch_size=4)
-    assert not (tmp_path / "cnn-2" / "record.json").exists()
+    assert not (tmp_path / "cnn-2-plain-s5" / "record.json").exists()
 
 
 def test_another_error_halves_nothing(train, memory):
@@ -114,7 +114,7 @@ def test_with_the_sex_the_prediction_depends_on_it(train, tmp_path, tmp_path_fac
     sex = np.where(np.arange(80) // 20 % 2, "M", "F")
     work = disc_work(tmp_path_factory.mktemp("sex"), shown, shown + OLDER * (sex == "M"), sex)
     run = train(12, "sex", work, learning_rate=1e-2, batch_size=4)
-    assert run.folder.name == "cnn-12-sex"
+    assert run.folder.name == "cnn-12-plain-sex-s5"
     assert run.record["variant"] == "sex"
     model, images = load_model(run.folder), open_pack(work / "pack.npy").images
     boys, girls = (prediction(model, images, np.full(80, male)) for male in (True, False))
@@ -155,12 +155,12 @@ def test_views_are_the_image_turned_either_way_and_mirrored():
 
 
 def test_views_take_the_finished_plain_run_and_train_nothing(train, work, monkeypatch):
-    with pytest.raises(BoneAgeError, match=r"cnn-6: not finished; train the network without a variant"):
+    with pytest.raises(BoneAgeError, match=r"cnn-6-plain-s5: not finished; train the network without"):
         train(6, "views")
     plain = train(6, learning_rate=3e-3)
     monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("it trains"))
     run = train(6, "views", learning_rate=3e-3)
-    assert run.folder.name == "cnn-6-views"
+    assert run.folder.name == "cnn-6-plain-views-s5"
     assert (run.record["variant"], plain.record["variant"]) == ("views", "")
     pd.testing.assert_frame_equal(run.history, plain.history)
     images = open_pack(work / "pack.npy").images

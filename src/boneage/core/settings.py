@@ -90,8 +90,18 @@ class Settings(BaseModel):
         "packed images), where the work folder's disk is slow, as Google Drive is; empty keeps it all in the "
         "work folder.",
     )
-    seed: int = Field(
-        2026, ge=0, le=2**32 - 1, description="Seed of every random choice: drawing, split, training."
+    split_seed: int = Field(
+        2026,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of every random choice about the data: drawn hands, split, augmentation plan.",
+    )
+    train_seed: int = Field(
+        2026,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of every random choice of a training: first weights, order of the batches, random "
+        "transforms.",
     )
 
     phantoms_per_group: int = Field(

@@ -30,6 +30,9 @@ from boneage.sources.spellings import canonical_id, read_sexes
 
 UNKNOWN = "unknown"
 
+SETS = ("plain", "augmented")
+"""What labels may be of: each case's own image alone, or augmented copies of training cases beside it."""
+
 LARGEST_SHARE_TOO_OLD = 0.1
 """Where a larger share of the ages is above the oldest, they are months, not faults of single rows."""
 
@@ -68,6 +71,11 @@ class Labels:
     skipped: pd.DataFrame
     decisions: str = ""
     lost_cases: int = 0
+
+    @property
+    def set(self) -> str:
+        """Which of ``SETS`` the labels are of."""
+        return SETS[bool(self.table["Source ID"].duplicated().any())]
 
 
 def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:

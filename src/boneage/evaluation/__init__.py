@@ -2,3 +2,53 @@
 
 In: labels and predictions, joined by id; trained networks. Out: numbers with their intervals, as tables.
 """
+
+from boneage.evaluation.bootstrap import holm, mae_interval, mean_differences
+from boneage.evaluation.metrics import (
+    cases_by_error,
+    constant_predictor,
+    group_of,
+    join_truth,
+    metrics_by_split,
+)
+from boneage.evaluation.runs import (
+    RECORD_FORMAT,
+    Run,
+    RunKey,
+    check_comparable,
+    first_of_seeds,
+    histories_table,
+    keep_outside,
+    kept_outside,
+    key_of,
+    read_run,
+    read_runs,
+    record_run,
+    results_table,
+    tabled_runs,
+)
+
+__all__ = [
+    "RECORD_FORMAT",
+    "Run",
+    "RunKey",
+    "cases_by_error",
+    "check_comparable",
+    "constant_predictor",
+    "first_of_seeds",
+    "group_of",
+    "histories_table",
+    "holm",
+    "join_truth",
+    "keep_outside",
+    "kept_outside",
+    "key_of",
+    "mae_interval",
+    "mean_differences",
+    "metrics_by_split",
+    "read_run",
+    "read_runs",
+    "record_run",
+    "results_table",
+    "tabled_runs",
+]

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from boneage.core.columns import Column, Table, leaves_out_zero
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation.metrics import mean_differences
+from boneage.evaluation.bootstrap import mean_differences
 from boneage.images.operators import OPERATORS, apply_operators, rotated
 
 
@@ -279,7 +279,7 @@ def robustness_table(
     Returns:
         ``ROBUSTNESS``, a first row of the images as they are, then one row a perturbation.
         ``Images`` says in words what was done. ``Change`` is the MAE minus that of the images as they are,
-        with its 95 % interval over cases (:func:`metrics.mean_differences`: what one case gains
+        with its 95 % interval over cases (:func:`bootstrap.mean_differences`: what one case gains
         and loses is compared with itself). ``Mean shift`` is the mean of the predictions' differences from
         those of the images as they are, movement the absolute difference: its mean, its 95th percentile, and
         the share of cases that it moves by more than a year. The intervals are not corrected for

@@ -21,6 +21,7 @@ from boneage.report.examination import (
     robustness_of_runs,
 )
 from boneage.report.groups import FEW_CASES, GROUPS, groups_view
+from boneage.report.matching import ComparedRuns, match_runs
 from boneage.report.page import (
     bland_altman,
     coverage_chart,
@@ -56,6 +57,7 @@ __all__ = [
     "SEEDS",
     "TRAINING_TIMES",
     "VARIANTS_TABLE",
+    "ComparedRuns",
     "Comparison",
     "Examination",
     "ExaminedFiles",
@@ -73,6 +75,7 @@ __all__ = [
     "kept_examinations",
     "learning_curves",
     "mae_chart",
+    "match_runs",
     "predicted_against_true",
     "quality_view",
     "reference_lines",

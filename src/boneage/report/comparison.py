@@ -1,42 +1,25 @@
 """The finished runs side by side: what may stand together, and every table of the comparison."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from boneage.core.columns import Column, Table, with_interval
-from boneage.core.errors import BoneAgeError
-from boneage.core.tables import MONTHS_PER_YEAR, SPLITS, skipped_table
+from boneage.core.tables import MONTHS_PER_YEAR, SPLITS
 from boneage.dataset.labels import UNKNOWN, Labels
-from boneage.evaluation.metrics import (
-    AUGMENTED,
-    Run,
-    constant_predictor,
-    mae_interval,
-    metrics,
-    metrics_by_split,
-    plain_runs,
-    precision_of,
-    results_table,
-    variant_of,
-)
+from boneage.evaluation import Run, constant_predictor, mae_interval, metrics_by_split, results_table
+from boneage.evaluation.metrics import metrics
 from boneage.networks import find
 from boneage.report.coverage import coverage_of_runs
 from boneage.report.differences import differences_table
 from boneage.report.examination import Examination
 from boneage.report.groups import groups_table
-from boneage.report.matching import (
-    grown_beside_plain,
-    joined_with_truth,
-    largest_groups,
-    reseeded_beside_plain,
-    variants_beside_plain,
-)
+from boneage.report.matching import ComparedRuns
 from boneage.report.references import references_table
 from boneage.report.seeds import seeds_table
-from boneage.report.variants import grown_words, variants_table
+from boneage.report.variants import difference_in_words, variants_table
 from boneage.report.words import (
     BASELINE,
     known_source,
@@ -167,8 +150,7 @@ class Outside:
     Attributes:
         source: That source.
         label_kind: Which age its label is.
-        joined: Run folder name, for runs on the augmented set behind ``augmented/`` -> what
-            ``evaluation.join_truth`` returns with that source's labels.
+        joined: Run name -> what ``evaluation.join_truth`` returns with that source's labels.
     """
 
     source: str
@@ -199,12 +181,7 @@ class Comparison:
         coverage_outside: As ``coverage``, of that source's cases.
         interval_notices: Which run has no interval, or bands that share one, and why (``item``, ``reason``).
         left_out: Runs that stand in no table, and why (``item``, ``reason``).
-        joined: Run folder name -> its predictions beside the truth (``evaluation.join_truth``), variants too.
-        runs: The plain runs, which stand in the two tables.
-        variant_runs: The runs of a variant that stand against their plain run.
-        grown_runs: The runs on the augmented set that stand against their plain run.
-        reseeded_runs: The runs of other seeds that stand beside their plain run.
-        labels: The labels of all of them.
+        runs: The runs themselves, their labels, and their predictions beside the truth.
         outside_test: The predictions behind ``outside``.
         examinations: What was found out about networks from images; kept from earlier, or made for this one.
     """
@@ -223,84 +200,42 @@ class Comparison:
     coverage_outside: pd.DataFrame
     interval_notices: pd.DataFrame
     left_out: pd.DataFrame
-    joined: dict[str, pd.DataFrame]
-    runs: list[Run]
-    variant_runs: list[Run]
-    grown_runs: list[Run]
-    reseeded_runs: list[Run]
-    labels: Labels
+    runs: ComparedRuns
     outside_test: Outside | None = None
     examinations: tuple[Examination, ...] = ()
 
 
 def compare_runs(
-    runs: Sequence[Run],
-    labels: Labels,
-    epochs: Iterable[int],
-    left_out: pd.DataFrame,
-    outside_test: Outside | None = None,
-    grown: Sequence[Run] = (),
-    reseeded: Sequence[Run] = (),
+    runs: ComparedRuns, epochs: Iterable[int], outside_test: Outside | None = None
 ) -> Comparison:
-    """Puts the finished runs side by side.
-
-    A run whose predictions do not belong to the labels is left out with its reason. So is one that differs
-    from the others of its table in source, label, split, images or size: the larger group stands, of two
-    equally large ones that with the newest run. So is a variant whose plain run is not there, or is not one
-    of the same data.
+    """Puts finished runs side by side.
 
     Args:
-        runs: Finished runs in the tables' order, one a network, epoch count and variant
-            (``evaluation.read_runs``).
-        labels: The labels they were trained on.
+        runs: What may be compared, from :func:`boneage.report.matching.match_runs`.
         epochs: Epoch counts to show tables of; those of the runs are added.
-        left_out: What was left out already (``item``, ``reason``).
         outside_test: Predictions for another source's images, if there are any.
-        grown: Finished runs of the same networks on the same cases, trained on more images of them. One
-            whose plain run is not there, or that was tested on other cases, is left out with its reason.
-        reseeded: Finished runs of the same networks on the same images, trained with other seeds. One whose
-            plain run is not there, or is not of the same data, is left out with its reason.
     """
-    joined: dict[str, pd.DataFrame] = {}
-    reasons: list[tuple[str, str]] = []
-    belonging = []
-    for run in runs:
-        try:
-            joined[run.folder.name] = joined_with_truth(run, labels)
-            belonging.append(run)
-        except BoneAgeError as error:
-            reasons.append((run.folder.name, str(error)))
-    standing, unlike = largest_groups(plain_runs(belonging))
-    variants, alone = variants_beside_plain([run for run in belonging if variant_of(run.record)], standing)
-    joined = {run.folder.name: joined[run.folder.name] for run in [*standing, *variants]}
-    grown_beside, strange = grown_beside_plain(grown, standing, labels)
-    reseeded_beside, unequal = reseeded_beside_plain(reseeded, standing, labels)
-    records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in standing]
-    coverage, notices = coverage_of_runs(standing, joined)
-    coverage_outside, _ = coverage_of_runs(standing, joined, outside_test.joined if outside_test else {})
-    every_epochs = sorted({*epochs, *(run.record["epochs"] for run in standing)})
-    reasons = skipped_table([*reasons, *unlike, *alone, *strange, *unequal])
+    labels, tabled, joined = runs.labels, runs.tabled, runs.joined
+    records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in tabled]
+    coverage, notices = coverage_of_runs(tabled, joined)
+    coverage_outside, _ = coverage_of_runs(tabled, joined, outside_test.joined if outside_test else {})
+    every_epochs = sorted({*epochs, *(run.key.epochs for run in tabled)})
     return Comparison(
-        heading=_heading(labels, standing),
+        heading=_heading(labels, tabled),
         tables={count: results_table(records, count) for count in every_epochs},
-        details=_details(standing, joined),
+        details=_details(tabled, joined),
         baseline=_baseline(labels),
-        variants=variants_table(standing, variants, joined, grown_beside),
-        differences=differences_table(standing, joined),
-        seeds=seeds_table(standing, joined, reseeded_beside),
-        groups=groups_table(standing, joined),
+        variants=variants_table(runs),
+        differences=differences_table(tabled, joined),
+        seeds=seeds_table(runs),
+        groups=groups_table(tabled, joined),
         references=references_table(),
         coverage=coverage,
-        outside=_outside(standing, [run for run, _ in grown_beside], labels, outside_test),
+        outside=_outside(runs, outside_test),
         coverage_outside=coverage_outside,
         interval_notices=notices.map(printable),
-        left_out=pd.concat([left_out, reasons], ignore_index=True).map(printable),
-        joined=joined,
-        runs=standing,
-        variant_runs=variants,
-        grown_runs=[run for run, _ in grown_beside],
-        reseeded_runs=[run for run, _ in reseeded_beside],
-        labels=labels,
+        left_out=runs.left_out.map(printable),
+        runs=runs,
         outside_test=outside_test,
     )
 
@@ -333,7 +268,7 @@ def _counts(table: pd.DataFrame) -> str:
 def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for run in runs:
-        record, predictions = run.record, joined[run.folder.name]
+        record, predictions = run.record, joined[run.name]
         of_validation = predictions[predictions["Split"] == "validation"]
         of_test = predictions[predictions["Split"] == "test"]
         rows.append(
@@ -342,7 +277,7 @@ def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
                 "Epochs": record["epochs"],
                 "Validation MAE (years)": of_validation["Error"].abs().mean(),
                 "Test cases": len(of_test),
-                **_quality(of_test, record.get("seed"), "Test "),
+                **_quality(of_test, run.key.train_seed, "Test "),
                 "Parameters": number(record.get("parameters")),
                 "Seconds an epoch": number(record.get("seconds_per_epoch")),
                 "Images a second": number(record.get("images_per_second")),
@@ -351,18 +286,18 @@ def _details(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
                     name.capitalize(): printable(record.get(name, UNKNOWN))
                     for name in ("device", "backend", "weights", "finished")
                 },
-                "Precision": printable(precision_of(record)),
-                "Run": printable(run.folder.name),
+                "Precision": printable(record["settings"]["precision"]),
+                "Run": run.name,
             }
         )
     return DETAILS.frame(rows)
 
 
-def _quality(joined: pd.DataFrame, seed: object, prefix: str = "") -> dict[str, float]:
+def _quality(joined: pd.DataFrame, seed: int, prefix: str = "") -> dict[str, float]:
     if joined.empty:
         return {}
     values = metrics(joined["Bone Age"].to_numpy(), joined["Prediction"].to_numpy())
-    low, high = mae_interval(joined["Error"].to_numpy(), seed if type(seed) is int and seed >= 0 else 0)
+    low, high = mae_interval(joined["Error"].to_numpy(), seed)
     of_mae = {f"{prefix}MAE": values["mae"], f"{prefix}MAE low": low, f"{prefix}MAE high": high}
     return {
         **years_and_months(of_mae),
@@ -394,25 +329,25 @@ def _baseline(labels: Labels) -> pd.DataFrame:
     return BASELINE_ERRORS.frame(rows)
 
 
-def _outside(runs: list[Run], grown: list[Run], labels: Labels, test: Outside | None) -> pd.DataFrame:
+def _outside(runs: ComparedRuns, test: Outside | None) -> pd.DataFrame:
     rows = []
-    median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
-    named = [(run.folder.name, "", run) for run in runs]
-    named += [(f"{AUGMENTED}/{run.folder.name}", f", {grown_words(run)}", run) for run in grown]
-    for name, what, run in named:
-        joined = test.joined.get(name) if test else None
+    table = runs.labels.table
+    median = table.loc[table["Split"] == "train", "Bone Age"].median()
+    for run in (*runs.tabled, *runs.beside):
+        joined = test.joined.get(run.name) if test else None
         if joined is None:
             continue
+        words = difference_in_words(run, runs.labels.set)
         rows.append(
             {
-                "Network": find(run.record["network"]).title + what,
-                "Epochs": run.record["epochs"],
+                "Network": ", ".join(filter(None, (find(run.key.network).title, words))),
+                "Epochs": run.key.epochs,
                 "Source": printable(source_words(test.source)),
                 "Label": printable(test.label_kind),
                 "Cases": len(joined),
-                **_quality(joined, run.record.get("seed")),
+                **_quality(joined, run.key.train_seed),
                 "Constant predictor MAE (years)": (joined["Bone Age"] - median).abs().mean(),
-                "Run": printable(name),
+                "Run": run.name,
             }
         )
     return OUTSIDE.frame(rows)

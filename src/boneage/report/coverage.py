@@ -8,10 +8,9 @@ import pandas as pd
 from boneage.core.columns import Column, View
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import skipped_table
-from boneage.evaluation import intervals
-from boneage.evaluation.metrics import Run
+from boneage.evaluation import Run, intervals
 from boneage.networks import find
-from boneage.report.words import printable, title_of
+from boneage.report.words import title_of
 
 _SHOWN = ("Coverage", "Level", "Mean width (years)", "Test cases", "Validation cases")
 
@@ -36,7 +35,7 @@ def coverage_of_runs(
 
     Args:
         runs: The plain runs, in the tables' order.
-        joined: Run folder name -> what ``evaluation.join_truth`` returns.
+        joined: Run name -> what ``evaluation.join_truth`` returns.
         outside: The same with another source's labels, all of whose cases are counted in place of the test
             cases; runs that were not tested there are left out.
 
@@ -46,7 +45,7 @@ def coverage_of_runs(
     """
     tables, said = [], []
     for run in runs:
-        name = run.folder.name
+        name = run.name
         if outside is not None and name not in outside:
             continue
         of_split = dict(list(joined[name].groupby("Split")))
@@ -60,7 +59,7 @@ def coverage_of_runs(
             continue
         said += [(title_of(run), notice) for notice in intervals.notices(bands)]
         first = {"Network": find(run.record["network"]).title, "Epochs": run.record["epochs"]}
-        tables.append(table.assign(**first, Run=printable(name))[list(COVERAGE_OF_RUNS)])
+        tables.append(table.assign(**first, Run=name)[list(COVERAGE_OF_RUNS)])
     empty = COVERAGE_OF_RUNS.frame()
     return pd.concat(tables, ignore_index=True) if tables else empty, skipped_table(said)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.core.columns import Column, Table, with_interval
-from boneage.evaluation.metrics import Run, holm, mean_differences
+from boneage.evaluation import Run, holm, mean_differences
 from boneage.networks import find
 from boneage.report.variants import errors_on_test
 
@@ -61,7 +61,7 @@ def differences_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> p
 
     Args:
         runs: The plain runs, in the tables' order.
-        joined: Run folder name -> what ``evaluation.join_truth`` returns, the same cases in all of one count.
+        joined: Run name -> what ``evaluation.join_truth`` returns, the same cases in all of one count.
 
     Returns:
         ``DIFFERENCES``; interval and p are those of ``evaluation.mean_differences``.
@@ -70,7 +70,7 @@ def differences_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> p
     for epochs in sorted({run.record["epochs"] for run in runs}):
         of_count = [run for run in runs if run.record["epochs"] == epochs]
         titles = [find(run.record["network"]).title for run in of_count]
-        sizes = np.array([errors_on_test(joined[run.folder.name]).abs().to_numpy() for run in of_count])
+        sizes = np.array([errors_on_test(joined[run.name]).abs().to_numpy() for run in of_count])
         if len(of_count) < 2 or sizes.shape[1] < 2:
             continue
         mae = sizes.mean(axis=1)

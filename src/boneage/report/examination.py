@@ -16,7 +16,7 @@ from boneage.core.columns import Column, Table, View, leaves_out_zero
 from boneage.core.files import sha256_of, write_bytes, write_text
 from boneage.core.pictures import Picture
 from boneage.core.tables import read_table, write_table
-from boneage.evaluation.metrics import Run, mean_differences
+from boneage.evaluation import Run, mean_differences
 from boneage.evaluation.robustness import PERTURBATIONS, ROBUSTNESS
 from boneage.networks import find
 from boneage.report.words import printable, title_of
@@ -116,18 +116,18 @@ class ExaminedFiles:
     @property
     def robustness(self) -> Path:
         """The table of changed images."""
-        return self.folder / f"robustness-{self.run.folder.name}.csv"
+        return self.folder / f"robustness-{self.run.name}.csv"
 
     @property
     def heat(self) -> Path:
         """The sheet of heat maps. It shows test cases."""
-        return self.folder / f"heat-{self.run.folder.name}.png"
+        return self.folder / f"heat-{self.run.name}.png"
 
     @property
     def centres(self) -> Path | None:
         """The table of growth centres; None where the network was trained on none that are known."""
         drawn = "phantom" in str(self.run.record["source"]).split(" and ")
-        return self.folder / f"centres-{self.run.folder.name}.csv" if drawn else None
+        return self.folder / f"centres-{self.run.name}.csv" if drawn else None
 
     @property
     def parts(self) -> list[Path]:
@@ -159,7 +159,7 @@ class ExaminedFiles:
             centres = _numbers(read_table(self.centres, ("Male",)), ("Male",))
             centres["Male"] = centres["Male"] == "True"
         return Examination(
-            self.run.folder.name,
+            self.run.name,
             title_of(self.run),
             _numbers(read_table(self.robustness, ROBUSTNESS), _WORDS_OF_ROBUSTNESS),
             self.heat.read_bytes(),
@@ -204,10 +204,10 @@ def robustness_of_runs(
     now = {one.run: one.robustness for one in examinations}
     tables = []
     for run in runs:
-        name, finished = printable(run.folder.name), printable(run.record["finished"])
-        if run.folder.name in now:
+        name, finished = run.name, printable(run.record["finished"])
+        if run.name in now:
             first = {"Network": find(run.record["network"]).title, "Epochs": run.record["epochs"]}
-            of_run = now[run.folder.name].assign(**first, Run=name, Finished=finished)
+            of_run = now[run.name].assign(**first, Run=name, Finished=finished)
             tables.append(of_run[list(ROBUSTNESS_OF_RUNS)])
         else:
             tables.append(earlier[(earlier["Run"] == name) & (earlier["Finished"] == finished)])

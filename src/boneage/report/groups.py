@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from boneage.core.columns import Column, Table, View, with_interval
-from boneage.evaluation.metrics import Run, group_of, mae_interval
+from boneage.evaluation import Run, group_of, mae_interval
 from boneage.networks import find
-from boneage.report.words import printable, years_and_months
+from boneage.report.words import years_and_months
 
 FEW_CASES = 10
 """A group of fewer cases is marked: its MAE hangs on single cases, and so does the bootstrap's interval."""
@@ -36,14 +36,14 @@ def groups_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.Dat
 
     Args:
         runs: The plain runs, in the tables' order.
-        joined: Run folder name -> what ``evaluation.join_truth`` returns.
+        joined: Run name -> what ``evaluation.join_truth`` returns.
 
     Returns:
         ``GROUPS``.
     """
     rows = []
     for run in runs:
-        table = joined[run.folder.name]
+        table = joined[run.name]
         test = table[table["Split"] == "test"]
         for by, of_case in group_of(test).items():
             for group, errors in test["Error"].astype(float).groupby(of_case, observed=True):
@@ -59,7 +59,7 @@ def groups_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.Dat
                         "Few cases": "yes" if len(errors) < FEW_CASES else "no",
                         **years_and_months(ends),
                         "Bias (years)": errors.mean(),
-                        "Run": printable(run.folder.name),
+                        "Run": run.name,
                     }
                 )
     return GROUPS.frame(rows)

@@ -1,28 +1,107 @@
-"""Which runs belong to the labels, and which to one another."""
+"""Which finished runs may be compared, and what each is compared for."""
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
+from boneage.core.tables import skipped_table
 from boneage.dataset.labels import UNKNOWN, Labels
-from boneage.evaluation.metrics import (
+from boneage.evaluation import (
     Run,
     check_comparable,
+    first_of_seeds,
     join_truth,
     metrics_by_split,
-    variant_of,
-    width_of,
+    tabled_runs,
 )
 
 # A record's MAE and the one made anew differ by the rounding of ages and predictions, no more.
 _SAME_MAE_YEARS = 1e-3
 
 
+@dataclass(frozen=True)
+class ComparedRuns:
+    """Finished runs whose held-out cases are the same, by what they are compared for.
+
+    Attributes:
+        labels: The labels of all of them.
+        tabled: The runs of the two tables: on the set of the labels, of no variant; of several training
+            seeds the lowest.
+        beside: Runs of a variant or on the other set, each beside the tabled run of its network and epochs.
+        reseeded: Runs that differ from one of those in their training seed alone.
+        joined: Run name -> its predictions beside the truth (``evaluation.join_truth``); of a run on the
+            other set those of held-out cases.
+        left_out: Runs that cannot be compared, and why (``item``, ``reason``).
+    """
+
+    labels: Labels
+    tabled: list[Run]
+    beside: list[Run]
+    reseeded: list[Run]
+    joined: dict[str, pd.DataFrame]
+    left_out: pd.DataFrame
+
+    @property
+    def all(self) -> list[Run]:
+        """Every run that is compared."""
+        return [*self.tabled, *self.beside, *self.reseeded]
+
+    def tabled_for(self, run: Run) -> Run:
+        """The tabled run of a run's network and epochs."""
+        return next(one for one in self.tabled if one.key[:2] == run.key[:2])
+
+
+def match_runs(runs: Sequence[Run], left_out: pd.DataFrame, labels: Labels) -> ComparedRuns:
+    """Sorts finished runs by what they can be compared for.
+
+    A run whose predictions do not belong to the labels is left out with its reason. Of the runs of one table
+    that differ in source, label, split, images or size the larger group stands, of two equally large ones
+    that with the newest run. A run of a variant, of the other set or of another seed stands beside the
+    tabled run of its network and epochs if it is of the same source, label, held-out cases, size, width and
+    first weights.
+
+    Args:
+        runs: Finished runs (``evaluation.read_runs``).
+        left_out: What was left out already (``item``, ``reason``).
+        labels: The labels to compare them by.
+    """
+    joined: dict[str, pd.DataFrame] = {}
+    reasons: list[tuple[str, str]] = []
+    for run in runs:
+        try:
+            joined[run.name] = joined_with_truth(run, labels)
+        except BoneAgeError as error:
+            reasons.append((run.name, str(error)))
+    candidates = [run for run in runs if run.name in joined and _is_plain(run, labels)]
+    standing = _largest_groups(candidates, reasons)
+    tabled = tabled_runs(standing, labels.set)
+    first = {run.key[:2]: run for run in tabled}
+    others = []
+    for run in (run for run in runs if run.name in joined and run not in tabled):
+        if run in candidates and run not in standing:
+            continue
+        fault = _fault(run, first.get(run.key[:2]))
+        if fault:
+            reasons.append((run.name, fault))
+        else:
+            others.append(run)
+    beside = first_of_seeds(run for run in others if not _is_plain(run, labels))
+    reseeded = [run for run in others if run not in beside]
+    compared = {run.name for run in (*tabled, *others)}
+    return ComparedRuns(
+        labels,
+        tabled,
+        beside,
+        reseeded,
+        {name: table for name, table in joined.items() if name in compared},
+        pd.concat([left_out, skipped_table(reasons)], ignore_index=True),
+    )
+
+
 def joined_with_truth(run: Run, labels: Labels) -> pd.DataFrame:
-    """What ``evaluation.join_truth`` returns for a run.
+    """What ``evaluation.join_truth`` returns for a run; of one on the other set, for its held-out cases.
 
     Raises:
         BoneAgeError: The run is of another label or source, or its error under these labels is not the
@@ -35,6 +114,8 @@ def joined_with_truth(run: Run, labels: Labels) -> pd.DataFrame:
             raise BoneAgeError(
                 f"its {name} is {theirs}, but that of the label CSV is {ours}; train it again, or set it back"
             )
+    if run.key.set != labels.set:
+        run = _held_out(run)
     joined = join_truth(labels.table, run.predictions)
     anew, recorded = metrics_by_split(labels.table, run.predictions), run.record["metrics"]
     if set(anew) != set(recorded) or any(
@@ -49,12 +130,16 @@ def joined_with_truth(run: Run, labels: Labels) -> pd.DataFrame:
     return joined
 
 
-def largest_groups(runs: list[Run]) -> tuple[list[Run], list[tuple[str, str]]]:
-    """Of each number of epochs the runs that may stand in one table, and why the others are left out."""
-    standing, reasons = [], []
-    for epochs in sorted({run.record["epochs"] for run in runs}):
+def _is_plain(run: Run, labels: Labels) -> bool:
+    return run.key.set == labels.set and not run.key.variant
+
+
+def _largest_groups(runs: Sequence[Run], reasons: list[tuple[str, str]]) -> list[Run]:
+    """Of each number of epochs the runs that may stand in one table; reasons gets why the others may not."""
+    standing = []
+    for epochs in sorted({run.key.epochs for run in runs}):
         groups: list[list[Run]] = []
-        for run in (run for run in runs if run.record["epochs"] == epochs):
+        for run in (run for run in runs if run.key.epochs == epochs):
             home = next((group for group in groups if not _difference(group[0], run)), None)
             if home is None:
                 groups.append([run])
@@ -64,11 +149,29 @@ def largest_groups(runs: list[Run]) -> tuple[list[Run], list[tuple[str, str]]]:
         *others, kept = groups
         standing += kept
         reasons += [
-            (run.folder.name, f"{_difference(kept[0], run)} (the larger or newer group of runs stands)")
-            for run in itertools.chain(*others)
+            (run.name, f"{_difference(kept[0], run)} (the larger or newer group of runs stands)")
+            for group in others
+            for run in group
         ]
-    names = {run.folder.name for run in standing}
-    return [run for run in runs if run.folder.name in names], reasons
+    return [run for run in runs if run in standing]
+
+
+def _fault(run: Run, tabled: Run | None) -> str:
+    """Why a run cannot stand beside the tabled one of its network and epochs; empty where it can."""
+    if tabled is None:
+        return (
+            f"no run of {run.key.network} with {run.key.epochs} epochs stands in a table, to compare it "
+            "with; train that, too"
+        )
+    if run.record["weights"] != tabled.record["weights"]:
+        return f"begun with other weights than {tabled.name}; train one of them again"
+    if run.key.set == tabled.key.set:
+        return _difference(tabled, run)
+    # On the other set the training images, and so the fingerprint, are others.
+    run, tabled = (
+        replace(one, record={**one.record, "fingerprint": ""}) for one in (_held_out(run), _held_out(tabled))
+    )
+    return _difference(tabled, run)
 
 
 def _difference(one: Run, other: Run) -> str:
@@ -78,106 +181,10 @@ def _difference(one: Run, other: Run) -> str:
         return str(error)
     if set(one.predictions["Case ID"]) != set(other.predictions["Case ID"]):
         return (
-            f"{one.folder.name} and {other.folder.name}: their predictions are not of the same cases, so "
-            "they cannot stand in one table; train one of them again"
+            f"{one.name} and {other.name}: their predictions are not of the same cases, so they cannot stand "
+            "in one table; train one of them again"
         )
     return ""
-
-
-def variants_beside_plain(
-    variants: list[Run], standing: list[Run]
-) -> tuple[list[Run], list[tuple[str, str]]]:
-    """The variants whose plain run stands in a table, and why the others are left out."""
-    plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
-    beside, reasons = [], []
-    for run in variants:
-        row = run.record["network"], run.record["epochs"]
-        own = plain.get(row)
-        fault = (
-            _difference(own, run)
-            if own
-            else f"there is no plain run of {row[0]} with {row[1]} epochs to stand against; train that, too"
-        )
-        if fault:
-            reasons.append((run.folder.name, fault))
-        else:
-            beside.append(run)
-    return beside, reasons
-
-
-def grown_beside_plain(
-    grown: Sequence[Run], standing: list[Run], labels: Labels
-) -> tuple[list[tuple[Run, pd.DataFrame]], list[tuple[str, str]]]:
-    """The runs on the augmented set with the truth of their held-out cases; why others are left out."""
-    plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
-    beside, reasons = [], []
-    for run in grown:
-        own = plain.get((run.record["network"], run.record["epochs"]))
-        fault = _grown_fault(run, own)
-        if not fault:
-            try:
-                beside.append((run, joined_with_truth(_held_out(run), labels)))
-                continue
-            except BoneAgeError as error:
-                fault = str(error)
-        reasons.append((f"{run.folder.name} on the augmented set", fault))
-    return beside, reasons
-
-
-def _grown_fault(run: Run, plain: Run | None) -> str:
-    if plain is None:
-        return "there is no plain run of it to stand against; train that, too"
-    ours, theirs = (
-        (record["size"], record["weights"], width_of(record)) for record in (run.record, plain.record)
-    )
-    if ours != theirs:
-        return "of another image size, other first weights or width than its plain run; train it again"
-    ours, theirs = (set(_held_out(one).predictions["Case ID"]) for one in (run, plain))
-    if ours != theirs:
-        return "not tested on the cases of its plain run; grow the same split, with the same seed and review"
-    if run.record["images"]["train"] <= plain.record["images"]["train"]:
-        return "not trained on more images than its plain run"
-    return ""
-
-
-def reseeded_beside_plain(
-    reseeded: Sequence[Run], standing: list[Run], labels: Labels
-) -> tuple[list[tuple[Run, pd.DataFrame]], list[tuple[str, str]]]:
-    """The runs of other seeds, joined with the truth, each seed once; why others are left out."""
-    plain = {(run.record["network"], run.record["epochs"]): run for run in standing}
-    beside: dict[tuple[str, int, int], tuple[Run, pd.DataFrame]] = {}
-    reasons = []
-    # Of two trainings with one seed the newest stands.
-    for run in sorted(reseeded, key=lambda run: run.record["finished"], reverse=True):
-        own = run.record["network"], run.record["epochs"]
-        seed = run.record["seed"]
-        fault = _reseeded_fault(run, plain.get(own))
-        if not fault and (*own, seed) in beside:
-            if beside[*own, seed][0].record != run.record:
-                reasons.append((f"{run.folder.name} with seed {seed}", "a later one stands in its place"))
-            continue
-        if not fault:
-            try:
-                beside[*own, seed] = run, joined_with_truth(run, labels)
-            except BoneAgeError as error:
-                fault = str(error)
-        if fault:
-            reasons.append((f"{run.folder.name} with seed {seed}", fault))
-    return [beside[key] for key in sorted(beside)], reasons
-
-
-def _reseeded_fault(run: Run, plain: Run | None) -> str:
-    if variant_of(run.record):
-        return "a variant; only plain runs are shown with several seeds"
-    if plain is None:
-        return "there is no plain run of it to stand against; train that, too"
-    if type(run.record["seed"]) is not int:
-        return "its seed is not a number; train it again"
-    if run.record["seed"] == plain.record["seed"]:
-        return "trained with the seed of its plain run; train it with another"
-    if run.record["weights"] != plain.record["weights"]:
-        return "begun with other weights than its plain run; train one of them again"
-    return _difference(plain, run)
 
 
 def _held_out(run: Run) -> Run:

@@ -15,7 +15,7 @@ from boneage.core.columns import Column, Table, View, number, templates
 from boneage.core.files import write_text
 from boneage.core.pictures import Picture
 from boneage.core.tables import write_table
-from boneage.evaluation.metrics import histories_table
+from boneage.evaluation import histories_table
 from boneage.evaluation.robustness import ROBUSTNESS
 from boneage.networks import NETWORKS, find
 from boneage.report import plots
@@ -82,7 +82,7 @@ NOTICES = LEFT_OUT.part("Few validation cases", file="interval-notices.csv")
 
 
 def _html(comparison: Comparison, work: Path) -> str:
-    source = known_source(comparison.labels, comparison.runs)
+    source = known_source(comparison.runs.labels, comparison.runs.tabled)
     return (
         templates("boneage.report")
         .get_template("report.html.j2")
@@ -109,14 +109,14 @@ def _html(comparison: Comparison, work: Path) -> str:
             notices=NOTICES.show(comparison.interval_notices),
             outside=outside_view(comparison),
             outside_pictures=_outside_pictures(comparison),
-            curves=_picture(learning_curves(comparison, wide=False)) if comparison.runs else None,
+            curves=_picture(learning_curves(comparison, wide=False)) if comparison.runs.tabled else None,
             runs=[
                 (f"{epochs} epochs", [_picture(draw(comparison, epochs, wide=False)) for draw in RUN_CHARTS])
                 for epochs in judged_epochs(comparison)
             ],
             examinations=_examinations(comparison),
             centres=centres_view(comparison.examinations),
-            ages=_picture(plots.age_histogram(comparison.labels.table)),
+            ages=_picture(plots.age_histogram(comparison.runs.labels.table)),
             times=TRAINING_TIMES.show(comparison.details),
             left_out=LEFT_OUT.show(comparison.left_out),
             first_network=next(iter(NETWORKS)),
@@ -163,7 +163,7 @@ def mae_chart(comparison: Comparison) -> plots.Chart | None:
     tested = comparison.details.dropna(subset="Test MAE (years)")
     if tested.empty:
         return None
-    lines = reference_lines(known_source(comparison.labels, comparison.runs))
+    lines = reference_lines(known_source(comparison.runs.labels, comparison.runs.tabled))
     return plots.mae_bars(tested, _baseline_mae(comparison), lines)
 
 
@@ -212,8 +212,8 @@ def judged_epochs(comparison: Comparison) -> list[int]:
 def _predictions(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
     """Network -> its predictions beside the truth, of the runs of one epoch count."""
     of_count = {
-        find(run.record["network"]).title: comparison.joined[run.folder.name]
-        for run in comparison.runs
+        find(run.record["network"]).title: comparison.runs.joined[run.name]
+        for run in comparison.runs.tabled
         if run.record["epochs"] == epochs
     }
     return {name: joined for name, joined in of_count.items() if (joined["Split"] != "train").any()}
@@ -221,7 +221,7 @@ def _predictions(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]
 
 def learning_curves(comparison: Comparison, wide: bool = True) -> plots.Chart:
     """How the error of all runs fell, a panel a network."""
-    return plots.learning_curves(histories_table(comparison.runs), wide)
+    return plots.learning_curves(histories_table(comparison.runs.tabled), wide)
 
 
 def predicted_against_true(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
@@ -250,9 +250,9 @@ def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
     pictures = []
     for epochs in comparison.tables:
         joined = {
-            find(run.record["network"]).title: test.joined[run.folder.name].assign(Split="outside")
-            for run in comparison.runs
-            if run.record["epochs"] == epochs and run.folder.name in test.joined
+            find(run.record["network"]).title: test.joined[run.name].assign(Split="outside")
+            for run in comparison.runs.tabled
+            if run.record["epochs"] == epochs and run.name in test.joined
         }
         if joined:
             of = f"{epochs} epochs, on {source_words(test.source)}"

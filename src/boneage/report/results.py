@@ -61,8 +61,8 @@ CASE = Table(
 
 def results_view(comparison: Comparison, epochs: int) -> View:
     """One of the two tables, the best of each column marked, the baseline last."""
-    source = source_words(known_source(comparison.labels, comparison.runs))
-    note = printable(f"Source: {source}. Label: {comparison.labels.kind}.")
+    source = source_words(known_source(comparison.runs.labels, comparison.runs.tabled))
+    note = printable(f"Source: {source}. Label: {comparison.runs.labels.kind}.")
     rows = pd.concat([comparison.tables[epochs].reset_index(), _baseline(comparison)], ignore_index=True)
     if RESULTS.show(rows).stars:
         note += " ★ best of its column."
@@ -91,8 +91,8 @@ def quality_view(comparison: Comparison) -> View:
 def case_view(comparison: Comparison, case_id: str) -> View:
     """What every run predicts for one image, the nearest first, below the ground truth."""
     rows = []
-    for run in comparison.runs:
-        joined = comparison.joined[run.folder.name]
+    for run in comparison.runs.tabled:
+        joined = comparison.runs.joined[run.name]
         for row in joined[joined["Case ID"] == case_id].to_dict("records"):
             network, _, _ = title_of(run).rpartition(",")
             rows.append((network, run.record["epochs"], row["Prediction"], row["Error"], row["Bone Age"]))
@@ -106,5 +106,5 @@ def outside_view(comparison: Comparison) -> View:
     if comparison.outside.empty:
         return OUTSIDE.show(comparison.outside)
     source, kind = comparison.outside.loc[0, ["Source", "Label"]]
-    note = f"Source: {source}. Label: {kind}; in training: {printable(comparison.labels.kind)}."
+    note = f"Source: {source}. Label: {kind}; in training: {printable(comparison.runs.labels.kind)}."
     return OUTSIDE.part(OUTSIDE.title, note=note).show(comparison.outside)

@@ -1,13 +1,12 @@
 """How far a test error depends on the seed of the training, which no bootstrap over cases tells."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
 from boneage.core.columns import Column, Table
-from boneage.evaluation.metrics import Run
 from boneage.networks import find
+from boneage.report.matching import ComparedRuns
+from boneage.report.variants import difference_in_words
 from boneage.report.words import years_and_months
 
 
@@ -40,39 +39,27 @@ SEEDS = Table(
 )
 
 
-def seeds_table(
-    plain: Sequence[Run], joined: dict[str, pd.DataFrame], reseeded: Sequence[tuple[Run, pd.DataFrame]]
-) -> pd.DataFrame:
-    """The test error of each plain run that was trained with other seeds, too.
-
-    Args:
-        plain: The plain runs, in the tables' order.
-        joined: Run folder name -> what ``evaluation.join_truth`` returns.
-        reseeded: Runs of other seeds, each with what ``evaluation.join_truth`` returns.
+def seeds_table(runs: ComparedRuns) -> pd.DataFrame:
+    """The test error of each run that was trained with several seeds.
 
     Returns:
-        ``SEEDS``, one row a plain run that has others beside it; mean, lowest and highest are of all
-        its trainings.
+        ``SEEDS``; mean, lowest and highest are of all its trainings.
     """
     rows = []
-    for run in plain:
-        own = run.record["network"], run.record["epochs"]
-        others = [
-            (other.record["seed"], table)
-            for other, table in reseeded
-            if (other.record["network"], other.record["epochs"]) == own
-        ]
-        trainings = [(run.record["seed"], joined[run.folder.name]), *others]
-        tests = [table[table["Split"] == "test"] for _, table in trainings]
+    for run in (*runs.tabled, *runs.beside):
+        same = run.key._replace(train_seed=0)
+        others = [one for one in runs.reseeded if one.key._replace(train_seed=0) == same]
+        tests = [runs.joined[one.name].query("Split == 'test'") for one in (run, *others)]
         if not others or tests[0].empty:
             continue
         mae = np.array([test["Error"].abs().mean() for test in tests])
         ends = {"Test MAE mean": mae.mean(), "Test MAE lowest": mae.min(), "Test MAE highest": mae.max()}
+        words = difference_in_words(run, runs.labels.set)
         rows.append(
             {
-                "Network": find(own[0]).title,
-                "Epochs": own[1],
-                "Seeds": ", ".join(str(seed) for seed, _ in trainings),
+                "Network": ", ".join(filter(None, (find(run.key.network).title, words))),
+                "Epochs": run.key.epochs,
+                "Seeds": ", ".join(str(one.key.train_seed) for one in (run, *others)),
                 "Test cases": len(tests[0]),
                 **years_and_months(ends),
             }

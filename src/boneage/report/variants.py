@@ -7,9 +7,10 @@ import pandas as pd
 
 from boneage.core.columns import Column, Table, leaves_out_zero, with_interval
 from boneage.core.settings import VARIANTS
-from boneage.evaluation.metrics import Run, mean_differences, variant_of
+from boneage.evaluation import Run, mean_differences
 from boneage.networks import find
-from boneage.report.words import printable, years_and_months
+from boneage.report.matching import ComparedRuns
+from boneage.report.words import years_and_months
 
 _CHANGED = leaves_out_zero("Difference low (years)", "Difference high (years)")
 
@@ -62,83 +63,75 @@ ENSEMBLE_OF = 3
 ENSEMBLE = f"the mean of the best {ENSEMBLE_OF} networks"
 
 
-def variants_table(
-    plain: Sequence[Run],
-    variants: Sequence[Run],
-    joined: dict[str, pd.DataFrame],
-    grown: Sequence[tuple[Run, pd.DataFrame]] = (),
-) -> pd.DataFrame:
-    """Each variant against its plain run, and for each epoch count an ensemble against the best network.
+def variants_table(runs: ComparedRuns) -> pd.DataFrame:
+    """Each run of a variant or the other set against its tabled run, and ensembles against the best network.
 
-    The ensemble's prediction is the mean of those of the three plain networks with the lowest validation MAE;
-    it stands against the one with the lowest. Nothing is chosen by the test cases.
-
-    Args:
-        plain: The plain runs.
-        variants: The runs of a variant; the plain run of each is there.
-        joined: Run folder name -> what ``evaluation.join_truth`` returns, the same cases in all.
-        grown: Runs on the augmented set, each with what ``evaluation.join_truth`` returns for the cases that
-            were not trained on, the same as those of its plain run, which is there.
+    The ensemble's prediction is the mean of those of the three tabled networks of one epoch count with the
+    lowest validation MAE; it stands against the one with the lowest. Nothing is chosen by the test cases.
 
     Returns:
         ``VARIANTS_TABLE``; a difference is the variant's MAE less the plain one's, below zero where the
         variant is better, with a 95 % interval from the paired bootstrap over the test cases.
     """
-    of_row = {(run.record["network"], run.record["epochs"]): run for run in plain}
     rows = []
-    in_order = sorted(variants, key=lambda run: list(VARIANTS).index(variant_of(run.record)))
-    named = [(VARIANTS[variant_of(run.record)], run, joined[run.folder.name]) for run in in_order]
-    named += [(grown_words(run), run, own) for run, own in grown]
-    for words, run, of_run in named:
-        own = of_row[run.record["network"], run.record["epochs"]]
+    # Those on the labels' set first, then by variant.
+    in_order = sorted(
+        runs.beside,
+        key=lambda run: (run.key.set != runs.labels.set, list(VARIANTS).index(run.key.variant)),
+    )
+    for run in in_order:
+        plain = runs.tabled_for(run)
         names = {
-            "Variant": words,
-            "Network": find(run.record["network"]).title,
-            "Epochs": run.record["epochs"],
-            "Plain run": printable(own.folder.name),
-            "Run": printable(run.folder.name),
+            "Variant": difference_in_words(run, runs.labels.set),
+            "Network": find(run.key.network).title,
+            "Epochs": run.key.epochs,
+            "Plain run": plain.name,
+            "Run": run.name,
         }
-        errors = (errors_on_test(one) for one in (joined[own.folder.name], of_run))
+        errors = (errors_on_test(runs.joined[one.name]) for one in (plain, run))
         rows.append({**names, **_against(*errors)})
-    for epochs in sorted({run.record["epochs"] for run in plain}):
-        best = best_by_validation([run for run in plain if run.record["epochs"] == epochs], joined)[
-            :ENSEMBLE_OF
-        ]
+    for epochs in sorted({run.key.epochs for run in runs.tabled}):
+        of_count = [run for run in runs.tabled if run.key.epochs == epochs]
+        best = best_by_validation(of_count, runs.joined)[:ENSEMBLE_OF]
         if len(best) == ENSEMBLE_OF:
             names = {
                 "Variant": ENSEMBLE,
-                "Network": ", ".join(find(run.record["network"]).title for run in best),
+                "Network": ", ".join(find(run.key.network).title for run in best),
                 "Epochs": epochs,
-                "Plain run": printable(best[0].folder.name),
+                "Plain run": best[0].name,
                 "Run": "",
             }
-            errors = [errors_on_test(joined[run.folder.name]) for run in best]
+            errors = [errors_on_test(runs.joined[run.name]) for run in best]
             # The truth is the same, so the mean of the errors is the error of the mean.
             rows.append({**names, **_against(errors[0], pd.concat(errors, axis=1).mean(axis=1))})
     return VARIANTS_TABLE.frame(rows)
 
 
-def grown_words(run: Run) -> str:
-    """What a run on the augmented set differs in from its plain run."""
-    besides = [VARIANTS[variant_of(run.record)]] if variant_of(run.record) else []
-    return " and ".join([f"the augmented set to {run.record['images']['train']:,} training images", *besides])
+def difference_in_words(run: Run, of_set: str) -> str:
+    """What a run differs in from the tabled one of its network, which is on a set; empty for such a one."""
+    words = []
+    if run.key.set != of_set:
+        words.append(f"the {run.key.set} set of {run.record['images']['train']:,} training images")
+    if run.key.variant:
+        words.append(VARIANTS[run.key.variant])
+    return " and ".join(words)
 
 
 def best_by_validation(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> list[Run]:
     """The runs by their validation MAE, the best first; those without validation cases are left out."""
     errors = {}
     for run in runs:
-        table = joined[run.folder.name]
-        errors[run.folder.name] = table.loc[table["Split"] == "validation", "Error"].abs().mean()
-    judged = [run for run in runs if np.isfinite(errors[run.folder.name])]
-    return sorted(judged, key=lambda run: errors[run.folder.name])
+        table = joined[run.name]
+        errors[run.name] = table.loc[table["Split"] == "validation", "Error"].abs().mean()
+    judged = [run for run in runs if np.isfinite(errors[run.name])]
+    return sorted(judged, key=lambda run: errors[run.name])
 
 
 def best_networks(runs: Sequence[Run], joined: dict[str, pd.DataFrame], count: int) -> list[Run]:
     """The runs of the networks with the lowest validation MAE, the best first, of each its best run."""
     of_network: dict[str, Run] = {}
     for run in best_by_validation(runs, joined):
-        of_network.setdefault(run.record["network"], run)
+        of_network.setdefault(run.key.network, run)
     return list(of_network.values())[:count]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from boneage.core.tables import MONTHS_PER_YEAR
 from boneage.dataset.labels import UNKNOWN, Labels
-from boneage.evaluation.metrics import Run, width_of
+from boneage.evaluation import Run
 from boneage.networks import find
 
 NOT_RUN = "not run yet"
@@ -31,7 +31,8 @@ def title_of(run: Run) -> str:
 
 def words_of_width(record: dict) -> str:
     """What a table must say where its networks are not the published ones."""
-    return " Tiny networks, narrower and shallower than published." if width_of(record) == "tiny" else ""
+    is_tiny = record["settings"]["width"] == "tiny"
+    return " Tiny networks, narrower and shallower than published." if is_tiny else ""
 
 
 def known_source(labels: Labels, runs: Sequence[Run]) -> str:

@@ -1,9 +1,8 @@
 """A network with its head: fitted, taken up where it stopped, and recorded so that it can be checked."""
 
-from boneage.evaluation.metrics import run_name
 from boneage.training.devices import join_hosts
 from boneage.training.model import build_model
 from boneage.training.predictions import load_model, predict_pack, prediction
 from boneage.training.run import train
 
-__all__ = ["build_model", "join_hosts", "load_model", "predict_pack", "prediction", "run_name", "train"]
+__all__ = ["build_model", "join_hosts", "load_model", "predict_pack", "prediction", "train"]

@@ -16,10 +16,9 @@ import numpy as np
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, sha256_of, write_text
-from boneage.core.settings import Settings
 
 # The settings that a checkpoint must share with the run that takes it up.
-RUN_SETTINGS = ("seed", "batch_size", "learning_rate", "weight_decay", "precision", "width", "weights")
+RUN_SETTINGS = ("batch_size", "learning_rate", "weight_decay", "precision", "width", "weights")
 
 # What the reading of a record or a state that was edited or cut short may raise.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -126,18 +125,7 @@ def finished_record(run: Path, identity: dict) -> dict | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings = record["settings"]
-        # What was not recorded then had the value that is the default now.
-        unrecorded = {
-            "variant": "",
-            "learning_rate_factor": identity["learning_rate_factor"],
-            "batch_factor": 1,
-        }
-        theirs = {
-            name: settings.get(name, getattr(Settings(), name))
-            if name in RUN_SETTINGS
-            else record.get(name, unrecorded.get(name))
-            for name in identity
-        }
+        theirs = {name: settings[name] if name in RUN_SETTINGS else record[name] for name in identity}
         if not {"started", "finished", "weights"} <= set(record):
             raise KeyError
     except _UNREADABLE:

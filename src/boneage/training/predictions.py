@@ -12,7 +12,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import PREDICTION_COLUMNS
 from boneage.dataset.labels import Labels
 from boneage.dataset.pack import Pack, rows_of
-from boneage.evaluation.metrics import read_run
+from boneage.evaluation import read_run
 from boneage.training.batches import model_input
 from boneage.training.checkpoint import UNREADABLE_MODEL
 
@@ -163,5 +163,5 @@ def predict_pack(run: Path | str, pack: Pack, labels: Labels) -> pd.DataFrame:
             f"{size} px; run `python -m boneage pack --train-size {size}`"
         )
     table, rows, _ = rows_of(pack, labels.table)
-    several_views = read_run(run).record.get("variant") == "views"
+    several_views = read_run(run).key.variant == "views"
     return prediction_table(model, pack, table, rows, several_views=several_views)

@@ -25,7 +25,7 @@ from boneage.core.tables import SPLITS, write_table
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, check_splits
 from boneage.dataset.pack import Pack, fingerprint, rows_of
-from boneage.evaluation.metrics import RECORD_FORMAT, constant_predictor, metrics_by_split, read_run, run_name
+from boneage.evaluation import RECORD_FORMAT, RunKey, constant_predictor, key_of, metrics_by_split, read_run
 from boneage.networks import WeightsError, check_size, find
 from boneage.training.batches import Batches, model_input
 from boneage.training.checkpoint import (
@@ -79,8 +79,8 @@ def train(
         epochs: Epochs of the whole run; the learning rate falls to zero at its end.
         labels: Labels, in any order.
         pack: The packed images.
-        settings: Batch size, learning rate, weight decay, precision, width, weights and seed are used.
-        runs: Folder of all runs; this one's is ``evaluation.run_name`` in it.
+        settings: Batch size, learning rate, weight decay, precision, width, weights and training seed.
+        runs: Folder of all runs; this one's is named by its ``evaluation.RunKey``.
         variant: One of ``settings.VARIANTS``. ``"views"`` trains nothing: it takes the finished plain run.
 
     Returns:
@@ -95,11 +95,12 @@ def train(
     check_size(network, pack.size)
     if variant not in VARIANTS:
         raise BoneAgeError(f"variant {variant!r}: must be one of {', '.join(filter(None, VARIANTS))}")
-    run = make_folder(Path(runs) / run_name(network, epochs, variant))
+    key = RunKey(network, epochs, labels.set, settings.train_seed, variant)
+    run = make_folder(Path(runs) / str(key))
     try:
         # The other processes of a run on several hosts only read the folder.
         with filelock.FileLock(run / ".lock", timeout=0) if is_first() else contextlib.nullcontext():
-            return _run(network, epochs, labels, pack, settings, run, variant)
+            return _run(key, labels, pack, settings, run)
     except filelock.Timeout:
         raise BoneAgeError(f"{run}: another process trains this run; wait for it or stop it") from None
 
@@ -113,9 +114,7 @@ class _Part:
     male: np.ndarray | None
 
 
-def _run(
-    network: str, epochs: int, labels: Labels, pack: Pack, settings: Settings, run: Path, variant: str
-) -> dict:
+def _run(key: RunKey, labels: Labels, pack: Pack, settings: Settings, run: Path) -> dict:
     table, rows, notices = rows_of(pack, labels.table)
     for notice in notices:
         print(notice)
@@ -124,15 +123,13 @@ def _run(
         raise BoneAgeError("labels: no training case has an image; run labels and preprocess again")
     check_enough(labels, table, settings.accept_losses)
     identity = {
-        "network": network,
-        "epochs": epochs,
-        "variant": variant,
+        **key._asdict(),
         "size": pack.size,
         "backend": keras.backend.backend(),
         "label_kind": labels.kind,
         "fingerprint": fingerprint(pack, table),
-        "learning_rate_factor": find(network).rate,
-        "batch_factor": find(network).batch,
+        "learning_rate_factor": find(key.network).rate,
+        "batch_factor": find(key.network).batch,
         **{name: getattr(settings, name) for name in RUN_SETTINGS},
     }
     finished = finished_record(run, identity)
@@ -143,9 +140,9 @@ def _run(
             # It may have been killed while it cleared up.
             shutil.rmtree(run / "checkpoint", ignore_errors=True)
         return finished
-    parts = {split: _part(table, rows, split, variant == "sex") for split in SPLITS}
-    if variant == "views":
-        model, state = _plain_run(run.with_name(run_name(network, epochs)), identity)
+    parts = {split: _part(table, rows, split, key.variant == "sex") for split in SPLITS}
+    if key.variant == "views":
+        model, state = _plain_run(run.parent / str(key._replace(variant="")), identity)
     else:
         model, state = _trained(run, identity, pack, parts, settings)
     if not is_first():
@@ -153,7 +150,7 @@ def _run(
         wait_for_all()
         return finished_record(run, identity)
     predictions = prediction_table(
-        on_one_device(model), pack, table, rows, state["batch_size"], several_views=variant == "views"
+        on_one_device(model), pack, table, rows, state["batch_size"], several_views=key.variant == "views"
     )
     record = _record(model, state, table, predictions, settings, labels)
     write_table(run / "history.csv", pd.DataFrame(state["history"]))
@@ -186,7 +183,7 @@ def _trained(
     run: Path, identity: dict, pack: Pack, parts: dict[str, _Part], settings: Settings
 ) -> tuple[keras.Model, dict]:
     """The trained model and the state at the end of its run, taken up where it stopped."""
-    seed_everything(settings.seed)
+    seed_everything(settings.train_seed)
     with all_devices():
         model, state = load_checkpoint(run, identity)
     check_agreed(state.get("epoch", 0), run)
@@ -221,7 +218,7 @@ def _trained(
         if is_first():
             shutil.rmtree(run / "checkpoint", ignore_errors=True)
         keras.backend.clear_session()
-        seed_everything(settings.seed)
+        seed_everything(settings.train_seed)
 
 
 def _begun(
@@ -238,7 +235,7 @@ def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[k
     """The untrained model, and what it begins with, in words."""
     network, variant = identity["network"], identity["variant"]
     moments = (float(years.mean()), float(years.std()) or 1.0)
-    choice = (network, identity["size"], *moments, settings.seed, settings.width)
+    choice = (network, identity["size"], *moments, settings.train_seed, settings.width)
     if settings.weights != "scratch" and settings.width == "full" and find(network).imagenet:
         try:
             return build_model(*choice, "imagenet", variant), FROM_IMAGENET
@@ -247,7 +244,7 @@ def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[k
                 raise
             print(f"{network}: {error}; it is trained from scratch")
         # As if nothing had been tried.
-        seed_everything(settings.seed)
+        seed_everything(settings.train_seed)
     return build_model(*choice, "scratch", variant), "from scratch"
 
 
@@ -268,7 +265,7 @@ def _fit(
     validation = None
     if len(watched.rows):
         validation = (model_input(pack.images[watched.rows], watched.male), watched.years[:, np.newaxis])
-    batches = Batches(pack, of_train.rows, of_train.years, of_train.male, batch_size, settings.seed)
+    batches = Batches(pack, of_train.rows, of_train.years, of_train.male, batch_size, settings.train_seed)
 
     def save() -> None:
         if is_first():
@@ -312,13 +309,13 @@ def _record(
     counts = table.groupby("Split")["Case ID"].count()
     cases = table.groupby("Split")["Source ID"].nunique()
     chosen = {name: value for name, value in settings.model_dump().items() if name not in _NOT_RECORDED}
-    title = find(identity["network"]).title
+    key = key_of(identity)
+    title = find(key.network).title
     return {
         "format": RECORD_FORMAT,
-        "network": identity["network"],
         "title": f"{title} (tiny)" if settings.width == "tiny" else title,
-        "epochs": identity["epochs"],
-        "variant": identity["variant"],
+        **key._asdict(),
+        "split_seed": settings.split_seed,
         "source": labels.source,
         "label_kind": labels.kind,
         "size": identity["size"],
@@ -336,7 +333,6 @@ def _record(
         "images_per_second": round(float(counts["train"] / timed["training_seconds"].mean()), 1),
         "device": devices_in_words(),
         "backend": identity["backend"],
-        "seed": settings.seed,
         "settings": chosen,
         "versions": versions(),
         "started": state["started"],

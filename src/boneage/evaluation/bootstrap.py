@@ -1,0 +1,100 @@
+"""Intervals and p-values by the bootstrap over cases, and their correction for number."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+BOOTSTRAP_RESAMPLES = 2000
+
+PAIRED_RESAMPLES = 10_000
+"""So many that the smallest p, 2 / 10,001, stays below 0.05 after Holm's correction for 36 pairs."""
+
+
+def mae_interval(error: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of an MAE over other cases like these, by the percentile bootstrap.
+
+    After Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. It says how much the
+    MAE depends on which cases were tested, not how much on the seed of the training.
+
+    Args:
+        error: Prediction minus truth in years, (cases,).
+        seed: The same seed gives the same interval.
+
+    Returns:
+        Its ends in years; NaN for fewer than two cases.
+    """
+    size = np.abs(np.asarray(error, float))
+    if len(size) < 2:
+        return np.nan, np.nan
+    interval = stats.bootstrap(
+        (size,),
+        np.mean,
+        method="percentile",
+        n_resamples=BOOTSTRAP_RESAMPLES,
+        # Drawn in small lots, so that memory stays flat on a source of many thousand cases.
+        batch=100,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def mean_differences(differences: np.ndarray, seed: int = 0) -> pd.DataFrame:
+    """The mean of paired differences, its 95 % interval and its p, by the bootstrap over cases.
+
+    The percentile interval after Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    p is two-sided: the level at which that interval just reaches zero, which is twice the smaller share of
+    resamples at or beyond zero; one is added to both counts, so that it is never zero (Davison and Hinkley,
+    "Bootstrap Methods and their Application", 1997, chapter 4). All rows are drawn with the same cases.
+
+    Args:
+        differences: For each pair and case the absolute error of the one less that of the other, in years,
+            (pairs, cases).
+        seed: The same seed gives the same table.
+
+    Returns:
+        ``difference``, ``low``, ``high`` in years and ``p``, one row a pair; all but the first are NaN for
+        fewer than two cases.
+    """
+    differences = np.asarray(differences, float)
+    mean = differences.mean(axis=1)
+    if differences.shape[1] < 2:
+        return pd.DataFrame({"difference": mean, "low": np.nan, "high": np.nan, "p": np.nan})
+    drawn = stats.bootstrap(
+        (differences,),
+        np.mean,
+        axis=-1,
+        method="percentile",
+        n_resamples=PAIRED_RESAMPLES,
+        batch=100,
+        rng=np.random.default_rng(seed),
+    )
+    means = drawn.bootstrap_distribution
+    beyond = np.minimum((means <= 0).sum(axis=-1), (means >= 0).sum(axis=-1))
+    return pd.DataFrame(
+        {
+            "difference": mean,
+            "low": drawn.confidence_interval.low,
+            "high": drawn.confidence_interval.high,
+            "p": np.minimum(1.0, 2 * (1 + beyond) / (1 + PAIRED_RESAMPLES)),
+        }
+    )
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values corrected for their number, so that all together err at most as often as one alone.
+
+    After Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 1979; 6:65-70.
+
+    Args:
+        p: p-values from 0 to 1, (tests,).
+
+    Returns:
+        The corrected ones, in the same order.
+    """
+    p = np.asarray(p, float)
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    capped: np.ndarray = np.minimum(corrected, 1.0)
+    return capped

@@ -1,0 +1,330 @@
+"""Finished runs as they lie in their folders: their names, what their records say, and the two tables."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import make_folder, write_bytes
+from boneage.core.settings import VARIANTS
+from boneage.core.tables import PREDICTION_COLUMNS, read_table, skipped_table, write_table
+from boneage.dataset.labels import SETS
+from boneage.networks import NETWORKS
+
+Record = dict[str, Any]
+"""What record.json of a run says: checked when it is read."""
+
+RECORD_FORMAT = 2
+
+OUTSIDE_NAME = "outside.csv"
+"""A run's predictions for another source's images, in its folder."""
+
+TABLE_COLUMNS = ("MAE", "Validation MAE", "Loss", "Validation Loss", "Accuracy", "Validation Accuracy")
+_METRIC_OF_COLUMN = {"MAE": "mae", "Loss": "loss", "Accuracy": "accuracy"}
+
+HISTORY_COLUMNS = ("Network", "Epochs", "epoch", "mae", "val_mae")
+
+# What must be equal for two runs to stand in one table, and how to say it.
+_COMPARABLE = {
+    "source": "source",
+    "label_kind": "label",
+    "fingerprint": "data, split or size",
+    "size": "image size",
+}
+
+# What README tells of a run besides.
+_TOLD = (
+    "cases",
+    "constant_predictor",
+    "parameters",
+    "seconds_per_epoch",
+    "device",
+    "backend",
+    "weights",
+    "split_seed",
+)
+
+
+class RunKey(NamedTuple):
+    """What tells a run from the others of its work folder; as text the name of its folder."""
+
+    network: str
+    epochs: int
+    set: str
+    train_seed: int
+    variant: str = ""
+
+    def __str__(self) -> str:
+        words = (self.network, str(self.epochs), self.set, self.variant, f"s{self.train_seed}")
+        return "-".join(filter(None, words))
+
+    def place(self) -> tuple[int, ...]:
+        """Where it stands among others: in the tables' order, then by epochs, set, variant and seed."""
+        orders = (NETWORKS, SETS, VARIANTS)
+        network, of_set, variant = (
+            list(order).index(one)
+            for order, one in zip(orders, (self.network, self.set, self.variant), strict=True)
+        )
+        return network, self.epochs, of_set, variant, self.train_seed
+
+
+def key_of(record: Record) -> RunKey:
+    """The key of the run that a record is of."""
+    return RunKey(*(record[name] for name in RunKey._fields))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as it lies in its folder.
+
+    Attributes:
+        record: What record.json says.
+        history: One row an epoch.
+        predictions: ``tables.PREDICTION_COLUMNS``; predictions in years.
+        folder: The run folder.
+    """
+
+    record: Record
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    folder: Path
+
+    @property
+    def key(self) -> RunKey:
+        """What tells it from other runs."""
+        return key_of(self.record)
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, whatever that was renamed to."""
+        return str(self.key)
+
+
+def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
+    """Reads every finished run below some folders, in the order of ``RunKey.place``.
+
+    Of two records of one key the one that finished last stands.
+
+    Returns:
+        The runs, no two of one name, and what was left out with its reason (``item``, ``reason``).
+    """
+    runs: dict[RunKey, Run] = {}
+    reasons: list[tuple[str, str]] = []
+    for folder in (one for parent in folders for one in sorted(Path(parent).glob("*/"))):
+        try:
+            run = read_run(folder)
+        except BoneAgeError as error:
+            # A report is passed on; where its folder lay on this machine is nobody else's business.
+            reasons.append((folder.name, str(error).replace(str(folder), folder.name)))
+            continue
+        rival = runs.setdefault(run.key, run)
+        if rival.record == run.record:
+            continue
+        newest, older = sorted((run, rival), key=lambda one: one.record["finished"], reverse=True)
+        same = newest.folder.name == older.folder.name
+        rival_name = "another run of that name" if same else newest.folder.name
+        reasons.append((older.folder.name, f"{rival_name} finished later and stands in its place"))
+        runs[run.key] = newest
+    return [runs[key] for key in sorted(runs, key=RunKey.place)], skipped_table(reasons)
+
+
+def read_run(folder: Path | str) -> Run:
+    """Reads one finished run.
+
+    Raises:
+        BoneAgeError: It is not finished, or its record, history or predictions are damaged.
+    """
+    folder = Path(folder)
+    path = folder / "record.json"
+    if not path.is_file():
+        raise BoneAgeError(f"{folder}: not finished (no record.json); run the same training again to go on")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise BoneAgeError(
+            f"{path}: not a readable record; delete that run's folder and train again"
+        ) from None
+    fault = _record_fault(record)
+    if fault:
+        raise BoneAgeError(f"{path}: {fault}; delete that run's folder and train again")
+    predictions = _read_predictions(folder / "predictions.csv", PREDICTION_COLUMNS, "train that run again")
+    history = read_table(folder / "history.csv", ("epoch", "loss", "mae")).apply(
+        pd.to_numeric, errors="coerce"
+    )
+    return Run(record, history, predictions, folder)
+
+
+def _record_fault(record: object) -> str | None:
+    if not isinstance(record, dict) or record.get("format") != RECORD_FORMAT:
+        return f"not a record of format {RECORD_FORMAT}"
+    for name, known, what in (
+        ("network", NETWORKS, "network of the tables"),
+        ("set", SETS, "set"),
+        ("variant", VARIANTS, "variant of a network"),
+    ):
+        value = record.get(name)
+        if not isinstance(value, str) or value not in known:
+            return f"{value!r} is no {what}"
+    for name, least, what in (("epochs", 1, "number of epochs"), ("train_seed", 0, "training seed")):
+        if type(record.get(name)) is not int or record[name] < least:
+            return f"the {what} is missing"
+    if not isinstance(record.get("finished"), str):
+        return "the finish time is missing"
+    missing = [key for key in (*_COMPARABLE, *_TOLD) if key not in record]
+    if missing:
+        return f"{', '.join(missing)} is missing"
+    images, settings, values = (record.get(name) for name in ("images", "settings", "metrics"))
+    if not isinstance(images, dict) or type(images.get("train")) is not int:
+        return "the number of training images is missing"
+    if not isinstance(settings, dict) or not {"width", "precision"} <= set(settings):
+        return "the settings are missing"
+    if not isinstance(values, dict) or "train" not in values:
+        return "the metrics are missing"
+    faults = ((split, _metrics_fault(of_split)) for split, of_split in values.items())
+    return next((f"the {split} {fault} is not a number" for split, fault in faults if fault), None)
+
+
+def _metrics_fault(of_split: object) -> str | None:
+    """The name of a metric that is absent or no finite number; R2 may be absent, or unknown."""
+    if not isinstance(of_split, dict):
+        return "error"
+    for name in dict.fromkeys([*_METRIC_OF_COLUMN.values(), *of_split]):
+        value = of_split.get(name)
+        if not isinstance(value, int | float) or not abs(value) < np.inf:
+            if name == "r2" and value is None:
+                continue
+            return str(name)
+    return None
+
+
+def record_run(run: Run, folder: Path | str) -> None:
+    """Puts a run's record, history and predictions into its folder below another, its weights not.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    there = make_folder(Path(folder) / run.name)
+    if there.resolve() == run.folder.resolve():
+        return
+    # The record last: without it the folder holds no run.
+    for name in ("history.csv", "predictions.csv", OUTSIDE_NAME, "record.json"):
+        if (run.folder / name).is_file():
+            write_bytes(there / name, (run.folder / name).read_bytes())
+        else:
+            (there / name).unlink(missing_ok=True)
+
+
+def keep_outside(run: Run, predictions: pd.DataFrame, images: str) -> None:
+    """Keeps a run's predictions for another source's images in its folder, so that they outlast the model.
+
+    Args:
+        run: The run.
+        predictions: ``tables.PREDICTION_COLUMNS``; years.
+        images: ``pack.fingerprint`` of those images and labels.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    write_table(run.folder / OUTSIDE_NAME, predictions.assign(Images=images, Finished=run.record["finished"]))
+
+
+def kept_outside(run: Run, images: str) -> pd.DataFrame | None:
+    """What :func:`keep_outside` kept of this very run for these very images, or None.
+
+    Raises:
+        BoneAgeError: The kept table is damaged.
+    """
+    path = run.folder / OUTSIDE_NAME
+    if not path.is_file():
+        return None
+    table = _read_predictions(path, (*PREDICTION_COLUMNS, "Images", "Finished"), "delete the file")
+    same = (table["Images"] == images) & (table["Finished"] == run.record["finished"])
+    return table[list(PREDICTION_COLUMNS)] if len(table) and same.all() else None
+
+
+def _read_predictions(path: Path, columns: Sequence[str], advice: str) -> pd.DataFrame:
+    table = read_table(path, columns)
+    table["Prediction"] = pd.to_numeric(table["Prediction"], errors="coerce")
+    if not np.isfinite(table["Prediction"]).all():
+        raise BoneAgeError(f"{path}: a prediction is not a number; {advice}")
+    return table
+
+
+def tabled_runs(runs: Iterable[Run], of_set: str) -> list[Run]:
+    """The runs of one set that stand in the two tables: of no variant, and the lowest of several seeds."""
+    return first_of_seeds(run for run in runs if run.key.set == of_set and not run.key.variant)
+
+
+def first_of_seeds(runs: Iterable[Run]) -> list[Run]:
+    """Of runs that differ in their training seed alone the one with the lowest."""
+    runs = list(runs)
+    first: dict[RunKey, Run] = {}
+    for run in sorted(runs, key=lambda run: run.key.train_seed):
+        first.setdefault(run.key._replace(train_seed=0), run)
+    return [run for run in runs if first[run.key._replace(train_seed=0)] is run]
+
+
+def check_comparable(records: Iterable[Record]) -> None:
+    """Makes sure that runs may stand in one table: same source, labels, split, images, size and width.
+
+    Raises:
+        BoneAgeError: Two differ; both are named.
+    """
+    records = list(records)
+    for record in records[1:]:
+        differing = [words for key, words in _COMPARABLE.items() if record[key] != records[0][key]]
+        if record["settings"]["width"] != records[0]["settings"]["width"]:
+            differing.append("widths of the network")
+        if differing:
+            raise BoneAgeError(
+                f"{key_of(records[0])} and {key_of(record)}: trained on different {differing[0]}, so they "
+                "cannot stand in one table; train one of them again"
+            )
+
+
+def results_table(records: Iterable[Record], epochs: int) -> pd.DataFrame:
+    """One of the two tables: all nine networks in their order, those not run yet with empty cells.
+
+    Args:
+        records: Records of :func:`tabled_runs`; those of ``epochs`` epochs are shown.
+        epochs: The number of epochs of this table.
+
+    Returns:
+        Indexed by the networks' titles, columns ``TABLE_COLUMNS``; MAE in years, Loss in years squared,
+        Accuracy a share from 0 to 1; NaN for a network that was not run.
+
+    Raises:
+        BoneAgeError: The runs are not comparable.
+    """
+    shown = {record["network"]: record for record in records if record["epochs"] == epochs}
+    check_comparable(shown.values())
+    rows = [_table_row(shown[key]["metrics"]) if key in shown else {} for key in NETWORKS]
+    titles = pd.Index([network.title for network in NETWORKS.values()], name="Network")
+    return pd.DataFrame(rows, index=titles, columns=list(TABLE_COLUMNS)).astype(float)
+
+
+def _table_row(of_split: Record) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for column, metric in _METRIC_OF_COLUMN.items():
+        row[column] = of_split["train"][metric]
+        row[f"Validation {column}"] = of_split.get("validation", {}).get(metric, np.nan)
+    return row
+
+
+def histories_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """How the error of runs fell, one row an epoch: ``HISTORY_COLUMNS``, in the runs' order.
+
+    ``mae`` is that of the training images as they were shown, changed copies and random turns included, while
+    the network was changing; ``val_mae`` is empty where there were no validation cases.
+    """
+    columns = list(HISTORY_COLUMNS)
+    tables = []
+    for run in runs:
+        of_run = {"Network": NETWORKS[run.record["network"]].title, "Epochs": run.record["epochs"]}
+        tables.append(run.history.assign(**of_run).reindex(columns=columns))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
