@@ -28,8 +28,9 @@ def growth_anomalies(cases: pd.DataFrame) -> dict[str, Anomaly]:
         cases: A case table; cases without age group, bone age or sex are passed over.
     """
     found: dict[str, Anomaly] = {}
-    ages = pd.to_numeric(cases["age_group"], errors="coerce") + _MIDDLE_OF_YEAR
-    bone_ages = pd.to_numeric(cases["bone_age"], errors="coerce")
+    # As floats, because pandas' own whole numbers know no NaN.
+    ages = pd.to_numeric(cases["age_group"], errors="coerce").astype(float) + _MIDDLE_OF_YEAR
+    bone_ages = pd.to_numeric(cases["bone_age"], errors="coerce").astype(float)
     for case_id, sex, age, bone_age in zip(cases["case_id"], cases["sex"], ages, bone_ages, strict=True):
         if sex not in SEXES or np.isnan(age) or np.isnan(bone_age):
             continue

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -118,7 +119,8 @@ def _record_before(out: Path) -> dict[str, dict[str, str]]:
     except BoneAgeError:
         return {}
     safe = record[record["image_id"].map(is_safe_id)]
-    return {row["image_id"]: row for row in safe.to_dict("records")}
+    rows: list[Any] = safe.to_dict("records")
+    return {row["image_id"]: row for row in rows}
 
 
 def _settled(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -221,12 +222,9 @@ def write_labels(path: Path | str, labels: Labels) -> Path:
         BoneAgeError: The folder is read-only, or the disk is full.
     """
     path = Path(path)
-    text = labels.table.assign(
-        **{
-            "Bone Age": [f"{years:.4f}".rstrip("0").rstrip(".") for years in labels.table["Bone Age"]],
-            "Male": np.where(labels.table["Male"], "TRUE", "FALSE"),
-        }
-    )
+    text = labels.table.copy()
+    text["Bone Age"] = [f"{years:.4f}".rstrip("0").rstrip(".") for years in text["Bone Age"]]
+    text["Male"] = np.where(text["Male"], "TRUE", "FALSE")
     # What the labels are goes first: a label CSV is never there without it.
     facts = {name: getattr(labels, attribute) for name, attribute, _ in _FACTS}
     write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
@@ -247,13 +245,14 @@ def read_labels(path: Path | str) -> Labels:
     raw = read_table(path, LABEL_COLUMNS)[list(LABEL_COLUMNS)]
     for name, spellings in (("Location", RACES), ("Split", SPLITS)):
         known = {word.casefold(): word for word in spellings}
-        raw[name] = raw[name].map(lambda cell, known=known: known.get(cell.casefold(), cell))
+        raw[name] = [known.get(cell.casefold(), cell) for cell in raw[name]]
     for name in ("Case ID", "Source ID"):
         raw[name] = raw[name].map(canonical_id)
     ages = pd.to_numeric(raw["Bone Age"].str.replace(",", "."), errors="coerce")
     _refuse_months(path, ages)
     sexes, _ = read_sexes(raw["Male"].tolist(), "Male")
-    rows, reasons, seen = [], [], set()
+    seen: set[str] = set()
+    rows, reasons = [], []
     for row, years, sex in zip(raw.itertuples(index=False, name=None), ages, sexes, strict=True):
         case_id, age, male, location, source_id, split, operators = row
         reason = _fault(case_id, age, years, location, source_id, split, seen)
@@ -269,11 +268,8 @@ def read_labels(path: Path | str) -> Labels:
         raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
     table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
     check_splits(table, str(path))
-    return Labels(
-        table=table,
-        skipped=skipped_table(reasons),
-        **{"kind": UNKNOWN, "source": UNKNOWN, **_read_facts(path.with_suffix(".json"))},
-    )
+    facts: dict[str, Any] = {"kind": UNKNOWN, "source": UNKNOWN, **_read_facts(path.with_suffix(".json"))}
+    return Labels(table=table, skipped=skipped_table(reasons), **facts)
 
 
 def check_splits(labels: pd.DataFrame, name: str) -> None:

@@ -68,8 +68,9 @@ def balanced_plan(
             f"once; set it to {len(cases)} or more"
         )
     rng = np.random.default_rng(seed)
+    rows: list[Any] = list(cases.itertuples())
     lot = dict(zip(cases["case_id"], rng.permutation(len(cases)).tolist(), strict=True))
-    palettes = {row.case_id: _palette(row, allowed or {}, laterality_matters) for row in cases.itertuples()}
+    palettes = {row.case_id: _palette(row, allowed or {}, laterality_matters) for row in rows}
     most = {case_id: 1 + palette.ways for case_id, palette in palettes.items()}
     if total > sum(most.values()):
         raise BoneAgeError(
@@ -81,7 +82,7 @@ def balanced_plan(
         case_id: _draw(palettes[case_id], quotas[case_id] - 1, rng) for case_id in sorted(cases["case_id"])
     }
     notices = _notices(cases, quotas, most, total)
-    if unflipped := [row.case_id for row in cases.itertuples() if _stays_unflipped(row, allowed or {})]:
+    if unflipped := [row.case_id for row in rows if _stays_unflipped(row, allowed or {})]:
         notices.append(
             f"flip was chosen for {len(unflipped)} cases on which it would mirror letters (the first: "
             f"{unflipped[0]}), so it is not drawn; blank the letters first"
@@ -145,7 +146,9 @@ class _Palette:
 def _palette(case: Any, allowed: Mapping[str, Sequence[str]], laterality_matters: bool) -> _Palette:
     try:
         parse_corrections(case.corrections)
-        suggested = parse_augmentations(format_augmentations(allowed.get(case.case_id, DEFAULT_ALLOWED)))
+        suggested = (
+            parse_augmentations(format_augmentations(allowed.get(case.case_id, DEFAULT_ALLOWED))) or []
+        )
         chosen = parse_augmentations(case.augmentations)
     except BoneAgeError as error:
         raise BoneAgeError(f"case {case.case_id}: {error}") from None
@@ -220,6 +223,7 @@ def _share(
 def _plan_table(cases: pd.DataFrame, copies: Mapping[str, list[list[dict[str, Any]]]]) -> pd.DataFrame:
     taken = {case_id.casefold() for case_id in cases["case_id"]}
     rows = []
+    case: Any
     for case in cases.itertuples():
         corrections = format_corrections(parse_corrections(case.corrections))
         rows.append((case.case_id, case.case_id, case.split, corrections, "[]"))
@@ -241,7 +245,7 @@ def _notices(
         return []
     years = cases.groupby("year")
     equal = total // years.ngroups
-    over = [year for year, group in years if len(group) > equal]
+    over: list[Any] = [year for year, group in years if len(group) > equal]
     notices = []
     for year, group in years:
         images, top = (sum(of_case[case_id] for case_id in group["case_id"]) for of_case in (quotas, most))

@@ -135,7 +135,7 @@ def group(seen: np.ndarray) -> np.ndarray:
                 pairs.append((one, other))
     ones, others = np.array(pairs, int).reshape(-1, 2).T
     ties = coo_array((np.ones(len(ones)), (ones, others)), shape=(len(seen),) * 2)
-    return connected_components(ties, directed=False)[1]
+    return np.asarray(connected_components(ties, directed=False)[1])
 
 
 def _read_kept(path: Path) -> dict[str, np.ndarray]:

@@ -73,7 +73,9 @@ def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Serie
         case: [(*columns, *row[columns]) for columns in margins] for case, row in by_lot[others].iterrows()
     }
     # The smaller splits choose first: theirs are the proportions that a single case can upset.
-    choosing = sorted((name for name in SPLITS if name != "train" and shares[name] > 0), key=shares.get)
+    choosing = sorted(
+        (name for name in SPLITS if name != "train" and shares[name] > 0), key=lambda one: shares[one]
+    )
     split = pd.Series("train", index=strata.index)
     seen: Counter = Counter()
     given: dict[str, Counter] = {name: Counter() for name in choosing}

@@ -159,7 +159,7 @@ def _hand_of(small: np.ndarray) -> np.ndarray:
     things, of_pixel, facts, _ = cv2.connectedComponentsWithStats(opened)
     if things == 1:
         return np.ones(small.shape, bool)
-    return of_pixel == 1 + int(np.argmax(facts[1:, cv2.CC_STAT_AREA]))
+    return np.equal(of_pixel, 1 + int(np.argmax(facts[1:, cv2.CC_STAT_AREA])))
 
 
 def _may_be_turned(hand: np.ndarray) -> bool:
