@@ -84,9 +84,11 @@ def test_whoever_stops_early_is_told_nothing_and_no_more_is_begun():
 
 
 PROGRAM = """
+import signal
 import time
-import boneage
 from boneage.core.parallel import on_all_cores
+# What is run in the background of a shell is born deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     for number in on_all_cores(lambda job: time.sleep(0.0005 * (job % 7)) or job, range(10**6), "", False):
         if number == 50:
