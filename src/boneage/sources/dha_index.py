@@ -8,11 +8,11 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pandas as pd
+from lxml import html
 from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
@@ -33,7 +33,7 @@ _MOST_FAILURES = 3
 
 @dataclass
 class _Form:
-    """A form of the index page: its address, how it is sent, and its fields with their values."""
+    """A form of the index page: its address, how it is sent, its hidden fields, and what others offer."""
 
     action: str = ""
     method: str = "GET"
@@ -43,14 +43,6 @@ class _Form:
 
 # What the form is known to ask where the page does not show it.
 _KNOWN_FORM = _Form(method="POST", choices={"Race": [], "Gender": [], "Age": []})
-
-
-@dataclass
-class _Row:
-    """A row of the answer's table: the cells' texts, and the links in the first cell."""
-
-    cells: list[str] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -180,13 +172,27 @@ def _form_of(index_url: str, web: Web) -> _Form:
         page = _parsed(web.fetch(index_url, LARGEST_PAGE_BYTES))
     except Refused:
         return _KNOWN_FORM
-    for form in page.forms:
+    for form in map(_read_form, page.forms):
         if all(_field(form, *names) for names in (("race",), ("gender", "sex"), ("age",))):
             form.action = urljoin(index_url, form.action)
             if urlsplit(form.action).netloc != urlsplit(index_url).netloc:
                 raise BoneAgeError(f"{index_url}: its form leads away to {form.action}; not followed")
             return form
     return _KNOWN_FORM
+
+
+def _read_form(element: html.FormElement) -> _Form:
+    form = _Form(element.get("action", ""), element.method)
+    for one in element.iter("select", "input"):
+        name, kind = one.get("name", ""), one.get("type", "text").lower()
+        if one.tag == "select":
+            texts = [(option.get("value"), option.text_content().strip()) for option in one.iter("option")]
+            form.choices[name] = [(value or text, text) for value, text in texts]
+        elif kind in ("hidden", "submit"):
+            form.hidden[name] = one.get("value", "")
+        elif kind in ("text", "radio", "number"):
+            form.choices.setdefault(name, []).append((one.get("value", ""), ""))
+    return form
 
 
 def _field(form: _Form, *names: str) -> str:
@@ -210,17 +216,19 @@ def _answers(form: _Form, race: str, sex: str, year: int) -> dict[str, str]:
     }
 
 
-def _images_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> list[_Image]:
+def _images_of(page: html.HtmlElement, page_url: str, skipped: list[tuple[str, str]]) -> list[_Image]:
     """The images of one answer; a row whose link is not one to an image of this host is skipped."""
     images = []
     columns: tuple[int, int] | None = None
-    for row in page.rows:
-        if len(row.cells) != CELLS:
+    for row in page.iter("tr"):
+        cells = [" ".join(cell.text_content().split()) for cell in row.iterchildren("td", "th")]
+        if len(cells) != CELLS:
             continue
-        if not row.links:
-            columns = _reading_columns(row.cells) or columns
+        links = [link.strip() for link in row[0].xpath(".//a/@href | .//img/@src")]
+        if not links:
+            columns = _reading_columns(cells) or columns
             continue
-        urls = [urljoin(page_url, link) for link in row.links]
+        urls = [urljoin(page_url, link) for link in links]
         places = [place_of(PurePosixPath(unquote(urlsplit(url).path))) for url in urls]
         url, place = min(zip(urls, places, strict=True), key=lambda pair: isinstance(pair[1], str))
         if urlsplit(url).netloc != urlsplit(page_url).netloc:
@@ -231,7 +239,7 @@ def _images_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> 
             group, filed = place
             number = WRONG_LINKS.get(place, filed)
             suffix = PurePosixPath(urlsplit(url).path).suffix
-            readings = (row.cells[columns[0]], row.cells[columns[1]]) if columns else None
+            readings = (cells[columns[0]], cells[columns[1]]) if columns else None
             right = urljoin(url, number + suffix)
             images.append(_Image(right, group, number, filed, suffix.lower(), readings))
     return images
@@ -239,14 +247,8 @@ def _images_of(page: "_Page", page_url: str, skipped: list[tuple[str, str]]) -> 
 
 def _reading_columns(header: list[str]) -> tuple[int, int] | None:
     """Which cells hold the two readings, by the header's names."""
-    found = [
-        [
-            index
-            for index, name in enumerate(header)
-            if re.fullmatch(rf".*read(ing|er)?{n}", column_name(name))
-        ]
-        for n in (1, 2)
-    ]
+    names = list(map(column_name, header))
+    found = [[at for at, name in enumerate(names) if re.search(f"read(ing|er)?{n}$", name)] for n in "12"]
     return (found[0][0], found[1][0]) if all(found) else None
 
 
@@ -263,74 +265,6 @@ def _write_readings(path: Path, images: list[_Image], skipped: list[tuple[str, s
     write_table(path, pd.DataFrame(table, columns=list(READINGS_COLUMNS)))
 
 
-def _parsed(page: bytes) -> "_Page":
-    parser = _Page()
-    parser.feed(page.decode("utf-8", "replace"))
-    parser.close()
-    parser.end_row()
-    return parser
-
-
-class _Page(HTMLParser):
-    """The forms and the table rows of a page, also where end tags are missing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.forms: list[_Form] = []
-        self.rows: list[_Row] = []
-        self._row = _Row()
-        self._in_cell = False
-        self._select = ""
-        self._in_option = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: (value or "").strip() for name, value in attrs}
-        if tag == "tr":
-            self.end_row()
-        elif tag in ("td", "th"):
-            self._row.cells.append("")
-            self._in_cell = True
-        elif tag in ("a", "img") and len(self._row.cells) == 1:
-            self._row.links += filter(None, [values.get("href" if tag == "a" else "src")])
-        elif tag == "form":
-            method = values.get("method", "get").upper()
-            self.forms.append(_Form(values.get("action", ""), "POST" if method == "POST" else "GET"))
-        elif self.forms and tag in ("select", "input", "option"):
-            self._field(tag, values)
-
-    def _field(self, tag: str, values: dict[str, str]) -> None:
-        form, name = self.forms[-1], values.get("name", "")
-        if tag == "select":
-            self._select = name
-            form.choices[name] = []
-        elif tag == "option" and self._select:
-            form.choices[self._select].append((values.get("value", ""), ""))
-            self._in_option = True
-        elif tag == "input" and values.get("type", "text").lower() in ("hidden", "submit") and name:
-            form.hidden[name] = values.get("value", "")
-        elif tag == "input" and values.get("type", "text").lower() in ("text", "radio", "number") and name:
-            form.choices.setdefault(name, []).append((values.get("value", ""), ""))
-
-    def handle_data(self, data: str) -> None:
-        if self._in_option and self._select:
-            options = self.forms[-1].choices[self._select]
-            value, text = options[-1]
-            options[-1] = (value or data.strip(), text + data)
-        if self._in_cell and self._row.cells:
-            self._row.cells[-1] += data
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("tr", "table"):
-            self.end_row()
-        elif tag in ("td", "th"):
-            self._in_cell = False
-        elif tag in ("option", "select"):
-            self._in_option = False
-            self._select = "" if tag == "select" else self._select
-
-    def end_row(self) -> None:
-        """Keeps the row that was being read."""
-        if self._row.cells:
-            self._row.cells = [" ".join(cell.split()) for cell in self._row.cells]
-            self.rows.append(self._row)
-        self._row, self._in_cell = _Row(), False
+def _parsed(page: bytes) -> html.HtmlElement:
+    # An empty page, or one of comments alone, would be none to the parser.
+    return html.document_fromstring(b"<body>" + page, html.HTMLParser(encoding="utf-8"))
