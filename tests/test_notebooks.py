@@ -172,6 +172,8 @@ def test_the_settings_cell_is_explained_by_the_settings_themselves(path):
         assert f"- `{field.upper()}`: {Settings.model_fields[field].description}\n" in explained
     for field in FIELDS + ASKED_IN.get(path.stem, []):
         assert f"- `{field}`: " in explained
+    (example,) = re.findall(r"`(\{.*?\})`", explained)
+    Settings().replace(**ast.literal_eval(example))
 
 
 def test_the_settings_are_shown_with_what_they_mean():
