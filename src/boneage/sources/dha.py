@@ -27,7 +27,7 @@ from boneage.sources.label_tables import (
     without_unit,
 )
 from boneage.sources.listing import Listing, case_table, list_files
-from boneage.sources.readings import Reading, read_readings
+from boneage.sources.readings import FEW_ROWS, Reading, read_readings, refuse_contradiction
 from boneage.sources.spellings import canonical_id, is_sex_column, read_sexes
 from boneage.sources.units import Unit, bare_numbers, find_unit
 
@@ -75,7 +75,6 @@ _DEEPLASIA_SEXES = {"0": "M", "1": "F"}
 _DEEPLASIA_DIR = "la_dha"
 # Of so many rows of a table that join no more than this share may contradict the images' folders.
 _MOST_CONTRADICTIONS = 0.2
-_FEW_ROWS = 5
 # Two tables of the same readings may hold their mean in half years and in months.
 _SAME_YEARS = 0.25
 
@@ -216,9 +215,6 @@ def _case(number: str, image: Path, group: str, source: str) -> dict[str, object
         "sex": group[3],
         "race": RACE_OF_CODE[group[:3]],
         "age_group": int(group[4:]),
-        "bone_age": np.nan,
-        "reading_1": np.nan,
-        "reading_2": np.nan,
     }
 
 
@@ -310,7 +306,7 @@ class _Joined:
             )
         here = [row for row in rows if row.number in self.images]
         against = [row for row in here if _contradiction(row, self.images[row.number])]
-        if len(here) >= _FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(here):
+        if len(here) >= FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(here):
             return (
                 f"not a table of these images: {len(against)} of the {len(here)} rows that join contradict "
                 f"the images' folders (the first, {against[0].item}: "
@@ -370,20 +366,16 @@ class _Joined:
             unit = self._unit_of(table, rows, fitting)
         except BoneAgeError:
             return
-        pairs = [
-            (row.number, float(self.images[row.number]["bone_age"]), self._reading(row, unit)[0])
-            for row in fitting
-        ]
-        shared = [(number, years, other.mean) for number, years, other in pairs if other is not None]
-        shared = [one for one in shared if np.isfinite(one[1:]).all()]
-        against = [one for one in shared if abs(one[1] - one[2]) >= _SAME_YEARS]
-        if len(against) >= _FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(shared):
-            number, years, other = against[0]
-            raise BoneAgeError(
-                f"{table.name}: it says otherwise than {used.name} of {len(against)} of the {len(shared)} "
-                f"images in both (of {number} {other:.3g} years in place of {years:.3g}); leave only the "
-                "right table in the folder"
-            )
+        shared, against = 0, []
+        for row in fitting:
+            reading, _ = self._reading(row, unit)
+            before = self.images[row.number].get("bone_age", np.nan)
+            years = np.nan if reading is None else reading.mean
+            if np.isfinite((before, years)).all():
+                shared += 1
+                if abs(before - years) >= _SAME_YEARS:
+                    against.append(f"{row.number} {years:.3g} years in place of {before:.3g}")
+        refuse_contradiction(table.name, used.name, against, shared, _MOST_CONTRADICTIONS)
 
     def _reading(self, row: _Row, unit: Unit) -> tuple[Reading | None, str]:
         """A row's reading, or why it cannot be used."""

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from boneage.core.errors import BoneAgeError
 from boneage.core.tables import OLDEST_YEARS
 from boneage.sources.label_tables import is_missing
 from boneage.sources.units import PER_YEAR, Unit, years_of, years_outside
 
 FURTHEST_READINGS = 2.0
 """Years by which two readings may differ before it is said; those of the atlas differ by 0.63 (RMS)."""
+FEW_ROWS = 5
+"""So many rows that contradict something are no typing errors, where they are a large share, too."""
 FURTHEST_FOLDER = 3.0
 """Years by which a reading may lie before or after the folder's year of age before it is said."""
 
@@ -112,3 +115,22 @@ def read_readings(cells: Sequence[str], unit: Unit, age_group: int | None = None
             )
         remarks.append(f"{far}; used all the same")
     return Reading(tuple(years), "", "; ".join(remarks))
+
+
+def refuse_contradiction(
+    name: str, used: str, against: Sequence[str], shared: int, most_contradictions: float
+) -> None:
+    """Raises where a table denies what another said before: one of them may hold a network's answers.
+
+    Args:
+        name: The table.
+        used: The other, which is in use.
+        against: Of each image of which they say different things, what the table says.
+        shared: How many images stand in both.
+        most_contradictions: The share of them that may be typing errors.
+    """
+    if len(against) >= FEW_ROWS and len(against) > most_contradictions * shared:
+        raise BoneAgeError(
+            f"{name}: it says otherwise than {used} of {len(against)} of the {shared} images in both "
+            f"(of {against[0]}); leave only the right table in the folder"
+        )

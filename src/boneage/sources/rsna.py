@@ -15,7 +15,7 @@ from boneage.core.left_out import in_words
 from boneage.core.tables import OLDEST_YEARS, is_safe_id, skipped_table
 from boneage.sources.label_tables import BONE_AGE_NAMES, ID_NAMES, FoundTable
 from boneage.sources.listing import Listing, case_table, list_files
-from boneage.sources.readings import Reading, read_readings
+from boneage.sources.readings import Reading, read_readings, refuse_contradiction
 from boneage.sources.spellings import canonical_id, id_finder, is_sex_column, read_boolean, read_sexes
 from boneage.sources.units import Unit, bare_numbers, find_unit, unit_in_words
 
@@ -24,7 +24,6 @@ _SAME_YEARS = 0.05
 # Two columns of one table may be whole years and months.
 _SAME_WHOLE_YEARS = 1.0
 # Two tables that differ in more than a tenth of the images in both are not corrections of each other.
-_FEW_ROWS = 5
 _MOST_CONTRADICTIONS = 0.1
 
 
@@ -193,14 +192,14 @@ class _Labels:
             for image, reading, (sex, _) in zip(images, readings, sexes, strict=True)
             if image in self.cases and not reading.fault and sex
         ]
-        against = [one for one in shared if not _same(*one[1:])]
-        if len(against) >= _FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(shared):
-            image, before, years, sex = against[0]
-            raise BoneAgeError(
-                f"{table.name}: it says otherwise than {self.table_of[image]} of {len(against)} of the "
-                f"{len(shared)} images in both (of {image} {years:.3g} years, {sex}, in place of "
-                f"{before['bone_age']:.3g} years, {before['sex']}); leave only the right table in the folder"
-            )
+        against = [
+            (self.table_of[image], f"{image} {years:.3g} years, {sex}, in place of {_said(before)}")
+            for image, before, years, sex in shared
+            if not _same(before, years, sex)
+        ]
+        if against:
+            used, said = against[0][0], [words for _, words in against]
+            refuse_contradiction(table.name, used, said, len(shared), _MOST_CONTRADICTIONS)
 
     def _ids(self, table: FoundTable) -> list[str]:
         """The ids of the column that names the most images; the first of equals."""
@@ -220,17 +219,28 @@ class _Labels:
             if _same(before, reading.mean, sex):
                 return _REPEATED
             return (
-                f"second label with this id, and it says otherwise than the first ({before['bone_age']:.3g} "
-                f"years, {before['sex']}), which is used; remove one of them"
+                f"second label with this id, and it says otherwise than the first ({_said(before)}), "
+                "which is used; remove one of them"
             )
         if sex is None:
             return _NO_SEX
-        self.cases[image] = _case(image, self.images[image], sex, reading.mean)
+        self.cases[image] = {
+            "case_id": image,
+            "image": str(self.images[image]),
+            "source": "rsna",
+            "sex": sex,
+            "race": "Unknown",
+            "bone_age": reading.mean,
+        }
         return None
 
 
 def _same(before: dict[str, object], years: float, sex: str | None) -> bool:
     return sex == before["sex"] and abs(years - before["bone_age"]) < _SAME_YEARS
+
+
+def _said(case: dict[str, object]) -> str:
+    return f"{case['bone_age']:.3g} years, {case['sex']}"
 
 
 def _age_columns(table: FoundTable) -> list[str]:
@@ -273,20 +283,6 @@ def _single_readings(cells: list[str], unit: Unit) -> list[Reading]:
 _WRITE_SEX = "write True or False for male, or M or F for sex"
 _REPEATED = "said before"
 _NO_SEX = "no sex"
-
-
-def _case(case_id: str, image: Path, sex: str, years: float) -> dict[str, object]:
-    return {
-        "case_id": case_id,
-        "image": str(image),
-        "source": "rsna",
-        "sex": sex,
-        "race": "Unknown",
-        "age_group": pd.NA,
-        "bone_age": years,
-        "reading_1": np.nan,
-        "reading_2": np.nan,
-    }
 
 
 def _why_none(images: dict[str, Path], tables: list[FoundTable], listing: Listing) -> str:
