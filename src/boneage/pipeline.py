@@ -60,7 +60,7 @@ from boneage.phantom import atlas as phantom
 from boneage.report.one_case import OneCase, find_case, words_of_case
 from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog, apply_log, summary
-from boneage.sources import dha, dha_index, manifest, rsna
+from boneage.sources import dha, dha_index, local, manifest, rsna
 from boneage.sources.web import Web
 from boneage.workspace import RUNS_NAME, Workspace
 
@@ -121,7 +121,7 @@ def make_cases(work: Workspace) -> pd.DataFrame:
             years.
     """
     folder = get_data(work)
-    unpacked = {} if work.settings.source == "phantom" else manifest.unpack_below(folder, work.large)
+    unpacked = {} if work.settings.source == "phantom" else local.unpack_below(folder, work.large)
     if work.settings.source == "rsna":
         cases, skipped = rsna.read_rsna(folder, work.settings.unit, unpacked)
     else:

@@ -7,7 +7,7 @@ import pytest
 
 from boneage.core.errors import BoneAgeError
 from boneage.sources import drive
-from boneage.sources.manifest import local_data
+from boneage.sources.local import local_data
 
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz012345"
 

@@ -12,13 +12,13 @@ from web_server import Answer, ranged, serve
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import read_table
 from boneage.sources import manifest
+from boneage.sources.local import local_data
 from boneage.sources.manifest import (
     ARTEFACTS,
     FETCHED_COLUMNS,
     MANIFEST_COLUMNS,
     data_for,
     fetch,
-    local_data,
     read_manifest,
 )
 from boneage.sources.web import Web

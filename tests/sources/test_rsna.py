@@ -9,7 +9,7 @@ import pytest
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import CASE_COLUMNS
-from boneage.sources.manifest import unpack_below
+from boneage.sources.local import unpack_below
 from boneage.sources.rsna import read_rsna
 
 

@@ -114,7 +114,7 @@ def list_files(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = 
 
     Args:
         folder: The folder.
-        unpacked: What its archives were unpacked to, or why not (:func:`manifest.unpack_below`).
+        unpacked: What its archives were unpacked to, or why not (:func:`boneage.sources.local.unpack_below`).
 
     Raises:
         BoneAgeError: No such folder, or it cannot be read.

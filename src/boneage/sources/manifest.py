@@ -1,11 +1,9 @@
 """From ``data_manifest.csv`` to verified files: fetched once, resumed when cut, unpacked safely."""
 
 import datetime
-import glob
 import os
 import re
 import shutil
-import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +12,8 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, sha256_of, write_text, writing
 from boneage.core.tables import read_table, write_table
 from boneage.sources import drive, kinds
-from boneage.sources.archives import BY_HAND, STAMP, Broken, foreign_archive, is_archive, unpack
+from boneage.sources.archives import Broken
+from boneage.sources.local import local_data, put_aside, unpack_beside
 from boneage.sources.web import Refused, Web, check_url
 
 MANIFEST = Path(__file__).resolve().parents[3] / "data_manifest.csv"
@@ -36,7 +35,6 @@ COLUMNS = {"la_dha.csv": ("patient_ID", "sex", "bone_age")}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9]{1,8}){0,2}")
 _DRIVE = re.compile(r"drive:([A-Za-z0-9_-]{10,100})?")
-_DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -111,10 +109,10 @@ def fetch(
             _settle(part, path)
             is_fresh = True
         try:
-            return _unpacked(path) if path.suffix.lower() in kinds.ARCHIVES else path
+            return unpack_beside(path) if path.suffix.lower() in kinds.ARCHIVES else path
         except Broken as error:
             # The next attempt, now or in a later run, must not find it where a good one is looked for.
-            _put_aside(path, str(error))
+            put_aside(path, str(error))
             if is_fresh:
                 raise
 
@@ -126,101 +124,6 @@ def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
         BoneAgeError: No such row.
     """
     return _row(name, manifest_path).source
-
-
-def local_data(path: Path | str, work: Path | str) -> Path:
-    """A folder of radiographs as it is, or a zip or tar.gz unpacked below ``work/data``.
-
-    Of a folder that Google Drive split into several zips (``atlas-20261129T083000Z-001.zip`` and so on) all
-    that lie beside the named one are unpacked.
-
-    Args:
-        path: The folder or archive, or the sharing link of such an archive on Google Drive.
-        work: The work folder.
-
-    Raises:
-        BoneAgeError: No such path, not an archive, an unsafe one, or one that is not shared.
-    """
-    if drive_id := drive.file_id(str(path)):
-        path = drive.fetch_zip(drive_id, Path(work) / "data")
-    path = Path(path)
-    if path.is_dir():
-        return path
-    if not path.exists():
-        raise BoneAgeError(f"{path}: no such folder or zip; check the path (is the Drive mounted?)")
-    if not is_archive(path):
-        raise BoneAgeError(f"{path}: {_no_data(path)}")
-    try:
-        if len(parts := _parts_of(path)) > 1:
-            return _unpack_parts(parts, Path(work) / "data" / _DRIVE_PART.fullmatch(path.name)[1])
-        return _unpack_with_inner(path, Path(work) / "data" / _stem(path.name))
-    except Broken as error:
-        if drive_id:
-            # It came cut off, and must not be taken for the whole again.
-            _put_aside(path, str(error))
-        raise
-
-
-def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
-    """Unpacks the archives that lie in a folder of radiographs, below ``work/data``.
-
-    Returns:
-        For each archive the folder with what it holds, or why it was not unpacked.
-    """
-    below = Path(work) / "data" / f"{folder.name}-archives"
-    found: dict[Path, Path | str] = {}
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in kinds.ARCHIVES]
-    for path in paths:
-        inside = path.relative_to(folder)
-        hidden = any(part.startswith((".", "__MACOSX")) for part in inside.parts)
-        if hidden or not path.is_file() or path.is_symlink():
-            continue
-        beside = path.with_name(_stem(path.name))
-        if (beside / STAMP).exists():
-            found[Path(os.path.abspath(path))] = Path(os.path.abspath(beside))
-            continue
-        try:
-            if not is_archive(path):
-                place: Path | str = _no_data(path)
-            elif _lies_beside(path, folder):
-                place = "an archive; what it holds lies unpacked beside it"
-            else:
-                place = _unpack_with_inner(path, below.joinpath(*inside.parts[:-1], _stem(path.name)))
-        except BoneAgeError as error:
-            place = str(error).removeprefix(f"{path}: ")
-        found[Path(os.path.abspath(path))] = place
-    return found
-
-
-def _lies_beside(archive: Path, folder: Path) -> bool:
-    """Whether all files of a zip, by name and size, are in the folder already."""
-    try:
-        with zipfile.ZipFile(archive) as file:
-            held = {
-                (info.filename.replace("\\", "/").rsplit("/", 1)[-1], info.file_size)
-                for info in file.infolist()
-                if info.file_size and "__MACOSX" not in info.filename
-            }
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
-        return False
-    there = {(path.name, path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
-    return bool(held) and held <= there
-
-
-def _parts_of(path: Path) -> list[Path]:
-    """The zips of one download that Drive split, those beside the given one; alone where it is none."""
-    part = _DRIVE_PART.fullmatch(path.name)
-    if not part:
-        return [path]
-    beside = sorted(path.parent.glob(f"{glob.escape(part[1])}-*.zip"))
-    return [one for one in beside if (other := _DRIVE_PART.fullmatch(one.name)) and other[1] == part[1]]
-
-
-def _unpack_parts(parts: list[Path], folder: Path) -> Path:
-    print(f"{len(parts)} zips of one download are read: {', '.join(part.name for part in parts)}")
-    for part in parts:
-        _unpack_with_inner(part, folder / _stem(part.name))
-    return folder
 
 
 def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Path | str = MANIFEST) -> Path:
@@ -277,13 +180,8 @@ def _is_good(path: Path, row: object) -> bool:
         return False
     fault = _fault(path, row)
     if fault:
-        _put_aside(path, f"{path}: {fault}")
+        put_aside(path, f"{path}: {fault}")
     return not fault
-
-
-def _put_aside(path: Path, fault: str) -> None:
-    print(f"{fault}; kept as {_aside(path).name}")
-    _settle(path, _aside(path))
 
 
 def _fault(path: Path, row: object) -> str | None:
@@ -387,34 +285,3 @@ def _record(record: Path | str, row: object, size: int, sha256: str) -> None:
         old = read_table(record, FETCHED_COLUMNS)[list(FETCHED_COLUMNS)]
         new = pd.concat([old[old["name"] != row.name], new.astype(str)], ignore_index=True)
     write_table(record, new)
-
-
-def _stem(name: str) -> str:
-    """An archive's name without what says that it is one; never the name itself."""
-    stem = re.sub(r"(\.(zip|tar|tgz|gz))+$", "", name, flags=re.IGNORECASE).lstrip(".") or "archive"
-    return stem if stem != name else f"{name}_unpacked"
-
-
-def _unpacked(path: Path) -> Path:
-    return _unpack_with_inner(path, path.with_name(_stem(path.name)))
-
-
-def _no_data(path: Path) -> str:
-    """What a file is that is no archive, with what to do."""
-    fault = kinds.fault_of(path, "data.zip")
-    return f"neither a folder nor a zip, as {fault}; name the folder with the radiographs"
-
-
-def _unpack_with_inner(archive: Path, folder: Path) -> Path:
-    """Unpacks an archive and those in it: RSNA's validation images come in two zips within a zip."""
-    unpack(archive, folder)
-    for inner in sorted(folder.rglob("*")):
-        if inner.suffix.lower() not in kinds.ARCHIVES + kinds.FOREIGN_ARCHIVES or not inner.is_file():
-            continue
-        if kind := foreign_archive(inner):
-            print(f"{inner}: a {kind} archive, which is not read; {BY_HAND}")
-        above = inner.parents[: len(inner.relative_to(folder).parts) - 1]
-        deeper = any((parent / STAMP).exists() for parent in above)
-        if not deeper and not inner.name.startswith(".") and is_archive(inner):
-            unpack(inner, inner.with_name(_stem(inner.name)))
-    return folder
