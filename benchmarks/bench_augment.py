@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from bench_preprocess import drawn_images, sample_images
 
-from boneage.core.tables import PLAN_COLUMNS, read_table, write_table
+from boneage.core.tables import PLAN_TABLE, read_table, write_table
 from boneage.dataset.augment import augment
 from boneage.dataset.plan import balanced_plan
 from boneage.dataset.suggestions import suggest_for
@@ -132,7 +132,7 @@ def _peak_mib(images: Path, scratch: Path, count: int) -> float:
 
 def _print_own_peak(listing: Path, images: Path) -> None:
     with tempfile.TemporaryDirectory(dir=listing.parent) as out:
-        augment(read_table(listing, PLAN_COLUMNS), images, out)
+        augment(read_table(listing, PLAN_TABLE), images, out)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

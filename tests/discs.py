@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from labelling import untouched_labels
 
-from boneage.core.tables import CASE_COLUMNS
+from boneage.core.tables import CASE_TABLE
 from boneage.dataset.labels import write_labels
 from boneage.dataset.pack import build_pack
 
@@ -35,7 +35,7 @@ def disc_work(root: Path, shown: np.ndarray, years: np.ndarray, sex: np.ndarray)
         cv2.imwrite(str(root / "images" / f"{image_id}.png"), disc(age, seed))
     cases = pd.DataFrame(
         {"case_id": ids, "image": ids, "source": "dha", "sex": sex, "race": "Asian", "bone_age": years},
-        columns=list(CASE_COLUMNS),
+        columns=list(CASE_TABLE),
     )
     write_labels(root / "labels.csv", untouched_labels(cases))
     build_pack(ids, root / "images", SIZE, root / "pack.npy")

@@ -9,7 +9,7 @@ import pytest
 
 from boneage import notebooks
 from boneage.core.settings import Settings
-from boneage.core.tables import LABEL_COLUMNS, read_cases, read_table
+from boneage.core.tables import LABEL_TABLE, read_cases, read_table
 from boneage.evaluation import read_run
 from boneage.networks import NETWORKS
 
@@ -76,7 +76,7 @@ def test_tables_and_report_are_there(work):
     cases, faults = read_cases(work / "cases.csv")
     assert len(cases) == 152
     assert faults.empty
-    labels = read_table(work / "labels.csv", LABEL_COLUMNS)
+    labels = read_table(work / "labels.csv", LABEL_TABLE)
     rejected = read_table(work / "rejected.csv", ("case_id", "reason"))
     assert len(labels) == TINY["total"]
     assert set(labels["Source ID"]) == set(cases["case_id"]) - set(rejected["case_id"])

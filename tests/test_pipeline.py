@@ -13,7 +13,7 @@ from labelling import untouched_labels
 from boneage import pipeline
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
-from boneage.core.tables import CASE_COLUMNS
+from boneage.core.tables import CASE_TABLE
 from boneage.dataset.labels import write_labels
 from boneage.evaluation import metrics_by_split
 from boneage.workspace import Workspace
@@ -34,7 +34,7 @@ def prepared(tmp_path):
         cases = pd.DataFrame(
             {"case_id": ids, "image": ids, "source": source, "sex": "F", "race": "Unknown"}
             | {"bone_age": np.arange(count) % 12 + 4.0},
-            columns=list(CASE_COLUMNS),
+            columns=list(CASE_TABLE),
         )
         write_labels(work.labels, untouched_labels(cases, validation_share=0.2, test_share=0.2))
         pipeline.make_pack(work)
@@ -236,7 +236,7 @@ def with_twins(tmp_path):
         for name in names:
             cv2.imwrite(str(work / name), image)
             rows.append({"case_id": name[:3], "image": name, "bone_age": number % 8 + 4.0})
-    cases = pd.DataFrame(rows, columns=list(CASE_COLUMNS)).assign(source="rsna", sex="F", race="Unknown")
+    cases = pd.DataFrame(rows, columns=list(CASE_TABLE)).assign(source="rsna", sex="F", race="Unknown")
     cases.to_csv(work / "cases.csv", index=False)
     shares = {"validation_share": 0.2, "test_share": 0.2}
     return Workspace(Settings(source="rsna", work=str(work), image_size=64, **shares))
@@ -265,7 +265,7 @@ def test_a_stage_that_ends_with_nothing_says_why(with_twins, tmp_path):
 
 def test_an_empty_source_does_not_cost_the_cases_there_were(with_twins, tmp_path, monkeypatch):
     before = (tmp_path / "work" / "cases.csv").read_bytes()
-    nothing = pd.DataFrame(columns=list(CASE_COLUMNS)), pd.DataFrame({"item": ["a"], "reason": ["no label"]})
+    nothing = pd.DataFrame(columns=list(CASE_TABLE)), pd.DataFrame({"item": ["a"], "reason": ["no label"]})
     monkeypatch.setattr(pipeline, "get_data", lambda work: tmp_path)
     nothing[0].attrs = {"units": [], "noted": []}
     monkeypatch.setattr(pipeline.rsna, "read_rsna", lambda *_: nothing)

@@ -25,8 +25,8 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.files import sha256_of, write_text
 from boneage.core.left_out import in_words, leave_out, refuse_nothing, tell_left_out
 from boneage.core.tables import (
-    PLAN_COLUMNS,
-    SKIPPED_COLUMNS,
+    PLAN_TABLE,
+    SKIPPED_TABLE,
     is_safe_id,
     read_cases,
     read_plan,
@@ -205,7 +205,7 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
     """Looks at every image for what may be wrong with it; images looked at before are not looked at again.
 
     Returns:
-        ``anomalies.ANOMALY_COLUMNS``, the highest score first.
+        ``anomalies.ANOMALY_TABLE``, the highest score first.
 
     Raises:
         BoneAgeError: No images yet, or the disk is full.
@@ -230,7 +230,7 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
 
 def _read_anomalies(path: Path) -> pd.DataFrame:
     # Read back even when just found: one way or the other, the same table.
-    table = read_table(path, detectors.ANOMALY_COLUMNS)
+    table = read_table(path, detectors.ANOMALY_TABLE)
     numbers = ["score", "x", "y", "width", "height", "measured"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     return table
@@ -423,7 +423,7 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
     """Draws the split over the accepted cases, then plans the augmented set.
 
     Returns:
-        The plan (``tables.PLAN_COLUMNS``) and what a person should know of it, in words.
+        The plan (``tables.PLAN_TABLE``) and what a person should know of it, in words.
 
     Raises:
         BoneAgeError: See :func:`apply_review` and :func:`boneage.dataset.plan.balanced_plan`.
@@ -481,7 +481,7 @@ def _plan_stamp(work: Workspace, usable: UsableCases, plan: pd.DataFrame) -> str
         work.settings.test_share,
         work.settings.split_seed,
     )
-    rows = plan[list(PLAN_COLUMNS)].to_csv(index=False)
+    rows = plan[list(PLAN_TABLE)].to_csv(index=False)
     return hashlib.sha256(f"{json.dumps(chosen)} {usable.decisions} {rows}".encode()).hexdigest()
 
 
@@ -501,7 +501,7 @@ def make_augmented(work: Workspace) -> pd.DataFrame:
     """Makes every image of the plan; images made before are not made again.
 
     Returns:
-        A row an image (``augment.RECORD_COLUMNS``).
+        A row an image (``augment.RECORD_TABLE``).
 
     Raises:
         BoneAgeError: No plan yet, it was changed or made from other decisions or settings, or the disk is
@@ -509,7 +509,7 @@ def make_augmented(work: Workspace) -> pd.DataFrame:
     """
     # A plan of older decisions would show what a person blanked since.
     record = augment(_plan_in_force(work, _usable_cases(work)), work.images, work.augmented)
-    skipped = read_table(work.augmented / SKIPPED_NAME, SKIPPED_COLUMNS)
+    skipped = read_table(work.augmented / SKIPPED_NAME, SKIPPED_TABLE)
     tell_left_out(work.augmented / SKIPPED_NAME, skipped, len(record) - len(skipped))
     refuse_nothing(work.augmented / SKIPPED_NAME, skipped, len(record) - len(skipped), "images of the plan")
     return record
@@ -835,7 +835,7 @@ def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -
     of_case = labels[labels["Source ID"] == case_id]
     images = list(of_case[["Case ID", "Operators"]].itertuples(index=False, name=None))
     folder = images_folder(work, comparison.runs.labels) if images else work.images
-    found = pd.DataFrame(columns=list(detectors.ANOMALY_COLUMNS))
+    found = pd.DataFrame(columns=list(detectors.ANOMALY_TABLE))
     if work.anomalies.is_file():
         found = _read_anomalies(work.anomalies)
     decisions = [of_one[case_id] for of_one in open_review(work).standing().values() if case_id in of_one]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from memory import elsewhere
 
-from boneage.anomalies import ANOMALY_COLUMNS, KINDS, find_anomalies, image_anomalies, review_queue
+from boneage.anomalies import ANOMALY_TABLE, KINDS, find_anomalies, image_anomalies, review_queue
 from boneage.anomalies.anomaly import Anomaly, between
 from boneage.anomalies.duplicates import HASH_BITS, image_hash, near_duplicates
 from boneage.anomalies.growth import growth_anomalies
@@ -18,7 +18,7 @@ from boneage.anomalies.hand import find_hand
 from boneage.anomalies.laterality import leftness
 from boneage.anomalies.outline import edge_pattern
 from boneage.anomalies.typical import LEAST_HANDS, unusual_hands
-from boneage.core.tables import CASE_COLUMNS, SKIPPED_COLUMNS
+from boneage.core.tables import CASE_TABLE, SKIPPED_TABLE
 from boneage.images.operators import apply_operators
 from boneage.images.preprocess import IMAGE_FOLDER, preprocess
 from boneage.images.square import square
@@ -46,7 +46,7 @@ def score_of(image: np.ndarray, kind: str) -> float:
 
 def cases_of(ids, **columns) -> pd.DataFrame:
     table = pd.DataFrame({"case_id": list(ids)})
-    for name in CASE_COLUMNS[1:]:
+    for name in list(CASE_TABLE)[1:]:
         table[name] = columns.get(name, np.nan)
     return table
 
@@ -323,7 +323,7 @@ class TestStage:
 
     def test_the_table_has_its_columns_and_the_most_urgent_first(self, found):
         cases, table, _ = found
-        assert tuple(table.columns) == ANOMALY_COLUMNS
+        assert list(table) == list(ANOMALY_TABLE)
         urgency = table["kind"].map(KINDS) * table["score"]
         assert urgency.is_monotonic_decreasing
         assert set(table["case_id"]) <= set(cases["case_id"])
@@ -334,7 +334,7 @@ class TestStage:
 
     def test_images_that_are_gone_or_broken_become_rows_not_errors(self, found):
         _, table, skipped = found
-        assert tuple(skipped.columns) == SKIPPED_COLUMNS
+        assert list(skipped) == list(SKIPPED_TABLE)
         assert list(skipped["item"]) == ["c3", "c5", "gone"]
         assert skipped["reason"].str.contains("again|leave").all()
         assert (
@@ -351,7 +351,7 @@ class TestStage:
 
     def test_no_case_at_all_is_no_fault(self, tmp_path):
         table, skipped = find_anomalies(cases_of([]), tmp_path, progress=False)
-        assert tuple(table.columns) == ANOMALY_COLUMNS
+        assert list(table) == list(ANOMALY_TABLE)
         assert len(table) == len(skipped) == 0
         assert review_queue(table, ["b", "a"]) == ["b", "a"]
 

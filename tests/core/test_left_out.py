@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boneage.core.left_out import in_words, leave_out, tell_left_out
-from boneage.core.tables import SKIPPED_COLUMNS, read_table, skipped_table
+from boneage.core.tables import SKIPPED_TABLE, read_table, skipped_table
 
 
 def test_reasons_that_differ_in_what_they_quote_are_one_and_the_first_speaks_for_all():
@@ -41,7 +41,7 @@ def test_different_reasons_stay_apart():
 def test_nothing_left_out_says_nothing_and_writes_an_empty_table(tmp_path, capsys):
     leave_out(tmp_path / "skipped-labels.csv", skipped_table([]), 60)
     assert capsys.readouterr().out == ""
-    assert read_table(tmp_path / "skipped-labels.csv", SKIPPED_COLUMNS).empty
+    assert read_table(tmp_path / "skipped-labels.csv", SKIPPED_TABLE).empty
 
 
 def test_a_remark_on_a_row_that_was_kept_is_no_loss(tmp_path, capsys):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import CASE_COLUMNS, is_safe_id, read_cases, read_table, write_table
+from boneage.core.tables import CASE_TABLE, is_safe_id, read_cases, read_table, write_table
 
 
 def written(path, text, encoding="utf-8"):
@@ -85,7 +85,7 @@ def test_ids_that_cannot_name_a_file(text):
 
 
 def test_a_case_table_comes_back_with_its_faults_named(tmp_path):
-    header = ",".join(CASE_COLUMNS)
+    header = ",".join(CASE_TABLE)
     rows = [
         "1,a.png,dha,F,Asian,7,7.5,7,8",
         "1,b.png,dha,F,Asian,7,7.5,7,8",
@@ -105,7 +105,7 @@ def test_a_case_table_comes_back_with_its_faults_named(tmp_path):
 
 
 def test_where_semicolons_separate_a_number_may_have_a_decimal_comma(tmp_path):
-    header = ";".join(CASE_COLUMNS)
+    header = ";".join(CASE_TABLE)
     path = written(tmp_path / "cases.csv", f"{header}\n1;a,1.png;dha;F;Asian;7;7,25;7,0;7,5\n")
     cases, skipped = read_cases(path)
     assert skipped.empty

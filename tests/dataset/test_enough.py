@@ -8,7 +8,7 @@ import pytest
 from labelling import untouched_labels
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import CASE_COLUMNS, skipped_table
+from boneage.core.tables import CASE_TABLE, skipped_table
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import read_labels, write_labels
 
@@ -23,7 +23,7 @@ def labels_of(count=60, left_out=None, **shares):
             "race": "Asian",
             "bone_age": np.arange(count) % 15 + 2.0,
         },
-        columns=list(CASE_COLUMNS),
+        columns=list(CASE_TABLE),
     )
     return untouched_labels(cases, left_out=left_out, **shares)
 

@@ -12,7 +12,7 @@ from boneage import pipeline
 from boneage.__main__ import main
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
-from boneage.core.tables import LABEL_COLUMNS, PLAN_COLUMNS, read_plan, read_table
+from boneage.core.tables import LABEL_TABLE, PLAN_TABLE, read_plan, read_table
 from boneage.images.operators import apply_operators, format_operators, operators_of_image
 from boneage.review.log import ReviewLog
 from boneage.workspace import Workspace
@@ -300,7 +300,7 @@ def test_verbs_from_anomalies_to_labels(prepared, tmp_path, capsys):
     assert "plan.csv: 70 images" in verb("plan", "--total", "70")
     assert "70 of 70 images" in verb("augment")
     verb("labels")
-    assert len(read_table(prepared.labels, LABEL_COLUMNS)) == 70
+    assert len(read_table(prepared.labels, LABEL_TABLE)) == 70
     assert "70 images of 32 px" in verb("pack")
 
 
@@ -333,7 +333,7 @@ def test_a_verb_that_cannot_go_on_says_why_in_one_line(prepared, capsys, words, 
 )
 def test_a_faulty_plan_is_refused(tmp_path, rows, named):
     path = tmp_path / "plan.csv"
-    pd.DataFrame(rows, columns=list(PLAN_COLUMNS)).to_csv(path, index=False)
+    pd.DataFrame(rows, columns=list(PLAN_TABLE)).to_csv(path, index=False)
     with pytest.raises(BoneAgeError, match=named):
         read_plan(path)
 

@@ -6,7 +6,7 @@ import pytest
 from labelling import untouched_labels
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import CASE_COLUMNS, LABEL_COLUMNS, SPLITS
+from boneage.core.tables import CASE_TABLE, LABEL_TABLE, SPLITS
 from boneage.dataset.labels import label_years, read_labels, write_labels
 
 
@@ -23,7 +23,7 @@ def case_table(count=40, **columns):
         "reading_1": np.nan,
         "reading_2": np.nan,
     } | columns
-    return pd.DataFrame(values, columns=list(CASE_COLUMNS))
+    return pd.DataFrame(values, columns=list(CASE_TABLE))
 
 
 def labels_of(cases, left_out=None, label="reading"):
@@ -88,7 +88,7 @@ def test_no_usable_case_is_an_error():
         labels_of(case_table(), {f"{number:04d}": "gone" for number in range(40)})
 
 
-HEADER = ",".join(LABEL_COLUMNS)
+HEADER = ",".join(LABEL_TABLE)
 
 
 def test_bad_rows_are_left_out_with_a_reason_and_the_rest_goes_on(tmp_path):
@@ -118,7 +118,7 @@ def test_bad_rows_are_left_out_with_a_reason_and_the_rest_goes_on(tmp_path):
 
 def saved_as(path, separator=",", male=("TRUE", "FALSE"), age=str, encoding="utf-8", case_id=str):
     """Sixty labels, every second one a boy's, as a spreadsheet saves them."""
-    rows = [LABEL_COLUMNS]
+    rows = [list(LABEL_TABLE)]
     for number in range(60):
         name, years, sex = case_id(1300 + number), age(4.5 + number % 12), male[number % 2]
         rows.append((name, years, sex, "Asian", name, SPLITS[max(0, number % 6 - 3)], "[]"))

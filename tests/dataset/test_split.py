@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import PLAN_COLUMNS
+from boneage.core.tables import PLAN_TABLE
 from boneage.dataset.split import draw_split, plan_without_copies
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -125,7 +125,7 @@ def test_the_plan_without_copies_has_every_case_once():
     corrections = pd.Series("[]", index=split.index[::-1])
     corrections[split.index[3]] = '[{"name": "flip"}]'
     plan = plan_without_copies(split, corrections)
-    assert tuple(plan.columns) == PLAN_COLUMNS
+    assert list(plan) == list(PLAN_TABLE)
     assert plan["image_id"].tolist() == plan["case_id"].tolist() == split.index.tolist()
     assert plan.loc[plan["corrections"] != "[]", "case_id"].tolist() == [split.index[3]]
     assert set(plan["augmentations"]) == {"[]"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boneage.anomalies import ANOMALY_COLUMNS, image_anomalies
+from boneage.anomalies import ANOMALY_TABLE, image_anomalies
 from boneage.anomalies.hand import find_hand
 from boneage.anomalies.markers import has_letters
 from boneage.core.errors import BoneAgeError
@@ -94,7 +94,7 @@ def test_a_suggested_change_of_exposure_keeps_the_hand_in_the_range_of_real_ones
 def flagged(*rows: tuple) -> pd.DataFrame:
     """Anomalies of one case: kind, score and what was measured."""
     table = pd.DataFrame(rows, columns=["kind", "score", "measured"])
-    return table.assign(case_id="a").reindex(columns=list(ANOMALY_COLUMNS))
+    return table.assign(case_id="a").reindex(columns=list(ANOMALY_TABLE))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import read_table
 from boneage.images import preprocess as module
 from boneage.images import sheets
-from boneage.images.preprocess import REPORT_COLUMNS, preprocess, read_report, summary
+from boneage.images.preprocess import REPORT_TABLE, preprocess, read_report, summary
 from boneage.images.reading import read_grey
 from boneage.images.sheets import contact_sheet, write_contact_sheet
 from boneage.images.square import square
@@ -115,7 +115,7 @@ def times(work: Path) -> dict[str, int]:
 class TestPreprocess:
     def test_every_good_case_becomes_a_square_and_a_row(self, cases: pd.DataFrame, work: Path) -> None:
         report = preprocess(cases, work, SIZE)
-        assert list(report.columns) == list(REPORT_COLUMNS)
+        assert list(report.columns) == list(REPORT_TABLE)
         assert list(report["case_id"]) == list(cases["case_id"])
         assert set(report["status"]) == {"ok"}
         for case_id in cases["case_id"]:

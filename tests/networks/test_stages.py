@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from boneage.networks import NETWORKS
-from boneage.networks.stages import STAGE_COLUMNS, stage_table
+from boneage.networks.stages import STAGE_TABLE, stage_table
 from boneage.training import build_model
 
 
@@ -17,7 +17,7 @@ def test_known_networks_have_their_published_receptive_fields(application, recep
     build = getattr(keras.applications, application)
     model = build(weights=None, include_top=False, input_shape=(224, 224, 3))
     table = stage_table(model)
-    assert list(table.columns) == list(STAGE_COLUMNS)
+    assert list(table.columns) == list(STAGE_TABLE)
     assert table["Receptive field (px)"].iloc[-1] == receptive_field
     assert table["Parameters"].sum() == parameters == model.count_params()
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from boneage.core.tables import LABEL_COLUMNS
+from boneage.core.tables import LABEL_TABLE
 from boneage.report import plots
 
 PNG_MARK = b"\x89PNG\r\n\x1a\n"
@@ -31,7 +31,7 @@ def make_joined(errors: dict[str, list[float]]) -> pd.DataFrame:
 def make_labels(years: list[float], males: list[bool], splits: list[str]) -> pd.DataFrame:
     ids = [f"c{place}" for place in range(len(years))]
     columns = (ids, years, males, ["Unknown"] * len(ids), ids, splits, ["[]"] * len(ids))
-    return pd.DataFrame(dict(zip(LABEL_COLUMNS, columns, strict=True)))
+    return pd.DataFrame(dict(zip(LABEL_TABLE, columns, strict=True)))
 
 
 def words_of(figure: Figure) -> str:

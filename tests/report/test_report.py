@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 
 from boneage import evaluation, pipeline, report
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import LABEL_COLUMNS, OLDEST_YEARS, SPLITS, skipped_table, write_table
+from boneage.core.tables import LABEL_TABLE, OLDEST_YEARS, SPLITS, skipped_table, write_table
 from boneage.dataset.labels import UNKNOWN, Labels
 from boneage.evaluation.robustness import robustness_table
 from boneage.networks import NETWORKS
@@ -42,7 +42,7 @@ def make_labels(kind: str = "the radiologists' reading", source: str = "rsna", c
         )
         for case in range(cases)
     ]
-    return Labels(pd.DataFrame(rows, columns=list(LABEL_COLUMNS)), kind, source, NOTHING)
+    return Labels(pd.DataFrame(rows, columns=list(LABEL_TABLE)), kind, source, NOTHING)
 
 
 def write_run(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import CASE_COLUMNS
+from boneage.core.tables import CASE_TABLE
 from boneage.phantom.drawing import draw_hand
 from boneage.review.board import ReviewBoard
 from boneage.review.log import ReviewLog
@@ -48,7 +48,7 @@ def a_table(count: int) -> pd.DataFrame:
         rows.append(
             (f"C{number:03d}", "", "phantom", "FM"[number % 2], "African American", age, age + 0.4, *readings)
         )
-    return pd.DataFrame(rows, columns=list(CASE_COLUMNS)).astype({"age_group": "Int64"})
+    return pd.DataFrame(rows, columns=list(CASE_TABLE)).astype({"age_group": "Int64"})
 
 
 ANOMALY_COLUMNS = ["case_id", "kind", "score", "x", "y", "width", "height", "why"]

@@ -15,7 +15,7 @@ from small_disk import fill, set_read_only, small_disk
 
 from boneage.core.errors import BoneAgeError
 from boneage.review import log as review
-from boneage.review.log import LOG_COLUMNS, REASONS, UNREADABLE_BOX, ReviewLog, apply_log, summary
+from boneage.review.log import LOG_TABLE, REASONS, UNREADABLE_BOX, ReviewLog, apply_log, summary
 
 BOX = {"name": "blank", "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}
 
@@ -41,7 +41,7 @@ def test_a_note_comes_back_exactly_and_no_cell_is_a_formula(note, tmp_path_facto
     ReviewLog(path).append("a", "reject", "other", note=note)
     assert ReviewLog(path).rows[0].note == note
     raw = pd.read_csv(path, dtype=str, keep_default_na=False, header=0)
-    assert list(raw.columns) == list(LOG_COLUMNS)
+    assert list(raw.columns) == list(LOG_TABLE)
     assert len(raw) == 1
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in raw.iloc[0])
 

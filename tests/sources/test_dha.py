@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import CASE_COLUMNS, SKIPPED_COLUMNS
+from boneage.core.tables import CASE_TABLE, SKIPPED_TABLE
 from boneage.sources.dha import (
     DOUBTED_READINGS,
     NEVER_FOUND,
@@ -30,7 +30,7 @@ def place(folder: Path, *paths: str) -> None:
 
 
 def reasons(skipped: pd.DataFrame) -> dict[str, str]:
-    assert tuple(skipped.columns) == SKIPPED_COLUMNS
+    assert list(skipped) == list(SKIPPED_TABLE)
     return dict(skipped.itertuples(index=False))
 
 
@@ -43,7 +43,7 @@ def test_the_place_of_an_image_gives_race_sex_and_year(tmp_path):
         "CAUF/CAUF01/4056.jpg",
     )
     cases, _ = read_atlas(tmp_path)
-    assert tuple(cases.columns) == CASE_COLUMNS
+    assert list(cases) == list(CASE_TABLE)
     assert cases["case_id"].tolist() == ["3256", "4056", "5592", "7003"]
     assert cases.index.tolist() == [0, 1, 2, 3]
     assert cases["race"].tolist() == ["African American", "Caucasian", "Hispanic American", "Asian"]

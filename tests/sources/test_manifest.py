@@ -15,8 +15,8 @@ from boneage.sources import manifest
 from boneage.sources.local import local_data
 from boneage.sources.manifest import (
     ARTEFACTS,
-    FETCHED_COLUMNS,
-    MANIFEST_COLUMNS,
+    FETCHED_TABLE,
+    MANIFEST_TABLE,
     data_for,
     fetch,
     read_manifest,
@@ -41,7 +41,7 @@ def listed(tmp_path):
 
     def write(source: str, name: str = "data.bin", sha256: str = "", size: object = "") -> Path:
         path = tmp_path / "data_manifest.csv"
-        header = ",".join(MANIFEST_COLUMNS)
+        header = ",".join(MANIFEST_TABLE)
         path.write_text(f"{header}\n{name},{source},CC0,{sha256},{size},,a test\n")
         return path
 
@@ -80,7 +80,7 @@ def test_the_repositorys_own_manifest_is_sound():
 )
 def test_an_unsound_row_is_refused(tmp_path, row, reason):
     path = tmp_path / "m.csv"
-    path.write_text(f"{','.join(MANIFEST_COLUMNS)}\n{row}\n")
+    path.write_text(f"{','.join(MANIFEST_TABLE)}\n{row}\n")
     with pytest.raises(BoneAgeError, match=f"m.csv: .*{reason}"):
         read_manifest(path)
 
@@ -114,7 +114,7 @@ def test_without_a_known_hash_the_one_seen_is_said_and_recorded(tmp_path, listed
         fetch("data.bin", tmp_path / "out", path, record=tmp_path / "work" / "fetched.csv", web=web)
         assert path.read_text() == before
     assert SHA256 in capsys.readouterr().out
-    record = read_table(tmp_path / "work" / "fetched.csv", FETCHED_COLUMNS)
+    record = read_table(tmp_path / "work" / "fetched.csv", FETCHED_TABLE)
     assert record[["name", "file", "sha256", "bytes"]].to_numpy().tolist() == [
         ["data.bin", "data.bin", SHA256, str(len(DATA))]
     ]
@@ -452,10 +452,10 @@ def test_data_for_takes_what_is_given_and_fetches_the_rest(tmp_path, monkeypatch
     with serve(lambda request: Answer(answers[request.path])) as server:
         path = tmp_path / "m.csv"
         path.write_text(
-            f"{','.join(MANIFEST_COLUMNS)}\n"
+            f"{','.join(MANIFEST_TABLE)}\n"
             f"rsna_training.zip,{server.url}/t,x,,,,y\nrsna_training_labels.zip,{server.url}/l,x,,,,y\n"
         )
         folder = data_for("rsna", "", tmp_path / "work", path)
     assert (folder / "rsna_training" / "1377.png").is_file()
     assert (folder / "rsna_training_labels" / "train.csv").is_file()
-    assert len(read_table(tmp_path / "work" / "fetched.csv", FETCHED_COLUMNS)) == 2
+    assert len(read_table(tmp_path / "work" / "fetched.csv", FETCHED_TABLE)) == 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import CASE_COLUMNS
+from boneage.core.tables import CASE_TABLE
 from boneage.sources.local import unpack_below
 from boneage.sources.rsna import read_rsna
 
@@ -27,7 +27,7 @@ def lay(folder: Path, labels: str | None, *images: str) -> Path:
 def test_months_become_years_and_ids_join_images(tmp_path):
     lay(tmp_path, "id,boneage,male\n1380,120,True\n1377,180,False\n", "a/b/1377.png", "images/1380.JPG")
     cases, skipped = read_rsna(tmp_path)
-    assert tuple(cases.columns) == CASE_COLUMNS
+    assert list(cases) == list(CASE_TABLE)
     assert skipped.empty
     assert cases["case_id"].tolist() == ["1377", "1380"]
     assert cases["bone_age"].tolist() == [15.0, 10.0]

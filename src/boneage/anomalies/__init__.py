@@ -19,17 +19,38 @@ from boneage.anomalies.hand import Hand, find_hand
 from boneage.anomalies.quality import quality_anomalies
 from boneage.anomalies.text import text_anomalies
 from boneage.anomalies.typical import hand_pattern, unusual_hands
+from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.parallel import on_all_cores
 from boneage.core.tables import skipped_table
 from boneage.images.reading import read_file
 
-ANOMALY_COLUMNS = ("case_id", "kind", "score", "x", "y", "width", "height", "measured", "why")
-"""The anomaly table; ``x`` to ``height`` are shares of the image, empty where it concerns all of it, and
-``measured`` is the turn in degrees anticlockwise that puts it right, empty where it is not one of pose."""
+ANOMALY_TABLE = Table(
+    "Anomalies",
+    [
+        Column("case_id", "Name of the case."),
+        Column("kind", "What may be wrong with the image."),
+        Column("score", "Anomaly score, 0 to 1; from 0.5 on it is likely.", ".2f"),
+        Column("x", "Left edge of the place; empty where it concerns all of the image.", ".2f", unit="share"),
+        Column(
+            "y", "Upper edge of the place; empty where it concerns all of the image.", ".2f", unit="share"
+        ),
+        Column("width", "Width of the place.", ".2f", unit="share"),
+        Column("height", "Height of the place.", ".2f", unit="share"),
+        Column(
+            "measured",
+            "The turn that puts it right, anticlockwise; empty where it is not one of pose.",
+            ".1f",
+            unit="degrees",
+        ),
+        Column("why", "The reason in words."),
+    ],
+    "anomalies.csv",
+    "One row an anomaly of an image, the most urgent first.",
+)
 
 __all__ = [
-    "ANOMALY_COLUMNS",
+    "ANOMALY_TABLE",
     "KINDS",
     "LIKELY",
     "REJECTABLE",
@@ -81,7 +102,7 @@ def find_anomalies(
         progress: Whether a bar shows how far it is.
 
     Returns:
-        The anomalies, columns :data:`ANOMALY_COLUMNS`, the most urgent first; and what was skipped because
+        The anomalies, columns :data:`ANOMALY_TABLE`, the most urgent first; and what was skipped because
         its image is gone or cannot be read, with the reason.
 
     Raises:
@@ -135,7 +156,7 @@ def _table(found: Iterable[tuple[str, Anomaly]], case_ids: Sequence[str]) -> pd.
         (case_id, one.kind, one.score, *(one.box or (np.nan,) * 4), one.measured, one.why)
         for case_id, one in ours
     ]
-    return pd.DataFrame(rows, columns=list(ANOMALY_COLUMNS)).astype({"measured": float})
+    return pd.DataFrame(rows, columns=list(ANOMALY_TABLE)).astype({"measured": float})
 
 
 def review_queue(anomalies: pd.DataFrame, case_ids: Sequence[str]) -> list[str]:

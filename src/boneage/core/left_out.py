@@ -26,7 +26,7 @@ def leave_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[st
 
     Args:
         path: ``skipped-<stage>.csv``.
-        skipped: ``tables.SKIPPED_COLUMNS``.
+        skipped: ``tables.SKIPPED_TABLE``.
         kept: How many rows were not left out.
         noted: Items that were kept, and stand in the table only because something is to be said of them.
 
@@ -54,7 +54,7 @@ def refuse_nothing(path: Path, skipped: pd.DataFrame, kept: int, what: str) -> N
 
     Args:
         path: ``skipped-<stage>.csv``.
-        skipped: ``tables.SKIPPED_COLUMNS``.
+        skipped: ``tables.SKIPPED_TABLE``.
         kept: How much there is of what the stage makes.
         what: What it makes, in the plural.
 
@@ -72,7 +72,7 @@ def in_words(skipped: pd.DataFrame, of: int) -> str:
     Reasons that differ only in the values they quote count as one; the first of them speaks for all.
 
     Args:
-        skipped: ``tables.SKIPPED_COLUMNS``, with at least one row.
+        skipped: ``tables.SKIPPED_TABLE``, with at least one row.
         of: How many rows there were, those left out among them.
     """
     alike = skipped["reason"].map(lambda reason: _QUOTED_VALUE.sub("#", reason))

@@ -10,38 +10,76 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from boneage.core.columns import csv_text
+from boneage.core.columns import Column, Table, csv_text
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_text
 
-CASE_COLUMNS = (
-    "case_id",
-    "image",
-    "source",
-    "sex",
-    "race",
-    "age_group",
-    "bone_age",
-    "reading_1",
-    "reading_2",
+CASE_TABLE = Table(
+    "Case table",
+    [
+        Column("case_id", "Name of the case: letters, digits, _ and -."),
+        Column("image", "The file of the radiograph, below the source's folder."),
+        Column("source", "Where it is from: dha, rsna or phantom."),
+        Column("sex", "F or M."),
+        Column("race", "Asian, African American, Caucasian, Hispanic American or Unknown."),
+        Column("age_group", "Whole years of age by the atlas folder; may be empty.", ".0f", unit="years"),
+        Column("bone_age", "Mean of the radiologists' readings; may be empty.", ".2f", unit="years"),
+        Column("reading_1", "The first radiologist's reading; may be empty.", ".2f", unit="years"),
+        Column("reading_2", "The second radiologist's reading; may be empty.", ".2f", unit="years"),
+    ],
+    "cases.csv",
+    "One row a radiograph of the source.",
 )
-LABEL_COLUMNS = (
-    "Case ID",
-    "Bone Age",
-    "Male",
-    "Location",
-    "Source ID",
-    "Split",
-    "Operators",
+LABEL_TABLE = Table(
+    "Labels",
+    [
+        Column("Case ID", "Name of the image, an augmented one's too."),
+        Column("Bone Age", "Age of its case; a baby is 0.", ".2f", unit="years"),
+        Column("Male", "TRUE for a boy, FALSE for a girl."),
+        Column("Location", "Race, as in the case table."),
+        Column("Source ID", "The case that the image is of."),
+        Column("Split", "train, validation or test."),
+        Column("Operators", "Corrections and augmentations of the image, as JSON."),
+    ],
+    "labels.csv",
+    "One row an image.",
 )
-PLAN_COLUMNS = ("image_id", "case_id", "split", "corrections", "augmentations")
-PREDICTION_COLUMNS = ("Case ID", "Split", "Prediction")
-SKIPPED_COLUMNS = ("item", "reason")
+PLAN_TABLE = Table(
+    "Augmentation plan",
+    [
+        Column("image_id", "Name of the image."),
+        Column("case_id", "The case that it is of."),
+        Column("split", "train, validation or test; augmented images are of train."),
+        Column("corrections", "What puts the image of the case right, as JSON; in every split."),
+        Column("augmentations", "What makes an augmented image differ, as JSON; empty for the case's own."),
+    ],
+    "plan.csv",
+    "One row an image; its pixels are made from this row alone.",
+)
+PREDICTION_TABLE = Table(
+    "Predictions",
+    [
+        Column("Case ID", "Name of the case."),
+        Column("Split", "train, validation or test."),
+        Column("Prediction", "What the network predicts.", ".2f", unit="years"),
+    ],
+    "runs/<run>/predictions.csv",
+    "One row a case; the ground truth is joined from the labels.",
+)
+SKIPPED_TABLE = Table(
+    "Skipped",
+    [
+        Column("item", "A file or an id."),
+        Column("reason", "Why it was left out, and what to do."),
+    ],
+    "skipped-<stage>.csv",
+    "One row a file or case that a stage left out.",
+)
 
 SEXES = ("F", "M")
 RACES = ("Asian", "African American", "Caucasian", "Hispanic American", "Unknown")
@@ -65,7 +103,7 @@ def is_safe_id(text: object) -> bool:
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
-def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
     """Reads a CSV with every cell as text; empty cells are empty strings.
 
     The text may be UTF-8, UTF-16 or Windows-1252 (:func:`decoded`). A first line ``sep=;`` and ``;``, a tab
@@ -166,7 +204,7 @@ def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         BoneAgeError: The file is no case table.
     """
-    raw = read_table(path, CASE_COLUMNS)[list(CASE_COLUMNS)]
+    raw = read_table(path, CASE_TABLE)[list(CASE_TABLE)]
     numbers = {
         name: pd.to_numeric(raw[name], errors="coerce")
         for name in ("age_group", "bone_age", "reading_1", "reading_2")
@@ -199,13 +237,13 @@ def read_plan(path: Path | str) -> pd.DataFrame:
     """Reads an augmentation plan back from CSV; a plan is whole or it is none, so no row is left out.
 
     Returns:
-        ``PLAN_COLUMNS``, every cell as text.
+        ``PLAN_TABLE``, every cell as text.
 
     Raises:
         BoneAgeError: The file is no plan, an id cannot name a file or stands twice, a split is unknown, or a
             copy is not for training.
     """
-    plan = read_table(path, PLAN_COLUMNS)[list(PLAN_COLUMNS)]
+    plan = read_table(path, PLAN_TABLE)[list(PLAN_TABLE)]
     advice = "make it anew with `python -m boneage plan`"
     if plan.empty:
         raise BoneAgeError(f"{path}: no row; {advice}")
@@ -241,4 +279,4 @@ def write_table(path: Path | str, table: pd.DataFrame) -> Path:
 
 def skipped_table(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """A table of what a stage left out: ``item`` (a file or an id) and ``reason`` (what to do about it)."""
-    return pd.DataFrame(list(rows), columns=list(SKIPPED_COLUMNS))
+    return SKIPPED_TABLE.frame(rows)

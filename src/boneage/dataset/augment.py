@@ -14,10 +14,11 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, write_error
 from boneage.core.parallel import on_all_cores
-from boneage.core.tables import PLAN_COLUMNS, is_safe_id, read_table, skipped_table, write_table
+from boneage.core.tables import PLAN_TABLE, is_safe_id, read_table, skipped_table, write_table
 from boneage.images.grey_range import to_uint8
 from boneage.images.operators import apply_operators, operators_of_image
 from boneage.images.preprocess import remove_images
@@ -27,15 +28,20 @@ from boneage.images.square import to_png
 RECORD_NAME = "augment.csv"
 LOCK_NAME = ".augment.lock"
 SKIPPED_NAME = "skipped-augment.csv"
-RECORD_COLUMNS = (
-    "image_id",
-    "status",
-    "reason",
-    "corrections",
-    "augmentations",
-    "source_bytes",
-    "source_modified",
-    "made_bytes",
+RECORD_TABLE = Table(
+    "Record of the augmented set",
+    [
+        Column("image_id", "Name of the image."),
+        Column("status", "ok, or skipped."),
+        Column("reason", "Why it was skipped, and what to do."),
+        Column("corrections", "As in the plan it was made from."),
+        Column("augmentations", "As in the plan it was made from."),
+        Column("source_bytes", "Size of the case's image.", ",.0f"),
+        Column("source_modified", "When that was last changed.", ".0f", unit="nanoseconds"),
+        Column("made_bytes", "Size of the image's file.", ",.0f"),
+    ],
+    "augmented/augmented.csv",
+    "One row an image of the plan.",
 )
 _IMAGES_BETWEEN_SAVES = 500
 _LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.(png|csv)")
@@ -58,18 +64,18 @@ def augment(plan: pd.DataFrame, images: Path | str, out: Path | str) -> pd.DataF
     that stand in the record and not in this plan are removed.
 
     Args:
-        plan: ``tables.PLAN_COLUMNS``.
+        plan: ``tables.PLAN_TABLE``.
         images: Folder of preprocessed images, ``<case_id>.png``.
         out: Folder for the images; ``augment.csv`` and ``skipped-augment.csv`` stand there too.
 
     Returns:
-        A row an image in the plan's order (``RECORD_COLUMNS``); status is ``ok`` or ``skipped``.
+        A row an image in the plan's order (``RECORD_TABLE``); status is ``ok`` or ``skipped``.
 
     Raises:
         BoneAgeError: A missing column, ``out`` is ``images``, another run is at work in ``out``, a full
             disk or a read-only folder.
     """
-    missing = [name for name in PLAN_COLUMNS if name not in plan.columns]
+    missing = [name for name in PLAN_TABLE if name not in plan.columns]
     if missing:
         raise BoneAgeError(f"plan: column {missing[0]} is missing; make the plan again")
     images, out = Path(images), make_folder(out)
@@ -115,7 +121,7 @@ def _augment(plan: pd.DataFrame, images: Path, out: Path) -> pd.DataFrame:
 
 def _record_before(out: Path) -> dict[str, dict[str, str]]:
     try:
-        record = read_table(out / RECORD_NAME, RECORD_COLUMNS)
+        record = read_table(out / RECORD_NAME, RECORD_TABLE)
     except BoneAgeError:
         return {}
     safe = record[record["image_id"].map(is_safe_id)]
@@ -185,7 +191,7 @@ def _make(job: _Job) -> tuple[int, dict[str, str]]:
 
 def _row(*cells: object) -> dict[str, str]:
     """A row of the record; what is not known yet is empty."""
-    return dict(zip_longest(RECORD_COLUMNS, map(str, cells), fillvalue=""))
+    return dict(zip_longest(RECORD_TABLE, map(str, cells), fillvalue=""))
 
 
 def _skipped(image_id: object, recipe: Sequence[object], reason: str) -> dict[str, str]:
@@ -193,7 +199,7 @@ def _skipped(image_id: object, recipe: Sequence[object], reason: str) -> dict[st
 
 
 def _save(out: Path, rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    record = pd.DataFrame(rows, columns=list(RECORD_COLUMNS))
+    record = pd.DataFrame(rows, columns=list(RECORD_TABLE))
     skipped = record[record["status"] == "skipped"]
     write_table(out / RECORD_NAME, record)
     write_table(out / SKIPPED_NAME, skipped_table(zip(skipped["image_id"], skipped["reason"], strict=True)))

@@ -15,7 +15,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_text
 from boneage.core.left_out import in_words
 from boneage.core.tables import (
-    LABEL_COLUMNS,
+    LABEL_TABLE,
     MONTHS_PER_YEAR,
     OLDEST_YEARS,
     RACES,
@@ -58,7 +58,7 @@ class Labels:
     """Labels ready for training.
 
     Attributes:
-        table: Columns ``tables.LABEL_COLUMNS``; Bone Age in years (float), Male a bool.
+        table: Columns ``tables.LABEL_TABLE``; Bone Age in years (float), Male a bool.
         kind: Which age the label is, in words: every table of results is headed by it.
         source: Where the radiographs come from.
         skipped: Rows that were left out and why (``item``, ``reason``).
@@ -142,7 +142,7 @@ def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | 
     """The cases that have a label, a sex and a known race, and are not left out for another reason.
 
     Args:
-        cases: A case table (``tables.CASE_COLUMNS``); further columns are kept.
+        cases: A case table (``tables.CASE_TABLE``); further columns are kept.
         label: See :func:`label_years`.
         left_out: Case ids that have no usable image or were rejected, with the reason.
 
@@ -176,7 +176,7 @@ def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
 
     Args:
         usable: The cases that can be labelled.
-        plan: ``tables.PLAN_COLUMNS``; its cases are among the usable ones.
+        plan: ``tables.PLAN_TABLE``; its cases are among the usable ones.
 
     Raises:
         BoneAgeError: A case stands in two splits.
@@ -194,7 +194,7 @@ def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd
 
     Args:
         cases: A case table.
-        plan: ``tables.PLAN_COLUMNS``; its cases stand in ``cases``.
+        plan: ``tables.PLAN_TABLE``; its cases stand in ``cases``.
         years: The label in years by case id.
     """
     of_case = cases.set_index("case_id").loc[plan["case_id"]]
@@ -211,7 +211,7 @@ def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd
                 for row in zip(plan["corrections"], plan["augmentations"], strict=True)
             ],
         },
-        columns=list(LABEL_COLUMNS),
+        columns=list(LABEL_TABLE),
     )
 
 
@@ -242,7 +242,7 @@ def read_labels(path: Path | str) -> Labels:
             two splits.
     """
     path = Path(path)
-    raw = read_table(path, LABEL_COLUMNS)[list(LABEL_COLUMNS)]
+    raw = read_table(path, LABEL_TABLE)[list(LABEL_TABLE)]
     for name, spellings in (("Location", RACES), ("Split", SPLITS)):
         known = {word.casefold(): word for word in spellings}
         raw[name] = [known.get(cell.casefold(), cell) for cell in raw[name]]
@@ -266,7 +266,7 @@ def read_labels(path: Path | str) -> Labels:
     if not rows:
         why = f": left out {in_words(skipped_table(reasons), len(reasons))}" if reasons else ""
         raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
-    table = pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(LABEL_TABLE))
     check_splits(table, str(path))
     facts: dict[str, Any] = {"kind": UNKNOWN, "source": UNKNOWN, **_read_facts(path.with_suffix(".json"))}
     return Labels(table=table, skipped=skipped_table(reasons), **facts)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import TOTAL
-from boneage.core.tables import PLAN_COLUMNS, SPLITS, is_safe_id
+from boneage.core.tables import PLAN_TABLE, SPLITS, is_safe_id
 from boneage.images.augmentations import (
     DEFAULT_ALLOWED,
     EXPOSURE,
@@ -55,7 +55,7 @@ def balanced_plan(
         seed: The same seed gives the same plan, in whatever order the cases come.
 
     Returns:
-        The plan (``tables.PLAN_COLUMNS``), and a line for each year that could not have its equal share.
+        The plan (``tables.PLAN_TABLE``), and a line for each year that could not have its equal share.
 
     Raises:
         BoneAgeError: A case id is unsafe or doubled, a split or an operator unknown, an age no number,
@@ -234,7 +234,7 @@ def _plan_table(cases: pd.DataFrame, copies: Mapping[str, list[list[dict[str, An
             image_id = next(name for name in ids if name.casefold() not in taken)
             taken.add(image_id.casefold())
             rows.append((image_id, case.case_id, case.split, corrections, format_operators(recipe)))
-    return pd.DataFrame(rows, columns=list(PLAN_COLUMNS))
+    return pd.DataFrame(rows, columns=list(PLAN_TABLE))
 
 
 def _notices(

@@ -99,7 +99,7 @@ def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Serie
 
 
 def plan_without_copies(split: pd.Series, corrections: pd.Series) -> pd.DataFrame:
-    """The plan that draws no copies: every case once, put right (tables.PLAN_COLUMNS).
+    """The plan that draws no copies: every case once, put right (tables.PLAN_TABLE).
 
     Args:
         split: The split by case id.

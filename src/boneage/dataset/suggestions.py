@@ -43,7 +43,7 @@ def suggest_corrections(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict
 
     Args:
         image: uint8, (height, width), as it came.
-        anomalies: The rows of its case in the anomaly table (``anomalies.ANOMALY_COLUMNS``).
+        anomalies: The rows of its case in the anomaly table (``anomalies.ANOMALY_TABLE``).
 
     Returns:
         Operators with values, in the order of ``operators.CORRECTIONS``.

@@ -12,7 +12,7 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_bytes
 from boneage.core.settings import VARIANTS
-from boneage.core.tables import PREDICTION_COLUMNS, read_table, skipped_table, write_table
+from boneage.core.tables import PREDICTION_TABLE, read_table, skipped_table, write_table
 from boneage.dataset.labels import SETS
 from boneage.networks import NETWORKS
 
@@ -85,7 +85,7 @@ class Run:
     Attributes:
         record: What record.json says.
         history: One row an epoch.
-        predictions: ``tables.PREDICTION_COLUMNS``; predictions in years.
+        predictions: ``tables.PREDICTION_TABLE``; predictions in years.
         folder: The run folder.
     """
 
@@ -152,7 +152,7 @@ def read_run(folder: Path | str) -> Run:
     fault = _record_fault(record)
     if fault:
         raise BoneAgeError(f"{path}: {fault}; delete that run's folder and train again")
-    predictions = _read_predictions(folder / "predictions.csv", PREDICTION_COLUMNS, "train that run again")
+    predictions = _read_predictions(folder / "predictions.csv", PREDICTION_TABLE, "train that run again")
     history = read_table(folder / "history.csv", ("epoch", "loss", "mae")).apply(
         pd.to_numeric, errors="coerce"
     )
@@ -224,7 +224,7 @@ def keep_outside(run: Run, predictions: pd.DataFrame, images: str) -> None:
 
     Args:
         run: The run.
-        predictions: ``tables.PREDICTION_COLUMNS``; years.
+        predictions: ``tables.PREDICTION_TABLE``; years.
         images: ``pack.fingerprint`` of those images and labels.
 
     Raises:
@@ -242,9 +242,9 @@ def kept_outside(run: Run, images: str) -> pd.DataFrame | None:
     path = run.folder / OUTSIDE_NAME
     if not path.is_file():
         return None
-    table = _read_predictions(path, (*PREDICTION_COLUMNS, "Images", "Finished"), "delete the file")
+    table = _read_predictions(path, (*PREDICTION_TABLE, "Images", "Finished"), "delete the file")
     same = (table["Images"] == images) & (table["Finished"] == run.record["finished"])
-    return table[list(PREDICTION_COLUMNS)] if len(table) and same.all() else None
+    return table[list(PREDICTION_TABLE)] if len(table) and same.all() else None
 
 
 def _read_predictions(path: Path, columns: Sequence[str], advice: str) -> pd.DataFrame:

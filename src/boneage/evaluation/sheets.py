@@ -63,7 +63,7 @@ def anomaly_sheet(
     """The images at the front of the queue, each with its id and its most urgent anomaly.
 
     Args:
-        anomalies: ``anomalies.ANOMALY_COLUMNS``, highest score first.
+        anomalies: ``anomalies.ANOMALY_TABLE``, highest score first.
         read_image: The image of a case, uint8 (size, size); one that cannot be read is left out.
         count: Images at most.
     """

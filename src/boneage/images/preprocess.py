@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, write_error
 from boneage.core.parallel import on_all_cores
@@ -29,25 +30,30 @@ SKIPPED_NAME = "skipped-preprocess.csv"
 UNLISTED_NAME = "unlisted-preprocess.csv"
 SOURCE_GONE = "source not found now; image kept"
 
-REPORT_COLUMNS = (
-    "case_id",
-    "status",
-    "reason",
-    "format",
-    "width",
-    "height",
-    "bit_depth",
-    "mode",
-    "bytes",
-    "sha256",
-    "doubled_of",
-    "note",
-    # What a later run compares to know whether the image has to be made again.
-    "image",
-    "modified",
-    "image_size",
-    "pad",
-    "made_bytes",
+REPORT_TABLE = Table(
+    "Preprocess report",
+    [
+        Column("case_id", "Name of the case."),
+        Column("status", "ok, or skipped."),
+        Column("reason", "Why it was skipped, and what to do."),
+        Column("format", "Format of the file: JPEG, PNG, TIFF, DICOM."),
+        Column("width", "Width of the radiograph.", ",.0f", unit="pixels"),
+        Column("height", "Height of the radiograph.", ",.0f", unit="pixels"),
+        Column("bit_depth", "Bits per pixel.", ".0f"),
+        Column("mode", "How the file holds its pixels."),
+        Column("bytes", "Size of the file.", ",.0f"),
+        Column("sha256", "SHA-256 of the file."),
+        Column("doubled_of", "The first case with the same file, if there is one."),
+        Column("note", "What a person should know of it."),
+        # What a later run compares to know whether the image has to be made again.
+        Column("image", "The file, as in the case table."),
+        Column("modified", "When it was last changed.", ".0f", unit="nanoseconds"),
+        Column("image_size", "Side of the square image.", ".0f", unit="pixels"),
+        Column("pad", "What the square is filled up with."),
+        Column("made_bytes", "Size of the image's file.", ",.0f"),
+    ],
+    "preprocess.csv",
+    "One row a case.",
 )
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "made_bytes")
 
@@ -87,7 +93,7 @@ def preprocess(
         pad: Grey level of the bars, as in :func:`boneage.images.square.square`.
 
     Returns:
-        The report: a row a case, in the order of the cases, with the columns ``REPORT_COLUMNS``; status is
+        The report: a row a case, in the order of the cases, with the columns ``REPORT_TABLE``; status is
         ``ok`` or ``skipped``, and ``doubled_of`` names the first case whose file has the same bytes.
 
     Raises:
@@ -131,7 +137,7 @@ def read_report(work: Path | str) -> pd.DataFrame:
     Raises:
         BoneAgeError: There is none, or it cannot be read.
     """
-    return _typed(read_table(Path(work) / REPORT_NAME, REPORT_COLUMNS))
+    return _typed(read_table(Path(work) / REPORT_NAME, REPORT_TABLE))
 
 
 def _rows_before(work: Path) -> dict[str, dict[str, Any]]:
@@ -139,7 +145,7 @@ def _rows_before(work: Path) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for name in (UNLISTED_NAME, REPORT_NAME):
         try:
-            report = _typed(read_table(work / name, REPORT_COLUMNS))
+            report = _typed(read_table(work / name, REPORT_TABLE))
         except BoneAgeError:
             continue
         made = report[(report["status"] == "ok") & report["case_id"].map(is_safe_id)]
@@ -255,9 +261,9 @@ def _save(work: Path, rows: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    report = _typed(pd.DataFrame(rows, columns=list(REPORT_COLUMNS)))
+    report = _typed(pd.DataFrame(rows, columns=list(REPORT_TABLE)))
     report["doubled_of"] = _doubled_of(report)
-    text = [name for name in REPORT_COLUMNS if name not in _NUMBERS]
+    text = [name for name in REPORT_TABLE if name not in _NUMBERS]
     report[text] = report[text].fillna("")
     write_table(path, report)
     return report

@@ -6,7 +6,19 @@ from typing import Any
 import keras
 import pandas as pd
 
-STAGE_COLUMNS = ("Map", "Channels", "Convolutions", "Parameters", "Receptive field (px)")
+from boneage.core.columns import Column, Table
+
+STAGE_TABLE = Table(
+    "Stages of a network",
+    [
+        Column("Map", "Size of the feature map in pixels, or number of patches."),
+        Column("Channels", "Number of channels.", ",.0f"),
+        Column("Convolutions", "Number of convolutions in the stage.", ",.0f"),
+        Column("Parameters", "Number of its weights.", ",.0f"),
+        Column("Receptive field (px)", "Side of the part of the image that a place of the map sees.", ",.0f"),
+    ],
+    about="One row a stage, from the image on.",
+)
 
 # A layer's window in pixels of the image, and how far apart two neighbouring windows are.
 _Window = tuple[int, int]
@@ -33,7 +45,7 @@ def stage_table(model: keras.Model) -> pd.DataFrame:
         model: A model whose images are square and whose layers are each used once; models in it are opened.
 
     Returns:
-        ``STAGE_COLUMNS``: map size in pixels (height × width) or number of patches, channels and receptive
+        ``STAGE_TABLE``: map size in pixels (height × width) or number of patches, channels and receptive
         field at the end of the stage, convolutions and parameters in it. What convolves no map (padding,
         the head) is left out.
     """
@@ -60,7 +72,7 @@ def stage_table(model: keras.Model) -> pd.DataFrame:
         if window != _NO_PLACE:
             stage["Channels"] = shape[-1]
             stage["Receptive field (px)"] = window[0]
-    return pd.DataFrame(_joined(stages), columns=list(STAGE_COLUMNS))
+    return pd.DataFrame(_joined(stages), columns=list(STAGE_TABLE))
 
 
 def _operations(model: keras.Model) -> Iterator[keras.Operation]:

@@ -168,14 +168,14 @@ class Comparison:
         tables: Epochs -> the nine-row table of ``evaluation.results_table``, in rising order.
         details: ``DETAILS``, one row a run that stands in a table.
         baseline: ``BASELINE_ERRORS``, one row a split: always saying the training cases' median age.
-        variants: ``variants.VARIANT_COLUMNS``, one row a variant, run on the augmented set or ensemble,
+        variants: ``variants.VARIANTS_TABLE``, one row a variant, run on the augmented set or ensemble,
         against
             its plain run.
-        differences: ``differences.DIFFERENCE_COLUMNS``, one row a pair of runs of one epoch count.
-        seeds: ``seeds.SEED_COLUMNS``, one row a plain run that was trained with other seeds, too.
-        groups: ``groups.GROUP_COLUMNS``, one row a run and group of its test cases.
-        references: ``references.REFERENCE_COLUMNS``, one row a figure published by others.
-        coverage: ``coverage.RUN_COVERAGE_COLUMNS``, how many test cases the intervals of each run hold, by
+        differences: ``differences.DIFFERENCES``, one row a pair of runs of one epoch count.
+        seeds: ``seeds.SEEDS``, one row a plain run that was trained with other seeds, too.
+        groups: ``groups.GROUPS``, one row a run and group of its test cases.
+        references: ``references.REFERENCES``, one row a figure published by others.
+        coverage: ``coverage.COVERAGE_OF_RUNS``, how many test cases the intervals of each run hold, by
             band of predicted ages and in all.
         outside: ``OUTSIDE``, one row a run that was tested on another source; else empty.
         coverage_outside: As ``coverage``, of that source's cases.

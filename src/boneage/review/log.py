@@ -24,20 +24,37 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_bytes, write_error
 from boneage.core.tables import LARGEST_TABLE_BYTES, is_safe_id
 from boneage.images.augmentations import format_augmentations
 from boneage.images.operators import format_corrections, parse_corrections
 
-LOG_COLUMNS = ("time", "case_id", "decision", "reason", "corrections", "augmentations", "note", "reviewer")
+LOG_TABLE = Table(
+    "Review log",
+    [
+        Column("time", "When it was decided, UTC."),
+        Column("case_id", "Name of the case."),
+        Column("decision", "keep, reject, or undo, after which the decision before stands again."),
+        Column("reason", "Why it is rejected."),
+        Column("corrections", "What puts the image right, as JSON."),
+        Column(
+            "augmentations", "What its augmented images may be drawn from, as JSON; empty leaves that open."
+        ),
+        Column("note", "A remark."),
+        Column("reviewer", "Who decided."),
+    ],
+    "review.csv",
+    "One row a decision, the last of a case stands; rows are only ever added.",
+)
 DECISIONS = ("keep", "reject", "undo")
 REASONS = ("ring", "bracelet", "skeleton unknown", "growth abnormality", "other")
 
 UNREADABLE_BOX = "the box to blank cannot be read; decide this case again"
 """The note of a case that was kept with a box that the log no longer tells: it is rejected until then."""
 
-_HEADER = (",".join(LOG_COLUMNS) + "\n").encode()
+_HEADER = (",".join(LOG_TABLE) + "\n").encode()
 _OLD_HEADER = re.compile(rb"(\xef\xbb\xbf)?time[,;\t]case_id[,;\t]decision[,;\t]reason[,;\t]operators\b")
 _REVIEWER = re.compile(r"(\w[\w .'-]{0,63})?")
 _OUR_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
@@ -263,8 +280,8 @@ class ReviewLog:
         return next((case_id for case_id in queue if case_id not in state), None)
 
     def decisions_table(self) -> pd.DataFrame:
-        """Every row as a table with the columns :data:`LOG_COLUMNS`; notes as they were typed."""
-        return pd.DataFrame([astuple(row) for row in self.rows], columns=list(LOG_COLUMNS))
+        """Every row as a table with the columns :data:`LOG_TABLE`; notes as they were typed."""
+        return pd.DataFrame([astuple(row) for row in self.rows], columns=list(LOG_TABLE))
 
     @contextlib.contextmanager
     def _locked(self, to_read: bool = False) -> Iterator[bool]:
@@ -575,8 +592,8 @@ def _spreadsheet_rows(data: bytes) -> list[list[str]] | None:
             reader = csv.DictReader(
                 io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True
             )
-            if set(LOG_COLUMNS[:-1]) <= set(reader.fieldnames or ()):
-                return [[row.get(name) or "" for name in LOG_COLUMNS] for row in reader]
+            if set(list(LOG_TABLE)[:-1]) <= set(reader.fieldnames or ()):
+                return [[row.get(name) or "" for name in LOG_TABLE] for row in reader]
     return None
 
 
@@ -606,7 +623,7 @@ def _cells(line: bytes) -> list[str] | None:
         (cells,) = csv.reader([_decoded(line)[0]], strict=True)
     except (ValueError, csv.Error):
         return None
-    if len(cells) != len(LOG_COLUMNS):
+    if len(cells) != len(LOG_TABLE):
         return None
     _, case_id, decision, reason, *_, reviewer = cells
     fits = is_safe_id(case_id) and decision in DECISIONS and _REVIEWER.fullmatch(reviewer)

@@ -125,7 +125,7 @@ def read_atlas(
         unpacked: See :func:`boneage.sources.listing.list_files`.
 
     Returns:
-        The case table (``tables.CASE_COLUMNS``; ``bone_age`` in years, the mean of the readings there are;
+        The case table (``tables.CASE_TABLE``; ``bone_age`` in years, the mean of the readings there are;
         ``attrs`` as in :func:`listing.case_table`), and the table of what was left out, doubled or
         contradictory with the reason. An image whose reading is missing or unusable stays in the case table
         without a bone age.

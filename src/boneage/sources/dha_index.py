@@ -15,6 +15,7 @@ import pandas as pd
 from lxml import html
 from tqdm.auto import tqdm
 
+from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_bytes
 from boneage.core.tables import SEXES, read_table, skipped_table, write_table
@@ -23,7 +24,15 @@ from boneage.sources.spellings import column_name
 from boneage.sources.web import Refused, Unreachable, Web, check_url
 
 CELLS = 12
-READINGS_COLUMNS = ("image number", "reading 1", "reading 2")
+READINGS_TABLE = Table(
+    "Readings of the atlas's index",
+    [
+        Column("image number", "Number of the radiograph in the atlas."),
+        Column("reading 1", "The first radiologist's reading.", ".2f", unit="years"),
+        Column("reading 2", "The second radiologist's reading.", ".2f", unit="years"),
+    ],
+    about="One row a radiograph of the Digital Hand Atlas.",
+)
 LARGEST_IMAGE_BYTES = 32 * 2**20
 LARGEST_PAGE_BYTES = 8 * 2**20
 
@@ -259,10 +268,10 @@ def _write_readings(path: Path, images: list[_Image], skipped: list[tuple[str, s
         skipped.append((path.name, "the index's table names no readings; join another readings table"))
         return
     if path.is_file():
-        old = read_table(path, READINGS_COLUMNS)[list(READINGS_COLUMNS)]
+        old = read_table(path, READINGS_TABLE)[list(READINGS_TABLE)]
         rows = {number: readings for number, *readings in old.itertuples(index=False)} | rows
     table = [(number, *readings) for number, readings in sorted(rows.items())]
-    write_table(path, pd.DataFrame(table, columns=list(READINGS_COLUMNS)))
+    write_table(path, pd.DataFrame(table, columns=list(READINGS_TABLE)))
 
 
 def _parsed(page: bytes) -> html.HtmlElement:

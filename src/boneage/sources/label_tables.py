@@ -11,10 +11,10 @@ import pandas as pd
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import (
-    CASE_COLUMNS,
-    LABEL_COLUMNS,
+    CASE_TABLE,
+    LABEL_TABLE,
     LARGEST_TABLE_BYTES,
-    PREDICTION_COLUMNS,
+    PREDICTION_TABLE,
     read_table,
 )
 from boneage.sources.spellings import column_name, is_sex_column, plain, without_brackets, word_set
@@ -82,7 +82,7 @@ class FoundTable:
     def is_ours(self) -> bool:
         """Whether it is a table that this project made from others."""
         names = set(self.cells)
-        return any(set(own) <= names for own in (LABEL_COLUMNS[:4], CASE_COLUMNS, PREDICTION_COLUMNS))
+        return any(set(own) <= names for own in (list(LABEL_TABLE)[:4], CASE_TABLE, PREDICTION_TABLE))
 
 
 def without_unit(column: str) -> str:

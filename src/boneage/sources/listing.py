@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import CASE_COLUMNS
+from boneage.core.tables import CASE_TABLE
 from boneage.images.reading import is_image
 from boneage.sources.archives import STAMP
 from boneage.sources.label_tables import TABLE_SUFFIXES, WORKBOOK_SUFFIXES, FoundTable, tables_in
@@ -29,7 +29,7 @@ class Listing:
         folder: The folder, and what its archives were unpacked to in ``unpacked``.
         unpacked: For each archive below it the folder that it was unpacked to, or why it was not.
         files: All files.
-        skipped: Rows of ``tables.SKIPPED_COLUMNS``.
+        skipped: Rows of ``tables.SKIPPED_TABLE``.
     """
 
     folder: Path
@@ -160,7 +160,7 @@ def case_table(
     units: Iterable[Mapping[str, str]] = (),
     noted: Iterable[str] = (),
 ) -> pd.DataFrame:
-    """The case table of some rows: columns as in ``tables.CASE_COLUMNS``, sorted by case id.
+    """The case table of some rows: columns as in ``tables.CASE_TABLE``, sorted by case id.
 
     ``age_group`` is whole years (nullable), ``bone_age`` and the readings are years (NaN where absent).
 
@@ -170,7 +170,7 @@ def case_table(
             table's ``attrs["units"]``.
         noted: Items of the table of what was left out that only carry a remark; in ``attrs["noted"]``.
     """
-    table = pd.DataFrame(list(rows), columns=list(CASE_COLUMNS))
+    table = pd.DataFrame(list(rows), columns=list(CASE_TABLE))
     kinds = {"age_group": "Int64", "bone_age": "float64", "reading_1": "float64", "reading_2": "float64"}
     table = table.astype(kinds).sort_values("case_id", kind="stable", ignore_index=True)
     table.attrs = {"units": [dict(one) for one in units], "noted": sorted(set(noted))}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, sha256_of, write_text, writing
 from boneage.core.tables import read_table, write_table
@@ -19,8 +20,32 @@ from boneage.sources.web import Refused, Web, check_url
 MANIFEST = Path(__file__).resolve().parents[3] / "data_manifest.csv"
 """The manifest of a checkout."""
 
-MANIFEST_COLUMNS = ("name", "source", "licence", "sha256", "bytes", "rows", "used_by")
-FETCHED_COLUMNS = ("name", "file", "sha256", "bytes", "time")
+MANIFEST_TABLE = Table(
+    "Data manifest",
+    [
+        Column("name", "Name of the file."),
+        Column("source", "Its link, or its id on Google Drive."),
+        Column("licence", "The terms it is under."),
+        Column("sha256", "SHA-256 of the file; empty where it is not known."),
+        Column("bytes", "Its size.", ",.0f"),
+        Column("rows", "How many rows it has, if it is a table.", ",.0f"),
+        Column("used_by", "What it is for."),
+    ],
+    "data_manifest.csv",
+    "One row a file that is fetched.",
+)
+FETCHED_TABLE = Table(
+    "Fetched files",
+    [
+        Column("name", "Its name in the manifest."),
+        Column("file", "Where it lies."),
+        Column("sha256", "SHA-256 of what came."),
+        Column("bytes", "Size of what came.", ",.0f"),
+        Column("time", "When it was fetched, UTC."),
+    ],
+    "fetched.csv",
+    "One row a file that was fetched.",
+)
 LARGEST_BYTES = 32 * 2**30
 """The most that is fetched for one row; the largest of them, RSNA's training images, has 9.6 GB."""
 
@@ -42,14 +67,14 @@ def read_manifest(path: Path | str = MANIFEST) -> pd.DataFrame:
     """Reads and checks a manifest.
 
     Returns:
-        The table with ``MANIFEST_COLUMNS``: text but for ``bytes`` and ``rows`` (whole numbers, may be
+        The table with ``MANIFEST_TABLE``: text but for ``bytes`` and ``rows`` (whole numbers, may be
         missing); ``sha256`` in lower case, empty where not known.
 
     Raises:
         BoneAgeError: Not a table, or a row with an unsafe or doubled name, a source that is neither https
             nor ``drive:<id>``, or a malformed hash or number.
     """
-    table = read_table(path, MANIFEST_COLUMNS)[list(MANIFEST_COLUMNS)]
+    table = read_table(path, MANIFEST_TABLE)[list(MANIFEST_TABLE)]
     table["sha256"] = table["sha256"].str.lower()
     for row in table.itertuples(index=False):
         if fault := _row_fault(row):
@@ -80,7 +105,7 @@ def fetch(
         name: The row's name, which is the file's.
         folder: Where it goes; an archive is unpacked to a folder beside it.
         manifest_path: The manifest.
-        record: The CSV that lists what was fetched (``FETCHED_COLUMNS``); None puts ``fetched.csv``
+        record: The CSV that lists what was fetched (``FETCHED_TABLE``); None puts ``fetched.csv``
             into ``folder``.
         web: How to ask; None asks with patience.
         largest_bytes: The most that is fetched.
@@ -280,8 +305,8 @@ def _settle(part: Path, path: Path) -> None:
 def _record(record: Path | str, row: object, size: int, sha256: str) -> None:
     """Adds a row to the table of what was fetched; an older row of that name goes."""
     time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    new = pd.DataFrame([(row.name, row.name, sha256, size, time)], columns=FETCHED_COLUMNS)
+    new = pd.DataFrame([(row.name, row.name, sha256, size, time)], columns=list(FETCHED_TABLE))
     if Path(record).is_file():
-        old = read_table(record, FETCHED_COLUMNS)[list(FETCHED_COLUMNS)]
+        old = read_table(record, FETCHED_TABLE)[list(FETCHED_TABLE)]
         new = pd.concat([old[old["name"] != row.name], new.astype(str)], ignore_index=True)
     write_table(record, new)

@@ -44,7 +44,7 @@ def read_rsna(
         unpacked: See :func:`boneage.sources.listing.list_files`.
 
     Returns:
-        The case table (``tables.CASE_COLUMNS``, bone age in years, race ``Unknown``, no age group and no
+        The case table (``tables.CASE_TABLE``, bone age in years, race ``Unknown``, no age group and no
         single readings; ``attrs`` as in :func:`listing.case_table`), and the table of what was left
         out with the reason.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from boneage.core.backends import hasten
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import PREDICTION_COLUMNS
+from boneage.core.tables import PREDICTION_TABLE
 from boneage.dataset.labels import Labels
 from boneage.dataset.pack import Pack, rows_of
 from boneage.evaluation import read_run
@@ -118,14 +118,14 @@ def prediction_table(
         several_views: Whether to average over :func:`views`.
 
     Returns:
-        ``tables.PREDICTION_COLUMNS``; predictions in years.
+        ``tables.PREDICTION_TABLE``; predictions in years.
     """
     years = prediction(
         model, _Rows(pack.images, rows), table["Male"].to_numpy(bool), batch_size, several_views
     )
     # Five decimals are five minutes of a child's life: far below anything a reading can tell.
     columns = {"Case ID": table["Case ID"], "Split": table["Split"], "Prediction": np.round(years, 5)}
-    return pd.DataFrame(columns, columns=list(PREDICTION_COLUMNS))
+    return pd.DataFrame(columns, columns=list(PREDICTION_TABLE))
 
 
 class _Rows:
@@ -150,7 +150,7 @@ def predict_pack(run: Path | str, pack: Pack, labels: Labels) -> pd.DataFrame:
         labels: Their labels; only ids, splits and sex are used.
 
     Returns:
-        ``tables.PREDICTION_COLUMNS``; predictions in years.
+        ``tables.PREDICTION_TABLE``; predictions in years.
 
     Raises:
         BoneAgeError: The run is not finished or damaged, or the images are of another size.

@@ -52,7 +52,7 @@ class ReviewBoard:
     what the others wrote before it shows the next image.
 
     Args:
-        cases: A case table (``tables.CASE_COLUMNS``).
+        cases: A case table (``tables.CASE_TABLE``).
         anomalies: ``case_id, kind, score`` (0 to 1), ``x, y, width, height`` (shares of the image; empty
             where there is no box), ``why``; the highest score first.
         log: Where decisions are written.
