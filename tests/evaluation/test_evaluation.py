@@ -262,7 +262,7 @@ def test_runs_of_every_variant_set_and_seed_lie_in_one_folder(tmp_path):
     assert sorted(reasons.index) == ["10", "11", "2", "8", "9"]
     assert "1 finished later" in reasons["2"]
     assert "'ears' is no variant" in reasons["8"]
-    assert "'grown' is no set" in reasons["10"]
+    assert "'whole' is no set" in reasons["10"]
     assert "training seed is missing" in reasons["11"]
 
 
