@@ -64,10 +64,6 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
     window, and are inverted where the lowest means white. What of it makes no sense is passed over with a
     note. Padding is black and sets no range. Colour becomes luma (ITU-R BT.601).
 
-    Args:
-        data: The file's bytes.
-        name: How an error names the file.
-
     Returns:
         The grey image, uint8 of shape (height, width); "DICOM", its photometric interpretation, the bits
         stored of a value, and what was done to make it grey.

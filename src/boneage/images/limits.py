@@ -16,15 +16,10 @@ def too_many_bytes(name: str, count: int) -> BoneAgeError:
 
 
 def check_size(width: int, height: int, name: str) -> None:
-    """Refuses an image by the size its header declares.
-
-    Args:
-        width: Pixels.
-        height: Pixels.
-        name: How the error names the file.
+    """Refuses an image by the size in pixels that its header declares.
 
     Raises:
-        BoneAgeError: More than 100 megapixels, or fewer than 32 pixels a side.
+        BoneAgeError: More than 100 megapixels, or fewer than 32 pixels a side; it says ``name``.
     """
     if width * height > LARGEST_PIXELS:
         raise too_many_pixels(name)

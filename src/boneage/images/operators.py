@@ -301,9 +301,6 @@ def apply_operators(image: np.ndarray, operators: Sequence[Mapping[str, Any]]) -
         image: uint8, (height, width); it is left as it is.
         operators: Such as ``parse_operators`` returns.
 
-    Returns:
-        uint8, (height, width).
-
     Raises:
         BoneAgeError: The image is none, or an operator is at fault.
     """

@@ -41,10 +41,6 @@ _JPEG_STRAY_MARKER = re.compile(rb"\xff[^\x00\xc4\xd0-\xd7\xda-\xdd\xfe\xff]")
 def read_raster(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[str]]:
     """Decodes a file that is no DICOM.
 
-    Args:
-        data: The file's bytes.
-        name: How an error names the file.
-
     Returns:
         The grey image, uint8 or uint16 of shape (height, width); its format, Pillow's name of its colour
         layout, its bits a channel, and what was done to make it grey.

@@ -74,19 +74,13 @@ def write_contact_sheet(
     columns: int = 8,
     thumb: int = 160,
 ) -> Path:
-    """Writes a contact sheet of the preprocessed images, drawn evenly over age, as PNG.
+    """Writes a contact sheet of at most ``count`` preprocessed images, drawn evenly over age, as PNG.
 
     Args:
         path: Where the sheet belongs.
         cases: The case table.
-        report: What :func:`preprocess` returned.
+        report: What :func:`boneage.images.preprocess.preprocess` returned.
         work: The work folder that holds the images.
-        count: Images on the sheet at most.
-        columns: Images in a row.
-        thumb: Side of a small copy in pixels.
-
-    Returns:
-        The path.
 
     Raises:
         BoneAgeError: An image is gone, or the sheet cannot be written.

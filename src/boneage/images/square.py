@@ -16,19 +16,11 @@ PNG_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IM
 
 
 def square_of_file(source: Path, name: str, size: int, pad: str) -> tuple[bytes, ImageFacts, int]:
-    """The square image of a file.
-
-    Args:
-        source: The file.
-        name: How an error names it.
-        size: Side of the square in pixels.
-        pad: As in :func:`square`.
-
-    Returns:
-        The image as PNG, the facts about the file, and when it was last changed, in nanoseconds.
+    """The square image of a file as PNG, the facts about the file, and when it was changed, in nanoseconds.
 
     Raises:
-        BoneAgeError: It cannot be read, or as in :func:`boneage.images.reading.read_grey`.
+        BoneAgeError: ``source`` cannot be read, or as in :func:`boneage.images.reading.read_grey`; the error
+            says ``name``.
     """
     data, modified = _read(source, name)
     grey, facts = read_grey(data, name)
@@ -66,9 +58,6 @@ def square(image: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
         image: uint8, of shape (height, width).
         size: Side of the square in pixels.
         pad: Grey level of the two bars: "background" is that of the image's own, "black" is 0, "white" 255.
-
-    Returns:
-        uint8 of shape (size, size).
     """
     scale = size / max(image.shape)
     height, width = (max(1, round(side * scale)) for side in image.shape)

@@ -85,19 +85,11 @@ def foreign_archive(path: Path | str) -> str | None:
 
 
 def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST_UNPACKED_BYTES) -> Path:
-    """Unpacks a zip, tar or tar.gz into a folder.
+    """Unpacks a zip, tar or tar.gz into a folder, and at most ``largest_bytes``; returns the folder.
 
     The members go to a temporary folder beside the target, which is renamed when all are there; an
     interrupted run leaves the target as it was. A target that the same archive was unpacked to before
     (by size and SHA-256) is left alone; one that another archive was unpacked to is replaced.
-
-    Args:
-        archive: The archive.
-        folder: The folder to make; must be absent, empty, or made by this function.
-        largest_bytes: The most that may come out.
-
-    Returns:
-        The folder.
 
     Raises:
         Broken: Damaged or truncated.

@@ -111,8 +111,8 @@ def read_atlas(
 
     An image's place ``{ASI,BLK,CAU,HIS}{F,M}/{same}{00..18}/{4 digits}.jpg`` gives its race, sex and year
     of age. The readings are Deeplasia's ``la_dha.csv`` (the mean of the two readers), or any table with
-    ``image number, reading 1, reading 2`` or with an image and its bone age. Whether a table is in years or
-    in months is found by :func:`boneage.sources.units.find_unit`; above all they must agree with the folders.
+    ``image number, reading 1, reading 2`` or with an image and its bone age. Whether it is in years or in
+    months is found by :func:`boneage.sources.units.find_unit`; above all they must agree with the folders.
 
     Joined is only what has the atlas's form. What an id says of race, sex and year of age, and what a column
     says of the sex where the id does not, must agree with the image's folder.
@@ -125,10 +125,8 @@ def read_atlas(
         unpacked: See :func:`boneage.sources.listing.list_files`.
 
     Returns:
-        The case table (``tables.CASE_TABLE``; ``bone_age`` in years, the mean of the readings there are;
-        ``attrs`` as in :func:`listing.case_table`), and the table of what was left out, doubled or
-        contradictory with the reason. An image whose reading is missing or unusable stays in the case table
-        without a bone age.
+        The case table (:func:`listing.case_table`), in which an image without a usable reading has no bone
+        age, and the table of what was left out, doubled or contradictory with the reason.
 
     Raises:
         BoneAgeError: No folder, no image in such a tree, a named readings table that cannot be read, or one

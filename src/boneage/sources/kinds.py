@@ -78,12 +78,9 @@ def fault_of(path: Path, name: str, columns: Sequence[str] = (), rows: int | Non
 
     Args:
         path: The file.
-        name: The name that it should have; its ending says the kind.
+        name: The name that it should have.
         columns: Columns that a table must have; capitals and punctuation do not count.
         rows: How many rows a table must have, where that is known.
-
-    Raises:
-        BoneAgeError: It cannot be read.
     """
     try:
         with open(path, "rb") as file:

@@ -11,10 +11,11 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import CASE_TABLE
 from boneage.images.reading import is_image
+from boneage.sources import kinds
 from boneage.sources.archives import STAMP
 from boneage.sources.label_tables import TABLE_SUFFIXES, WORKBOOK_SUFFIXES, FoundTable, tables_in
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+ARCHIVE_SUFFIXES = (*kinds.ARCHIVES, *kinds.FOREIGN_ARCHIVES)
 
 _NOT_USED = "neither an image nor a table; not used"
 _MOST_SEEN = 4
@@ -115,9 +116,6 @@ def list_files(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = 
     Args:
         folder: The folder.
         unpacked: What its archives were unpacked to, or why not (:func:`boneage.sources.local.unpack_below`).
-
-    Raises:
-        BoneAgeError: No such folder, or it cannot be read.
     """
     # The path is kept as the user gave it (a Drive shortcut stays one), made absolute.
     folder = Path(os.path.abspath(folder))

@@ -15,14 +15,10 @@ _DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", r
 
 
 def local_data(path: Path | str, work: Path | str) -> Path:
-    """A folder of radiographs as it is, or a zip or tar.gz unpacked below ``work/data``.
+    """A folder of radiographs as it is; a zip, tar.gz or the Drive link of one, unpacked below ``work/data``.
 
     Of a folder that Google Drive split into several zips (``atlas-20261129T083000Z-001.zip`` and so on) all
     that lie beside the named one are unpacked.
-
-    Args:
-        path: The folder or archive, or the sharing link of such an archive on Google Drive.
-        work: The work folder.
 
     Raises:
         BoneAgeError: No such path, not an archive, an unsafe one, or one that is not shared.

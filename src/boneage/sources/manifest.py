@@ -114,9 +114,8 @@ def fetch(
         The file, or the folder it was unpacked to.
 
     Raises:
-        BoneAgeError: No such row, a Drive id that is not filled in, no connection, a wrong hash or size
-            (the file is kept beside as ``.wrong``), a file of another kind than its name says, such as a web
-            page, a full disk, or an unsafe archive.
+        BoneAgeError: No such row, a Drive id that is not filled in, no connection, a wrong hash, size or kind
+            (the file is kept beside as ``.wrong``), a full disk, or an unsafe archive.
     """
     folder = make_folder(folder)
     row = _row(name, manifest_path)
@@ -154,14 +153,10 @@ def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
 def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Path | str = MANIFEST) -> Path:
     """The folder with a source's files: ``data`` where it is given, else fetched below ``work/data``.
 
-    Args:
-        source: ``dha`` or ``rsna``.
-        data: A folder, a zip, the sharing link of one on Google Drive, or empty.
-        work: The work folder; what was fetched is recorded in its ``fetched.csv``.
-        manifest_path: The manifest.
+    What was fetched is recorded in ``work/fetched.csv``.
 
     Raises:
-        BoneAgeError: As :func:`local_data` and :func:`fetch`.
+        BoneAgeError: As :func:`local.local_data` and :func:`fetch`.
     """
     if str(data):
         return local_data(data, work)

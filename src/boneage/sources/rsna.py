@@ -35,18 +35,15 @@ def read_rsna(
     Every table, CSV or sheet of a workbook, with columns for an id, a bone age and the sex is read and
     joined to the images by their names: ``id,boneage,male`` of the training part, ``Image ID,male,Bone Age
     (months)`` of the validation part, ``Case ID,Sex,Ground truth bone age (months)`` of the test part, and
-    tables like them. Whether a table is in months or years is found by :func:`units.find_unit`.
-    The challenge gives no race and no chronological age.
+    tables like them. The challenge gives no race and no chronological age.
 
     Args:
         folder: The folder with the unpacked archives.
-        unit: ``months`` or ``years`` where the tables do not tell; "" finds it.
+        unit: ``months`` or ``years`` where the tables do not tell; "" finds it (:func:`units.find_unit`).
         unpacked: See :func:`boneage.sources.listing.list_files`.
 
     Returns:
-        The case table (``tables.CASE_TABLE``, bone age in years, race ``Unknown``, no age group and no
-        single readings; ``attrs`` as in :func:`listing.case_table`), and the table of what was left
-        out with the reason.
+        The case table (:func:`listing.case_table`), and the table of what was left out with the reason.
 
     Raises:
         BoneAgeError: No label table, no image, no image with a label, or a table that may be in months as

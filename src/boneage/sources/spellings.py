@@ -196,11 +196,6 @@ def canonical_id(text: str) -> str:
     return name
 
 
-def same_id(one: str, other: str) -> bool:
-    """Whether two ids differ only as in :func:`canonical_id`, in leading zeros or in capitals."""
-    return _loose(canonical_id(one)) == _loose(canonical_id(other))
-
-
 def id_finder(known: Iterable[str]) -> Callable[[str], str | None]:
     """A function that finds the id, among known ones, that a cell means.
 

@@ -117,11 +117,7 @@ class Web:
     ) -> bytes:
         """The whole answer to a request, redirected at most within the host.
 
-        Args:
-            url: The address; see :func:`check_url`.
-            largest_bytes: The most that is read.
-            data: Form fields.
-            method: ``GET`` (fields go into the address) or ``POST``.
+        The fields of a form go into the address of ``GET``, and are the body of ``POST``.
 
         Raises:
             Unreachable: The host does not answer, answers with server errors, or cuts every answer off.
@@ -153,14 +149,13 @@ class Web:
             validator: What the host named the content of which the file holds the beginning, or "".
             seen: Told the whole size, where announced, and the validator of each answer before any byte of it
                 is written; may refuse it.
-            title: Of a bar that shows how far it is.
+            title: Of a bar that shows how far it is; "" shows none.
             method: ``GET`` or ``POST``.
             same_host: Whether a redirect to another host is refused.
             request: Of ``requests.Session.request``.
 
         Raises:
-            Unreachable: The host does not answer, or as many answers as allowed brought nothing new.
-            Refused: Not found, not allowed, or larger than the cap.
+            Unreachable, Refused: As :meth:`fetch`.
             OSError: The file cannot be written.
         """
         self._session.same_host = same_host
