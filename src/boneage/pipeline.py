@@ -58,8 +58,9 @@ from boneage.evaluation.sheets import copies_sheet
 from boneage.images import preprocess, sheets
 from boneage.phantom import atlas as phantom
 from boneage.report.one_case import OneCase, find_case, words_of_case
+from boneage.review.applying import apply_log, summary
 from boneage.review.board import ReviewBoard, Suggest
-from boneage.review.log import ReviewLog, apply_log, summary
+from boneage.review.log import ReviewLog
 from boneage.sources import dha, dha_index, local, manifest, rsna
 from boneage.sources.web import Web
 from boneage.workspace import RUNS_NAME, Workspace

@@ -20,7 +20,8 @@ from boneage.dataset.augment import augment
 from boneage.dataset.plan import balanced_plan
 from boneage.dataset.suggestions import suggest_augmentations, suggest_for
 from boneage.images.operators import format_corrections
-from boneage.review.log import ReviewLog, apply_log
+from boneage.review.applying import apply_log
+from boneage.review.log import ReviewLog
 
 BOX = {"name": "blank", "x": 0.6, "y": 0.1, "width": 0.3, "height": 0.15}
 FLIP = {"name": "flip"}

@@ -7,7 +7,7 @@ from test_growing import prepared  # noqa: F401 - a fixture
 from boneage import pipeline
 from boneage.core.errors import BoneAgeError
 from boneage.report.one_case import find_case, words_of_case
-from boneage.review.log import Decision
+from boneage.review.decisions import Decision
 
 NOTHING_ODD = pd.DataFrame(columns=["kind", "score", "why"])
 CASE = {"case_id": "ASIF05-5262", "sex": "F", "race": "Asian", "bone_age": 5.456, "age_group": 5}

@@ -27,7 +27,8 @@ from boneage.review.board.one_image import Choice
 from boneage.review.board.pictures import GREY, Images, ages_figure, render_view, window_of
 from boneage.review.board.queue import ALL, ANY, Queue
 from boneage.review.board.review_board import AGES, MANY, ONE
-from boneage.review.log import REASONS, ReviewLog
+from boneage.review.decisions import REASONS
+from boneage.review.log import ReviewLog
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from boneage.core.columns import View
 from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
-from boneage.review.log import Decision
+from boneage.review.decisions import Decision
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from boneage.review.board.parts import Hands, Maker
+from boneage.review.board.events import Events
+from boneage.review.board.maker import Maker
 
 _TIPS = {
     "flip": "mirrored",
@@ -24,15 +25,9 @@ _BOTH = {"brightness": ("brighten", "darken"), "gamma": ("gamma lighter", "gamma
 
 
 class AugmentationsPanel:
-    """A switch a name. Until a person chooses, what is suggested is on, and counts.
+    """A switch a name. Until a person chooses, what is suggested is on, and counts."""
 
-    Args:
-        make: Makes the widgets.
-        hands: Wires them.
-        changed: Called when a person changed something.
-    """
-
-    def __init__(self, make: Maker, hands: Hands, changed: Callable[[], None]):
+    def __init__(self, make: Maker, events: Events, changed: Callable[[], None]):
         self._changed = changed
         self._is_chosen = False
         self.switches = {
@@ -41,8 +36,8 @@ class AugmentationsPanel:
         self.title = make.words("", "title")
         self.none_button = make.button("None", "no copies of this image", "small")
         for switch in self.switches.values():
-            hands.value(switch, lambda _: self._choose())
-        hands.click(self.none_button, self._choose_none)
+            events.value(switch, lambda _: self._choose())
+        events.click(self.none_button, self._choose_none)
         self.widget = make.column(
             make.row(self.title, self.none_button, classes=("spread",)),
             make.box(*self.switches.values(), classes=("chips",)),

@@ -9,8 +9,9 @@ import ipywidgets as widgets
 
 from boneage.core.errors import BoneAgeError
 from boneage.images.operators import CORRECTIONS, OPERATORS
+from boneage.review.board.events import Events
 from boneage.review.board.facts import Box
-from boneage.review.board.parts import Hands, Maker
+from boneage.review.board.maker import Maker
 
 _DEFAULT_BOX = (0.0, 0.0, 0.3, 0.1)
 _SIDES = {"x": "left", "y": "top", "width": "wide", "height": "high"}
@@ -47,9 +48,9 @@ class CorrectionsPanel:
 
     Args:
         make: Makes the widgets.
-        hands: Wires them.
+        events: Wires them.
         changed: Called when a person changed something.
-        marked_box: The box of the anomaly in sight, if any.
+        marked_box: Gives the box of the anomaly in sight.
         can_draw: Whether a box can be drawn with the mouse.
         draws: Called with whether the next drag draws a box.
     """
@@ -57,7 +58,7 @@ class CorrectionsPanel:
     def __init__(
         self,
         make: Maker,
-        hands: Hands,
+        events: Events,
         changed: Callable[[], None],
         marked_box: Callable[[], Box | None],
         can_draw: bool,
@@ -83,20 +84,11 @@ class CorrectionsPanel:
         self.remove_box = make.button("✕", "take the chosen box away", "small")
         self.which_box = make(widgets.Dropdown, "which", options=[("no box", -1)])
         self.box_sliders = {
-            side: make(
-                widgets.FloatSlider,
-                "slider",
-                "box-slider",
-                min=0.0,
-                max=1.0,
-                step=0.001,
-                description=words,
-                readout=False,
-            )
+            side: make.slider("box-slider", min=0.0, max=1.0, step=0.001, description=words, readout=False)
             for side, words in _SIDES.items()
         }
         self._can_draw = can_draw
-        self._wire(hands, marked_box, draws)
+        self._wire(events, marked_box, draws)
         self._show_boxes()
         self.widget = self._lay_out(make)
 
@@ -151,23 +143,23 @@ class CorrectionsPanel:
         self._changed()
 
     def _wire(
-        self, hands: Hands, marked_box: Callable[[], Box | None], draws: Callable[[bool], None]
+        self, events: Events, marked_box: Callable[[], Box | None], draws: Callable[[bool], None]
     ) -> None:
         for name, switch in self.switches.items():
-            hands.value(switch, lambda on, name=name: self._switched(name, on))
+            events.value(switch, lambda on, name=name: self._switched(name, on))
         for name, slider in self.sliders.items():
-            hands.value(slider, lambda value, name=name: self._slid(name, value))
+            events.value(slider, lambda value, name=name: self._slid(name, value))
         for slider in self.box_sliders.values():
-            hands.value(slider, lambda _: self._box_slid())
-        hands.value(self.which_box, self._show_boxes)
+            events.value(slider, lambda _: self._box_slid())
+        events.value(self.which_box, self._show_boxes)
         # Also when the board lets go of it for the next image.
         self.draw_button.observe(lambda change: draws(change["new"]), "value")
-        hands.click(self.turn_left, lambda: self._turn(_QUARTER))
-        hands.click(self.turn_right, lambda: self._turn(-_QUARTER))
-        hands.click(self.reset_button, self._reset)
-        hands.click(self.blank_marked, lambda: self._blank_marked(marked_box()))
-        hands.click(self.add_box, lambda: self.blank(_DEFAULT_BOX))
-        hands.click(self.remove_box, self._remove_box)
+        events.click(self.turn_left, lambda: self._turn(_QUARTER))
+        events.click(self.turn_right, lambda: self._turn(-_QUARTER))
+        events.click(self.reset_button, self._reset)
+        events.click(self.blank_marked, lambda: self._blank_marked(marked_box()))
+        events.click(self.add_box, lambda: self.blank(_DEFAULT_BOX))
+        events.click(self.remove_box, self._remove_box)
 
     def _lay_out(self, make: Maker) -> widgets.VBox:
         title = make.words('<b>Corrections</b> <span class="ba-dim">of this image, in every split</span>')
@@ -249,4 +241,4 @@ def _slider(make: Maker, name: str) -> widgets.Widget:
         return make(
             widgets.FloatLogSlider, "slider", base=2, min=math.log2(low), max=math.log2(high), **traits
         )
-    return make(widgets.FloatSlider, "slider", min=low, max=high, **traits)
+    return make.slider(min=low, max=high, **traits)

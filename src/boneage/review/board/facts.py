@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.anomalies import LIKELY
-from boneage.review.log import Decision
+from boneage.review.decisions import Decision
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in shares of the image."""

@@ -5,25 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
 
+from boneage.review.board.events import Events
 from boneage.review.board.facts import Anomaly, Box, Case, words_of_bone_age, words_of_decision
-from boneage.review.board.parts import Hands, Maker, Tile
+from boneage.review.board.maker import Maker, Tile
 from boneage.review.board.pictures import TILE_PIXELS, Images, empty_picture
 from boneage.review.board.queue import ALL
-from boneage.review.log import REASONS, Decision
+from boneage.review.decisions import REASONS, Decision
 
 TILES = 24
 
 
 class Grid:
     """A page of tiles, and what is marked on it.
-
-    Args:
-        make: Makes the widgets.
-        hands: Wires them.
-        cases: Every case by id.
-        anomalies: Of the cases that have any.
-        images: Where tiles come from.
-        open_case: Shows a case large.
 
     Attributes:
         unseen: Cases of the page whose images cannot be read.
@@ -32,7 +25,7 @@ class Grid:
     def __init__(
         self,
         make: Maker,
-        hands: Hands,
+        events: Events,
         cases: Mapping[str, Case],
         anomalies: Mapping[str, list[Anomaly]],
         images: Images,
@@ -47,15 +40,15 @@ class Grid:
         for button in self.open_buttons:
             tile = Tile(make, "mark this image for rejection", button)
             self.tiles.append(tile)
-            hands.value(tile.switch, lambda on, tile=tile: self._mark(tile, on))
-            hands.click(button, lambda tile=tile: open_case(tile.case_id))
+            events.value(tile.switch, lambda on, tile=tile: self._mark(tile, on))
+            events.click(button, lambda tile=tile: open_case(tile.case_id))
         self.reason = make(
             widgets.Dropdown, "filter", options=[("choose a reason", ""), *((one, one) for one in REASONS)]
         )
         self.note = make(widgets.Text, "note", placeholder="note (needed for “other”)")
         self.decide_button = make.button("", "write a decision for each image of this page", "page")
         self.unmark_button = make.button("Unmark all", "take the marks away")
-        hands.click(self.unmark_button, self._unmark)
+        events.click(self.unmark_button, self._unmark)
         self.widget = make.column(
             make.row(
                 make.words("Reject the marked for", "label"),
@@ -89,10 +82,7 @@ class Grid:
     def show(self, page: Sequence[str], state: Mapping[str, Decision], kind: str = ALL) -> None:
         """Shows a page of at most :data:`TILES` cases, none of them marked, with the decisions that stand.
 
-        Args:
-            page: The cases.
-            state: The decisions that stand.
-            kind: The kind of anomaly that is filtered for, which each tile then shows.
+        Each tile shows the anomaly of the kind that is filtered for.
         """
         self._state, self._kind = state, kind
         self.unseen = []

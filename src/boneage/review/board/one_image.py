@@ -15,9 +15,10 @@ from boneage.images.augmentations import draw_example
 from boneage.images.operators import apply_operators, format_corrections, parse_corrections
 from boneage.review.board.augmentations_panel import AugmentationsPanel
 from boneage.review.board.corrections_panel import CorrectionsPanel
+from boneage.review.board.events import Events
 from boneage.review.board.facts import Anomaly, Box, Case, alike, words_of_bone_age, words_of_decision
 from boneage.review.board.keys_and_pointer import KeysAndPointer
-from boneage.review.board.parts import Hands, Maker, Tile
+from boneage.review.board.maker import Maker, Tile
 from boneage.review.board.pictures import (
     AMBER,
     BLUE,
@@ -29,7 +30,7 @@ from boneage.review.board.pictures import (
     render_view,
     window_of,
 )
-from boneage.review.log import Decision
+from boneage.review.decisions import Decision
 
 NEIGHBOURS = 8
 
@@ -64,15 +65,6 @@ class Choice:
 class OneImage:
     """The view of one case.
 
-    Args:
-        make: Makes the widgets.
-        hands: Wires them.
-        cases: Every case by id.
-        anomalies: Of the cases that have any.
-        images: Where images come from.
-        script: Keys and the pointer.
-        suggest: What gives suggestions; None where nothing does.
-
     Attributes:
         picture, preview, copy: The image, what it becomes, and an example of its copies.
         cells: Buttons over the image, row by row; a click enlarges there.
@@ -83,7 +75,7 @@ class OneImage:
     def __init__(
         self,
         make: Maker,
-        hands: Hands,
+        events: Events,
         cases: Mapping[str, Case],
         anomalies: Mapping[str, list[Anomaly]],
         images: Images,
@@ -102,37 +94,23 @@ class OneImage:
         self._names_for = lru_cache(_SUGGESTIONS_KEPT)(self._find_names)
         self._zoom, self._centre, self._tone = 1.0, (0.5, 0.5), PLAIN_TONE
         self._example = 0
-        self.picture = make(widgets.Image, "image", format="jpeg")
-        self.preview = make(widgets.Image, "image", format="jpeg")
+        self.picture, self.preview, self.copy = (make.jpeg() for _ in range(3))
         self.preview_title = make.words("", "title")
-        self.copy = make(widgets.Image, "image", format="jpeg")
         self.copy_button = make.button("", "an example of the copies; a click draws another", "over")
         self.copy_title = make.words("", "caption")
         self.facts = make.words("", "facts")
         self.anomaly_list = make(widgets.Select, "anomalies", options=[], rows=3)
         self.why = make.words("", "why")
         self.cells = [make.button("", "enlarge here", "cell") for _ in range(_CELLS * _CELLS)]
-        self.zoom = make(
-            widgets.FloatSlider, "slider", min=1.0, max=LARGEST_ZOOM, step=0.25, readout_format=".1f"
-        )
+        self.zoom = make.slider(min=1.0, max=LARGEST_ZOOM, step=0.25, readout_format=".1f")
         self.zoom_out = make.button("−", "smaller", "narrow")
         self.zoom_in = make.button("+", "larger", "narrow")
         self.whole_button = make.button("Whole", "see all of the image again")
         self.show_box = make.switch("Boxes", "draw the boxes on the image", on=True)
-        self.level = make(
-            widgets.FloatSlider, "slider", "named", min=0.0, max=255.0, step=0.5, description="Level"
+        self.level, self.window = (
+            make.slider("named", min=low, max=high, step=0.5, readout_format=".0f", description=words)
+            for words, low, high in (("Level", 0.0, 255.0), ("Window", _NARROWEST_WINDOW, _WIDEST_WINDOW))
         )
-        self.window = make(
-            widgets.FloatSlider,
-            "slider",
-            "named",
-            min=_NARROWEST_WINDOW,
-            max=_WIDEST_WINDOW,
-            step=0.5,
-            description="Window",
-        )
-        for slider in (self.level, self.window):
-            slider.readout_format = ".0f"
         self.tone_button = make.button(
             "As is", "every grey level as it is; level and window change the view alone"
         )
@@ -141,18 +119,18 @@ class OneImage:
         can_draw = script.widget is not None
         self.corrections = CorrectionsPanel(
             make,
-            hands,
+            events,
             self._corrections_changed,
             self._box_to_blank,
             can_draw,
             lambda on: script.tell(drawing=on),
         )
-        self.augmentations = AugmentationsPanel(make, hands, self._show_copy)
+        self.augmentations = AugmentationsPanel(make, events, self._show_copy)
         self.neighbours = [
             Tile(make, "see this one beside the image; click again to leave it") for _ in range(NEIGHBOURS)
         ]
         self.neighbours_title = make.words("", "title")
-        self._wire(hands)
+        self._wire(events)
 
     @property
     def is_seen(self) -> bool:
@@ -166,16 +144,9 @@ class OneImage:
         return Choice(tuple(self.corrections.corrections), None if names is None else tuple(names))
 
     def show(self, case_id: str, decision: Decision | None, choice: Choice, rejected: Collection[str]) -> str:
-        """Shows a case, its pictures first.
+        """Shows a case with the decision that stands; returns what went wrong, in words.
 
-        Args:
-            case_id: The case.
-            decision: The one that stands, if any.
-            choice: What the controls are set to.
-            rejected: Cases that are not to be compared with.
-
-        Returns:
-            What went wrong, in words; empty if nothing.
+        Cases that are rejected are not compared with.
         """
         self._case_id, self._compared, self._example = case_id, None, 0
         self._zoom, self._centre, self._tone = 1.0, (0.5, 0.5), PLAIN_TONE
@@ -196,12 +167,7 @@ class OneImage:
         return fault and f"case {case_id}: {fault}"
 
     def read_ahead(self, coming: Mapping[str, str], rejected: Collection[str]) -> None:
-        """Has ready soon what the cases to come will show.
-
-        Args:
-            coming: JSON of the corrections that are recorded, by case id, the next one first.
-            rejected: Cases that are not to be compared with.
-        """
+        """Has ready soon what cases will show, given their recorded corrections as JSON, the next first."""
         others = [other for case_id in coming for other in self.neighbours_of(case_id, rejected)]
         finds = [
             find
@@ -227,22 +193,22 @@ class OneImage:
         self._tone = (level, min(max(window, _NARROWEST_WINDOW), _WIDEST_WINDOW))
         self._look()
 
-    def _wire(self, hands: Hands) -> None:
-        hands.value(self.anomaly_list, lambda _: self._anomaly_picked())
-        hands.value(self.zoom, self._zoom_to)
-        hands.value(self.show_box, lambda _: self._show_picture())
-        hands.value(self.level, lambda level: self.set_tone(level, self._tone[1]))
-        hands.value(self.window, lambda window: self.set_tone(self._tone[0], window))
-        hands.click(self.tone_button, lambda: self.set_tone(*PLAIN_TONE))
-        hands.click(self.zoom_out, lambda: self._zoom_to(self._zoom - 1))
-        hands.click(self.zoom_in, lambda: self._zoom_to(self._zoom + 1))
-        hands.click(self.whole_button, lambda: self._zoom_to(1.0))
-        hands.click(self.copy_button, self._another_copy)
-        hands.click(self.suggest_button, self._use_suggestion)
+    def _wire(self, events: Events) -> None:
+        events.value(self.anomaly_list, lambda _: self._anomaly_picked())
+        events.value(self.zoom, self._zoom_to)
+        events.value(self.show_box, lambda _: self._show_picture())
+        events.value(self.level, lambda level: self.set_tone(level, self._tone[1]))
+        events.value(self.window, lambda window: self.set_tone(self._tone[0], window))
+        events.click(self.tone_button, lambda: self.set_tone(*PLAIN_TONE))
+        events.click(self.zoom_out, lambda: self._zoom_to(self._zoom - 1))
+        events.click(self.zoom_in, lambda: self._zoom_to(self._zoom + 1))
+        events.click(self.whole_button, lambda: self._zoom_to(1.0))
+        events.click(self.copy_button, self._another_copy)
+        events.click(self.suggest_button, self._use_suggestion)
         for at, cell in enumerate(self.cells):
-            hands.click(cell, lambda at=at: self._enlarge(at))
+            events.click(cell, lambda at=at: self._enlarge(at))
         for tile in self.neighbours:
-            hands.value(tile.switch, lambda on, tile=tile: self._compare(tile, on))
+            events.value(tile.switch, lambda on, tile=tile: self._compare(tile, on))
 
     def lay_out(self, make: Maker, decisions: widgets.Widget) -> widgets.VBox:
         """All of a case on one screen, with the controls of the decision in it."""
@@ -278,17 +244,15 @@ class OneImage:
         at = self.anomaly_list.index
         return None if at is None else self._anomalies[self._case_id][at]
 
-    def _marked_box(self) -> Box | None:
-        picked = self._picked()
-        return None if picked is None else picked.box
-
     def _box_to_blank(self) -> Box | None:
         picked = self._picked()
-        if picked is not None and picked.box is not None and picked.kind not in CAN_BE_HIDDEN:
+        if picked is None or picked.box is None:
+            return None
+        if picked.kind not in CAN_BE_HIDDEN:
             raise BoneAgeError(
                 f"{picked.kind}: its box holds the hand itself, which a network must see; draw a smaller one"
             )
-        return self._marked_box()
+        return picked.box
 
     def _show_why(self) -> None:
         picked, found = self._picked(), self._anomalies.get(self._case_id, [])

@@ -6,23 +6,17 @@ from collections.abc import Mapping, Sequence
 import ipywidgets as widgets
 import pandas as pd
 
+from boneage.review.applying import apply_log, summary
 from boneage.review.board.facts import Case
-from boneage.review.board.parts import Maker
+from boneage.review.board.maker import Maker
 from boneage.review.board.pictures import ages_figure
-from boneage.review.log import ReviewLog, apply_log, summary
+from boneage.review.log import ReviewLog
 
 _MOST_NAMED = 12
 
 
 class Overview:
-    """The histogram of ages, and the end of a review.
-
-    Args:
-        make: Makes the widgets.
-        cases: Every case by id.
-        log: The decisions of all reviewers.
-        what_next: What to do when every image is decided.
-    """
+    """The histogram of ages, and the end of a review; ``what_next`` says what to do then."""
 
     def __init__(self, make: Maker, cases: Mapping[str, Case], log: ReviewLog, what_next: str):
         self._cases, self._log, self._what_next = cases, log, what_next
@@ -42,13 +36,7 @@ class Overview:
         self._show(ids, "Ages before and after the review", "")
 
     def show_end(self, ids: Sequence[str], undecided: int, is_filtered: bool) -> None:
-        """Says that nothing is left to decide, here or at all.
-
-        Args:
-            ids: All cases of the review.
-            undecided: How many of them are.
-            is_filtered: Whether filters leave some out.
-        """
+        """Says that nothing is left to decide, here or at all."""
         if not ids:
             self._show(ids, "There is no image to review", "Build the board with a table that has cases.")
         elif undecided:

@@ -4,6 +4,7 @@ import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TypeVar
 
@@ -147,7 +148,7 @@ def ages_figure(before: Sequence[int], after: Sequence[int]) -> bytes:
 class Images:
     """Images and tiles that were read, the least used forgotten first; reads ahead in a thread.
 
-    The thread touches no widget: it only gets ready what the next click will ask for, and then ends.
+    The thread touches no widget: it only gets ready what the next click will ask for.
 
     Args:
         read_image: Gives a case's image, uint8 (side, side); raises BoneAgeError where it cannot.
@@ -158,8 +159,8 @@ class Images:
         self._lock = threading.Lock()
         self._images: OrderedDict[str, np.ndarray] = OrderedDict()
         self._tiles: OrderedDict[tuple[str, Box | None], bytes] = OrderedDict()
-        self._wanted: list[Callable[[], object]] = []
-        self._thread: threading.Thread | None = None
+        self._reader = ThreadPoolExecutor(1)
+        self._coming: list[Future] = []
 
     def image(self, case_id: str) -> np.ndarray:
         """An image, uint8 (side, side).
@@ -194,31 +195,15 @@ class Images:
         finds: Sequence[Callable[[], object]] = (),
     ) -> None:
         """Has images, then tiles, then what finds give ready soon; what is not begun of before is dropped."""
-        with self._lock:
-            self._wanted = [partial(self.image, one) for one in images]
-            self._wanted += [partial(self.tile, *one) for one in tiles]
-            self._wanted += finds
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, daemon=True)
-                self._thread.start()
+        for one in self._coming:
+            one.cancel()
+        reads = [partial(self.image, one) for one in images] + [partial(self.tile, *one) for one in tiles]
+        # What cannot be read is told when it is asked for.
+        self._coming = [self._reader.submit(read) for read in (*reads, *finds)]
 
     def wait(self) -> None:
         """Returns when everything that was asked for is read."""
-        thread = self._thread
-        if thread is not None:
-            thread.join()
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._wanted:
-                    self._thread = None
-                    return
-                read = self._wanted.pop(0)
-            try:
-                read()
-            except BoneAgeError:
-                continue  # Told when the image is asked for.
+        wait(self._coming)
 
     def _kept(self, kept: OrderedDict[K, T], key: K) -> T | None:
         with self._lock:

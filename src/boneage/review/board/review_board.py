@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -15,6 +16,7 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.images.augmentations import parse_augmentations
 from boneage.images.operators import parse_corrections
+from boneage.review.board.events import Events
 from boneage.review.board.facts import (
     box_in_image,
     read_anomalies,
@@ -24,13 +26,13 @@ from boneage.review.board.facts import (
 )
 from boneage.review.board.grid import TILES, Grid
 from boneage.review.board.keys_and_pointer import KeysAndPointer
+from boneage.review.board.maker import Maker
 from boneage.review.board.one_image import Choice, OneImage, Suggest
 from boneage.review.board.overview import Overview
-from boneage.review.board.parts import Hands, Maker
 from boneage.review.board.pictures import Images
 from boneage.review.board.queue import ALL, ANY, Queue
-from boneage.review.board.style import STYLE
-from boneage.review.log import REASONS, Decision, ReviewLog
+from boneage.review.decisions import REASONS, Decision
+from boneage.review.log import ReviewLog
 
 DOUBLE_CLICK_SECONDS = 0.25
 """A decision so soon after an image came up is the second half of a double click, and not meant for it."""
@@ -43,6 +45,7 @@ _NOTHING: _Draft = (Choice(), "")
 # Images that are read ahead: two seconds of a hasty person's clicks.
 _AHEAD = 4
 _MOST_NAMED = 3
+_STYLE = Path(__file__).with_name("board.css")
 
 
 class ReviewBoard:
@@ -97,15 +100,15 @@ class ReviewBoard:
         self._drafts: dict[str, _Draft] = {}
         self._drafted_for: str | None = None
         self._untouched = _NOTHING
-        make, hands = Maker(), Hands(self._attempt)
-        self.script = KeysAndPointer(lambda message: hands.run(lambda: self._hear(message)))
+        make, events = Maker(), Events(self._attempt)
+        self.script = KeysAndPointer(lambda message: events.run(lambda: self._hear(message)))
         self._make_controls(make)
-        self.one = OneImage(make, hands, self._cases, flagged, self._images, self.script, suggest)
-        self.grid = Grid(make, hands, self._cases, flagged, self._images, self._open_large)
+        self.one = OneImage(make, events, self._cases, flagged, self._images, self.script, suggest)
+        self.grid = Grid(make, events, self._cases, flagged, self._images, self._open_large)
         self.overview = Overview(make, self._cases, log, what_next)
-        self._wire(hands)
+        self._wire(events)
         self.widget = self._lay_out(make)
-        hands.run(self._open)
+        events.run(self._open)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -172,21 +175,21 @@ class ReviewBoard:
         options = [("All images", ALL), (f"Any anomaly ({counts.pop(ANY)})", ANY)]
         return options + [(f"{kind} ({count})", kind) for kind, count in counts.items()]
 
-    def _wire(self, hands: Hands) -> None:
-        hands.value(self.mode, lambda _: self._show_in_mode())
+    def _wire(self, events: Events) -> None:
+        events.value(self.mode, lambda _: self._show_in_mode())
         for chosen in (self.age_filter, self.kind_filter, self.undecided_only):
-            hands.value(chosen, lambda _: self._filter())
-        hands.value(self.jump, self._jump)
-        hands.value(self.place, self._move_to)
-        hands.click(self.go_button, lambda: self._jump(self.jump.value))
-        hands.click(self.back_button, self._back)
-        hands.click(self.undo_button, self._undo)
-        hands.click(self.skip_button, self._skip)
-        hands.click(self.keep_button, lambda: self._decide("keep", ""))
+            events.value(chosen, lambda _: self._filter())
+        events.value(self.jump, self._jump)
+        events.value(self.place, self._move_to)
+        events.click(self.go_button, lambda: self._jump(self.jump.value))
+        events.click(self.back_button, self._back)
+        events.click(self.undo_button, self._undo)
+        events.click(self.skip_button, self._skip)
+        events.click(self.keep_button, lambda: self._decide("keep", ""))
         for reason, button in self.reject_buttons.items():
-            hands.click(button, lambda reason=reason: self._decide("reject", reason))
-        hands.click(self.grid.decide_button, self._decide_page)
-        hands.click(self.overview.clear_button, self._clear_filters)
+            events.click(button, lambda reason=reason: self._decide("reject", reason))
+        events.click(self.grid.decide_button, self._decide_page)
+        events.click(self.overview.clear_button, self._clear_filters)
 
     def _lay_out(self, make: Maker) -> widgets.VBox:
         head = make.row(self.mode, self.status, self.message, classes=("head",))
@@ -202,7 +205,7 @@ class ReviewBoard:
         )
         self._one_view = self.one.lay_out(make, decisions)
         self._body = make.box(self._one_view, classes=("body",))
-        style = make.words(f"<style>{STYLE}</style>", "style")
+        style = make.words(f"<style>{_STYLE.read_text(encoding='utf-8')}</style>", "style")
         parts = [style, head, ways, self._body, self.notices]
         if self.script.widget is not None:
             parts.append(self.script.widget)

@@ -1,0 +1,81 @@
+"""What a review log makes of a case table, and where the review stands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from boneage.images.operators import format_corrections, parse_corrections
+from boneage.review.decisions import REASONS, Decision
+from boneage.review.log import ReviewLog
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where a review stands: counts of cases, and the cases on which reviewers disagree."""
+
+    cases: int
+    accepted: int
+    rejected: dict[str, int]
+    undecided: int
+    disagreements: tuple[str, ...]
+
+
+def summary(log: ReviewLog, cases: Sequence[str]) -> Summary:
+    """Counts a review over the given case ids; where reviewers differ the last decision counts."""
+    final, standing = log.final(), log.standing()
+    ours = [final[case_id] for case_id in cases if case_id in final]
+    rejected = [row.reason for row in ours if row.decision == "reject"]
+    verdicts = {
+        case_id: {state[case_id].decision for state in standing.values() if case_id in state}
+        for case_id in cases
+    }
+    return Summary(
+        cases=len(cases),
+        accepted=len(ours) - len(rejected),
+        rejected={reason: rejected.count(reason) for reason in REASONS if reason in rejected},
+        undecided=len(cases) - len(ours),
+        disagreements=tuple(case_id for case_id, found in verdicts.items() if len(found) > 1),
+    )
+
+
+def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Takes the rejected cases out of a case table; cases not yet reviewed stay in, and a notice says so.
+
+    Boxes to blank hide what nobody should see, so those of every reviewer count, not only of the last.
+
+    Returns:
+        The accepted cases with the columns ``corrections`` (JSON, an empty list where none was chosen) and
+        ``augmentations`` (JSON, empty where nobody chose); the rejected ones (``case_id, reason, note,
+        reviewer``); and notices in words.
+    """
+    final, standing = log.final(), log.standing()
+    ids = cases["case_id"].tolist()
+    counts = summary(log, ids)
+    notices = [
+        *log.notices,
+        *(f"case {one}: decided, but no longer in the case table" for one in final if one not in set(ids)),
+        *(f"case {one}: reviewers disagree; the last decision counts" for one in counts.disagreements),
+    ]
+    if counts.undecided:
+        notices.append(f"{counts.undecided} cases are not reviewed yet; they stay in")
+    rejected = [final[one] for one in ids if one in final and final[one].decision == "reject"]
+    table = pd.DataFrame(
+        [(row.case_id, row.reason, row.note, row.reviewer) for row in rejected],
+        columns=["case_id", "reason", "note", "reviewer"],
+    )
+    accepted = cases[~cases["case_id"].isin(table["case_id"])].reset_index(drop=True)
+    ours = [final.get(case_id) for case_id in accepted["case_id"]]
+    chosen = [(_with_boxes(row, standing), row.augmentations) if row else ("[]", "") for row in ours]
+    columns = ["corrections", "augmentations"]
+    accepted[columns] = pd.DataFrame(chosen, columns=columns, dtype=str)
+    return accepted, table, notices
+
+
+def _with_boxes(final: Decision, standing: Mapping[str, Mapping[str, Decision]]) -> str:
+    chosen = parse_corrections(final.corrections)
+    for state in standing.values():
+        if final.case_id in state:
+            others = parse_corrections(state[final.case_id].corrections)
+            chosen += [one for one in others if one["name"] == "blank" and one not in chosen]
+    return format_corrections(chosen)

@@ -1,0 +1,183 @@
+"""A decision about an image, and the line of CSV that says it.
+
+A note is stored as a JSON string: it comes back exactly, stays on one line, and starts with a quotation mark,
+so no spreadsheet runs it. The last cell of a line is always quoted, so that a line cut short is never taken
+for a whole one.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+from boneage.core.columns import Column, Table
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import is_safe_id
+from boneage.images.augmentations import format_augmentations
+from boneage.images.operators import format_corrections
+
+LOG_TABLE = Table(
+    "Review log",
+    [
+        Column("time", "When it was decided, UTC."),
+        Column("case_id", "Name of the case."),
+        Column("decision", "keep, reject, or undo, after which the decision before stands again."),
+        Column("reason", "Why it is rejected."),
+        Column("corrections", "What puts the image right, as JSON."),
+        Column(
+            "augmentations", "What its augmented images may be drawn from, as JSON; empty leaves that open."
+        ),
+        Column("note", "A remark."),
+        Column("reviewer", "Who decided."),
+    ],
+    "review.csv",
+    "One row a decision, the last of a case stands; rows are only ever added.",
+)
+DECISIONS = ("keep", "reject", "undo")
+REASONS = ("ring", "bracelet", "skeleton unknown", "growth abnormality", "other")
+
+UNREADABLE_BOX = "the box to blank cannot be read; decide this case again"
+"""The note of a case that was kept with a box that the log no longer tells: it is rejected until then."""
+
+HEADER = (",".join(LOG_TABLE) + "\n").encode()
+LONGEST_CELL = 131_072
+"""The longest cell that Python's csv module reads back."""
+
+_REVIEWER = re.compile(r"(\w[\w .'-]{0,63})?")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of the log: ``note`` is any text, ``time`` ISO 8601 in UTC.
+
+    ``corrections`` is a JSON list of operators with their values; ``augmentations`` a JSON list of names that
+    copies may be drawn from, ``[]`` for no copies, and empty where nobody chose.
+    """
+
+    time: str
+    case_id: str
+    decision: str
+    reason: str = ""
+    corrections: str = "[]"
+    augmentations: str = ""
+    note: str = ""
+    reviewer: str = ""
+
+
+def is_reviewer(name: str) -> bool:
+    """Whether a reviewer may be called that."""
+    return _REVIEWER.fullmatch(name) is not None
+
+
+def reasons_of(decision: str) -> tuple[str, ...]:
+    """The reasons that a decision may have; the empty one for any but a rejection."""
+    return REASONS if decision == "reject" else ("",)
+
+
+def line_of(row: Decision) -> bytes:
+    """A decision as a line of the log.
+
+    Raises:
+        BoneAgeError: It is too long to be read back.
+    """
+    note = json.dumps(row.note, ensure_ascii=False) if row.note else ""
+    line = line_of_cells(astuple(replace(row, note=note)))
+    if cells_of(line) is None:
+        raise BoneAgeError(
+            f"case {row.case_id}: its note or corrections are longer than {LONGEST_CELL} characters; "
+            "shorten them"
+        )
+    return line
+
+
+def line_of_cells(cells: Sequence[str]) -> bytes:
+    """Cells as a line of the log."""
+    *cells, last = (cell.replace("\n", " ") for cell in cells)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    doubled = last.replace('"', '""')
+    # A lone surrogate has no UTF-8; its backslash form is what JSON reads back.
+    return f'{text.getvalue()},"{doubled}"'.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def cells_of(line: bytes) -> list[str] | None:
+    """The cells of a line that is a decision; None for any other."""
+    try:
+        (cells,) = csv.reader([_decoded(line)[0]], strict=True)
+    except (ValueError, csv.Error):
+        return None
+    if len(cells) != len(LOG_TABLE):
+        return None
+    _, case_id, decision, reason, *_, reviewer = cells
+    fits = is_safe_id(case_id) and decision in DECISIONS and is_reviewer(reviewer)
+    return cells if fits and reason in reasons_of(decision) else None
+
+
+def read_line(line: bytes) -> tuple[Decision | None, list[str]]:
+    """The decision that a line says, None where it says none; and what is wrong with it, in words."""
+    cells = cells_of(line)
+    if cells is None:
+        return None, [" is no decision and is left out; mend it in the file"]
+    time, case_id, decision, reason, corrections, augmentations, note, reviewer = cells
+    notices = []
+    if _decoded(line)[1]:
+        notices.append(" is not UTF-8; check its note, and save such files as CSV UTF-8")
+    chosen, faults = _readable(corrections or "[]", "corrections", format_corrections)
+    names, unknown = _readable(augmentations.strip() or "[]", "augmentations", format_augmentations)
+    faults += unknown
+    notices += [f", case {case_id}: {fault}; the decision stands without it" for fault in faults]
+    is_choice = augmentations.strip() and (names or not unknown)
+    row = Decision(
+        time,
+        case_id,
+        decision,
+        reason,
+        format_corrections(chosen),
+        format_augmentations(names if is_choice else None),
+        _note(note),
+        reviewer,
+    )
+    # Who drew a box meant to hide something: the image must not go on with it in sight. Typed by hand it may
+    # be "Blank".
+    if decision == "keep" and corrections.casefold().count("blank") > row.corrections.count("blank"):
+        row = replace(row, decision="reject", reason="other", corrections="[]", note=UNREADABLE_BOX)
+        notices.append(f", case {case_id}: {UNREADABLE_BOX}, it is left out until then")
+    return row, notices
+
+
+def _readable(text: str, what: str, check: Callable[[list[Any]], str]) -> tuple[list[Any], list[str]]:
+    """The entries of a JSON list that can be used, and what is wrong with the others."""
+    try:
+        named = json.loads(text)
+    except (ValueError, RecursionError):
+        named = None
+    if not isinstance(named, list):
+        return [], [f"broken {what}"]
+    good: list[Any] = []
+    faults = []
+    for one in named:
+        try:
+            check([*good, one])
+            good.append(one)
+        except BoneAgeError as error:
+            faults.append(str(error))
+    return good, faults
+
+
+def _decoded(line: bytes) -> tuple[str, bool]:
+    """A line as text, and whether it had to be guessed at."""
+    try:
+        return line.decode("utf-8"), False
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace"), True
+
+
+def _note(cell: str) -> str:
+    try:
+        note = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell  # Typed into a spreadsheet by hand.
+    return note if isinstance(note, str) else cell
