@@ -27,7 +27,7 @@ from boneage.networks import cnn
 from boneage.networks.layers import pooled
 from boneage.training import build_model
 from boneage.training.batches import Batches
-from boneage.training.recipe import compile_model
+from boneage.training.recipe import AdamW, compile_model
 from boneage.workspace import Workspace
 
 SIZE, EPOCHS = 128, 18
@@ -96,7 +96,7 @@ def _clipped(model: keras.Model, settings: Settings, steps: int) -> None:
 def _averaged(model: keras.Model, settings: Settings, steps: int) -> None:
     compile_model(model, settings, steps)
     configuration = model.optimizer.get_config() | {"use_ema": True, "ema_momentum": 0.99}
-    optimiser = keras.optimizers.AdamW.from_config(configuration)
+    optimiser = AdamW.from_config(configuration)
     model.compile(optimiser, loss="mse", metrics=["mae"])
 
 
