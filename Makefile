@@ -1,4 +1,4 @@
-# Each target sets up .venv by itself and is quick the second time.
+# Each target sets up .venv by itself (demo, docs and slug without what only tests need), and is quick the second time.
 #   make demo    radiographs -> images -> labels -> a trained network -> report.html, on drawn hands
 #   make test    every test (make test ARGS="-m 'not slow'" for the quick ones)
 #   make bench   speed as ratios, measured side by side (real images where BONEAGE_REAL_DATA names them)
@@ -15,6 +15,8 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	&& { command -v $$one; break; }; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Python compiles a module when it is first imported; most never are.
+PIP := $(RUN) -m pip install -q --disable-pip-version-check --no-compile
 # Colab has ipywidgets 7, other notebooks have 8: the board is tested on both, on this one from a folder of
 # its own. What it needs besides `comm` is there already.
 IPYWIDGETS_8 := ipywidgets==8.1.7 comm==0.2.3
@@ -25,20 +27,24 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@test -x $(RUN) && $(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) \
 		|| { echo "Python's venv module is missing; on Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
 	@echo "Installing the packages into $(VENV) (about 2 minutes, once) ..."
-	@$(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(RUN) -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/ipywidgets8 $(IPYWIDGETS_8)
+	@$(PIP) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@$(PIP) --no-deps --upgrade --target $(VENV)/ipywidgets8 $(IPYWIDGETS_8)
 	@touch $@
 
 demo: $(VENV)/.ready
 	@$(RUN) -m boneage run --preset demo --source phantom --work work/demo
 
-test: $(VENV)/.ready
+test: $(VENV)/.ready-dev
 	@$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
-bench: $(VENV)/.ready
+bench: $(VENV)/.ready-dev
 	@$(RUN) benchmarks/bench.py $(ARGS)
 
-lint: $(VENV)/.ready
+lint: $(VENV)/.ready-dev
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
