@@ -54,8 +54,8 @@ from boneage.dataset.suggestions import (
     suggest_corrections,
     suggest_for,
 )
-from boneage.evaluation.sheets import copies_sheet
 from boneage.images import preprocess, sheets
+from boneage.images.sheets import copies_sheet
 from boneage.phantom import atlas as phantom
 from boneage.report.one_case import OneCase, find_case, words_of_case
 from boneage.review.applying import apply_log, summary

@@ -26,6 +26,7 @@ from boneage.evaluation import (
     results_table,
     tabled_runs,
 )
+from boneage.evaluation.cases import predictions_sheet
 from boneage.evaluation.metrics import metrics
 from boneage.evaluation.runs import TABLE_COLUMNS
 
@@ -364,3 +365,20 @@ def test_cases_are_found_by_how_far_their_predictions_are_off():
     assert [len(rows) for rows in cases_by_error(joined.head(1), count=4).values()] == [1] * 4
     with pytest.raises(BoneAgeError, match="there are none"):
         cases_by_error(joined.head(0))
+
+
+def test_predictions_are_shown_with_what_was_said_of_them():
+    errors = [0.04, -1.0, 0.5, 2.0, -0.25, 0.1]
+    joined = pd.DataFrame({"Case ID": list("abcdef"), "Bone Age": 5.0, "Error": errors})
+    joined["Prediction"] = joined["Bone Age"] + joined["Error"]
+    read = []
+
+    def read_image(case_id):
+        read.append(case_id)
+        return np.zeros((16, 16), np.uint8)
+
+    sheet = predictions_sheet(joined, read_image, seed=1, count=2)
+    assert read[:4] + read[6:] == ["a", "f", "e", "c", "d", "b"]
+    assert "worst: d, true 5.00, said 7.00, off by +2.00 years" in sheet.words
+    assert "best: a, true 5.00, said 5.04, off by +0.04 years" in sheet.words
+    assert len(predictions_sheet(joined.head(1), read_image).words.split(";")) == 4

@@ -4,8 +4,8 @@ In: labels and predictions, joined by id; trained networks. Out: numbers with th
 """
 
 from boneage.evaluation.bootstrap import holm, mae_interval, mean_differences
+from boneage.evaluation.cases import cases_by_error
 from boneage.evaluation.metrics import (
-    cases_by_error,
     constant_predictor,
     group_of,
     join_truth,

@@ -19,7 +19,7 @@ from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
 from boneage.core.tables import SEXES
-from boneage.evaluation.sheets import sheet_of
+from boneage.images.sheets import sheet_of
 from boneage.images.square import square
 from boneage.networks.layers import POOLED
 from boneage.networks.maps import attention_by_place, outputs_of, years_by_place
@@ -136,7 +136,8 @@ def grad_cam(model: keras.Model, images: np.ndarray, male: np.ndarray | None = N
     head = keras.Model([model.get_layer(POOLED).output, *model.inputs[1:]], model.output)
     sex = [keras.ops.reshape(keras.ops.cast(male, "float32"), (-1, 1))] if asks_for_sex else []
     slopes = gradient(lambda means: head([means, *sex], training=False), maps.mean(axis=(1, 2)))
-    return np.einsum("phwm,pm->phw", maps, slopes) / (maps.shape[1] * maps.shape[2])
+    years: np.ndarray = np.einsum("phwm,pm->phw", maps, slopes) / (maps.shape[1] * maps.shape[2])
+    return years
 
 
 def roll_out(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -157,7 +158,7 @@ def roll_out(model: keras.Model, images: np.ndarray) -> np.ndarray:
     backbone = _transformer(model)
     scaled = outputs_of(model, model.get_layer("scaled").output, images)
     lots = [_roll_out(backbone, scaled[start : start + _LOT]) for start in range(0, len(scaled), _LOT)]
-    parts = np.concatenate(lots)
+    parts: np.ndarray = np.concatenate(lots)
     side = round(parts.shape[1] ** 0.5)
     return parts.reshape(-1, side, side)
 
@@ -181,7 +182,8 @@ def _roll_out(backbone: keras.Model, scaled: np.ndarray) -> np.ndarray:
         flow = (itself + mixing) / 2 @ flow
         tokens = block(tokens)
     # The prediction is made of the mean of the patches; the first token is no patch.
-    return flow[:, 1:, 1:].mean(axis=1)
+    of_patches: np.ndarray = flow[:, 1:, 1:].mean(axis=1)
+    return of_patches
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -202,7 +204,8 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     level = cv2.resize(above / max(above.max(), even), image.shape[::-1], interpolation=cv2.INTER_LINEAR)
     colour = matplotlib.colormaps[_COLOURS](level)[..., :3] * 255
     share = _STRENGTH * level[..., np.newaxis]
-    return np.rint((1 - share) * image[..., np.newaxis] + share * colour).astype(np.uint8)
+    mixed: np.ndarray = np.rint((1 - share) * image[..., np.newaxis] + share * colour)
+    return mixed.astype(np.uint8)
 
 
 def heat_sheet(
@@ -288,7 +291,8 @@ def near(
         apart[min(round(y), shape[0] - 1), min(round(x), shape[1] - 1)] = False
     if apart.all():
         return np.zeros(shape, bool)
-    return distance_transform_edt(apart) <= radius * max(shape)
+    near: np.ndarray = distance_transform_edt(apart) <= radius * max(shape)
+    return near
 
 
 @dataclass(frozen=True, eq=False)

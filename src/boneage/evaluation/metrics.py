@@ -123,31 +123,3 @@ def constant_predictor(labels: pd.DataFrame) -> dict[str, dict[str, Any]]:
         for split in SPLITS
         if len(rows := labels.loc[labels["Split"] == split, "Bone Age"])
     }
-
-
-def cases_by_error(joined: pd.DataFrame, seed: int = 0, count: int = 1) -> dict[str, pd.DataFrame]:
-    """The cases whose predictions are nearest, in the middle, drawn at random, and farthest off.
-
-    Args:
-        joined: Predictions beside the truth, as ``evaluation.join_truth`` makes it.
-        seed: Draws the random ones.
-        count: Cases of each kind, fewer where there are fewer.
-
-    Returns:
-        ``best``, ``median``, ``random`` and ``worst`` -> rows of the table, by absolute error; the worst
-        first among the worst. Of cases equally far off the one whose Case ID comes first.
-
-    Raises:
-        BoneAgeError: There is no case.
-    """
-    if joined.empty:
-        raise BoneAgeError("cases by error: there are none; choose a split that has cases")
-    ordered = joined.assign(Off=joined["Error"].abs()).sort_values(["Off", "Case ID"]).drop(columns="Off")
-    count = min(count, len(ordered))
-    first = (len(ordered) - count) // 2
-    return {
-        "best": ordered.head(count),
-        "median": ordered.iloc[first : first + count],
-        "random": ordered.sample(count, random_state=seed),
-        "worst": ordered.tail(count)[::-1],
-    }

@@ -1,7 +1,7 @@
 """Finished runs as they lie in their folders: their names, what their records say, and the two tables."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -247,7 +247,7 @@ def kept_outside(run: Run, images: str) -> pd.DataFrame | None:
     return table[list(PREDICTION_TABLE)] if len(table) and same.all() else None
 
 
-def _read_predictions(path: Path, columns: Sequence[str], advice: str) -> pd.DataFrame:
+def _read_predictions(path: Path, columns: Collection[str], advice: str) -> pd.DataFrame:
     table = read_table(path, columns)
     table["Prediction"] = pd.to_numeric(table["Prediction"], errors="coerce")
     if not np.isfinite(table["Prediction"]).all():

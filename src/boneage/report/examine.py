@@ -12,9 +12,10 @@ from boneage.core.pictures import Picture
 from boneage.dataset.labels import Labels
 from boneage.dataset.pack import fingerprint, open_pack, rows_of
 from boneage.evaluation import cases_by_error
+from boneage.evaluation.cases import words_of_prediction
 from boneage.evaluation.explain import DrawnHand, drawn_hands, growth_centre_table, heat_map, overlay
 from boneage.evaluation.robustness import robustness_table
-from boneage.evaluation.sheets import sheet_of, words_of_prediction
+from boneage.images.sheets import sheet_of
 from boneage.report.examination import Examination, ExaminedFiles
 from boneage.training import load_model, prediction
 

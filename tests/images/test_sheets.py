@@ -6,17 +6,16 @@ import pandas as pd
 import pytest
 
 from boneage.core.errors import BoneAgeError
-from boneage.evaluation.sheets import (
+from boneage.images.operators import OPERATORS, parse_operators
+from boneage.images.sheets import (
     SHOWN_OPERATORS,
     anomaly_sheet,
     copies_sheet,
     operator_sheet,
-    predictions_sheet,
     sheet_of,
     with_box,
     words_of,
 )
-from boneage.images.operators import OPERATORS, parse_operators
 from boneage.images.square import square
 from boneage.phantom.drawing import draw_hand
 
@@ -81,23 +80,6 @@ def test_copies_say_which_operators_made_them(tmp_path):
     assert sheet.words == "A case and its changed copies. as it is; rotate −8, flip."
     with pytest.raises(BoneAgeError, match="gone"):
         copies_sheet([("gone", "[]")], tmp_path)
-
-
-def test_predictions_are_shown_with_what_was_said_of_them():
-    errors = [0.04, -1.0, 0.5, 2.0, -0.25, 0.1]
-    joined = pd.DataFrame({"Case ID": list("abcdef"), "Bone Age": 5.0, "Error": errors})
-    joined["Prediction"] = joined["Bone Age"] + joined["Error"]
-    read = []
-
-    def read_image(case_id):
-        read.append(case_id)
-        return np.zeros((16, 16), np.uint8)
-
-    sheet = predictions_sheet(joined, read_image, seed=1, count=2)
-    assert read[:4] + read[6:] == ["a", "f", "e", "c", "d", "b"]
-    assert "worst: d, true 5.00, said 7.00, off by +2.00 years" in sheet.words
-    assert "best: a, true 5.00, said 5.04, off by +0.04 years" in sheet.words
-    assert len(predictions_sheet(joined.head(1), read_image).words.split(";")) == 4
 
 
 def test_a_sheet_with_a_colour_in_it_has_colours_and_one_of_few_images_no_empty_room():
