@@ -77,7 +77,8 @@ def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
     make_folder(path.parent)
     prefix = f".{path.stem[:40]}-"
     if sync:
-        _sweep(path, prefix)
+        pattern = f"{glob.escape(prefix)}????????{glob.escape(path.suffix)}"
+        remove_leftovers(path.parent, _ABANDONED_SECONDS, pattern)
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -100,11 +101,17 @@ def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
                 os.unlink(temporary)
 
 
-def _sweep(path: Path, prefix: str) -> None:
-    # What a killed process left behind; a living one has written to its file within the hour.
-    for left in path.parent.glob(f"{glob.escape(prefix)}????????{glob.escape(path.suffix)}"):
+def remove_leftovers(folder: Path, older_than: float = 0.0, pattern: str = ".*-????????.???") -> None:
+    """Removes temporary files of :func:`atomic_write` that killed runs left; a living run's are younger.
+
+    Args:
+        folder: Where to look.
+        older_than: Seconds since the last writing.
+        pattern: Of their names.
+    """
+    for left in folder.glob(pattern):
         with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+            if time.time() - left.stat().st_mtime > older_than:
                 left.unlink()
 
 

@@ -4,7 +4,6 @@ The plan is the truth: the same table gives the same bytes again, in any order a
 """
 
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -16,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, write_error
+from boneage.core.files import atomic_write, make_folder, remove_leftovers, write_error
 from boneage.core.parallel import on_all_cores
 from boneage.core.tables import PLAN_TABLE, is_safe_id, read_table, skipped_table, write_table
 from boneage.images.grey_range import to_uint8
@@ -44,7 +43,6 @@ RECORD_TABLE = Table(
     "One row an image of the plan.",
 )
 _IMAGES_BETWEEN_SAVES = 500
-_LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.(png|csv)")
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,8 @@ def augment(plan: pd.DataFrame, images: Path | str, out: Path | str) -> pd.DataF
 
 
 def _augment(plan: pd.DataFrame, images: Path, out: Path) -> pd.DataFrame:
-    _remove_leftovers(out)
+    # While the lock is held no other run has any.
+    remove_leftovers(out)
     before = _record_before(out)
     rows, jobs = _settled(plan, images, out, before)
     # What an earlier plan made goes first, not last: it may show what this one blanks.
@@ -204,11 +203,3 @@ def _save(out: Path, rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:
     write_table(out / RECORD_NAME, record)
     write_table(out / SKIPPED_NAME, skipped_table(zip(skipped["image_id"], skipped["reason"], strict=True)))
     return record
-
-
-def _remove_leftovers(out: Path) -> None:
-    """Removes temporary files of a run that was killed; while the lock is held no other run has any."""
-    for path in out.iterdir():
-        if _LEFTOVER.fullmatch(path.name):
-            with contextlib.suppress(OSError):
-                path.unlink()

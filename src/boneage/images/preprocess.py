@@ -7,7 +7,6 @@ one row of the report.
 import contextlib
 import dataclasses
 import os
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import pandas as pd
 
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, write_error
+from boneage.core.files import atomic_write, make_folder, remove_leftovers, writing
 from boneage.core.parallel import on_all_cores
 from boneage.core.settings import PADS
 from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
@@ -58,7 +57,6 @@ REPORT_TABLE = Table(
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "made_bytes")
 
 SECONDS_BETWEEN_SAVES = 5.0
-_LEFTOVER = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]*-\w{8}\.png")
 _LEFTOVER_SECONDS = 60.0
 
 
@@ -113,7 +111,7 @@ def preprocess(
     listed = set(cases["case_id"])
     _write_rows(work / UNLISTED_NAME, [row for case_id, row in before.items() if case_id not in listed])
     _save(work, rows)
-    _remove_leftovers(folder)
+    remove_leftovers(folder, _LEFTOVER_SECONDS)
     try:
         saved = time.monotonic()
         for index, row in on_all_cores(_make, jobs, "Preprocess"):
@@ -287,18 +285,8 @@ def remove_images(folder: Path, case_ids: Iterable[str]) -> None:
     """
     for case_id in case_ids:
         path = folder / f"{case_id}.png"
-        try:
+        with writing(path):
             path.unlink(missing_ok=True)
-        except OSError as error:
-            raise write_error(path, error) from None
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Removes temporary files of a run that was killed; a living run's are younger."""
-    for path in folder.iterdir():
-        with contextlib.suppress(OSError):
-            if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
-                path.unlink()
 
 
 def summary(report: pd.DataFrame) -> pd.DataFrame:
