@@ -10,7 +10,7 @@ import itertools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -64,7 +64,7 @@ def _fail(error: BoneAgeError) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise BoneAgeError(f"{message}; see `{self.prog} --help`")
 
 
@@ -149,7 +149,7 @@ def _workspace(given: argparse.Namespace) -> Workspace:
     overrides = _overrides(given)
     for name in ("data", "recorded_review", "cache"):
         if overrides.get(name):
-            overrides[name] = drive.absolute(overrides[name])
+            overrides[name] = drive.absolute(str(overrides[name]))
     path = Workspace.at(str(overrides.get("work", Settings().work))).settings_file
     settings = Settings.load(path) if path.is_file() else Settings()
     # Whoever accepts losses has seen those of this command, and no later ones.

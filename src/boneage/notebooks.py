@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -269,6 +270,6 @@ def _run(
     return copy
 
 
-def _last_line(error) -> str:
+def _last_line(error: Any) -> str:
     message = " ".join(str(error.evalue).split())
     return message if error.ename == BoneAgeError.__name__ else f"{error.ename}: {message}"
