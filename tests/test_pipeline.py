@@ -48,23 +48,25 @@ def test_a_run_is_tested_on_every_image_of_another_source(prepared, tmp_path):
     ours, other = prepared("rsna"), prepared("dha", count=15)
     pipeline.train_network(ours, "cnn", 1)
     comparison = pipeline.compare(ours, tmp_path / "dha")
-    assert comparison.outside["Cases"].tolist() == [15]
-    joined = comparison.outside_test.joined["cnn-1-plain-s2026"]
+    assert comparison.tables.outside["Cases"].tolist() == [15]
+    joined = comparison.outside.joined["cnn-1-plain-s2026"]
     expected = np.abs(joined["Prediction"] - joined["Bone Age"]).mean()
-    assert comparison.outside["MAE (years)"].iloc[0] == pytest.approx(expected)
+    assert comparison.tables.outside["MAE (years)"].iloc[0] == pytest.approx(expected)
     assert set(joined["Case ID"]) == {f"dha-{number}" for number in range(15)}
     # The predictions outlast the model, but neither another training nor other images.
     run = ours.runs / "cnn-1-plain-s2026"
     (run / "model.keras").rename(run / "away.keras")
-    pd.testing.assert_frame_equal(pipeline.compare(ours, tmp_path / "dha").outside, comparison.outside)
+    pd.testing.assert_frame_equal(
+        pipeline.compare(ours, tmp_path / "dha").tables.outside, comparison.tables.outside
+    )
     record = (run / "record.json").read_text()
     finished = json.loads(record)["finished"]
     (run / "record.json").write_text(record.replace(finished, "2030-01-01T00:00:00+00:00"))
-    assert pipeline.compare(ours, tmp_path / "dha").outside.empty
+    assert pipeline.compare(ours, tmp_path / "dha").tables.outside.empty
     (run / "record.json").write_text(record)
     kept = (run / "outside.csv").read_text()
     (run / "outside.csv").write_text(kept.replace(",test,", ",test,n/a"))
-    reasons = pipeline.compare(ours, tmp_path / "dha").left_out.set_index("item")["reason"]
+    reasons = pipeline.compare(ours, tmp_path / "dha").tables.left_out.set_index("item")["reason"]
     assert "outside.csv: a prediction is not a number; delete the file" in reasons["cnn-1-plain-s2026 on dha"]
     (run / "outside.csv").write_text(kept)
     with pytest.raises(BoneAgeError, match="no test from outside"):
@@ -80,20 +82,20 @@ def test_a_run_is_tested_on_every_image_of_another_source(prepared, tmp_path):
     }
     assert pd.read_csv(results / "details.csv")["Run"].tolist() == ["cnn-1-plain-s2026"]
     again = pipeline.compare(ours, tmp_path / "dha", recorded=results)
-    assert again.left_out.empty
+    assert again.tables.left_out.empty
     run.rename(tmp_path / "away")
     elsewhere = pipeline.compare(ours, tmp_path / "dha", recorded=results)
-    pd.testing.assert_frame_equal(elsewhere.details, comparison.details)
-    pd.testing.assert_frame_equal(elsewhere.outside, comparison.outside)
+    pd.testing.assert_frame_equal(elsewhere.tables.details, comparison.tables.details)
+    pd.testing.assert_frame_equal(elsewhere.tables.outside, comparison.tables.outside)
     (tmp_path / "away").rename(run)
     labels = other.labels
     labels.write_text(labels.read_text().replace("FALSE", "TRUE"))
-    assert pipeline.compare(ours, tmp_path / "dha").outside.empty
+    assert pipeline.compare(ours, tmp_path / "dha").tables.outside.empty
     # A source whose images are of another size is said, and the report is written all the same.
     other.pack(32).unlink()
     comparison = pipeline.compare(ours, tmp_path / "dha")
-    assert comparison.outside.empty
-    assert "cnn-1-plain-s2026 on dha" in comparison.left_out["item"].tolist()
+    assert comparison.tables.outside.empty
+    assert "cnn-1-plain-s2026 on dha" in comparison.tables.left_out["item"].tolist()
 
 
 @pytest.mark.slow
@@ -122,19 +124,19 @@ def test_runs_of_both_sets_and_several_seeds_lie_in_one_folder_and_outlast_it(pr
     ours.pack(32).write_bytes(packed)
     folders = (tmp_path / "dha", None, tmp_path / "results")
     comparison = pipeline.compare(ours, *folders)
-    assert comparison.left_out.empty
+    assert comparison.tables.left_out.empty
     words = f"the augmented set of {2 * len(training)} training images"
-    assert comparison.variants["Variant"].tolist() == [words]
-    assert comparison.outside["Run"].tolist() == ["cnn-1-plain-s7", "cnn-1-augmented-s2026"]
-    assert comparison.outside["Network"].tolist() == ["CNN", f"CNN, {words}"]
+    assert comparison.tables.variants["Variant"].tolist() == [words]
+    assert comparison.tables.outside["Run"].tolist() == ["cnn-1-plain-s7", "cnn-1-augmented-s2026"]
+    assert comparison.tables.outside["Network"].tolist() == ["CNN", f"CNN, {words}"]
     pipeline.record(comparison, tmp_path / "results")
     shutil.rmtree(ours.runs)
     again = pipeline.compare(ours, *folders)
-    assert again.left_out.empty
-    pd.testing.assert_frame_equal(again.variants, comparison.variants)
-    pd.testing.assert_frame_equal(again.outside, comparison.outside)
-    assert again.seeds["Seeds"].tolist() == ["7, 2026"]
-    pd.testing.assert_frame_equal(again.seeds, comparison.seeds)
+    assert again.tables.left_out.empty
+    pd.testing.assert_frame_equal(again.tables.variants, comparison.tables.variants)
+    pd.testing.assert_frame_equal(again.tables.outside, comparison.tables.outside)
+    assert again.tables.seeds["Seeds"].tolist() == ["7, 2026"]
+    pd.testing.assert_frame_equal(again.tables.seeds, comparison.tables.seeds)
 
 
 @pytest.mark.slow
@@ -156,9 +158,9 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     before = changed.stat().st_mtime_ns
     (found,) = pipeline.examine(ours, comparison, 1).examinations
     assert changed.stat().st_mtime_ns == before
-    recorded = comparison.details.at[0, "Test MAE (years)"]
+    recorded = comparison.tables.details.at[0, "Test MAE (years)"]
     assert found.robustness.at[0, "MAE (years)"] == pytest.approx(recorded, abs=1e-3)
-    assert found.robustness.at[0, "Cases"] == comparison.details.at[0, "Test cases"]
+    assert found.robustness.at[0, "Cases"] == comparison.tables.details.at[0, "Test cases"]
     assert found.heat.startswith(b"\x89PNG")
     assert found.centres is None
 
@@ -187,7 +189,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     changed.unlink()
     comparison = pipeline.compare(ours, examined=1)
     assert comparison.examinations == ()
-    (said,) = comparison.left_out.to_dict("records")
+    (said,) = comparison.tables.left_out.to_dict("records")
     assert said["item"] == "cnn-1-plain-s2026, examination"
     assert "model.keras is not there" in said["reason"]
 
@@ -201,7 +203,7 @@ def test_images_that_a_network_was_not_trained_on_are_not_taken_for_its_own(prep
     pipeline.make_pack(ours)
     comparison = pipeline.compare(ours, examined=1)
     assert comparison.examinations == ()
-    assert "pack-32.npy holds other images" in comparison.left_out["reason"].iloc[0]
+    assert "pack-32.npy holds other images" in comparison.tables.left_out["reason"].iloc[0]
     with pytest.raises(BoneAgeError, match="at least 1"):
         pipeline.examine(ours, comparison, 0)
 

@@ -362,8 +362,8 @@ def _compare(given: argparse.Namespace) -> None:
     work = _workspace(given)
     recorded = given.results if given.record else None
     comparison = pipeline.compare(work, given.outside, given.examine, recorded)
-    _print_left_out(comparison.left_out, len(comparison.runs.tabled))
-    for epochs, table in comparison.tables.items():
+    _print_left_out(comparison.tables.left_out, len(comparison.runs.tabled))
+    for epochs, table in comparison.tables.results.items():
         shown = report.RESULTS.show(table.reset_index()).to_markdown()
         print(f"\n## {report.table_title(epochs)}\n\n{shown}")
     _wrote(work.report, f"{len(comparison.runs.tabled)} runs compared")

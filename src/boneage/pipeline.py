@@ -750,7 +750,7 @@ def record(comparison: report.Comparison, folder: Path) -> None:
     for run in comparison.runs.all:
         evaluation.record_run(run, folder / RUNS_NAME)
     for name in RECORDED_TABLES:
-        table = getattr(comparison, name)
+        table = getattr(comparison.tables, name)
         # Where nothing was tested on another source this time, what was found earlier stands.
         if len(table):
             write_table(folder / f"{name}.csv", table)
@@ -815,8 +815,9 @@ def _with_examinations(
     comparison: report.Comparison, work: Workspace, reasons: Sequence[tuple[str, str]] = ()
 ) -> report.Comparison:
     kept = report.kept_examinations(comparison.runs.tabled, report.tables_folder(work.report))
-    left_out = pd.concat([comparison.left_out, skipped_table(reasons)], ignore_index=True)
-    return replace(comparison, examinations=tuple(kept), left_out=left_out)
+    left_out = pd.concat([comparison.tables.left_out, skipped_table(reasons)], ignore_index=True)
+    tables = replace(comparison.tables, left_out=left_out)
+    return replace(comparison, examinations=tuple(kept), tables=tables)
 
 
 def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -> OneCase:

@@ -20,7 +20,7 @@ from boneage.core.tables import LABEL_TABLE, OLDEST_YEARS, SPLITS, skipped_table
 from boneage.dataset.labels import UNKNOWN, Labels
 from boneage.evaluation.robustness import robustness_table
 from boneage.networks import NETWORKS
-from boneage.report import plots
+from boneage.report import plots, references, words
 
 TITLES = [network.title for network in NETWORKS.values()]
 FINGERPRINT = "f" * 64
@@ -170,26 +170,26 @@ def test_every_table_has_the_nine_networks_in_their_published_order(tmp_path: Pa
     write_run(tmp_path, labels, "yolo", 18)
     write_run(tmp_path, labels, "vgg16", 4)
     comparison = compare(tmp_path, labels)
-    assert list(comparison.tables) == [4, 10, 18]
-    for table in comparison.tables.values():
+    assert list(comparison.tables.results) == [4, 10, 18]
+    for table in comparison.tables.results.values():
         assert list(table.index) == TITLES
-    assert comparison.tables[10].isna().all(axis=None)
-    assert comparison.tables[18].drop(index="Yolo").isna().all(axis=None)
+    assert comparison.tables.results[10].isna().all(axis=None)
+    assert comparison.tables.results[18].drop(index="Yolo").isna().all(axis=None)
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     shown = page.tables[1]
-    assert [row[0] for row in shown] == ["Networks", *TITLES, report.BASELINE]
-    assert [row[1:] for row in shown[1:10]] == [[report.NOT_RUN]] * 9
+    assert [row[0] for row in shown] == ["Networks", *TITLES, words.BASELINE]
+    assert [row[1:] for row in shown[1:10]] == [[words.NOT_RUN]] * 9
     assert [tag for tag, given in page.tags if given.get("class") == "absent"] == ["tr"] * (8 + 9 + 8)
 
 
 def test_the_numbers_are_those_computed_by_hand(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, off=0.4)
     comparison = compare(tmp_path, labels)
-    of_cnn = comparison.tables[10].loc["CNN"]
+    of_cnn = comparison.tables.results[10].loc["CNN"]
     assert of_cnn[["MAE", "Validation MAE"]].tolist() == pytest.approx([0.4, 0.4])
     assert of_cnn[["Loss", "Validation Loss"]].tolist() == pytest.approx([0.16, 0.16])
     assert of_cnn[["Accuracy", "Validation Accuracy"]].tolist() == [1.0, 1.0]
-    (row,) = comparison.details.to_dict("records")
+    (row,) = comparison.tables.details.to_dict("records")
     assert (row["Network"], row["Epochs"], row["Test cases"], row["Parameters"]) == ("CNN", 10, 15, 1_184_161)
     assert row["Test MAE (years)"] == pytest.approx(0.4)
     assert row["Test MAE (months)"] == pytest.approx(4.8)
@@ -205,12 +205,12 @@ def test_the_baseline_always_says_the_training_median(tmp_path: Path, labels: La
     comparison = compare(tmp_path, labels)
     ages, split = labels.table["Bone Age"], labels.table["Split"]
     median = np.median(ages[split == "train"])
-    baseline = comparison.baseline.set_index("Split")["MAE (years)"]
+    baseline = comparison.tables.baseline.set_index("Split")["MAE (years)"]
     for name in SPLITS:
         assert baseline[name] == pytest.approx(np.mean(np.abs(ages[split == name] - median)))
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert page.tables[0][-1][:3] == [
-        report.BASELINE,
+        words.BASELINE,
         f"{baseline['train']:.2f}",
         f"{baseline['validation']:.2f}",
     ]
@@ -238,7 +238,7 @@ def test_a_run_whose_record_tells_another_error_than_its_predictions_is_left_out
     (folder / "record.json").write_text(json.dumps(record))
     comparison = compare(tmp_path, labels)
     assert comparison.runs.tabled == []
-    assert "recorded error" in comparison.left_out.set_index("item").at["cnn-10-plain-s2026", "reason"]
+    assert "recorded error" in comparison.tables.left_out.set_index("item").at["cnn-10-plain-s2026", "reason"]
 
 
 def test_labels_changed_after_the_training_leave_the_run_out(tmp_path: Path, labels: Labels) -> None:
@@ -252,8 +252,8 @@ def test_labels_changed_after_the_training_leave_the_run_out(tmp_path: Path, lab
     ):
         comparison = compare(tmp_path, changed)
         assert comparison.runs.tabled == []
-        assert comparison.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
-        assert comparison.tables[10].isna().all(axis=None)
+        assert comparison.tables.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
+        assert comparison.tables.results[10].isna().all(axis=None)
 
 
 def test_labels_of_unknown_kind_are_judged_by_their_numbers(tmp_path: Path, labels: Labels) -> None:
@@ -267,8 +267,8 @@ def test_of_runs_that_differ_the_larger_group_stands(tmp_path: Path, labels: Lab
     write_run(tmp_path, labels, "cnn")
     write_run(tmp_path, labels, "unet")
     comparison = compare(tmp_path, labels)
-    assert comparison.details["Network"].tolist() == ["CNN", "U-Net"]
-    (left_out,) = comparison.left_out.to_dict("records")
+    assert comparison.tables.details["Network"].tolist() == ["CNN", "U-Net"]
+    (left_out,) = comparison.tables.left_out.to_dict("records")
     assert left_out["item"] == "vgg16-10-plain-s2026"
     assert "size" in left_out["reason"]
 
@@ -277,8 +277,8 @@ def test_of_two_equal_groups_the_newer_stands(tmp_path: Path, labels: Labels) ->
     write_run(tmp_path, labels, "vgg16", finished="2030-01-01T00:00:00+00:00", fingerprint="0" * 64)
     write_run(tmp_path, labels, "cnn")
     comparison = compare(tmp_path, labels)
-    assert comparison.details["Network"].tolist() == ["VGG16"]
-    assert comparison.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
+    assert comparison.tables.details["Network"].tolist() == ["VGG16"]
+    assert comparison.tables.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
 
 
 def test_two_tables_may_differ_in_image_size(tmp_path: Path, labels: Labels) -> None:
@@ -305,8 +305,8 @@ def test_bad_run_folders_are_listed_and_the_rest_goes_on(tmp_path: Path, labels:
     nan = write_run(runs, labels, "vgg16")
     (nan / "predictions.csv").write_text("Case ID,Split,Prediction\nc0,train,nan\n")
     comparison = compare(runs, labels)
-    assert comparison.details["Network"].tolist() == ["CNN"]
-    left_out = comparison.left_out.set_index("item")["reason"]
+    assert comparison.tables.details["Network"].tolist() == ["CNN"]
+    left_out = comparison.tables.left_out.set_index("item")["reason"]
     assert set(left_out.index) == {
         "unet-10-plain-s2026",
         "vgg19-10-plain-s2026",
@@ -334,7 +334,9 @@ def test_a_record_full_of_nonsense_does_not_stop_the_report(tmp_path: Path, labe
     }
     write_run(tmp_path, labels, **nonsense)
     comparison = compare(tmp_path, labels)
-    assert comparison.details[["Parameters", "Seconds an epoch", "Images a second"]].isna().all(axis=None)
+    assert (
+        comparison.tables.details[["Parameters", "Seconds an epoch", "Images a second"]].isna().all(axis=None)
+    )
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert all(given.get("src", "data:").startswith("data:") for tag, given in page.tags if tag == "img")
 
@@ -385,16 +387,16 @@ def test_phantoms_are_named_as_drawn_and_others_are_not(tmp_path: Path) -> None:
 def test_every_table_says_source_and_label(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels)
     comparison = compare(tmp_path, labels)
-    for words in (
+    for said in (
         "RSNA",
         labels.kind,
         "30 train, 15 validation, 15 test",
         "by case",
         "before any augmentation",
     ):
-        assert words in comparison.heading
+        assert said in comparison.heading
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
-    assert page.text.count(f"Label: {labels.kind}.") == 1 + len(comparison.tables)
+    assert page.text.count(f"Label: {labels.kind}.") == 1 + len(comparison.tables.results)
 
 
 def test_the_best_of_each_column_is_marked_once_two_compete(tmp_path: Path, labels: Labels) -> None:
@@ -404,7 +406,7 @@ def test_the_best_of_each_column_is_marked_once_two_compete(tmp_path: Path, labe
     page = Page(report.write_report(compare(tmp_path, labels), tmp_path / "report.html"))
     ten, eighteen = ({row[0]: row[1:] for row in table} for table in page.tables[:2])
     assert ten["U-Net"] == ["0.30 ★", "0.30 ★", "0.09 ★", "0.09 ★", "1.000 ★", "1.000 ★"]
-    assert not any("★" in cell for cell in ten["CNN"] + ten[report.BASELINE])
+    assert not any("★" in cell for cell in ten["CNN"] + ten[words.BASELINE])
     assert not any("★" in cell for cell in eighteen["CNN"])
 
 
@@ -424,11 +426,11 @@ def test_the_headline_is_chosen_by_validation_not_by_test(tmp_path: Path, labels
 @pytest.mark.usefixtures("pictures")
 def test_without_a_finished_run_the_report_says_what_to_do(tmp_path: Path, labels: Labels) -> None:
     comparison = compare(tmp_path / "runs", labels, (4, 8))
-    assert comparison.details.empty
+    assert comparison.tables.details.empty
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert "No run is finished yet" in page.text
     assert "python -m boneage train --arch vgg19 --epochs 4 8" in page.text
-    assert [row[0] for row in page.tables[0]] == ["Networks", *TITLES, report.BASELINE]
+    assert [row[0] for row in page.tables[0]] == ["Networks", *TITLES, words.BASELINE]
 
 
 def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Labels) -> None:
@@ -440,7 +442,7 @@ def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Label
         other.source, other.kind, {"cnn-10-plain-s2026": evaluation.join_truth(other.table, predictions)}
     )
     comparison = compare(tmp_path, labels, outside=test)
-    (row,) = comparison.outside.to_dict("records")
+    (row,) = comparison.tables.outside.to_dict("records")
     assert (row["Network"], row["Cases"], row["Label"]) == ("CNN", 40, "the atlas folder's year of age")
     assert (row["MAE (years)"], row["MAE (months)"], row["Bias (years)"]) == pytest.approx((1.5, 18, 1.5))
     median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
@@ -454,8 +456,8 @@ def test_labels_without_validation_or_test_still_give_a_report(tmp_path: Path, l
     only_train = dataclasses.replace(labels, table=labels.table[labels.table["Split"] == "train"])
     write_run(tmp_path, only_train)
     comparison = compare(tmp_path, only_train)
-    assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
-    assert np.isnan(comparison.details.at[0, "Test MAE (years)"])
+    assert comparison.tables.results[10].at["CNN", "MAE"] == pytest.approx(0.5)
+    assert np.isnan(comparison.tables.details.at[0, "Test MAE (years)"])
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert page.tables[0][3] == ["CNN", "0.50", "–", "0.25", "–", "0.000", "–"]
 
@@ -509,7 +511,11 @@ def test_a_report_that_cannot_be_written_says_so_and_keeps_the_old_one(
 
 def test_markdown_has_units_and_says_what_was_not_run(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, off=0.4)
-    lines = report.RESULTS.show(compare(tmp_path, labels).tables[10].reset_index()).to_markdown().splitlines()
+    lines = (
+        report.RESULTS.show(compare(tmp_path, labels).tables.results[10].reset_index())
+        .to_markdown()
+        .splitlines()
+    )
     assert lines[0].startswith("| Networks | MAE (years) | Validation MAE (years) | Loss (years²) |")
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == TITLES
     assert lines[4] == "| CNN | 0.40 | 0.40 | 0.16 | 0.16 | 1.000 | 1.000 |"
@@ -577,10 +583,10 @@ def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: 
     write_run(tmp_path, labels, off=0.3, variant="sex")
     write_run(tmp_path, labels, "unet", 18, off=0.3, variant="months")
     comparison = compare(tmp_path, labels)
-    assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
-    assert comparison.details["Run"].tolist() == ["cnn-10-plain-s2026"]
+    assert comparison.tables.results[10].at["CNN", "MAE"] == pytest.approx(0.5)
+    assert comparison.tables.details["Run"].tolist() == ["cnn-10-plain-s2026"]
     assert [run.name for run in comparison.runs.beside] == ["cnn-10-plain-sex-s2026"]
-    (row,) = comparison.variants.to_dict("records")
+    (row,) = comparison.tables.variants.to_dict("records")
     assert (row["Variant"], row["Network"], row["Epochs"]) == ("sex as a second input", "CNN", 10)
     assert (row["Plain run"], row["Run"], row["Test cases"]) == (
         "cnn-10-plain-s2026",
@@ -593,7 +599,7 @@ def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: 
     ends = [row[f"Difference{end} (years)"] for end in ("", " low", " high")]
     assert ends == pytest.approx([-0.2] * 3)
     assert row["Difference (months)"] == pytest.approx(-2.4)
-    left_out = comparison.left_out.set_index("item")["reason"]
+    left_out = comparison.tables.left_out.set_index("item")["reason"]
     assert "no run of unet with 18 epochs" in left_out["unet-18-plain-months-s2026"]
 
 
@@ -601,10 +607,10 @@ def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> 
     write_run(tmp_path, labels)
     write_run(tmp_path, labels, variant="sex", fingerprint="0" * 64)
     comparison = compare(tmp_path, labels)
-    assert comparison.variants.empty
+    assert comparison.tables.variants.empty
     assert (
         "cnn-10-plain-s2026 and cnn-10-plain-sex-s2026: trained on different data"
-        in comparison.left_out.at[0, "reason"]
+        in comparison.tables.left_out.at[0, "reason"]
     )
 
 
@@ -630,7 +636,7 @@ def test_a_run_on_the_other_set_stands_against_the_one_on_the_labels_set(
     write_run(tmp_path, augmented(fewer), "vgg16", off=0.3)
     comparison = compare(tmp_path, labels)
     training = (more.table["Split"] == "train").sum()
-    row = comparison.variants.iloc[0]
+    row = comparison.tables.variants.iloc[0]
     assert row["Variant"] == f"the augmented set of {training} training images"
     assert (row["Network"], row["Plain run"], row["Run"]) == (
         "CNN",
@@ -638,24 +644,24 @@ def test_a_run_on_the_other_set_stands_against_the_one_on_the_labels_set(
         "cnn-10-augmented-s2026",
     )
     assert row["Difference (years)"] == pytest.approx(-0.2)
-    both = comparison.variants.iloc[1]
+    both = comparison.tables.variants.iloc[1]
     assert both["Variant"] == f"the augmented set of {training} training images and sex as a second input"
     assert both["Difference (years)"] == pytest.approx(-0.3)
     assert [run.name for run in comparison.runs.beside] == [
         "cnn-10-augmented-s2026",
         "cnn-10-augmented-sex-s2026",
     ]
-    assert comparison.tables[10].at["CNN", "MAE"] == pytest.approx(0.5)
-    reasons = comparison.left_out.set_index("item")["reason"]
+    assert comparison.tables.results[10].at["CNN", "MAE"] == pytest.approx(0.5)
+    reasons = comparison.tables.left_out.set_index("item")["reason"]
     assert "no run of attention" in reasons["attention-10-augmented-s2026"]
     assert "image size" in reasons["unet-10-augmented-s2026"]
     assert "not of the same cases" in reasons["vgg16-10-augmented-s2026"]
     # Under the labels of the augmented set the same runs change places.
     turned = compare(tmp_path, more)
-    assert turned.tables[10].at["CNN", "MAE"] == pytest.approx(0.3)
-    assert turned.variants["Run"].tolist() == ["cnn-10-augmented-sex-s2026", "cnn-10-plain-s2026"]
-    assert turned.variants["Variant"].iloc[1] == "the plain set of 30 training images"
-    assert turned.variants["Difference (years)"].iloc[1] == pytest.approx(0.2)
+    assert turned.tables.results[10].at["CNN", "MAE"] == pytest.approx(0.3)
+    assert turned.tables.variants["Run"].tolist() == ["cnn-10-augmented-sex-s2026", "cnn-10-plain-s2026"]
+    assert turned.tables.variants["Variant"].iloc[1] == "the plain set of 30 training images"
+    assert turned.tables.variants["Difference (years)"].iloc[1] == pytest.approx(0.2)
 
 
 def test_trainings_with_other_seeds_stand_beside_the_one_with_the_lowest(
@@ -670,16 +676,16 @@ def test_trainings_with_other_seeds_stand_beside_the_one_with_the_lowest(
     write_run(runs, labels, off=0.2, seed=1, variant="sex")
     write_run(runs, labels, off=0.4, seed=2, variant="sex")
     comparison = compare(runs, labels, (10,))
-    of_cnn, with_sex = comparison.seeds.to_dict("records")
+    of_cnn, with_sex = comparison.tables.seeds.to_dict("records")
     assert (of_cnn["Network"], of_cnn["Epochs"], of_cnn["Seeds"]) == ("CNN", 10, "1, 2, 3")
     assert of_cnn["Test MAE mean (years)"] == pytest.approx(2.0 / 3)
     ends = [of_cnn[f"Test MAE {end} (years)"] for end in ("lowest", "highest")]
     assert ends == pytest.approx([0.4, 1.1])
     assert (with_sex["Network"], with_sex["Seeds"]) == ("CNN, sex as a second input", "1, 2")
     assert with_sex["Test MAE mean (years)"] == pytest.approx(0.3)
-    assert comparison.details["Test MAE (years)"].tolist() == pytest.approx([0.5, 0.7])
-    assert comparison.variants["Run"].tolist() == ["cnn-10-plain-sex-s1"]
-    reasons = comparison.left_out.set_index("item")["reason"]
+    assert comparison.tables.details["Test MAE (years)"].tolist() == pytest.approx([0.5, 0.7])
+    assert comparison.tables.variants["Run"].tolist() == ["cnn-10-plain-sex-s1"]
+    reasons = comparison.tables.left_out.set_index("item")["reason"]
     assert "different data" in reasons["cnn-10-plain-s4"]
     assert "other weights" in reasons["cnn-10-plain-s5"]
     assert len(reasons) == 2
@@ -707,7 +713,7 @@ def test_the_ensemble_is_of_the_best_three_by_validation_never_by_test(
         write_run(tmp_path, labels, network, 18, off=np.where(of_test, test, validation))
     write_run(tmp_path, labels, "cnn", 10)
     write_run(tmp_path, labels, "unet", 10)
-    (row,) = compare(tmp_path, labels).variants.to_dict("records")
+    (row,) = compare(tmp_path, labels).tables.variants.to_dict("records")
     assert row["Variant"] == "the mean of the best 3 networks"
     assert (row["Network"], row["Plain run"], row["Epochs"]) == ("CNN, U-Net, Yolo", "cnn-18-plain-s2026", 18)
     assert row["Plain test MAE (years)"] == pytest.approx(0.8)
@@ -720,7 +726,7 @@ def test_every_pair_of_an_epoch_count_is_compared_and_corrected(tmp_path: Path) 
         write_run(tmp_path, labels, network, off=noise(labels, size, len(network)))
     write_run(tmp_path, labels, "cnn", 18)
     comparison = compare(tmp_path, labels)
-    table = comparison.differences.set_index(["Network", "Other network"])
+    table = comparison.tables.differences.set_index(["Network", "Other network"])
     # The better network stands first, the largest difference on top.
     assert set(table.index) == {("CNN", "U-Net"), ("CNN", "Yolo"), ("U-Net", "Yolo")}
     assert (table["Difference (years)"] < 0).all()
@@ -729,7 +735,7 @@ def test_every_pair_of_an_epoch_count_is_compared_and_corrected(tmp_path: Path) 
     assert (table["Test cases"] == 100).all()
     assert table["Significant"].tolist() == ["yes", "yes", "no"]
     assert table["p (Holm)"].tolist() == pytest.approx(evaluation.holm(table["p"].to_numpy()))
-    details = comparison.details.query("Epochs == 10").set_index("Network")["Test MAE (years)"]
+    details = comparison.tables.details.query("Epochs == 10").set_index("Network")["Test MAE (years)"]
     difference = details["CNN"] - details["Yolo"]
     assert table.at[("CNN", "Yolo"), "Difference (years)"] == pytest.approx(difference)
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
@@ -746,9 +752,10 @@ def test_predictions_of_other_cases_do_not_share_a_table(tmp_path: Path, labels:
     fewer = dataclasses.replace(labels, table=labels.table.iloc[4:])
     write_run(tmp_path, fewer, "vgg16")
     comparison = compare(tmp_path, labels)
-    assert comparison.details["Network"].tolist() == ["CNN", "U-Net"]
+    assert comparison.tables.details["Network"].tolist() == ["CNN", "U-Net"]
     assert (
-        "not of the same cases" in comparison.left_out.set_index("item").at["vgg16-10-plain-s2026", "reason"]
+        "not of the same cases"
+        in comparison.tables.left_out.set_index("item").at["vgg16-10-plain-s2026", "reason"]
     )
 
 
@@ -759,7 +766,7 @@ def test_predictions_that_were_lost_are_noticed(tmp_path: Path, labels: Labels) 
     predictions.iloc[:-1].to_csv(folder / "predictions.csv", index=False)
     comparison = compare(tmp_path, labels)
     assert comparison.runs.tabled == []
-    assert "recorded error" in comparison.left_out.at[0, "reason"]
+    assert "recorded error" in comparison.tables.left_out.at[0, "reason"]
 
 
 def test_groups_have_their_own_error_and_small_ones_are_grey(tmp_path: Path) -> None:
@@ -768,7 +775,7 @@ def test_groups_have_their_own_error_and_small_ones_are_grey(tmp_path: Path) -> 
     labels = dataclasses.replace(labels, table=table)
     write_run(tmp_path, labels, off=np.where(table["Male"], 1.0, 0.25))
     comparison = compare(tmp_path, labels)
-    groups = comparison.groups.set_index(["By", "Group"])
+    groups = comparison.tables.groups.set_index(["By", "Group"])
     test = table[table["Split"] == "test"]
     assert groups.at[("Sex", "Boys"), "Test MAE (years)"] == pytest.approx(1.0)
     assert groups.at[("Sex", "Girls"), "Test MAE (months)"] == pytest.approx(3.0)
@@ -777,32 +784,32 @@ def test_groups_have_their_own_error_and_small_ones_are_grey(tmp_path: Path) -> 
     assert groups.at[("Race", "Caucasian"), "Few cases"] == "no"
     assert groups.at[("Age", "5–9 years"), "Test cases"] == test["Bone Age"].between(5, 9.99).sum()
     # Each case is in one group of each kind.
-    assert (comparison.groups.groupby("By")["Test cases"].sum() == len(test)).all()
+    assert (comparison.tables.groups.groupby("By")["Test cases"].sum() == len(test)).all()
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     (shown,) = [one for one in page.tables if "Girls" in one[0][1]]
     grey = [given for tag, given in page.tags if given.get("class") == "few"]
-    assert len(grey) == (comparison.groups["Few cases"] == "yes").sum() > 0
+    assert len(grey) == (comparison.tables.groups["Few cases"] == "yes").sum() > 0
     assert len(shown[1]) == 1 + len(groups)
 
 
 def test_a_source_that_tells_no_race_says_so(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels)
     comparison = compare(tmp_path, labels)
-    assert set(comparison.groups["By"]) == {"Sex", "Age"}
+    assert set(comparison.tables.groups["By"]) == {"Sex", "Age"}
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert "The source does not give race." in page.text
 
 
 def test_published_figures_are_cited_and_told_apart(tmp_path: Path, labels: Labels) -> None:
-    table = report.references_table()
-    assert list(table) == list(report.REFERENCES)
+    table = references.references_table()
+    assert list(table) == list(references.REFERENCES)
     assert (table["Source"].str.len() > 20).all()
     assert table[["MAE (years)", "RMS (years)"]].notna().sum(axis=1).eq(1).all()
     systems = table["MAE (months)"].dropna()
     assert (table["MAE (years)"].dropna() * 12).to_numpy() == pytest.approx(systems.to_numpy())
     write_run(tmp_path, labels)
     page = Page(report.write_report(compare(tmp_path, labels), tmp_path / "report.html"))
-    assert report.CAUTION in page.text
+    assert references.CAUTION in page.text
     for source in table["Source"]:
         assert source in page.text
 
@@ -812,13 +819,13 @@ def test_a_perfect_prediction_errs_by_what_the_readers_differ() -> None:
     reading = np.random.default_rng(5).normal(0, 0.63 / 2**0.5, (2, 200_000))
     assert np.sqrt(np.mean((reading[0] - reading[1]) ** 2)) == pytest.approx(0.63, abs=0.005)
     drawn = np.abs(reading.mean(axis=0)).mean()
-    lines = report.reference_lines("dha")
+    lines = references.reference_lines("dha")
     perfect, systems = lines.values()
     assert perfect == pytest.approx((drawn, drawn), abs=0.002)
     assert systems == pytest.approx((5.66 / 12, 6.9 / 12))
     assert all("other conditions" in words or "perfect" in words for words in lines)
     # Drawn hands compare with no child's.
-    assert report.reference_lines("phantom") == {}
+    assert references.reference_lines("phantom") == {}
 
 
 def test_the_intervals_come_from_validation_and_are_judged_on_the_test_cases(tmp_path: Path) -> None:
@@ -830,7 +837,7 @@ def test_the_intervals_come_from_validation_and_are_judged_on_the_test_cases(tmp
     off[np.flatnonzero(split == "test")[:2]] = 5
     write_run(tmp_path, labels, off=off)
     comparison = compare(tmp_path, labels)
-    rows = comparison.coverage.set_index("Predictions")
+    rows = comparison.tables.coverage.set_index("Predictions")
     # The error of rank ceil(41 x 0.9) = 37; ends beyond the ages that there are are cut off.
     half_width = 3.7
     test = labels.table[split == "test"]
@@ -854,8 +861,8 @@ def test_too_few_validation_cases_are_a_sentence(tmp_path: Path) -> None:
     labels = make_labels(cases=32)
     write_run(tmp_path, labels)
     comparison = compare(tmp_path, labels)
-    assert comparison.coverage.empty
-    (notice,) = comparison.interval_notices.to_dict("records")
+    assert comparison.tables.coverage.empty
+    (notice,) = comparison.tables.interval_notices.to_dict("records")
     assert notice["item"] == "CNN, 10 epochs"
     assert "8 validation cases allow no 0.9 interval, 9 are needed" in notice["reason"]
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
@@ -871,10 +878,10 @@ def test_on_another_source_the_same_intervals_promise_nothing(tmp_path: Path, la
         other.source, other.kind, {"cnn-10-plain-s2026": evaluation.join_truth(other.table, predictions)}
     )
     comparison = compare(tmp_path, labels, outside=test)
-    everyone = comparison.coverage_outside.set_index("Predictions").loc["all"]
+    everyone = comparison.tables.coverage_outside.set_index("Predictions").loc["all"]
     # Off by half a year there, by one and a half here.
     assert (everyone["Test cases"], everyone["Coverage"]) == (40, 0.0)
-    assert comparison.coverage.set_index("Predictions").at["all", "Coverage"] == 1.0
+    assert comparison.tables.coverage.set_index("Predictions").at["all", "Coverage"] == 1.0
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert "Intervals on another source" in page.text
 

@@ -1,5 +1,6 @@
 """Finished runs as they lie in their folders: their names, what their records say, and the two tables."""
 
+import itertools
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_bytes
 from boneage.core.settings import VARIANTS
@@ -24,10 +26,51 @@ RECORD_FORMAT = 2
 OUTSIDE_NAME = "outside.csv"
 """A run's predictions for another source's images, in its folder."""
 
-TABLE_COLUMNS = ("MAE", "Validation MAE", "Loss", "Validation Loss", "Accuracy", "Validation Accuracy")
+_METRICS = {
+    "MAE": ("years", ".2f", "min", "Mean absolute error: how far a prediction is off on average."),
+    "Loss": ("years²", ".2f", "min", "Mean squared error, which training minimises."),
+    "Accuracy": ("share", ".3f", "max", "Share of the cases with an absolute error below half a year."),
+}
+
+
+def _columns(name: str) -> list[Column]:
+    unit, spec, best, meaning = _METRICS[name]
+    training = f"{meaning} On the training images, augmented ones included."
+    validation = "The same on the validation cases, which the network was not trained on."
+    return [
+        Column(name, training, spec, unit=unit, best=best),
+        Column(f"Validation {name}", validation, spec, unit=unit, best=best),
+    ]
+
+
+RESULTS_TABLE = Table(
+    "Results",
+    [
+        Column("Network", "Its architecture.", heading="Networks"),
+        *itertools.chain(*map(_columns, _METRICS)),
+    ],
+    "table-10-epoch.csv",
+    "One row a network, one table for each number of epochs.",
+)
+
 _METRIC_OF_COLUMN = {"MAE": "mae", "Loss": "loss", "Accuracy": "accuracy"}
 
-HISTORY_COLUMNS = ("Network", "Epochs", "epoch", "mae", "val_mae")
+HISTORY_TABLE = Table(
+    "Learning curves",
+    [
+        Column("Network", "Its architecture."),
+        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        Column("epoch", "The epoch.", ".0f"),
+        Column(
+            "mae",
+            "MAE on the training images as they were shown, augmented, while the network changed.",
+            ".2f",
+            unit="years",
+        ),
+        Column("val_mae", "MAE on the validation cases; empty without any.", ".2f", unit="years"),
+    ],
+    about="One row an epoch of a run.",
+)
 
 # What must be equal for two runs to stand in one table, and how to say it.
 _COMPARABLE = {
@@ -295,7 +338,7 @@ def results_table(records: Iterable[Record], epochs: int) -> pd.DataFrame:
         epochs: The number of epochs of this table.
 
     Returns:
-        Indexed by the networks' titles, columns ``TABLE_COLUMNS``; MAE in years, Loss in years squared,
+        Indexed by the networks' titles, columns ``RESULTS_TABLE``; MAE in years, Loss in years squared,
         Accuracy a share from 0 to 1; NaN for a network that was not run.
 
     Raises:
@@ -305,7 +348,7 @@ def results_table(records: Iterable[Record], epochs: int) -> pd.DataFrame:
     check_comparable(shown.values())
     rows = [_table_row(shown[key]["metrics"]) if key in shown else {} for key in NETWORKS]
     titles = pd.Index([network.title for network in NETWORKS.values()], name="Network")
-    return pd.DataFrame(rows, index=titles, columns=list(TABLE_COLUMNS)).astype(float)
+    return pd.DataFrame(rows, index=titles, columns=list(RESULTS_TABLE)[1:]).astype(float)
 
 
 def _table_row(of_split: Record) -> dict[str, float]:
@@ -317,12 +360,12 @@ def _table_row(of_split: Record) -> dict[str, float]:
 
 
 def histories_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """How the error of runs fell, one row an epoch: ``HISTORY_COLUMNS``, in the runs' order.
+    """How the error of runs fell, one row an epoch: ``HISTORY_TABLE``, in the runs' order.
 
     ``mae`` is that of the training images as they were shown, changed copies and random turns included, while
     the network was changing; ``val_mae`` is empty where there were no validation cases.
     """
-    columns = list(HISTORY_COLUMNS)
+    columns = list(HISTORY_TABLE)
     tables = []
     for run in runs:
         of_run = {"Network": NETWORKS[run.record["network"]].title, "Epochs": run.record["epochs"]}

@@ -1,22 +1,14 @@
 """A comparison of the finished runs: its tables, as Markdown, as CSV, and as one HTML file."""
 
-from boneage.report.comparison import (
-    DETAILS,
-    OUTSIDE,
-    QUALITY,
-    TRAINING_TIMES,
-    Comparison,
-    Outside,
-    compare_runs,
-)
+from boneage.report.comparison import Comparison, compare_runs
 from boneage.report.coverage import COVERAGE_OF_RUNS, coverage_view
+from boneage.report.details import DETAILS, OUTSIDE, TRAINING_TIMES, Outside
 from boneage.report.differences import DIFFERENCES
 from boneage.report.examination import (
     EXAMINED,
     ROBUSTNESS_OF_RUNS,
     Examination,
     ExaminedFiles,
-    centres_view,
     kept_examinations,
     robustness_of_runs,
 )
@@ -33,25 +25,20 @@ from boneage.report.page import (
     tables_folder,
     write_report,
 )
-from boneage.report.references import CAUTION, REFERENCES, reference_lines, references_table, references_view
+from boneage.report.references import references_view
 from boneage.report.results import RESULTS, case_view, quality_view, results_view
 from boneage.report.seeds import SEEDS
 from boneage.report.variants import VARIANTS_TABLE, best_networks
-from boneage.report.words import BASELINE, NOT_RUN, source_words, table_title, title_of, words_of_width
+from boneage.report.words import source_words, table_title, title_of, words_of_width
 
 __all__ = [
-    "BASELINE",
-    "CAUTION",
     "COVERAGE_OF_RUNS",
     "DETAILS",
     "DIFFERENCES",
     "EXAMINED",
     "FEW_CASES",
     "GROUPS",
-    "NOT_RUN",
     "OUTSIDE",
-    "QUALITY",
-    "REFERENCES",
     "RESULTS",
     "ROBUSTNESS_OF_RUNS",
     "SEEDS",
@@ -65,7 +52,6 @@ __all__ = [
     "best_networks",
     "bland_altman",
     "case_view",
-    "centres_view",
     "compare_runs",
     "coverage_chart",
     "coverage_view",
@@ -78,8 +64,6 @@ __all__ = [
     "match_runs",
     "predicted_against_true",
     "quality_view",
-    "reference_lines",
-    "references_table",
     "references_view",
     "results_view",
     "robustness_of_runs",

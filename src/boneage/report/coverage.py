@@ -5,22 +5,22 @@ from dataclasses import replace
 
 import pandas as pd
 
-from boneage.core.columns import Column, View
+from boneage.core.columns import View
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import skipped_table
 from boneage.evaluation import Run, intervals
 from boneage.networks import find
-from boneage.report.words import title_of
+from boneage.report.words import EPOCHS, NETWORK, RUN, title_of
 
 _SHOWN = ("Coverage", "Level", "Mean width (years)", "Test cases", "Validation cases")
 
 COVERAGE_OF_RUNS = replace(
     intervals.COVERAGE,
     columns=[
-        Column("Network", "Its architecture."),
-        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        NETWORK,
+        EPOCHS,
         *intervals.COVERAGE.columns,
-        Column("Run", "The folder of the run."),
+        RUN,
     ],
     file="coverage.csv",
     about="One row a run and band of predicted ages, and one of all ages.",

@@ -19,7 +19,7 @@ from boneage.core.tables import read_table, write_table
 from boneage.evaluation import Run, mean_differences
 from boneage.evaluation.robustness import PERTURBATIONS, ROBUSTNESS
 from boneage.networks import find
-from boneage.report.words import printable, title_of
+from boneage.report.words import EPOCHS, NETWORK, RUN, printable, title_of
 
 EXAMINED = 3
 """How many networks are examined where nothing else is said."""
@@ -30,10 +30,10 @@ _FORMAT = 3
 ROBUSTNESS_OF_RUNS = replace(
     ROBUSTNESS,
     columns=[
-        Column("Network", "Its architecture."),
-        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        NETWORK,
+        EPOCHS,
         *ROBUSTNESS.columns,
-        Column("Run", "The folder of the run."),
+        RUN,
         Column("Finished", "When the training ended, which tells a later run of the same name apart."),
     ],
     file="robustness.csv",

@@ -7,7 +7,7 @@ import pandas as pd
 from boneage.core.columns import Column, Table, View, with_interval
 from boneage.evaluation import Run, group_of, mae_interval
 from boneage.networks import find
-from boneage.report.words import years_and_months
+from boneage.report.words import EPOCHS, NETWORK, RUN, years_and_months
 
 FEW_CASES = 10
 """A group of fewer cases is marked: its MAE hangs on single cases, and so does the bootstrap's interval."""
@@ -15,8 +15,8 @@ FEW_CASES = 10
 GROUPS = Table(
     "Subgroups",
     [
-        Column("Network", "Its architecture."),
-        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        NETWORK,
+        EPOCHS,
         Column("By", "Sex, race or age."),
         Column("Group", "Which of them; age is the true bone age."),
         Column("Test cases", "Number of test cases in the group.", ",.0f"),
@@ -24,7 +24,7 @@ GROUPS = Table(
         with_interval("Test MAE (years)", "Mean absolute error in the group.", ".2f"),
         with_interval("Test MAE (months)", "The same in months.", ".1f"),
         Column("Bias (years)", "Mean of prediction minus ground truth.", "+.2f"),
-        Column("Run", "The folder of the run."),
+        RUN,
     ],
     "groups.csv",
     "One row a run and group of its test cases.",
@@ -68,7 +68,7 @@ def groups_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.Dat
 def groups_view(table: pd.DataFrame, epochs: int) -> View:
     """The test MAE of each network of one epoch count, a column a group."""
     table = table[table["Epochs"] == epochs]
-    columns = [Column("Network", "Its architecture.")]
+    columns = [NETWORK]
     for group, rows in table.groupby("Group", sort=False):
         cases, few = rows[["Test cases", "Few cases"]].iloc[0]
         mark = (lambda row: "few") if few == "yes" else None

@@ -19,8 +19,9 @@ from boneage.evaluation import histories_table
 from boneage.evaluation.robustness import ROBUSTNESS
 from boneage.networks import NETWORKS, find
 from boneage.report import plots
-from boneage.report.comparison import TRAINING_TIMES, Comparison
+from boneage.report.comparison import Comparison
 from boneage.report.coverage import coverage_by_band, coverage_view
+from boneage.report.details import TRAINING_TIMES
 from boneage.report.differences import DIFFERENCES
 from boneage.report.examination import centres_view
 from boneage.report.groups import FEW_CASES, groups_view
@@ -32,21 +33,6 @@ from boneage.report.words import known_source, printable, source_words
 
 # Four images side by side, as wide as the page can use.
 _SHEET_WIDTH = 900
-
-_CSV = (
-    "details",
-    "baseline",
-    "variants",
-    "differences",
-    "seeds",
-    "groups",
-    "references",
-    "coverage",
-    "interval_notices",
-    "outside",
-    "coverage_outside",
-    "left_out",
-)
 
 
 def tables_folder(path: Path | str) -> Path:
@@ -62,10 +48,11 @@ def write_report(comparison: Comparison, path: Path | str) -> Path:
     """
     path = Path(path)
     tables = tables_folder(path)
-    for epochs, table in comparison.tables.items():
+    for epochs, table in comparison.tables.results.items():
         write_table(tables / f"table-{epochs}-epoch.csv", table.reset_index())
-    for name in _CSV:
-        write_table(tables / f"{name.replace('_', '-')}.csv", getattr(comparison, name))
+    for name, table in vars(comparison.tables).items():
+        if name != "results":
+            write_table(tables / f"{name.replace('_', '-')}.csv", table)
     return write_text(path, _html(comparison, path.parent))
 
 
@@ -83,6 +70,7 @@ NOTICES = LEFT_OUT.part("Few validation cases", file="interval-notices.csv")
 
 def _html(comparison: Comparison, work: Path) -> str:
     source = known_source(comparison.runs.labels, comparison.runs.tabled)
+    tables = comparison.tables
     return (
         templates("boneage.report")
         .get_template("report.html.j2")
@@ -90,23 +78,21 @@ def _html(comparison: Comparison, work: Path) -> str:
             comparison=comparison,
             phantom="phantom" in source.split(" and "),
             headline=_headline(comparison),
-            results=[results_view(comparison, epochs) for epochs in comparison.tables],
+            results=[results_view(comparison, epochs) for epochs in tables.results],
             test=quality_view(comparison),
             bars=_picture(mae_chart(comparison)),
-            references=references_view(comparison.references),
-            sources=sources_of(comparison.references),
+            references=references_view(tables.references),
+            sources=sources_of(tables.references),
             differences=_differences(comparison),
-            seeds=SEEDS.show(comparison.seeds),
-            variants=VARIANTS_TABLE.show(comparison.variants),
-            groups=[
-                groups_view(comparison.groups, epochs) for epochs in comparison.groups["Epochs"].unique()
-            ],
+            seeds=SEEDS.show(tables.seeds),
+            variants=VARIANTS_TABLE.show(tables.variants),
+            groups=[groups_view(tables.groups, epochs) for epochs in tables.groups["Epochs"].unique()],
             few_cases=FEW_CASES,
-            coverage=coverage_view(comparison.coverage),
-            coverage_bands=coverage_by_band(comparison.coverage),
-            coverage_outside=coverage_view(comparison.coverage_outside, "Intervals on another source"),
+            coverage=coverage_view(tables.coverage),
+            coverage_bands=coverage_by_band(tables.coverage),
+            coverage_outside=coverage_view(tables.coverage_outside, "Intervals on another source"),
             coverage_picture=_picture(coverage_chart(comparison)),
-            notices=NOTICES.show(comparison.interval_notices),
+            notices=NOTICES.show(tables.interval_notices),
             outside=outside_view(comparison),
             outside_pictures=_outside_pictures(comparison),
             curves=_picture(learning_curves(comparison, wide=False)) if comparison.runs.tabled else None,
@@ -117,10 +103,10 @@ def _html(comparison: Comparison, work: Path) -> str:
             examinations=_examinations(comparison),
             centres=centres_view(comparison.examinations),
             ages=_picture(plots.age_histogram(comparison.runs.labels.table)),
-            times=TRAINING_TIMES.show(comparison.details),
-            left_out=LEFT_OUT.show(comparison.left_out),
+            times=TRAINING_TIMES.show(tables.details),
+            left_out=LEFT_OUT.show(tables.left_out),
             first_network=next(iter(NETWORKS)),
-            epochs=" ".join(str(epochs) for epochs in comparison.tables) or "10",
+            epochs=" ".join(str(epochs) for epochs in tables.results) or "10",
             work=printable(shlex.quote(str(work))),
         )
     )
@@ -150,17 +136,17 @@ def _headline(comparison: Comparison) -> dict[str, str] | None:
 
 def _baseline_mae(comparison: Comparison) -> float:
     """The baseline's MAE on the test cases in years; NaN without any."""
-    return comparison.baseline.set_index("Split")["MAE (years)"].get("test", np.nan)
+    return comparison.tables.baseline.set_index("Split")["MAE (years)"].get("test", np.nan)
 
 
 def _chosen(comparison: Comparison) -> pd.Series | None:
-    tested = comparison.details.dropna(subset=["Validation MAE (years)", "Test MAE (years)"])
+    tested = comparison.tables.details.dropna(subset=["Validation MAE (years)", "Test MAE (years)"])
     return None if tested.empty else tested.loc[tested["Validation MAE (years)"].idxmin()]
 
 
 def mae_chart(comparison: Comparison) -> plots.Chart | None:
     """The test error of every run beside the constant predictor's and published ones; None without a run."""
-    tested = comparison.details.dropna(subset="Test MAE (years)")
+    tested = comparison.tables.details.dropna(subset="Test MAE (years)")
     if tested.empty:
         return None
     lines = reference_lines(known_source(comparison.runs.labels, comparison.runs.tabled))
@@ -175,7 +161,7 @@ def _differences(comparison: Comparison) -> list[dict[str, object]]:
             "picture": _picture(plots.difference_heatmap(table)),
             "view": DIFFERENCES.part(f"All pairs, {epochs} epochs").show(table),
         }
-        for epochs, table in comparison.differences.groupby("Epochs")
+        for epochs, table in comparison.tables.differences.groupby("Epochs")
     ]
 
 
@@ -184,7 +170,7 @@ def coverage_chart(comparison: Comparison) -> plots.Chart | None:
     chosen = _chosen(comparison)
     if chosen is None:
         return None
-    table = comparison.coverage[comparison.coverage["Run"] == chosen["Run"]]
+    table = comparison.tables.coverage[comparison.tables.coverage["Run"] == chosen["Run"]]
     if table.empty:
         return None
     # One band for all ages and the row of all are the same.
@@ -206,7 +192,7 @@ def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, obje
 
 def judged_epochs(comparison: Comparison) -> list[int]:
     """The epoch counts of which a run has cases that it was not trained on."""
-    return [count for count in comparison.tables if _predictions(comparison, count)]
+    return [count for count in comparison.tables.results if _predictions(comparison, count)]
 
 
 def _predictions(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
@@ -244,11 +230,11 @@ RUN_CHARTS = (predicted_against_true, bland_altman, error_by_age)
 
 
 def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
-    test = comparison.outside_test
+    test = comparison.outside
     if test is None:
         return []
     pictures = []
-    for epochs in comparison.tables:
+    for epochs in comparison.tables.results:
         joined = {
             find(run.record["network"]).title: test.joined[run.name].assign(Split="outside")
             for run in comparison.runs.tabled

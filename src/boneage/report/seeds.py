@@ -7,7 +7,7 @@ from boneage.core.columns import Column, Table
 from boneage.networks import find
 from boneage.report.matching import ComparedRuns
 from boneage.report.variants import difference_in_words
-from boneage.report.words import years_and_months
+from boneage.report.words import EPOCHS, NETWORK, years_and_months
 
 
 def _spread(unit: str, format: str) -> Column:
@@ -26,8 +26,8 @@ def _spread(unit: str, format: str) -> Column:
 SEEDS = Table(
     "Trained again with other seeds",
     [
-        Column("Network", "Its architecture."),
-        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        NETWORK,
+        EPOCHS,
         Column("Seeds", "The seeds of the trainings."),
         Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
         _spread("years", ".2f"),

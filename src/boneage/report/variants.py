@@ -10,7 +10,7 @@ from boneage.core.settings import VARIANTS
 from boneage.evaluation import Run, mean_differences
 from boneage.networks import find
 from boneage.report.matching import ComparedRuns
-from boneage.report.words import years_and_months
+from boneage.report.words import EPOCHS, NETWORK, RUN, years_and_months
 
 _CHANGED = leaves_out_zero("Difference low (years)", "Difference high (years)")
 
@@ -18,8 +18,8 @@ VARIANTS_TABLE = Table(
     "Variants against their plain runs",
     [
         Column("Variant", "What differs from the plain run."),
-        Column("Network", "Its architecture."),
-        Column("Epochs", "How many epochs it was trained for.", ".0f"),
+        NETWORK,
+        EPOCHS,
         Column("Plain run", "The run it is compared with."),
         Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
         Column(
@@ -46,7 +46,7 @@ VARIANTS_TABLE = Table(
         with_interval(
             "Difference (months)", "The same in months.", "+.1f", unit="months, 95 % interval", mark=_CHANGED
         ),
-        Column("Run", "The folder of the variant."),
+        RUN,
     ],
     "variants.csv",
     "One row a variant or ensemble, compared with its plain run on the same test cases.",

@@ -4,10 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from boneage.core.columns import Column
 from boneage.core.tables import MONTHS_PER_YEAR
 from boneage.dataset.labels import UNKNOWN, Labels
 from boneage.evaluation import Run
 from boneage.networks import find
+
+NETWORK = Column("Network", "Its architecture.")
+EPOCHS = Column("Epochs", "How many epochs it was trained for.", ".0f")
+RUN = Column("Run", "The folder of the run.")
 
 NOT_RUN = "not run yet"
 BASELINE = "Training median (baseline)"
