@@ -166,27 +166,22 @@ def _plan(
     doubled = cases["case_id"].astype(str).str.casefold().duplicated(keep=False)
     rows: list[dict[str, Any] | None] = []
     jobs = []
-    for index, (case_id, image, twice) in enumerate(
-        zip(cases["case_id"], cases["image"], doubled, strict=True)
-    ):
-        row = None
+    described = zip(cases["case_id"], cases["image"], doubled, strict=True)
+    for index, (case_id, image, twice) in enumerate(described):
+        fault, row = "", None
         if not is_safe_id(case_id):
-            row = _skipped_row(
-                case_id, image, "this case id cannot name a file; use 1 to 64 letters, digits, _ and -"
-            )
+            fault = "this case id cannot name a file; use 1 to 64 letters, digits, _ and -"
         elif twice:
-            row = _skipped_row(case_id, image, "two images have this case id; keep one in the case table")
+            fault = "two images have this case id; keep one in the case table"
         elif not isinstance(image, str) or not image:
-            row = _skipped_row(
-                case_id, image, "the case table names no image; name one or leave the case out"
-            )
+            fault = "the case table names no image; name one or leave the case out"
         else:
             job = _Job(index, case_id, image, work / image, folder / f"{case_id}.png", size, pad)
             if case_id in before and _is_current(job, before[case_id]):
                 row = _with_source_note(dict(before[case_id]), job)
             else:
                 jobs.append(job)
-        rows.append(row)
+        rows.append(_skipped_row(case_id, image, fault) if fault else row)
     return rows, jobs
 
 

@@ -24,11 +24,10 @@ from boneage.sources.label_tables import (
     SECOND_READING_NAMES,
     FoundTable,
     tables_in,
-    without_unit,
 )
 from boneage.sources.listing import Listing, case_table, list_files
 from boneage.sources.readings import FEW_ROWS, Reading, read_readings, refuse_contradiction
-from boneage.sources.spellings import canonical_id, is_sex_column, read_sexes
+from boneage.sources.spellings import canonical_id, read_sexes
 from boneage.sources.units import Unit, bare_numbers, find_unit
 
 RACE_OF_CODE = {
@@ -250,11 +249,11 @@ _DRAWN = ({"imagenumber", "centre"}, {"imagenumber", "anomaly"}, {"caseid", "dec
 
 def _is_drawn(table: FoundTable) -> bool:
     """Whether it stands beside every drawn atlas and is read by other stages."""
-    return any(names <= {without_unit(column) for column in table.cells} for names in _DRAWN)
+    return any(names <= table.names for names in _DRAWN)
 
 
 def _kind_of(table: FoundTable) -> str:
-    names = {without_unit(column) for column in table.cells}
+    names = table.names
     if {"patientid", "boneage"} <= names:
         return "deeplasia"
     # This project's own case tables name images and readings too, but they are made from such a table.
@@ -429,12 +428,9 @@ def _rows_of(table: FoundTable) -> list[_Row]:
     kind = _kind_of(table)
     cells = [table.cells[column].tolist() for column in _age_columns(table)]
     id_column = table.column({"patientid"} if kind == "deeplasia" else IMAGE_NAMES) or table.column(ID_NAMES)
-    sex_column = next((column for column in table.cells if is_sex_column(column)), None)
-    sexes = (
-        read_sexes(table.cells[sex_column].tolist(), sex_column)[0]
-        if sex_column
-        else [None] * len(table.cells)
-    )
+    sexes: list[str | None] = [None] * len(table.cells)
+    for column in table.sex_columns[:1]:
+        sexes, _ = read_sexes(table.cells[column].tolist(), column)
     of = _deeplasia_place if kind == "deeplasia" else _image_place
     rows = []
     for index, item in enumerate(table.cells[id_column]):
@@ -442,12 +438,10 @@ def _rows_of(table: FoundTable) -> list[_Row]:
         fault = "" if number else "no 4-digit image number of the atlas's form; the reading cannot be joined"
         rows.append(_Row(item, number, tuple(one[index] for one in cells), group, sexes[index], fault))
     # Deeplasia's full annotation file holds other data sets too.
-    column = table.column({"dir"})
-    return rows if column is None else _of_the_atlas(rows, table.cells[column].tolist())
-
-
-def _of_the_atlas(rows: list[_Row], folders: list[str]) -> list[_Row]:
-    return [row for row, folder in zip(rows, folders, strict=True) if folder == _DEEPLASIA_DIR]
+    for column in table.columns({"dir"})[:1]:
+        folders = table.cells[column]
+        rows = [row for row, folder in zip(rows, folders, strict=True) if folder == _DEEPLASIA_DIR]
+    return rows
 
 
 def _age_columns(table: FoundTable) -> list[str]:

@@ -65,13 +65,23 @@ class FoundTable:
     name: str
     cells: pd.DataFrame
 
-    def column(self, names: Collection[str]) -> str | None:
-        """The first column whose name, without what it says of units, is one of these; None without."""
-        return next((column for column in self.cells if without_unit(column) in names), None)
-
     def columns(self, names: Collection[str]) -> list[str]:
-        """All such columns."""
+        """The columns whose name, without what it says of units, is one of these."""
         return [column for column in self.cells if without_unit(column) in names]
+
+    def column(self, names: Collection[str]) -> str | None:
+        """The first such column; None without."""
+        return next(iter(self.columns(names)), None)
+
+    @property
+    def names(self) -> set[str]:
+        """Its columns' names without what they say of units."""
+        return set(map(without_unit, self.cells))
+
+    @property
+    def sex_columns(self) -> list[str]:
+        """The columns that tell the sex."""
+        return list(filter(is_sex_column, self.cells))
 
     @property
     def header(self) -> str:

@@ -16,7 +16,7 @@ from boneage.core.tables import OLDEST_YEARS, is_safe_id, skipped_table
 from boneage.sources.label_tables import BONE_AGE_NAMES, ID_NAMES, FoundTable
 from boneage.sources.listing import Listing, case_table, list_files
 from boneage.sources.readings import Reading, read_readings, refuse_contradiction
-from boneage.sources.spellings import canonical_id, id_finder, is_sex_column, read_boolean, read_sexes
+from boneage.sources.spellings import canonical_id, id_finder, read_boolean, read_sexes
 from boneage.sources.units import Unit, bare_numbers, find_unit, unit_in_words
 
 # Two tables that say the same of an image may round its age differently.
@@ -79,7 +79,7 @@ def _is_label_table(table: FoundTable, listing: Listing) -> bool:
         has = {
             "an id": table.column(ID_NAMES),
             "a bone age": table.column(BONE_AGE_NAMES),
-            "the sex": _sex_column(table),
+            "the sex": next(iter(table.sex_columns), None),
         }
         missing = [what for what, column in has.items() if column is None]
         fault = f"no label table: no column for {' and '.join(missing)} in its header ({table.header})"
@@ -89,13 +89,9 @@ def _is_label_table(table: FoundTable, listing: Listing) -> bool:
     return False
 
 
-def _sex_column(table: FoundTable) -> str | None:
-    return next((column for column in table.cells if is_sex_column(column)), None)
-
-
 def _sexes(table: FoundTable) -> list[tuple[str | None, str]]:
     """The sex that each row tells, or why it tells none; two columns of it must agree."""
-    names = [column for column in table.cells if is_sex_column(column)]
+    names = table.sex_columns
     told = [read_sexes(table.cells[name].tolist(), name) for name in names]
     rows = []
     for index in range(len(table.cells)):
