@@ -7,10 +7,14 @@ import pytest
 from boneage.sources.web import Web
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
 @pytest.fixture
 def waits(monkeypatch):
     waits = []
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(time, "sleep", waits.append)
     return waits
 

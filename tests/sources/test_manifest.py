@@ -242,6 +242,18 @@ def test_a_host_in_trouble_is_asked_again_and_waits_as_it_says(tmp_path, listed,
     assert waits == [33, 8]
 
 
+@pytest.mark.parametrize(
+    ("asked", "waited"), [("86400", [120]), ("Wed, 21 Oct 2065 07:28:00 GMT", [120]), ("soon", [])]
+)
+def test_a_host_that_asks_to_wait_for_hours_or_in_vain_is_asked_sooner(
+    tmp_path, listed, web, waits, asked, waited
+):
+    answers = iter([Answer(status=503, headers={"Retry-After": asked}), Answer(DATA)])
+    with serve(lambda request: next(answers)) as server:
+        fetch("data.bin", tmp_path / "out", listed(f"{server.url}/x", sha256=SHA256), web=web)
+    assert waits == waited
+
+
 def test_a_host_that_stays_in_trouble_is_given_up(tmp_path, listed, web, waits):
     with serve(lambda request: Answer(status=503)) as server:
         with pytest.raises(BoneAgeError, match="answers 503, 5 times; try again later"):

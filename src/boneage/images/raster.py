@@ -103,7 +103,7 @@ def _check_whole(header: Image.Image, data: bytes, name: str) -> None:
     else:
         try:
             # Checking or loading a picture changes it: a TIFF is turned upright, a PNG is used up.
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=[header.format])
             image.verify() if header.format == "PNG" else image.load()
         except Exception as error:
             fault = f"cut short or damaged ({' '.join(str(error).split())[:_LONGEST_REASON]})"

@@ -268,12 +268,14 @@ def _extract_zip(archive: Path, folder: Path, members: _Members) -> None:
 def _extract_tar(archive: Path, folder: Path, members: _Members, kind: str) -> None:
     opener = _BoundedGzip if kind == "tar.gz" else _BoundedFile
     with opener(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as file:
+        # Python has it since 3.11.4; Debian 12 has 3.11.2.
+        file.extraction_filter = getattr(tarfile, "data_filter", None)
         for info in _bar(archive, file):
             # A sparse member's size is no measure of what it takes in the archive.
             is_other = not (info.isdir() or info.isreg()) or info.issparse()
             if place := members.place(info.name, info.size, info.isdir(), is_other):
                 info.name = place
-                file.extract(info, folder, filter="data")
+                file.extract(info, folder)
         # tarfile takes a spoilt header for the end; the true end is zeros.
         stream.seek(file.offset)
         rest = stream.read(tarfile.RECORDSIZE)
