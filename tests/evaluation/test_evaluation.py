@@ -230,7 +230,7 @@ def test_runs_of_two_folders_stand_side_by_side(tmp_path):
 def test_runs_of_every_variant_set_and_seed_lie_in_one_folder(tmp_path):
     for number, changes in enumerate(
         (
-            {"variant": "views"},
+            {"variant": "tta"},
             {"variant": "sex"},
             {"variant": "sex", "finished": "2026-10-01T10:00:00+00:00"},
             {"set": "augmented"},
@@ -251,7 +251,7 @@ def test_runs_of_every_variant_set_and_seed_lie_in_one_folder(tmp_path):
         "cnn-10-plain-s7",
         "cnn-10-plain-s2026",
         "cnn-10-plain-sex-s2026",
-        "cnn-10-plain-views-s2026",
+        "cnn-10-plain-tta-s2026",
         "cnn-10-augmented-s2026",
         "cnn-10-augmented-sex-s2026",
     ]

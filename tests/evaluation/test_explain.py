@@ -36,7 +36,7 @@ def tiny_model(key: str, variant: str = "") -> keras.Model:
     keras.utils.set_random_seed(3)
     model = build_model(key, SIZE, 10.0, 5.0, 3, "tiny", variant=variant)
     rng = np.random.default_rng(2)
-    head = model.get_layer("months" if variant == "months" else "standardised_years")
+    head = model.get_layer("month_bins" if variant == "month_bins" else "standardised_years")
     head.kernel.assign(rng.normal(size=head.kernel.shape))
     if key == "attention":
         score = model.get_layer("score")
@@ -68,7 +68,7 @@ def test_a_map_shares_one_out_and_grad_cam_of_a_linear_head_is_the_class_activat
         np.testing.assert_allclose(heat, size / size.sum(axis=(1, 2), keepdims=True), rtol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["sex", "months"])
+@pytest.mark.parametrize("variant", ["sex", "month_bins"])
 @pytest.mark.slow
 def test_of_a_head_that_is_not_linear_the_map_is_its_slope_at_the_image(variant):
     model, images = tiny_model("cnn", variant), images_of()
@@ -152,7 +152,7 @@ def test_on_jax_the_maps_are_the_same(tmp_path):
     models = {
         "cnn": tiny_model("cnn"),
         "cnn-sex": tiny_model("cnn", "sex"),
-        "cnn-months": tiny_model("cnn", "months"),
+        "cnn-month_bins": tiny_model("cnn", "month_bins"),
         "attention": tiny_model("attention"),
         "vision_transformer": tiny_model("vision_transformer"),
     }

@@ -581,7 +581,7 @@ def noise(labels: Labels, size: float, seed: int) -> np.ndarray:
 def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels, off=0.5)
     write_run(tmp_path, labels, off=0.3, variant="sex")
-    write_run(tmp_path, labels, "unet", 18, off=0.3, variant="months")
+    write_run(tmp_path, labels, "unet", 18, off=0.3, variant="month_bins")
     comparison = compare(tmp_path, labels)
     assert comparison.tables.results[10].at["CNN", "MAE"] == pytest.approx(0.5)
     assert comparison.tables.details["Run"].tolist() == ["cnn-10-plain-s2026"]
@@ -600,7 +600,7 @@ def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: 
     assert ends == pytest.approx([-0.2] * 3)
     assert row["Difference (months)"] == pytest.approx(-2.4)
     left_out = comparison.tables.left_out.set_index("item")["reason"]
-    assert "no run of unet with 18 epochs" in left_out["unet-18-plain-months-s2026"]
+    assert "no run of unet with 18 epochs" in left_out["unet-18-plain-month_bins-s2026"]
 
 
 def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> None:
@@ -987,7 +987,7 @@ def test_on_a_phone_the_tables_scroll_in_their_box_and_the_page_does_not(tmp_pat
     runs = tmp_path / "runs"
     for place, network in enumerate(("vision_transformer", "attention", "efficientnetv2s")):
         write_run(runs, labels, network, off=noise(labels, 1, place))
-        write_run(runs, labels, network, off=noise(labels, 1, place), variant="views")
+        write_run(runs, labels, network, off=noise(labels, 1, place), variant="tta")
     (runs / ("a-folder-without-a-record" * 8)).mkdir()
     files = examined_files(runs, labels, tmp_path / "comparison")
     kept = tuple(report.kept_examinations([files.run], files.folder))

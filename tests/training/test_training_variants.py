@@ -15,7 +15,7 @@ from boneage.dataset.pack import open_pack
 from boneage.evaluation import Run, RunKey, read_run
 from boneage.training import build_model, load_model, predict_pack, prediction
 from boneage.training import run as training
-from boneage.training.predictions import TURNS, views
+from boneage.training.predictions import TURNS, tta_images
 
 pytestmark = pytest.mark.slow
 
@@ -125,17 +125,17 @@ def test_with_the_sex_the_prediction_depends_on_it(train, tmp_path, tmp_path_fac
 # The last two are wide enough, or near enough to birth, that a normal distribution would be cut off.
 @pytest.mark.parametrize(("mean", "std"), [(10.6, 3.4), (9.5, 5.5), (1.5, 2.0), (8.0, 0.1)])
 def test_untrained_months_say_the_training_mean(mean, std):
-    model = build_model("cnn", SIZE, mean, std, 1, "tiny", variant="months")
+    model = build_model("cnn", SIZE, mean, std, 1, "tiny", variant="month_bins")
     images = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE), np.uint8)
     assert prediction(model, images, np.zeros(2, bool)) == pytest.approx([mean, mean], abs=0.1)
 
 
 def test_months_learn_and_are_kept(train, work):
-    run = train(12, "months", learning_rate=3e-3)
-    assert run.record["variant"] == "months"
+    run = train(12, "month_bins", learning_rate=3e-3)
+    assert run.record["variant"] == "month_bins"
     assert run.history["loss"].iloc[-1] < 0.5 * run.history["loss"].iloc[0]
     model = load_model(run.folder)
-    months = keras.Model(model.input, model.get_layer("months").output)
+    months = keras.Model(model.input, model.get_layer("month_bins").output)
     images = open_pack(work / "pack.npy").images[:8]
     shares = months.predict(images[..., np.newaxis], verbose=0)
     ages = (np.arange(240) + 0.5) / 12
@@ -145,7 +145,7 @@ def test_months_learn_and_are_kept(train, work):
 
 def test_views_are_the_image_turned_either_way_and_mirrored():
     image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (64, 64), np.uint8), (0, 0), 3)
-    seen = views(image[np.newaxis])[:, 0].astype(int)
+    seen = tta_images(image[np.newaxis])[:, 0].astype(int)
     expected = []
     for degrees in TURNS:
         turned = ndimage.rotate(image.astype(float), degrees, reshape=False, order=1, mode="nearest")
@@ -156,26 +156,26 @@ def test_views_are_the_image_turned_either_way_and_mirrored():
 
 def test_views_take_the_finished_plain_run_and_train_nothing(train, work, monkeypatch):
     with pytest.raises(BoneAgeError, match=r"cnn-6-plain-s5: not finished; train the network without"):
-        train(6, "views")
+        train(6, "tta")
     plain = train(6, learning_rate=3e-3)
     monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("it trains"))
-    run = train(6, "views", learning_rate=3e-3)
-    assert run.folder.name == "cnn-6-plain-views-s5"
-    assert (run.record["variant"], plain.record["variant"]) == ("views", "")
+    run = train(6, "tta", learning_rate=3e-3)
+    assert run.folder.name == "cnn-6-plain-tta-s5"
+    assert (run.record["variant"], plain.record["variant"]) == ("tta", "")
     pd.testing.assert_frame_equal(run.history, plain.history)
     images = open_pack(work / "pack.npy").images
     model = load_model(plain.folder)
-    said = [model.predict(view[..., np.newaxis], verbose=0)[:, 0] for view in views(images)]
+    said = [model.predict(view[..., np.newaxis], verbose=0)[:, 0] for view in tta_images(images)]
     np.testing.assert_allclose(run.predictions["Prediction"], np.mean(said, axis=0), atol=1e-4)
     assert np.abs(run.predictions["Prediction"] - plain.predictions["Prediction"]).max() > 0.01
     pd.testing.assert_frame_equal(told_again(run, work), run.predictions, atol=1e-4)
     # Nor are they those of a plain run that was trained otherwise.
     with pytest.raises(BoneAgeError, match="learning_rate"):
-        train(6, "views", learning_rate=0.01)
+        train(6, "tta", learning_rate=0.01)
 
 
 def test_an_unknown_variant_is_refused_before_a_folder_is_made(train, tmp_path):
-    with pytest.raises(BoneAgeError, match="variant 'race': must be one of sex, months, views"):
+    with pytest.raises(BoneAgeError, match="variant 'race': must be one of sex, month_bins, tta"):
         train(variant="race")
     assert not list(tmp_path.iterdir())
 

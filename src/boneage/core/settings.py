@@ -32,8 +32,8 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 VARIANTS = {
     "": "plain",
     "sex": "sex as a second input",
-    "months": "a head over month bins",
-    "views": "the mean of six views, turned and mirrored",
+    "month_bins": "month bins in place of one number",
+    "tta": "test-time augmentation",
 }
 """What can be trained, or predicted, otherwise than in the two tables; each is a run of its own."""
 

@@ -108,7 +108,7 @@ class RunKey(NamedTuple):
 
     def place(self) -> tuple[int, ...]:
         """Where it stands among others: in the tables' order, then by epochs, set, variant and seed."""
-        orders = (NETWORKS, SETS, VARIANTS)
+        orders: tuple[Iterable[str], ...] = (NETWORKS, SETS, VARIANTS)
         network, of_set, variant = (
             list(order).index(one)
             for order, one in zip(orders, (self.network, self.set, self.variant), strict=True)

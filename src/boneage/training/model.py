@@ -15,7 +15,7 @@ DROPOUT = 0.3
 ROTATION, SHIFT, ZOOM = 0.04, 0.06, 0.1
 
 MONTH_BINS = 240
-"""The ages that the head over months tells apart: birth to the end of the nineteenth year."""
+"""The ages that the month bins tell apart: birth to the end of the nineteenth year."""
 
 # Wide enough to say that the same bones are older in a boy, by how much depending on the age.
 _HIDDEN_WITH_SEX = 64
@@ -51,7 +51,7 @@ def build_model(
         seed: Seeds the random transforms and dropout.
         width: One of ``settings.WIDTHS``.
         weights: One of ``settings.WEIGHTS``.
-        variant: One of ``settings.VARIANTS``. ``"sex"`` adds a second input; ``"months"`` has a head that
+        variant: One of ``settings.VARIANTS``. ``"sex"`` adds a second input; ``"month_bins"`` has a head that
             gives each month of age a probability and predictions their mean, as in Rothe, Timofte and Van
             Gool, "Deep expectation of real and apparent age from a single image", IJCV 2018.
 
@@ -79,7 +79,7 @@ def build_model(
         inputs = [images, male]
         x = keras.layers.Concatenate()([x, male])
         x = keras.layers.Dense(_HIDDEN_WITH_SEX, activation="relu", name="with_sex")(x)
-    if variant == "months":
+    if variant == "month_bins":
         return _over_months(images, x, network, mean_years, std_years)
     # Zeros, so that the first prediction is the mean whatever the features.
     x = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="standardised_years")(x)
@@ -92,7 +92,7 @@ def _over_months(
 ) -> keras.Model:
     ages = (np.arange(MONTH_BINS) + 0.5) / 12
     head = keras.layers.Dense(
-        MONTH_BINS, activation="softmax", kernel_initializer="zeros", dtype="float32", name="months"
+        MONTH_BINS, activation="softmax", kernel_initializer="zeros", dtype="float32", name="month_bins"
     )
     expected = keras.layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="years")
     model = keras.Model(images, expected(head(x)), name=network)

@@ -17,7 +17,7 @@ from boneage.training.batches import model_input
 from boneage.training.checkpoint import UNREADABLE_MODEL
 
 TURNS = (-8.0, 0.0, 8.0)
-"""Degrees by which an image is turned where the predictions of several views are averaged."""
+"""Degrees by which images are rotated for test-time augmentation (TTA)."""
 
 # Images that are turned into numbers at a time: memory knows no number of images.
 _LOT = 128
@@ -41,7 +41,7 @@ def load_model(run: Path | str) -> keras.Model:
     return model
 
 
-def views(images: np.ndarray) -> np.ndarray:
+def tta_images(images: np.ndarray) -> np.ndarray:
     """Images as they are and a little turned to either side, each also mirrored.
 
     Args:
@@ -72,7 +72,7 @@ def prediction(
     images: np.ndarray,
     male: np.ndarray,
     batch_size: int = 16,
-    several_views: bool = False,
+    tta: bool = False,
 ) -> np.ndarray:
     """The predictions of a model.
 
@@ -81,7 +81,7 @@ def prediction(
         images: uint8, (images, size, size); may be memory-mapped.
         male: Whether each is male, (images,); used where the model asks for the sex.
         batch_size: Images a step.
-        several_views: Whether to average over :func:`views`.
+        tta: Whether to average over :func:`tta_images`.
 
     Returns:
         Years, (images,).
@@ -93,7 +93,7 @@ def prediction(
         sex = None if male is None else male[start : start + _LOT]
         said = [
             model.predict(model_input(view, sex), batch_size=batch_size, verbose=0)[:, 0]
-            for view in (views(lot) if several_views else lot[np.newaxis])
+            for view in (tta_images(lot) if tta else lot[np.newaxis])
         ]
         years.append(np.mean(said, axis=0))
     return np.concatenate(years).astype(float)
@@ -105,7 +105,7 @@ def prediction_table(
     table: pd.DataFrame,
     rows: np.ndarray,
     batch_size: int = 16,
-    several_views: bool = False,
+    tta: bool = False,
 ) -> pd.DataFrame:
     """The predictions for labelled images.
 
@@ -115,14 +115,12 @@ def prediction_table(
         table: The label table.
         rows: The pack's row of each label.
         batch_size: Images a step.
-        several_views: Whether to average over :func:`views`.
+        tta: Whether to average over :func:`tta_images`.
 
     Returns:
         ``tables.PREDICTION_TABLE``; predictions in years.
     """
-    years = prediction(
-        model, _Rows(pack.images, rows), table["Male"].to_numpy(bool), batch_size, several_views
-    )
+    years = prediction(model, _Rows(pack.images, rows), table["Male"].to_numpy(bool), batch_size, tta)
     # Five decimals are five minutes of a child's life: far below anything a reading can tell.
     columns = {"Case ID": table["Case ID"], "Split": table["Split"], "Prediction": np.round(years, 5)}
     return pd.DataFrame(columns, columns=list(PREDICTION_TABLE))
@@ -142,7 +140,7 @@ class _Rows:
 
 
 def predict_pack(run: Path | str, pack: Pack, labels: Labels) -> pd.DataFrame:
-    """The predictions of a finished run for images, as the run made its own: over several views, if it did.
+    """The predictions of a finished run for images, made as the run made its own (TTA included).
 
     Args:
         run: The run folder.
@@ -163,5 +161,5 @@ def predict_pack(run: Path | str, pack: Pack, labels: Labels) -> pd.DataFrame:
             f"{size} px; run `python -m boneage pack --train-size {size}`"
         )
     table, rows, _ = rows_of(pack, labels.table)
-    several_views = read_run(run).key.variant == "views"
-    return prediction_table(model, pack, table, rows, several_views=several_views)
+    tta = read_run(run).key.variant == "tta"
+    return prediction_table(model, pack, table, rows, tta=tta)

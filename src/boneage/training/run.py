@@ -81,7 +81,7 @@ def train(
         pack: The packed images.
         settings: Batch size, learning rate, weight decay, precision, width, weights and training seed.
         runs: Folder of all runs; this one's is named by its ``evaluation.RunKey``.
-        variant: One of ``settings.VARIANTS``. ``"views"`` trains nothing: it takes the finished plain run.
+        variant: One of ``settings.VARIANTS``. ``"tta"`` trains nothing: it takes the finished plain run.
 
     Returns:
         The run's record.
@@ -141,7 +141,7 @@ def _run(key: RunKey, labels: Labels, pack: Pack, settings: Settings, run: Path)
             shutil.rmtree(run / "checkpoint", ignore_errors=True)
         return finished
     parts = {split: _part(table, rows, split, key.variant == "sex") for split in SPLITS}
-    if key.variant == "views":
+    if key.variant == "tta":
         model, state = _plain_run(run.parent / str(key._replace(variant="")), identity)
     else:
         model, state = _trained(run, identity, pack, parts, settings)
@@ -150,7 +150,7 @@ def _run(key: RunKey, labels: Labels, pack: Pack, settings: Settings, run: Path)
         wait_for_all()
         return finished_record(run, identity)
     predictions = prediction_table(
-        on_one_device(model), pack, table, rows, state["batch_size"], several_views=key.variant == "views"
+        on_one_device(model), pack, table, rows, state["batch_size"], tta=key.variant == "tta"
     )
     record = _record(model, state, table, predictions, settings, labels)
     write_table(run / "history.csv", pd.DataFrame(state["history"]))
