@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from scipy.special import expit
 
 KINDS = MappingProxyType(
     {
@@ -85,3 +86,8 @@ def between(value: float, marks: tuple[float, float]) -> float:
     The second mark may be the lower one, where less is more anomalous.
     """
     return float(np.clip((value - marks[0]) / (marks[1] - marks[0]), 0.0, 1.0))
+
+
+def logistic(*terms: float) -> float:
+    """How likely something is, from the terms of a logistic regression, its intercept among them."""
+    return float(expit(sum(terms)))

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from boneage.anomalies.anomaly import Anomaly
+from boneage.anomalies.anomaly import Anomaly, logistic
+from boneage.anomalies.boxes import Box, shares, union
 from boneage.anomalies.hand import Hand
-from boneage.anomalies.limb import SIDE, Forearm, Strip, connected
-
-Box = tuple[float, float, float, float]
+from boneage.anomalies.limb import SIDE, Forearm, Strip
+from boneage.anomalies.masks import connected, square, widened
 
 _INSIDE = 14
 """Columns inside the skin that traces are searched with; all lengths are pixels of an image of 928."""
@@ -40,19 +40,6 @@ _OUTER = 0.48
 
 _SMALLEST_TRACE = 25
 
-# Logistic regression of images with a bracelet, faint ones included, on their clearest trace; fitted on a
-# random half of 1025 real images (61 with a bracelet).
-_TRACE_WEIGHTS = {
-    "intercept": -1.21,
-    "area": 1.50,
-    "farthest": -6.29,
-    "along": 0.69,
-    "across": -0.42,
-    "thickness": 0.22,
-    "level": -0.86,
-    "at_top": -0.57,
-    "at_outer": -1.69,
-}
 _OTHER_SIDE = 0.6
 """How far the other side's trace counts."""
 
@@ -104,16 +91,19 @@ class Trace:
 
     def likelihood(self) -> float:
         """How likely it is that of a bracelet, from 0 to 1."""
-        weights = _TRACE_WEIGHTS
-        total = weights["intercept"]
-        total += weights["area"] * np.log(self.area)
-        total += weights["farthest"] * min(self.farthest, 0.4)
-        total += weights["along"] * np.log(max(self.along, 0.005))
-        total += weights["across"] * np.log(max(self.across, 0.005))
-        total += weights["thickness"] * np.log(self.thickness)
-        total += weights["level"] * abs(self.level)
-        total += weights["at_top"] * self.at_top + weights["at_outer"] * self.at_outer
-        return float(1 / (1 + np.exp(-total)))
+        # Images with a bracelet, faint ones included, on their clearest trace; fitted on a random half of
+        # 1025 real images (61 with a bracelet).
+        return logistic(
+            -1.21,
+            1.50 * np.log(self.area),
+            -6.29 * min(self.farthest, 0.4),
+            0.69 * np.log(max(self.along, 0.005)),
+            -0.42 * np.log(max(self.across, 0.005)),
+            0.22 * np.log(self.thickness),
+            -0.86 * abs(self.level),
+            -0.57 * self.at_top,
+            -1.69 * self.at_outer,
+        )
 
 
 def bracelet_anomalies(image: np.ndarray, hand: Hand, forearm: Forearm) -> list[Anomaly]:
@@ -129,20 +119,6 @@ def bracelet_anomalies(image: np.ndarray, hand: Hand, forearm: Forearm) -> list[
     """
     found = [_faint(image, hand, forearm), _dense(forearm)]
     return [anomaly for anomaly in found if anomaly is not None and anomaly.score >= _LEAST_SCORE]
-
-
-def shares(box: Box) -> Box:
-    """A box in pixels of an image of 928, as shares of the image."""
-    x, y, width, height = box
-    left, top = np.clip((x / SIDE, y / SIDE), 0, 1)
-    right, bottom = np.clip(((x + width) / SIDE, (y + height) / SIDE), 0, 1)
-    return float(left), float(top), float(right - left), float(bottom - top)
-
-
-def _union(boxes: list[Box]) -> Box:
-    low = np.min([box[:2] for box in boxes], axis=0)
-    high = np.max([(x + width, y + height) for x, y, width, height in boxes], axis=0)
-    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
 def _faint(image: np.ndarray, hand: Hand, forearm: Forearm) -> Anomaly | None:
@@ -162,23 +138,21 @@ def _faint(image: np.ndarray, hand: Hand, forearm: Forearm) -> Anomaly | None:
         f"sharp edges in the air beside the skin of the forearm, on {sides}, as of a plastic band: "
         f"{100 * clear[0].along:.0f} % as high as the skin's own edge"
     )
-    return Anomaly("bracelet", float(score), why, shares(_union([trace.box for trace in clear])))
+    return Anomaly("bracelet", float(score), why, shares(union([trace.box for trace in clear]), SIDE))
 
 
 def _lead(image: np.ndarray, hand: Hand) -> np.ndarray:
     """Where a lead marker lies, with its plate around it: uint8, of the mask's shape."""
     size = hand.mask.shape[0]
     # The brightest of each neighbourhood: thin letters would be lost between the pixels.
-    small = cv2.resize(
-        cv2.dilate(image, np.ones((3, 3), np.uint8)), (size, size), interpolation=cv2.INTER_NEAREST
-    )
+    small = cv2.resize(cv2.dilate(image, square(1)), (size, size), interpolation=cv2.INTER_NEAREST)
     bright = small >= np.percentile(small[hand.mask], 92)
     labels, stats = connected(bright)
     letter = (stats[:, 4] >= 6) & (stats[:, 4] < 1200) & (stats[:, 2:4].max(axis=1) < 50)
-    on_hand = cv2.dilate(hand.mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    on_hand = widened(hand.mask, square(2))
     letter[np.unique(labels[on_hand])] = False
     letter[0] = False
-    return cv2.dilate(letter[labels].astype(np.uint8), np.ones((31, 31), np.uint8))
+    return cv2.dilate(letter[labels].astype(np.uint8), square(15))
 
 
 def _column_medians(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -224,7 +198,7 @@ def find_traces(strip: Strip, width: float, lead: np.ndarray) -> list[Trace]:
     levels, x, y = strip.levels[:, start:], strip.x[:, start:], strip.y[:, start:]
     to_lead = lead.shape[0] / SIDE
     free = strip.valid[:, start:] & (cv2.remap(lead, x * to_lead, y * to_lead, cv2.INTER_NEAREST) == 0)
-    whole = cv2.erode(free.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    whole = cv2.erode(free.astype(np.uint8), square(3)) > 0
     air = whole.copy()
     air[:, : skin + 6] = False
     if len(levels) < 8 or air[:, :outer].sum() < 300:
@@ -288,14 +262,14 @@ def _dense(forearm: Forearm) -> Anomaly | None:
             low = max(row - reach, 0)
             other = low + int(glows[1][low : row + reach + 1].argmax())
             height, ends = float(common[row]), {0: row + start, 1: other + start}
-    score = float(1 / (1 + np.exp(-_DENSE_SLOPE * (height - _DENSE_HALF))))
+    score = logistic(_DENSE_SLOPE * (height - _DENSE_HALF))
     boxes = [_band_box(forearm, side, row) for side, row in ends.items()]
     why = (
         f"bright band across the soft tissue {'on both sides' if len(ends) == 2 else 'on one side'} of the "
         f"forearm's bones, {1 + max(height / (_ONE_SIDE if len(ends) == 1 else 1), 0):.1f} times as far from "
         "the air's grey level as the tissue beside it"
     )
-    return Anomaly("bracelet", score, why, shares(_union(boxes)))
+    return Anomaly("bracelet", score, why, shares(union(boxes), SIDE))
 
 
 def _band_box(forearm: Forearm, side: int, row: int) -> Box:

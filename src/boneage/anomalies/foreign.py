@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from boneage.anomalies.anomaly import Anomaly
-from boneage.anomalies.bracelets import Box, bracelet_anomalies, shares
+from boneage.anomalies.anomaly import Anomaly, logistic
+from boneage.anomalies.boxes import Box, overlap, shares
+from boneage.anomalies.bracelets import bracelet_anomalies
 from boneage.anomalies.hand import Hand
-from boneage.anomalies.limb import SIDE, at_side, connected, straighten
+from boneage.anomalies.limb import SIDE, at_side, straighten
+from boneage.anomalies.masks import connected, narrowed, resized, square, widened
 
 _HALF = SIDE // 2
 """Rings are looked for on an image of this side."""
@@ -38,19 +40,6 @@ letters of a lead marker have air there."""
 
 _BESIDE = 4
 _LEAST_SCORE = 0.05
-
-# Logistic regression on bright shapes on fingers: 300 rings drawn on real images and 80 on phantoms against
-# what is brightest on 1025 real images and 160 phantoms without; a random half of each.
-_RING_WEIGHTS = {
-    "intercept": -2.41,
-    "excess": 2.65,
-    "length": -3.98,
-    "crosswise": 0.61,
-    "beyond_dimmer": -2.02,
-    "beyond_brighter": -2.81,
-    "fill": 7.25,
-}
-
 
 _RIM = 13
 """Metal is looked for so many pixels of the mask off the edge of the field, where frames are."""
@@ -89,15 +78,17 @@ class BrightShape:
 
     def likelihood(self) -> float:
         """How likely it is that of a ring, from 0 to 1."""
-        weights = _RING_WEIGHTS
-        total = weights["intercept"]
-        total += weights["excess"] * np.log(max(self.excess, 0.1))
-        total += weights["length"] * abs(np.log(np.clip(self.length, 0.05, 2) / _USUAL_RING))
-        total += weights["crosswise"] * self.crosswise
-        total += weights["beyond_dimmer"] * np.clip(self.beyond[0], -0.5, 2)
-        total += weights["beyond_brighter"] * np.clip(self.beyond[1], -0.5, 2)
-        total += weights["fill"] * min(self.fill, 1.2)
-        return float(1 / (1 + np.exp(-total)))
+        # Bright shapes on fingers: 300 rings drawn on real images and 80 on phantoms against what is
+        # brightest on 1025 real images and 160 phantoms without; a random half of each.
+        return logistic(
+            -2.41,
+            2.65 * np.log(max(self.excess, 0.1)),
+            -3.98 * abs(np.log(np.clip(self.length, 0.05, 2) / _USUAL_RING)),
+            0.61 * self.crosswise,
+            -2.02 * np.clip(self.beyond[0], -0.5, 2),
+            -2.81 * np.clip(self.beyond[1], -0.5, 2),
+            7.25 * min(self.fill, 1.2),
+        )
 
 
 def foreign_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
@@ -120,16 +111,9 @@ def foreign_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
     metal = _metal(image, hand)
     # A ring is metal, too, and once is enough.
     told = [other for other in found if metal and other.score >= metal.score]
-    if metal and not any(_overlap(metal.box, other.box) for other in told):
+    if metal and not any(overlap(metal.box, other.box) for other in told):
         found.append(metal)
     return found
-
-
-def _overlap(first: Box, second: Box) -> bool:
-    return all(
-        first[side] < second[side] + second[side + 2] and second[side] < first[side] + first[side + 2]
-        for side in (0, 1)
-    )
 
 
 def _rings(image: np.ndarray, hand: Hand) -> list[Anomaly]:
@@ -143,7 +127,7 @@ def _rings(image: np.ndarray, hand: Hand) -> list[Anomaly]:
         f"bright band across a finger, brighter than its bone by {shape.excess:.1f} times the step from soft "
         "tissue to bone, and as wide as the finger"
     )
-    return [Anomaly("ring", likelihood, why, shares(shape.box))]
+    return [Anomaly("ring", likelihood, why, shares(shape.box, SIDE))]
 
 
 def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
@@ -154,18 +138,18 @@ def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
         hand: The hand found on it.
     """
     half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(hand.mask.astype(np.uint8), (_HALF, _HALF), interpolation=cv2.INTER_NEAREST)
-    field = cv2.resize(hand.field.astype(np.uint8), (_HALF, _HALF), interpolation=cv2.INTER_NEAREST)
+    mask = resized(hand.mask, _HALF)
+    field = resized(hand.field, _HALF)
     centre, palm = np.array(hand.centre) * _HALF, hand.palm * _HALF
     zone = _finger_zone(hand, centre, palm)
     fingers = half[::2, ::2][(zone & mask)[::2, ::2] > 0]
     if fingers.size < 50:
         return []
     bone, tissue = np.percentile(fingers, (_BONE, _TISSUE))
-    outside = (field & zone & (1 - cv2.dilate(mask, np.ones((9, 9), np.uint8))))[::2, ::2] > 0
+    outside = ((field & zone > 0) & ~widened(mask, square(4)))[::2, ::2]
     air = np.percentile(half[::2, ::2][outside], _AIR) if outside.sum() > 25 else half.min()
     step = max(bone - tissue, 0.25 * (tissue - air), 2.0)
-    hot = (half > bone + _HOT * step) & (cv2.dilate(mask, np.ones((7, 7), np.uint8)) & zone > 0)
+    hot = (half > bone + _HOT * step) & widened(mask, square(3)) & (zone > 0)
     labels, stats = connected(hot)
     shapes = []
     for number in (
@@ -209,7 +193,7 @@ def _finger_zone(hand: Hand, centre: np.ndarray, palm: float) -> np.ndarray:
     distance = np.sqrt(x * x + y * y)
     upwards = x * np.float32(np.sin(turn)) - y * np.float32(np.cos(turn))
     zone = (distance > _PALM_EDGE * palm) & (upwards > _BACKWARDS * distance)
-    return cv2.resize(zone.astype(np.uint8), (_HALF, _HALF), interpolation=cv2.INTER_NEAREST)
+    return resized(zone, _HALF)
 
 
 def _finger_axis(hand: Hand, middle: np.ndarray, centre: np.ndarray, palm: float) -> np.ndarray:
@@ -242,9 +226,7 @@ def _flank(half: np.ndarray, middle: np.ndarray, aside: np.ndarray, breadth: flo
 
 def _metal(image: np.ndarray, hand: Hand) -> Anomaly | None:
     """Metal that is no ring and no bracelet: pins, wires, plates, buttons."""
-    square = np.ones((_RIM, _RIM), np.uint8)
-    field = cv2.erode(hand.field.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    on_hand = cv2.erode(hand.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) & field
+    on_hand = cv2.erode(hand.mask.astype(np.uint8), square(1)) & narrowed(hand.field, square(_RIM // 2))
     pins = _strongest_glint(image, on_hand, _PINS, against_edges=True)
     half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
     plates = _strongest_glint(half, on_hand, _PLATES, against_edges=False)
@@ -255,7 +237,7 @@ def _metal(image: np.ndarray, hand: Hand) -> Anomaly | None:
         f"sharp-edged spot on the hand that outshines what lies around it by {glint:.1f} times the step from "
         "soft tissue to bone, as metal does"
     )
-    return Anomaly("metal", score, why, shares(box))
+    return Anomaly("metal", score, why, shares(box, SIDE))
 
 
 def _strongest_glint(
@@ -271,7 +253,7 @@ def _strongest_glint(
     """
     window, side, half, slope = scale
     nothing = (0.0, 0.0, (0.0, 0.0, 0.0, 0.0))
-    mask = cv2.resize(on_hand, (side, side), interpolation=cv2.INTER_NEAREST)
+    mask = resized(on_hand, side)
     left, top, columns, rows = cv2.boundingRect(mask)
     crop = np.s_[top : top + rows, left : left + columns]
     image, mask = np.ascontiguousarray(image[crop]), mask[crop] > 0
@@ -299,12 +281,12 @@ def _strongest_glint(
         # Letters of lead stand together with air between them; single metal has tissue on one side at least.
         reach = max(width, height)
         around = (x - reach, y - reach, width + 2 * reach, height + 2 * reach)
-        company = sum(other >= 0.6 * glint and _overlap(around, box) for other, box in glints) > 1
+        company = sum(other >= 0.6 * glint and overlap(around, box) for other, box in glints) > 1
         beside = _sides(image, x, y, width, height)
         if (np.median(beside) if company else max(beside)) < dark:
             continue
         contrast = glint / max(edges, 1.0) if against_edges else glint / step
-        likelihood = float(1 / (1 + np.exp(-slope * (contrast - half))))
+        likelihood = logistic(slope * (contrast - half))
         box = tuple(value * SIDE / side for value in (x + left, y + top, width, height))
         best = max(best, (likelihood, glint / step, box))
     return best

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from boneage.anomalies.boxes import Box, box_of
 from boneage.anomalies.laterality import leftness
-from boneage.anomalies.outline import disc, measured, palm_of, slopes, upright
+from boneage.anomalies.masks import disc, narrowed, resized
+from boneage.anomalies.outline import measured, palm_of, slopes, upright
 
 WORKING_SIDE = 320
 """Side in pixels of a hand's mask and normalised image."""
 
 Point = tuple[float, float]
-Box = tuple[float, float, float, float]
 
 _COARSE = 128
 _FIELD_SIDE = 80
@@ -45,7 +46,6 @@ _CONVEX = 0.97
 # In grey levels, and in standard deviations a pixel: so that rounding does not pass for anatomy.
 _LEAST_SPREAD = 0.3
 _LEAST_STEEPNESS = 0.05
-_CONVEX = 0.97
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def _described(
 ) -> Hand:
     """Everything that follows from the shapes found, the best first."""
     best = shapes[0]
-    room = cv2.resize(field, (_COARSE, _COARSE), interpolation=cv2.INTER_NEAREST)
+    room = resized(field, _COARSE)
     outline = measured(best.mask, room)
     left = leftness(upright(best.mask.astype(np.float32), outline.centre, outline.radius, outline.up_degrees))
     mask = cv2.resize(best.mask * 255, (WORKING_SIDE, WORKING_SIDE), interpolation=cv2.INTER_LINEAR) > 127
@@ -165,7 +165,7 @@ def _described(
         content=content > 0,
         field=field > 0,
         mask=mask,
-        second=_box(shapes[1].mask) if len(shapes) > 1 else None,
+        second=box_of(shapes[1].mask) if len(shapes) > 1 else None,
         centre=placed(np.zeros(2)),
         palm=outline.radius / _COARSE,
         up_degrees=outline.up_degrees,
@@ -175,11 +175,6 @@ def _described(
         thumb_side="right" if left >= 0 else "left",
         thumb_confidence=min(abs(left), 1.0),
     )
-
-
-def _box(mask: np.ndarray) -> Box:
-    x, y, width, height = cv2.boundingRect(mask)
-    return x / _COARSE, y / _COARSE, width / _COARSE, height / _COARSE
 
 
 def _without_bars(image: np.ndarray) -> np.ndarray:
@@ -207,13 +202,13 @@ def _field(small: np.ndarray, inside: np.ndarray) -> np.ndarray:
     for share in _EXTREMES:
         level = low + share * (high - low)
         room = _cut(room, coarse >= level if share >= 0.5 else coarse <= level)
-    return cv2.resize(room, inside.shape[::-1], interpolation=cv2.INTER_NEAREST) * inside
+    return resized(room, WORKING_SIDE) * inside
 
 
 def _cut(room: np.ndarray, extreme: np.ndarray) -> np.ndarray:
     """``room`` without the extreme regions that run along its rim, if what remains is large and convex."""
     labels = cv2.connectedComponents((extreme & (room > 0)).astype(np.uint8))[1]
-    rim = room - cv2.erode(room, disc(2), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    rim = room - narrowed(room, disc(2))
     along = np.bincount(labels[rim > 0], minlength=1)
     along[0] = 0
     outside = np.isin(labels, np.flatnonzero(along > _ALONG_RIM * room.shape[0]))
@@ -261,8 +256,8 @@ def _above_surroundings(picture: np.ndarray) -> np.ndarray:
 def _shapes(small: np.ndarray, field: np.ndarray) -> list[_Shape]:
     """The shape most like a hand, and the best one beside it where there is any."""
     picture = cv2.resize(small, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
-    room = cv2.resize(field, (_COARSE, _COARSE), interpolation=cv2.INTER_NEAREST)
-    rim = room - cv2.erode(room, disc(1), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    room = resized(field, _COARSE)
+    rim = room - narrowed(room, disc(1))
     normalised = _normalised(picture, room)
     steepness = slopes(normalised)[2]
     # Letters and plate edges are far steeper than skin; beyond the steepest seventh all is the same.

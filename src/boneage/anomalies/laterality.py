@@ -10,7 +10,8 @@ import functools
 import cv2
 import numpy as np
 
-from boneage.anomalies.outline import disc, edge_pattern, measured, upright
+from boneage.anomalies.masks import disc
+from boneage.anomalies.outline import edge_pattern, measured, upright
 from boneage.core.tables import SEXES
 from boneage.phantom.drawing import fill_chain, solid
 from boneage.phantom.skeleton import build_skeleton, draw_pose, rotation

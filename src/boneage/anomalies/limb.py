@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from boneage.anomalies.hand import Hand
+from boneage.anomalies.masks import narrowed, square
 
 SIDE = 928
 """Images are looked at with this side; lengths in pixels below are of it."""
@@ -97,23 +99,6 @@ def at_side(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def connected(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The connected shapes of a drawing, corners joined.
-
-    Args:
-        drawn: bool or uint8, (height, width).
-
-    Returns:
-        The number of each pixel's shape, int32, (height, width), 0 outside; and by number x, y, width, height
-        and area, int32, (n, 5).
-    """
-    # The algorithm that OpenCV takes by itself is half as fast on images of few shapes.
-    _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
-        drawn.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_GRANA
-    )
-    return labels, stats
-
-
 def straighten(image: np.ndarray, hand: Hand) -> Forearm | None:
     """Pulls the forearm straight.
 
@@ -159,11 +144,10 @@ def _axis(hand: Hand) -> tuple[np.ndarray, np.ndarray, _Rows]:
     turn = np.deg2rad(hand.up_degrees)
     down = np.array([-np.sin(turn), np.cos(turn)])
     mask = hand.mask.astype(np.uint8)
-    rim = mask - cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    rim = mask - narrowed(mask, square(1))
     y, x = np.nonzero(rim)
     points = np.stack([x, y], axis=1) + 0.5
-    square = np.ones((2 * _BORDER + 1, 2 * _BORDER + 1), np.uint8)
-    inner = cv2.erode(hand.field.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    inner = narrowed(hand.field, square(_BORDER)) > 0
     for _ in range(3):
         rows = _rows(points, inner, origin, down, palm)
         both = rows.seen.all(axis=0)
@@ -197,10 +181,6 @@ def _rows(points: np.ndarray, inner: np.ndarray, origin: np.ndarray, down: np.nd
     return _Rows(at.astype(float), edges, inner[y, x])
 
 
-def _smooth(values: np.ndarray, length: int) -> np.ndarray:
-    return np.convolve(np.pad(values, length // 2, mode="edge"), np.ones(length) / length, "valid")
-
-
 def _side(
     image: np.ndarray,
     hand: Hand,
@@ -214,7 +194,7 @@ def _side(
 ) -> Strip:
     """The strip of one side; ``edge`` is the mask's distance from the axis on the lines ``at``."""
     along = np.arange(int(at[0]), int(at[-1]) + 1)
-    edge = _smooth(np.interp(along, at, edge), 15)
+    edge = uniform_filter1d(np.interp(along, at, edge), 15, mode="nearest")
     outwards = sign * _across(down)
 
     def sample(skin: np.ndarray, reach: tuple[float, float]) -> Strip:
@@ -261,23 +241,19 @@ def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
     step = np.zeros_like(bent)
     step[:, 2:-2] = np.maximum(bent[:, :-4] - bent[:, 4:], 0)
     step[~strip.valid] = 0
-    cost = -np.minimum(step / (np.percentile(step, 98) + 1e-3), 1.5)[::_STEP]
+    # From above zero, so that a step aside, whose cost counts more by its length, is not for nothing.
+    cost = 2.2 - np.minimum(step / (np.percentile(step, 98) + 1e-3), 1.5)[::_STEP]
     way = np.interp(np.arange(len(step)), np.arange(0, len(step), _STEP), _cheapest_way(cost))
-    return _smooth(_smooth(way, 13), 9) - strip.skin
+    for length in (13, 9):
+        way = uniform_filter1d(way, length, mode="nearest")
+    return way - strip.skin
 
 
 def _cheapest_way(cost: np.ndarray) -> np.ndarray:
     """The column of each row on the cheapest way down, at most one column aside a row (a seam)."""
-    rows, columns = cost.shape
-    steps = np.empty((rows, columns), np.int8)
-    total = cost[0]
-    beside = np.full((3, columns), np.inf)
-    for row in range(rows):
-        beside[0, 1:], beside[1], beside[2, :-1] = total[:-1] + 0.3, total, total[1:] + 0.3
-        steps[row] = beside.argmin(axis=0)
-        total = beside.min(axis=0) + cost[row]
-    way = np.empty(rows, int)
-    way[-1] = total.argmin()
-    for row in range(rows - 1, 0, -1):
-        way[row - 1] = way[row] + steps[row, way[row]] - 1
-    return way
+    from skimage.graph import MCP_Geometric
+
+    graph = MCP_Geometric(cost, offsets=[(1, -1), (1, 0), (1, 1)])
+    total, _ = graph.find_costs([(0, column) for column in range(cost.shape[1])])
+    way = np.array(graph.traceback((len(cost) - 1, int(total[-1].argmin()))))
+    return way[:, 1]

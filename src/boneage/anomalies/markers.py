@@ -8,7 +8,9 @@ that costs a mirrored copy and nothing more.
 import cv2
 import numpy as np
 
-from boneage.anomalies.hand import WORKING_SIDE, Box, Hand, find_hand
+from boneage.anomalies.boxes import Box, shares
+from boneage.anomalies.hand import WORKING_SIDE, Hand, find_hand
+from boneage.anomalies.masks import connected, square, widened
 
 # Pixels of the working size, and shares of the step from air to bone.
 _STROKE = 17
@@ -39,9 +41,9 @@ def letter_boxes(image: np.ndarray) -> list[Box]:
         (x, y, width, height) in shares of the image, in no order.
     """
     boxes, limb = _found(image)
-    near = cv2.dilate(limb.astype(np.uint8), np.ones((2 * _CLEAR + 1,) * 2, np.uint8)) > 0
+    near = widened(limb, square(_CLEAR))
     return [
-        _shares(box)
+        shares(box, WORKING_SIDE, _ROOM)
         for box in boxes
         if max(box[2:]) <= _LARGEST and not near[box[1] : box[1] + box[3], box[0] : box[0] + box[2]].any()
     ]
@@ -52,7 +54,7 @@ def _found(image: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     hand = find_hand(image)
     bright = -hand.small if hand.inverted else hand.small
     ink = bright - cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
-    limb = cv2.dilate(hand.mask.astype(np.uint8), np.ones((2 * _AROUND_HAND + 1,) * 2, np.uint8)) > 0
+    limb = widened(hand.mask, square(_AROUND_HAND))
     return _boxes((ink > _least_ink(bright, hand, limb)) & ~limb, limb), limb
 
 
@@ -70,19 +72,13 @@ def _boxes(letters: np.ndarray, limb: np.ndarray) -> list[np.ndarray]:
     # The straight edges of plates and films would join what is apart.
     for line in ((_LINE, 1), (1, _LINE)):
         strokes[cv2.morphologyEx(strokes, cv2.MORPH_OPEN, np.ones(line, np.uint8)) > 0] = 0
-    _, number, facts, _ = cv2.connectedComponentsWithStats(strokes)
-    size = facts[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    number, facts = connected(strokes)
+    size = facts[:, 2:4]
     fits = (size.max(axis=1) >= _LEAST_SIZE) & (size.min(axis=1) >= _THINNEST)
     # What touches the hand is the tip of a finger that its mask cuts off.
-    touching = cv2.dilate(limb.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    touching = widened(limb, square(1))
     fits[np.unique(number[touching])] = False
     fits[0] = False
     kept = fits[number].astype(np.uint8)
     joined = cv2.morphologyEx(kept, cv2.MORPH_CLOSE, np.ones((_GAP, _GAP), np.uint8))
-    return list(cv2.connectedComponentsWithStats(joined)[2][1:, :4])
-
-
-def _shares(box: np.ndarray) -> Box:
-    x, y = (max(int(start) - _ROOM, 0) for start in box[:2])
-    right, bottom = (min(int(box[at] + box[at + 2]) + _ROOM, WORKING_SIDE) for at in (0, 1))
-    return x / WORKING_SIDE, y / WORKING_SIDE, (right - x) / WORKING_SIDE, (bottom - y) / WORKING_SIDE
+    return list(connected(joined)[1][1:, :4])

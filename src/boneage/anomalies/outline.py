@@ -4,12 +4,13 @@ Lengths are in palm radii: the palm is the largest circle that fits inside the o
 a man's differ little when measured by it.
 """
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from boneage.anomalies.masks import connected, disc, narrowed
 
 UPRIGHT_SIZE = (80, 64)
 """Height and width in pixels of a picture turned upright; the palm's middle is its middle."""
@@ -55,12 +56,6 @@ def palm_of(mask: np.ndarray) -> tuple[tuple[int, int], float]:
     return (int(centre[0]), int(centre[1])), float(radius)
 
 
-@functools.cache
-def disc(radius: int) -> np.ndarray:
-    """A round structuring element."""
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-
-
 def measured(mask: np.ndarray, inside: np.ndarray) -> Outline:
     """Measures a hand's outline.
 
@@ -98,11 +93,10 @@ def turned(point: np.ndarray, degrees: float) -> np.ndarray:
 
 def _pieces(mask: np.ndarray) -> Iterator[np.ndarray]:
     """The larger connected pieces of a crop: points (x, y) in palm radii from the palm's middle."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    for label in range(1, count):
-        if stats[label, cv2.CC_STAT_AREA] >= 0.2 * _CROP_RADIUS**2:
-            y, x = np.nonzero(labels == label)
-            yield np.stack([x, y], axis=1) / _CROP_RADIUS - _CROP_REACH
+    labels, stats = connected(mask)
+    for label in np.flatnonzero(stats[1:, 4] >= 0.2 * _CROP_RADIUS**2) + 1:
+        y, x = np.nonzero(labels == label)
+        yield np.stack([x, y], axis=1) / _CROP_RADIUS - _CROP_REACH
 
 
 def _long_piece(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -122,7 +116,7 @@ def _direction(fingers: np.ndarray, trunk: np.ndarray, room: np.ndarray) -> floa
     total = fingers
     half = trunk.shape[0] // 2
     limb_mask = cv2.circle(trunk.copy(), (half, half), round(1.4 * _CROP_RADIUS), 0, -1)
-    rim = 1 - cv2.erode(room, disc(2), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    rim = 1 - narrowed(room, disc(2))
     limbs, leaving, away = [], [], []
     for points in _pieces(limb_mask):
         x, y = np.rint(points.T * _CROP_RADIUS).astype(int) + half

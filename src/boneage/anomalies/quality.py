@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 
 from boneage.anomalies.anomaly import Anomaly, between
-from boneage.anomalies.hand import WORKING_SIDE, Box, Hand
-from boneage.anomalies.outline import disc, slopes
+from boneage.anomalies.boxes import Box, box_of
+from boneage.anomalies.hand import WORKING_SIDE, Hand
+from boneage.anomalies.masks import disc, narrowed, resized, square, widened
+from boneage.anomalies.outline import slopes
 
 # Marks (no anomaly, certain anomaly) of each measure. Nine in ten ordinary real radiographs lie before
 # the first, and what a person found very odd lies at the second or beyond.
@@ -34,7 +36,7 @@ _EDGE_PIXELS = 6
 _LINES_SIDE = 160
 _LEAST_STEP = 0.03
 _LEAST_LENGTH = 0.35
-_LINES_AT_MOST = 8
+_LINES_AT_MOST = 16
 
 
 def quality_anomalies(hand: Hand) -> list[Anomaly]:
@@ -58,13 +60,6 @@ def _made(
     kind: str, score: float, why: str, box: Box | None = None, measured: float | None = None
 ) -> Anomaly:
     return Anomaly(kind, round(score, 4), why, box, measured)
-
-
-def box_of(mask: np.ndarray) -> Box:
-    """The box around a mask, (x, y, width, height) in shares."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    side = mask.shape[0]
-    return x / side, y / side, width / side, height / side
 
 
 def _exposure(hand: Hand) -> list[Anomaly]:
@@ -152,7 +147,7 @@ def _cropped(hand: Hand) -> Anomaly:
     across, along = (x + 0.5) / WORKING_SIDE - hand.centre[0], (y + 0.5) / WORKING_SIDE - hand.centre[1]
     upward = (across * np.sin(angle) - along * np.cos(angle)) / hand.palm
     field = hand.field.astype(np.uint8)
-    rim = field - cv2.erode(field, disc(_EDGE_PIXELS), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    rim = field - narrowed(field, disc(_EDGE_PIXELS))
     cut = np.count_nonzero((rim[y, x] > 0) & (upward > -0.5)) / _EDGE_PIXELS / (hand.palm * WORKING_SIDE)
     below = -float(upward.min())
     fingers, wrist = between(cut, _RADII_CUT), between(below, _RADII_BELOW_PALM)
@@ -179,10 +174,7 @@ def _plate(hand: Hand) -> tuple[float, float, float | None]:
     """
     side = _LINES_SIDE
     small = cv2.resize(hand.small, (side, side), interpolation=cv2.INTER_AREA)
-    inside, mask = (
-        cv2.resize(one.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-        for one in (hand.content, hand.mask)
-    )
+    inside, mask = resized(hand.content, side), resized(hand.mask, side)
     y, x = np.mgrid[:side, :side].astype(np.float32)
     outside = np.zeros((side, side), bool)
     turns, lengths = [], []
@@ -214,22 +206,25 @@ def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) 
     gradient as in O'Gorman and Clowes, 1976), so that bones and letters vote for many lines and a plate's
     edge for one.
     """
+    from skimage.transform import hough_line, hough_line_peaks
+
     side = small.shape[0]
     x_slope, y_slope, steepness = slopes(small)
     low, high = np.percentile(hand.small[hand.mask], (5, 95))
-    free = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    free &= 1 - cv2.dilate(mask, disc(3))
-    steep = steepness / 8 > _LEAST_STEP * max(float(high - low), 6.0)
-    row, column = np.nonzero(steep & (free > 0))
-    x, y = column - (side - 1) / 2, row - (side - 1) / 2
-    angle = np.arctan2(y_slope[row, column], x_slope[row, column]) % np.pi
+    free = (narrowed(inside, square(1)) > 0) & ~widened(mask, disc(3))
+    steep = (steepness / 8 > _LEAST_STEP * max(float(high - low), 6.0)) & free
+    y, x = np.nonzero(steep)
+    angle = np.arctan2(y_slope[steep], x_slope[steep])
     core = _core(mask, hand)
     found = []
-    for turn, distance in _peaks(angle, x, y, side):
-        on = np.abs(x * np.cos(turn) + y * np.sin(turn) - distance) < 4
-        on &= np.abs((angle - turn + np.pi / 2) % np.pi - np.pi / 2) < np.deg2rad(5)
+    votes = hough_line(steep, np.linspace(-np.pi / 2, np.pi / 2, 90, endpoint=False))
+    least = _LEAST_LENGTH * side
+    for _, turn, distance in zip(*hough_line_peaks(*votes, 8, 4, least / 2, _LINES_AT_MOST), strict=True):
+        off = np.abs(x * np.cos(turn) + y * np.sin(turn) - distance)
+        askew = np.rad2deg(np.abs((angle - turn + np.pi / 2) % np.pi - np.pi / 2))
+        on = (off < 4) & (askew < 5)
         line = _fitted(x[on], y[on], side, core)
-        if line is not None:
+        if line is not None and ((off < 3) & (askew < 3)).sum() >= least:
             found.append(line)
     return found
 
@@ -244,43 +239,19 @@ def _core(mask: np.ndarray, hand: Hand) -> np.ndarray:
     return points[upward > -0.8 * hand.palm]
 
 
-def _peaks(angle: np.ndarray, x: np.ndarray, y: np.ndarray, side: int) -> list[tuple[float, float]]:
-    """The lines with most votes: angle of the normal in radians, distance from the middle in pixels."""
-    turns, half = 90, side // 2
-    turn = np.rint(angle / np.pi * turns).astype(int) % turns
-    distance = np.rint((x * np.cos(turn * np.pi / turns) + y * np.sin(turn * np.pi / turns)) / 2).astype(int)
-    votes = np.zeros((turns, side + 1), np.float32)
-    np.add.at(votes, (turn, np.clip(distance + half, 0, side)), 1)
-    # Half a turn on, the same line has its distance with the other sign.
-    votes = cv2.blur(
-        np.vstack([votes[-1:, ::-1], votes, votes[:1, ::-1]]), (3, 3), borderType=cv2.BORDER_CONSTANT
-    )[1:-1]  # fmt: skip
-    peaks = []
-    for _ in range(_LINES_AT_MOST):
-        _, most, _, (column, row) = cv2.minMaxLoc(votes)
-        if 9 * most < _LEAST_LENGTH * side:
-            break
-        peaks.append((row * np.pi / turns, 2.0 * (column - half)))
-        near = np.abs(np.arange(turns) - row)[:, None]
-        here, there = np.abs(np.arange(side + 1) - column), np.abs(np.arange(side + 1) - (side - column))
-        votes[((near <= 4) & (here <= 4)) | ((near >= turns - 4) & (there <= 4))] = 0
-    return peaks
-
-
 def _fitted(x: np.ndarray, y: np.ndarray, side: int, core: np.ndarray) -> _Line | None:
     """The line through pixels, if they reach far along it and the hand lies on one side of it."""
     if len(x) < 10:
         return None
-    middle = np.array([x.mean(), y.mean()])
-    normal = np.linalg.eigh(np.cov(x, y))[1][:, 0]
-    along = np.unique(np.rint((y * normal[0] - x * normal[1]) / 2))
+    across, down, *point = cv2.fitLine(
+        np.stack([x, y], 1).astype(np.float32), cv2.DIST_L2, 0, 0.01, 0.01
+    ).ravel()
+    normal = np.array([-down, across])
+    along = np.unique(np.rint((x * across + y * down) / 2))
     if 2 * len(along) < _LEAST_LENGTH * side:
         return None
-    point = middle + (side - 1) / 2
     beyond = float((((core - point) @ normal) > 0).mean())
     if 0.03 < beyond < 0.97:
         return None
     normal = normal if beyond < 0.5 else -normal
-    return _Line(
-        (float(point[0]), float(point[1])), (float(normal[0]), float(normal[1])), 2 * len(along) / side
-    )
+    return _Line(tuple(point), tuple(normal), 2 * len(along) / side)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from boneage.anomalies.anomaly import Anomaly
+from boneage.anomalies.anomaly import Anomaly, logistic
+from boneage.anomalies.boxes import overlap, shares, union
 from boneage.anomalies.hand import Hand
-from boneage.anomalies.limb import SIDE, at_side, connected
+from boneage.anomalies.limb import SIDE, at_side
+from boneage.anomalies.masks import connected, resized, square
 
 _LOWEST_LETTER, _HIGHEST_LETTER = 5, 44
 _STROKE = 9
@@ -34,19 +36,6 @@ _LEAST_DARK = (4, 0.7)
 _LEAST_SCORE = 0.05
 _MOST_ANOMALIES = 3
 
-# Logistic regression of images with writing on their most likely row; fitted on a random half of 1025 real
-# images (27 with writing).
-_ROW_WEIGHTS = {
-    "intercept": -8.58,
-    "count": 2.09,
-    "stroke": -3.74,
-    "flatness": 5.81,
-    "crossings": 3.46,
-    "ink": -0.96,
-    "ink_spread": -4.60,
-    "by_marker": -1.63,
-    "on_hand": -4.13,
-}
 _INITIALS, _NAME = 4, 0.8
 """Initials have so many letters at most. Each further one adds so much, in lead, too: not fitted (one of the
 real images shows a name in lead), but what has five letters and more is a word."""
@@ -99,17 +88,21 @@ class _Row:
 
     def likelihood(self) -> float:
         """How likely it is that of writing that should not be there, from 0 to 1."""
-        weights = _ROW_WEIGHTS
-        total = weights["intercept"]
-        total += weights["count"] * np.log(min(self.count, 8))
-        total += weights["stroke"] * np.log(max(self.stroke, 0.8))
-        total += weights["flatness"] * self.flatness
-        total += weights["crossings"] * min(self.crossings, 2)
-        total += weights["ink"] * min(self.ink, 200) / 100
-        total += weights["ink_spread"] * min(self.ink_spread, 0.5)
-        total += weights["by_marker"] * self.by_marker + weights["on_hand"] * self.on_hand
-        total += _NAME * max(min(self.count, 8) - _INITIALS, 0)
-        return float(1 / (1 + np.exp(-total)))
+        count = min(self.count, 8)
+        # Images with writing on their most likely row; fitted on a random half of 1025 real images (27 with
+        # writing), but for the last one.
+        return logistic(
+            -8.58,
+            2.09 * np.log(count),
+            -3.74 * np.log(max(self.stroke, 0.8)),
+            5.81 * self.flatness,
+            3.46 * min(self.crossings, 2),
+            -0.96 * min(self.ink, 200) / 100,
+            -4.60 * min(self.ink_spread, 0.5),
+            -1.63 * self.by_marker,
+            -4.13 * self.on_hand,
+            _NAME * max(count - _INITIALS, 0),
+        )
 
 
 def text_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
@@ -123,31 +116,19 @@ def text_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
         Anomalies of the kind ``burnt-in text``, the likeliest first, one for each block of rows.
     """
     image = at_side(image)
-    on_hand = np.zeros(image.shape, np.uint8)
-    if hand.found:
-        on_hand = cv2.resize(hand.mask.astype(np.uint8), image.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    on_hand = resized(hand.mask & hand.found, len(image))
     least, flat = _LEAST_DARK
+    dark = find_rows(image, on_hand, dark=True)
     rows = find_rows(image, on_hand, dark=False)
-    rows += [
-        row for row in find_rows(image, on_hand, dark=True) if row.count >= least and row.flatness >= flat
-    ]
+    rows += [row for row in dark if row.count >= least and row.flatness >= flat]
     scored = [(row.likelihood(), row) for row in rows]
     kept: list[tuple[float, _Row]] = []
     for score, row in sorted(scored, key=lambda pair: -pair[0]):
         # The insides of dark letters are bright rows, and the other way round.
-        if score >= _LEAST_SCORE and not any(_near(row.box, other.box, 0) for _, other in kept):
+        if score >= _LEAST_SCORE and not any(overlap(row.box, other.box) for _, other in kept):
             kept.append((score, row))
-    blocks = _blocks(kept)
-    found = [_anomaly(block, image.shape) for block in blocks]
+    found = [_anomaly(block, len(image)) for block in _blocks(kept)]
     return sorted(found, key=lambda anomaly: -anomaly.score)[:_MOST_ANOMALIES]
-
-
-def _near(first: tuple[int, ...], second: tuple[int, ...], margin: float) -> bool:
-    return all(
-        first[side] < second[side] + second[side + 2] + margin
-        and second[side] < first[side] + first[side + 2] + margin
-        for side in (0, 1)
-    )
 
 
 def _blocks(rows: list[tuple[float, _Row]]) -> list[list[tuple[float, _Row]]]:
@@ -156,18 +137,15 @@ def _blocks(rows: list[tuple[float, _Row]]) -> list[list[tuple[float, _Row]]]:
     for score, row in rows:
         block, apart = [(score, row)], []
         for other in blocks:
-            near = any(_near(row.box, member.box, 1.5 * row.height) for _, member in other)
+            near = any(overlap(row.box, member.box, 1.5 * row.height) for _, member in other)
             (block if near else apart).extend(other if near else [other])
         blocks = [*apart, block]
     return blocks
 
 
-def _anomaly(block: list[tuple[float, _Row]], shape: tuple[int, ...]) -> Anomaly:
+def _anomaly(block: list[tuple[float, _Row]], side: int) -> Anomaly:
     score, row = max(block, key=lambda member: member[0])
-    left, top, width, height = _bounds(np.array([member.box for _, member in block]))
-    margin = row.height / 4
-    low = np.clip(((left - margin) / shape[1], (top - margin) / shape[0]), 0, 1)
-    high = np.clip(((left + width + margin) / shape[1], (top + height + margin) / shape[0]), 0, 1)
+    box = union([member.box for _, member in block])
     rows = "a row" if len(block) == 1 else f"{len(block)} rows"
     letters = sum(member.count for _, member in block)
     why = (
@@ -176,9 +154,7 @@ def _anomaly(block: list[tuple[float, _Row]], shape: tuple[int, ...]) -> Anomaly
     )
     if row.by_marker:
         why += ", beside a larger letter"
-    return Anomaly(
-        "burnt-in text", score, why, (float(low[0]), float(low[1]), *(float(side) for side in high - low))
-    )
+    return Anomaly("burnt-in text", score, why, shares(box, side, row.height / 4))
 
 
 def _find_shapes(image: np.ndarray, dark: bool) -> _Shapes:
@@ -227,12 +203,6 @@ def _find_rows(boxes: np.ndarray) -> list[np.ndarray]:
     return rows
 
 
-def _bounds(boxes: np.ndarray) -> tuple[int, int, int, int]:
-    left, top = boxes[:, :2].min(axis=0)
-    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    return int(left), int(top), int(right - left), int(bottom - top)
-
-
 def _around(box: tuple[int, int, int, int], margin: int) -> tuple[slice, slice]:
     x, y, width, height = box
     return slice(max(y - margin, 0), y + height + margin), slice(max(x - margin, 0), x + width + margin)
@@ -241,7 +211,7 @@ def _around(box: tuple[int, int, int, int], margin: int) -> tuple[slice, slice]:
 def _measure(image: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: np.ndarray) -> _Row | None:
     """Measures a row; None where it is too short, or plainly no writing."""
     boxes, numbers = shapes.boxes[members], shapes.numbers[members]
-    box = _bounds(boxes)
+    box = union(boxes)
     height = float(np.median(boxes[:, 3]))
     if box[2] < 1.2 * height:
         return None
@@ -252,14 +222,14 @@ def _measure(image: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: n
         return None
     place = _around(box, 3)
     near = np.isin(shapes.labels[place], numbers).astype(np.uint8)
-    paper = image[place][cv2.dilate(near, np.ones((5, 5), np.uint8)) == 0].astype(np.float32)
+    paper = image[place][cv2.dilate(near, square(2)) == 0].astype(np.float32)
     ink = float(np.median([shapes.ink[_around(each, 0)].max() for each in boxes.tolist()]))
     flatness = float(np.mean(np.abs(paper - np.median(paper)) <= 0.06 * ink + 1)) if paper.size > 5 else 0.0
     if flatness < _LEAST_FLAT:
         return None
     levels = [np.percentile(image[_around(each, 0)], 95) for each in boxes.tolist()]
     depth = cv2.distanceTransform(near, cv2.DIST_L1, 3)
-    ridge = depth[(depth > 0) & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)))]
+    ridge = depth[(depth > 0) & (depth >= cv2.dilate(depth, square(1)))]
     return _Row(
         box=box,
         count=int(np.maximum(1, np.rint(boxes[:, 2] / (0.85 * boxes[:, 3]))).sum()),

@@ -8,9 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from skimage.measure import regionprops
 
 from boneage.anomalies.anomaly import LIKELY
 from boneage.anomalies.markers import has_letters, letter_boxes
+from boneage.anomalies.masks import connected, square
 from boneage.core.errors import BoneAgeError
 from boneage.core.parallel import on_all_cores
 from boneage.core.tables import skipped_table
@@ -155,11 +157,8 @@ def _hand_of(small: np.ndarray) -> np.ndarray:
     """The largest thing brighter than the background, bool (height, width); all of it where there is none."""
     bright = (small > background_level(small) + 10).astype(np.uint8)
     # The edges of plates are thin and would join what is apart.
-    opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    things, of_pixel, facts, _ = cv2.connectedComponentsWithStats(opened)
-    if things == 1:
-        return np.ones(small.shape, bool)
-    return np.equal(of_pixel, 1 + int(np.argmax(facts[1:, cv2.CC_STAT_AREA])))
+    labels, facts = connected(cv2.morphologyEx(bright, cv2.MORPH_OPEN, square(1)))
+    return labels == 1 + int(np.argmax(facts[1:, 4])) if len(facts) > 1 else np.ones(small.shape, bool)
 
 
 def _may_be_turned(hand: np.ndarray) -> bool:
@@ -171,11 +170,9 @@ def _may_be_turned(hand: np.ndarray) -> bool:
         lost = hand & (stays == 0)
         if lost[: int(_ABOVE_FOREARM * side)].sum() > _MOST_LOST * hand.sum():
             return False
-    spread = cv2.moments(hand.astype(np.uint8), True)
-    moments = np.array([[spread["mu20"], spread["mu11"]], [spread["mu11"], spread["mu02"]]])
-    (short, long), axes = np.linalg.eigh(moments)
-    askew = math.degrees(math.atan2(abs(axes[0, 1]), abs(axes[1, 1])))
-    return askew <= _ASKEW_DEGREES or long < _LONG * short
+    (shape,) = regionprops(hand.astype(np.uint8))
+    long, short = shape.inertia_tensor_eigvals
+    return abs(math.degrees(shape.orientation)) <= _ASKEW_DEGREES or long < _LONG * short
 
 
 def suggest_for(

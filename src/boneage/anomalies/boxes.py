@@ -1,0 +1,38 @@
+"""Boxes: x, y, width, height, in pixels or in shares of the image."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+
+def union(boxes: Sequence[Sequence[float]] | np.ndarray) -> Box:
+    """The box around boxes; of whole numbers where they are."""
+    corners = np.asarray(boxes)
+    low = corners[:, :2].min(axis=0)
+    x, y, width, height = *low.tolist(), *((corners[:, :2] + corners[:, 2:]).max(axis=0) - low).tolist()
+    return x, y, width, height
+
+
+def overlap(first: Sequence[float], second: Sequence[float], margin: float = 0) -> bool:
+    """Whether two boxes overlap, or lie nearer to each other than a margin."""
+    return all(
+        first[side] < second[side] + second[side + 2] + margin
+        and second[side] < first[side] + first[side + 2] + margin
+        for side in (0, 1)
+    )
+
+
+def shares(box: Sequence[float], side: int, margin: float = 0) -> Box:
+    """The part of a box, widened by a margin, that lies on an image of so many pixels, as shares of it."""
+    low = np.clip(np.subtract(box[:2], margin), 0, side)
+    high = np.clip(np.add(np.add(box[:2], box[2:]), margin), 0, side)
+    x, y, width, height = (np.concatenate([low, high - low]) / side).tolist()
+    return x, y, width, height
+
+
+def box_of(mask: np.ndarray) -> Box:
+    """The box around a mask, in shares."""
+    return shares(cv2.boundingRect(mask.astype(np.uint8)), len(mask))
