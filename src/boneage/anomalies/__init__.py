@@ -62,14 +62,7 @@ __all__ = [
 
 
 def image_anomalies(image: np.ndarray) -> list[Anomaly]:
-    """What is odd about one image.
-
-    Args:
-        image: uint8, (n, n), such as preprocessing makes; any content.
-
-    Returns:
-        The most urgent first; empty where nothing is odd.
-    """
+    """What is odd about one image, uint8 (n, n), the most urgent first."""
     return sorted(_on_image(image, find_hand(image)), key=_urgency, reverse=True)
 
 
@@ -162,13 +155,8 @@ def _table(found: Iterable[tuple[str, Anomaly]], case_ids: Sequence[str]) -> pd.
 def review_queue(anomalies: pd.DataFrame, case_ids: Sequence[str]) -> list[str]:
     """The order in which a person looks at the cases.
 
-    Args:
-        anomalies: What :func:`find_anomalies` returned; rows of other cases are passed over.
-        case_ids: Every case, in the table's order.
-
-    Returns:
-        Every case once: by its most urgent anomaly first (urgency of the kind times score), then those
-        without any, in the table's order.
+    By its most urgent anomaly first (urgency of the kind times score), then those without any, in the order
+    of ``case_ids``; rows of other cases are passed over.
     """
     urgency = anomalies["kind"].map(KINDS).astype(float) * anomalies["score"].astype(float)
     worst = urgency.groupby(anomalies["case_id"]).max().to_dict()

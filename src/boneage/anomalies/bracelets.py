@@ -107,16 +107,7 @@ class Trace:
 
 
 def bracelet_anomalies(image: np.ndarray, hand: Hand, forearm: Forearm) -> list[Anomaly]:
-    """What looks like a bracelet.
-
-    Args:
-        image: uint8, (928, 928), bone bright.
-        hand: The hand found on it.
-        forearm: Its forearm, pulled straight.
-
-    Returns:
-        None, one or two anomalies: of a faint band, of a dense one.
-    """
+    """Anomalies of a faint band, and of a dense one, on an image, uint8 (928, 928), bone bright."""
     found = [_faint(image, hand, forearm), _dense(forearm)]
     return [anomaly for anomaly in found if anomaly is not None and anomaly.score >= _LEAST_SCORE]
 
@@ -190,7 +181,7 @@ def find_traces(strip: Strip, width: float, lead: np.ndarray) -> list[Trace]:
     Args:
         strip: A side of the forearm.
         width: The forearm's, in pixels.
-        lead: uint8, (n, n): where a lead marker lies on the image.
+        lead: uint8, (n, n): where a lead marker lies.
     """
     start = max(strip.skin - _INSIDE, 0)
     skin = strip.skin - start

@@ -92,15 +92,7 @@ class BrightShape:
 
 
 def foreign_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
-    """What looks like a ring, a bracelet or other metal on the hand.
-
-    Args:
-        image: uint8, (n, n).
-        hand: The hand found on it.
-
-    Returns:
-        Anomalies of the kinds ``ring``, ``bracelet`` and ``metal``, none where no hand was found.
-    """
+    """What looks like a ring, a bracelet or other metal on the hand of an image, uint8 (n, n)."""
     if not hand.found or not hand.mask.any():
         return []
     image = at_side(255 - image if hand.inverted else image)
@@ -131,12 +123,7 @@ def _rings(image: np.ndarray, hand: Hand) -> list[Anomaly]:
 
 
 def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
-    """Finds what is brighter than bone on the fingers.
-
-    Args:
-        image: uint8, (928, 928), bone bright.
-        hand: The hand found on it.
-    """
+    """Finds what is brighter than bone on the fingers of an image, uint8 (928, 928), bone bright."""
     half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
     mask = resized(hand.mask, _HALF)
     field = resized(hand.field, _HALF)

@@ -93,14 +93,7 @@ class Hand:
     thumb_confidence: float
 
     def upright(self, picture: np.ndarray) -> np.ndarray:
-        """A picture of the working size turned until the fingers point up, and scaled to the palm.
-
-        Args:
-            picture: float32, (320, 320), such as ``normalised``.
-
-        Returns:
-            float32, of :data:`boneage.anomalies.outline.UPRIGHT_SIZE`.
-        """
+        """A picture, float32 (320, 320), turned until the fingers point up; see :func:`outline.upright`."""
         centre = (self.centre[0] * WORKING_SIDE - 0.5, self.centre[1] * WORKING_SIDE - 0.5)
         return upright(picture, centre, self.palm * WORKING_SIDE, self.up_degrees)
 
@@ -114,14 +107,7 @@ class _Shape:
 
 
 def find_hand(image: np.ndarray) -> Hand:
-    """Finds the hand on a square image.
-
-    Args:
-        image: uint8, (n, n), of any exposure and either polarity.
-
-    Returns:
-        The hand; ``found`` says whether there is one.
-    """
+    """Finds the hand on an image, uint8 (n, n), of any exposure and either polarity."""
     small = cv2.resize(image, (WORKING_SIDE, WORKING_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     smooth = _blurred(small, 1.0)
     content = _without_bars(image)

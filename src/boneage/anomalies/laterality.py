@@ -24,14 +24,10 @@ _TURNS = (-15.0, 0.0, 15.0)
 
 
 def leftness(outline: np.ndarray) -> float:
-    """How much more a hand's outline looks like a left hand's than like a right hand's.
+    """How much more an outline, turned upright, looks like a left hand's than like a right hand's.
 
-    Args:
-        outline: The mask turned upright, float32 of :data:`boneage.anomalies.outline.UPRIGHT_SIZE`.
-
-    Returns:
-        About 1 for a left hand as drawn (palm down, thumb to the right), -1 for its mirror image, 0 where
-        nothing can be told.
+    About 1 for a left hand as drawn (palm down, thumb to the right), -1 for its mirror image, 0 where nothing
+    can be told.
     """
     direction, scale = _difference()
     return float(edge_pattern(outline) @ direction) / scale

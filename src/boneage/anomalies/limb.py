@@ -100,15 +100,7 @@ def at_side(image: np.ndarray) -> np.ndarray:
 
 
 def straighten(image: np.ndarray, hand: Hand) -> Forearm | None:
-    """Pulls the forearm straight.
-
-    Args:
-        image: uint8, (928, 928), bone bright.
-        hand: The hand found on it.
-
-    Returns:
-        The forearm; None where less than a few rows of it are on the image.
-    """
+    """Pulls the forearm of an image, uint8 (928, 928), straight; None where hardly any of it is seen."""
     size = hand.mask.shape[0]
     scale = image.shape[0] / size
     origin, down, rows = _axis(hand)
@@ -242,7 +234,7 @@ def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
     step[:, 2:-2] = np.maximum(bent[:, :-4] - bent[:, 4:], 0)
     step[~strip.valid] = 0
     # From above zero, so that a step aside, whose cost counts more by its length, is not for nothing.
-    cost = 2.2 - np.minimum(step / (np.percentile(step, 98) + 1e-3), 1.5)[::_STEP]
+    cost = 1.8 - np.minimum(step / (np.percentile(step, 98) + 1e-3), 1.5)[::_STEP]
     way = np.interp(np.arange(len(step)), np.arange(0, len(step), _STEP), _cheapest_way(cost))
     for length in (13, 9):
         way = uniform_filter1d(way, length, mode="nearest")

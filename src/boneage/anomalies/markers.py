@@ -23,22 +23,14 @@ _CLEAR, _LARGEST = 6, 80
 
 
 def has_letters(image: np.ndarray) -> bool:
-    """Whether anything beside the hand may be a letter.
-
-    Args:
-        image: uint8, (n, n), of any exposure.
-    """
+    """Whether anything beside the hand on an image, uint8 (n, n), may be a letter."""
     return bool(_found(image)[0])
 
 
 def letter_boxes(image: np.ndarray) -> list[Box]:
     """Boxes to blank around what may be letters, but for those so large or so near that they might hide bone.
 
-    Args:
-        image: uint8, (n, n), of any exposure.
-
-    Returns:
-        (x, y, width, height) in shares of the image, in no order.
+    In shares of the image, uint8 (n, n), in no order.
     """
     boxes, limb = _found(image)
     near = widened(limb, square(_CLEAR))

@@ -47,10 +47,9 @@ class Outline:
 
 
 def palm_of(mask: np.ndarray) -> tuple[tuple[int, int], float]:
-    """The middle (x, y) and the radius in pixels of the largest circle inside a mask.
+    """The middle (x, y) and the radius in pixels of the largest circle inside a mask, uint8 (n, n).
 
-    Args:
-        mask: uint8, (n, n), 1 inside. The edge of the picture does not bound the circle.
+    The edge of the picture does not bound it.
     """
     _, radius, _, centre = cv2.minMaxLoc(cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3))
     return (int(centre[0]), int(centre[1])), float(radius)
@@ -149,16 +148,13 @@ def _wrist(crop: np.ndarray, up: float) -> tuple[np.ndarray, float]:
 
 
 def upright(picture: np.ndarray, centre: tuple[float, float], radius: float, degrees: float) -> np.ndarray:
-    """A picture turned until the fingers point up, and scaled to the palm.
+    """A picture, float32 (n, n), turned until the fingers point up, and scaled to the palm.
 
     Args:
-        picture: float32, (n, n).
+        picture: The picture.
         centre: Pixel (x, y) of the palm's middle.
-        radius: The palm's radius in pixels.
-        degrees: Where the fingers point on the picture, clockwise from up.
-
-    Returns:
-        float32, of :data:`UPRIGHT_SIZE`; the palm's radius is 10 pixels there.
+        radius: Of the palm, in pixels; 10 in what is returned, which is of :data:`UPRIGHT_SIZE`.
+        degrees: Where the fingers point, clockwise from up.
     """
     zoom = _UPRIGHT_RADIUS / radius
     # Blurred first where it shrinks: warpAffine looks at single pixels only.
@@ -170,14 +166,7 @@ def upright(picture: np.ndarray, centre: tuple[float, float], radius: float, deg
 
 
 def slopes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How the grey levels of a picture rise to the right, how downwards, and how steep they are (Sobel).
-
-    Args:
-        picture: float32, (height, width).
-
-    Returns:
-        Three of float32, (height, width), in eighths of a grey level a pixel.
-    """
+    """How grey levels, float32, rise to the right, downwards, and how steeply (Sobel); in eighths a pixel."""
     x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
     # Not cv2.magnitude, whose last digit depends on where in memory its pictures lie.
     return x, y, np.hypot(x, y)
@@ -186,13 +175,8 @@ def slopes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def edge_pattern(picture: np.ndarray) -> np.ndarray:
     """How strong edges of each direction are in each cell of a picture (a histogram of gradients).
 
-    Dalal and Triggs, 2005. Exposure hardly matters: each cell is divided by its own strength.
-
-    Args:
-        picture: float32, of :data:`UPRIGHT_SIZE`.
-
-    Returns:
-        float32, (640,): see :data:`CELLS`.
+    Dalal and Triggs, 2005. Exposure hardly matters: each cell is divided by its own strength. Of a picture,
+    float32 of :data:`UPRIGHT_SIZE`, comes float32 (640,), by :data:`CELLS`.
     """
     x, y, strength = slopes(picture)
     rows, columns, directions = CELLS

@@ -40,14 +40,7 @@ _LINES_AT_MOST = 16
 
 
 def quality_anomalies(hand: Hand) -> list[Anomaly]:
-    """What is odd about an image's exposure, pose and framing.
-
-    Args:
-        hand: What :func:`boneage.anomalies.hand.find_hand` found on it.
-
-    Returns:
-        Anomalies with a score above 0, in no order.
-    """
+    """What is odd about an image's exposure, pose and framing, in no order."""
     if not hand.found:
         return [_made("not one hand", 1.0 - hand.confidence, "no hand is found")]
     found = [*_exposure(hand), *_pose(hand), *_framing(hand)]

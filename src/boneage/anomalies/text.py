@@ -108,12 +108,7 @@ class _Row:
 def text_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
     """Where writing is burnt into an image; the lead marker and its initials are none.
 
-    Args:
-        image: uint8, (n, n).
-        hand: The hand found on it.
-
-    Returns:
-        Anomalies of the kind ``burnt-in text``, the likeliest first, one for each block of rows.
+    Of an image, uint8 (n, n), the likeliest block of rows first.
     """
     image = at_side(image)
     on_hand = resized(hand.mask & hand.found, len(image))
@@ -264,13 +259,7 @@ def _by_marker(
 
 
 def find_rows(image: np.ndarray, on_hand: np.ndarray, dark: bool) -> list[_Row]:
-    """Finds rows of letters.
-
-    Args:
-        image: uint8, (928, 928).
-        on_hand: uint8, (928, 928), 1 on the hand.
-        dark: Whether to look for dark letters on bright paper rather than bright ones on dark.
-    """
+    """Finds rows of letters on an image, uint8 (928, 928): dark ones on bright paper, or bright on dark."""
     shapes = _find_shapes(image, dark)
     rows = [_measure(image, shapes, members, on_hand) for members in _find_rows(shapes.boxes)]
     return [row for row in rows if row is not None]
