@@ -16,6 +16,7 @@ from boneage.core.parallel import on_all_cores
 from boneage.core.tables import SEXES, write_table
 from boneage.phantom.drawing import ANOMALIES, check_drawing, draw_hand, lay_out
 from boneage.phantom.ossification import MATURE_YEARS, tempo_spread
+from boneage.sources.dha import RACE_OF_CODE
 
 # What a reviewer calls it.
 _REASON_OF = {
@@ -25,7 +26,6 @@ _REASON_OF = {
     "growth": "growth abnormality",
 }
 
-RACE_OF = {"ASI": "Asian", "BLK": "African American", "CAU": "Caucasian", "HIS": "Hispanic American"}
 LARGEST_ATLAS = 9000
 """Images that an atlas can hold: case numbers have four digits and start at 1000."""
 
@@ -107,7 +107,7 @@ def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Seq
         Columns ``number, image, race, sex, age_group, age, tempo, bone_age, anomaly, seed, reading_1,
         reading_2``; ages and readings in years, ``anomaly`` empty where there is none.
     """
-    groups = [(race, sex, year) for race in RACE_OF for sex in SEXES for year in ages]
+    groups = [(race, sex, year) for race in RACE_OF_CODE for sex in SEXES for year in ages]
     rows = []
     for place in range(len(groups) * per_group):
         race, sex, year = groups[place // per_group]
@@ -128,7 +128,7 @@ def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Seq
             {
                 "number": str(number),
                 "image": f"JPEGimages/{group}/{group}{year:02d}/{number}.jpg",
-                "race": RACE_OF[race],
+                "race": RACE_OF_CODE[race],
                 "sex": sex,
                 "age_group": year,
                 "age": age,
@@ -187,7 +187,7 @@ def _checked_ages(ages: Sequence[int]) -> list[int]:
 def _check_atlas(per_group: int, seed: int, ages: Sequence[int], height: int) -> None:
     if not isinstance(per_group, int) or per_group < 1:
         raise BoneAgeError(f"per_group: {per_group!r} must be a whole number from 1")
-    total = per_group * len(ages) * len(RACE_OF) * len(SEXES)
+    total = per_group * len(ages) * len(RACE_OF_CODE) * len(SEXES)
     if total > LARGEST_ATLAS:
         most = LARGEST_ATLAS // (total // per_group)
         raise BoneAgeError(

@@ -70,8 +70,7 @@ def draw_hand(
     Raises:
         BoneAgeError: An argument is outside its range.
     """
-    check_drawing(bone_age, sex, seed, anomaly, age, height)
-    scene = lay_out(bone_age, sex, seed, anomaly, bone_age if age is None else age, height)
+    scene = lay_out(bone_age, sex, seed, anomaly, age, height)
     return PhantomHand(_render(scene), scene.centres, scene.fusion, scene.anomaly_box)
 
 
@@ -83,14 +82,14 @@ def hand_region(
     Returns:
         bool, of the image's shape: the shadow of soft tissue.
     """
-    check_drawing(bone_age, sex, seed, None, age, height)
-    scene = lay_out(bone_age, sex, seed, None, bone_age if age is None else age, height)
+    scene = lay_out(bone_age, sex, seed, None, age, height)
     return cv2.resize(_tissue_shadow(scene), scene.size[::-1]) > _SEEN
 
 
 def check_drawing(
     bone_age: float, sex: str, seed: int, anomaly: str | None, age: float | None, height: int
 ) -> None:
+    """Raises a BoneAgeError where an argument of a drawing is outside its range."""
     check_sex(sex)
     for name, value in (("bone_age", bone_age), ("age", 0.0 if age is None else age)):
         if not isinstance(value, int | float | np.number) or not 0.0 <= value <= 19.0:
@@ -130,8 +129,12 @@ def _rng(seed: int, part: str) -> np.random.Generator:
     return np.random.default_rng([int(seed), parts.index(part)])
 
 
-def lay_out(bone_age: float, sex: str, seed: int, anomaly: str | None, age: float, height: int) -> _Scene:
-    """Everything about an image that needs no pixels; quick."""
+def lay_out(
+    bone_age: float, sex: str, seed: int, anomaly: str | None, age: float | None, height: int
+) -> _Scene:
+    """Everything about an image that needs no pixels; quick. Arguments as for :func:`draw_hand`."""
+    check_drawing(bone_age, sex, seed, anomaly, age, height)
+    age = bone_age if age is None else age
     # Stature follows the skeleton's maturity as much as the years.
     size_age = age if anomaly == "growth" else (age + bone_age) / 2
     skeleton = build_skeleton(bone_age, size_age, sex, _rng(seed, "anatomy"), draw_pose(_rng(seed, "pose")))
