@@ -29,7 +29,6 @@ _BONE, _TISSUE, _AIR = 94, 25, 30
 _HOT = 0.15
 """Metal is brighter than the fingers' bone by this share of the step from soft tissue to bone."""
 
-_SMALLEST_RING = 0.1
 _LARGEST_RING = 0.9
 _USUAL_RING = 0.32
 """Lengths of rings across the finger, in palm radii."""

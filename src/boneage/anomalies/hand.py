@@ -92,6 +92,11 @@ class Hand:
     thumb_side: str
     thumb_confidence: float
 
+    def upward(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """How far points lie from the palm's middle towards the fingers, all in shares of the side."""
+        angle = np.deg2rad(self.up_degrees)
+        return (x - self.centre[0]) * np.sin(angle) - (y - self.centre[1]) * np.cos(angle)
+
     def upright(self, picture: np.ndarray) -> np.ndarray:
         """A picture, float32 (320, 320), turned until the fingers point up; see :func:`outline.upright`."""
         centre = (self.centre[0] * WORKING_SIDE - 0.5, self.centre[1] * WORKING_SIDE - 0.5)

@@ -32,7 +32,7 @@ _RADII_BELOW_PALM = (1.7, 1.2)
 # The outline is known to a few pixels only.
 _EDGE_PIXELS = 6
 # A plate's edge: the least step from pixel to pixel as a share of the hand's grey levels, the least length as
-# a share of the image's side; two plates have eight edges.
+# a share of the image's side. Two plates have eight edges; as many lines again may be those of bones.
 _LINES_SIDE = 160
 _LEAST_STEP = 0.03
 _LEAST_LENGTH = 0.35
@@ -136,9 +136,7 @@ def _framing(hand: Hand) -> list[Anomaly]:
 def _cropped(hand: Hand) -> Anomaly:
     """Fingers that reach the edge, or a wrist that is not there."""
     y, x = np.nonzero(hand.mask)
-    angle = np.deg2rad(hand.up_degrees)
-    across, along = (x + 0.5) / WORKING_SIDE - hand.centre[0], (y + 0.5) / WORKING_SIDE - hand.centre[1]
-    upward = (across * np.sin(angle) - along * np.cos(angle)) / hand.palm
+    upward = hand.upward((x + 0.5) / WORKING_SIDE, (y + 0.5) / WORKING_SIDE) / hand.palm
     field = hand.field.astype(np.uint8)
     rim = field - narrowed(field, disc(_EDGE_PIXELS))
     cut = np.count_nonzero((rim[y, x] > 0) & (upward > -0.5)) / _EDGE_PIXELS / (hand.palm * WORKING_SIDE)
@@ -195,9 +193,8 @@ def _unexplained_bars(inside: np.ndarray) -> float:
 def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) -> list[_Line]:
     """Long straight edges that have the whole hand, without its forearm, on one side.
 
-    Each steep pixel votes for the line through it along its own edge (Hough, 1962; the direction from the
-    gradient as in O'Gorman and Clowes, 1976), so that bones and letters vote for many lines and a plate's
-    edge for one.
+    A Hough transform proposes lines; one counts by the pixels along it whose own edge runs with it (O'Gorman
+    and Clowes, 1976), as those of a plate do, and few of bones and letters.
     """
     from skimage.transform import hough_line, hough_line_peaks
 
@@ -224,12 +221,9 @@ def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) 
 
 def _core(mask: np.ndarray, hand: Hand) -> np.ndarray:
     """Pixels (x, y) of the palm and the fingers, (n, 2)."""
-    side = mask.shape[0]
     y, x = np.nonzero(mask)
-    angle = np.deg2rad(hand.up_degrees)
-    upward = (x / side - hand.centre[0]) * np.sin(angle) - (y / side - hand.centre[1]) * np.cos(angle)
-    points = np.stack([x, y], axis=1)
-    return points[upward > -0.8 * hand.palm]
+    upward = hand.upward(x / len(mask), y / len(mask))
+    return np.stack([x, y], axis=1)[upward > -0.8 * hand.palm]
 
 
 def _fitted(x: np.ndarray, y: np.ndarray, side: int, core: np.ndarray) -> _Line | None:
