@@ -28,7 +28,7 @@ from boneage.dataset.pack import open_pack, rows_of
 from boneage.evaluation import RunKey
 from boneage.networks import NETWORKS, find
 from boneage.sources import drive
-from boneage.workspace import Workspace
+from boneage.workspace import Workspace, next_stage
 
 _Does = Callable[[argparse.Namespace], None]
 
@@ -144,8 +144,8 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def _workspace(given: argparse.Namespace) -> Workspace:
-    """The work folder, its settings as the command line changes them, which are kept for the next verb."""
+def _workspace(given: argparse.Namespace, keep: bool = True) -> Workspace:
+    """The work folder, its settings as the command line changes them; kept for the next verb."""
     overrides = _overrides(given)
     for name in ("data", "recorded_review", "cache"):
         if overrides.get(name):
@@ -161,7 +161,8 @@ def _workspace(given: argparse.Namespace) -> Workspace:
         # Nor does the unit of one table hold for another.
         overrides.setdefault("unit", "")
     settings = settings.replace(**{"work": str(path.parent), **overrides})
-    settings.save(path)
+    if keep:
+        settings.save(path)
     return Workspace(settings)
 
 
@@ -370,6 +371,17 @@ def _compare(given: argparse.Namespace) -> None:
     if recorded:
         pipeline.record(comparison, recorded)
         _wrote(recorded, f"{len(comparison.runs.all)} runs, without weights")
+
+
+@verb("which stages are made, out of date and why, or missing, and what to do next")
+def _status(given: argparse.Namespace) -> None:
+    work = _workspace(given, keep=False)
+    status = work.status()
+    widths = [max(map(len, [name, *status[name]])) for name in status]
+    for row in [tuple(status), *status.itertuples(index=False)]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    following = next_stage(status)
+    print(f"next: python -m boneage {following} --work {work.root}" if following else "all is up to date")
 
 
 def _print_left_out(left_out: pd.DataFrame, kept: int) -> None:

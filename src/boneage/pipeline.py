@@ -4,8 +4,8 @@ Every stage reads the tables of the stages before it from the work folder, write
 again at any time: what is done is not done again.
 """
 
-import hashlib
 import importlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +22,9 @@ from boneage import evaluation, report
 from boneage.anomalies import LIKELY
 from boneage.core import runtime
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import sha256_of, write_text
+from boneage.core.files import write_bytes, write_text
 from boneage.core.left_out import in_words, leave_out, refuse_nothing, tell_left_out
 from boneage.core.tables import (
-    PLAN_TABLE,
     SKIPPED_TABLE,
     is_safe_id,
     read_cases,
@@ -34,7 +33,7 @@ from boneage.core.tables import (
     skipped_table,
     write_table,
 )
-from boneage.dataset.augment import RECORD_NAME, SKIPPED_NAME, augment
+from boneage.dataset.augment import augment
 from boneage.dataset.labels import (
     REJECTED,
     Labels,
@@ -44,7 +43,7 @@ from boneage.dataset.labels import (
     usable_cases,
     write_labels,
 )
-from boneage.dataset.pack import Pack, build_pack, fingerprint, open_pack, read_image, rows_of
+from boneage.dataset.pack import Pack, build_pack, find_images, fingerprint, open_pack, read_image, rows_of
 from boneage.dataset.plan import balanced_plan
 from boneage.dataset.same_picture import same_pictures, ties_in_words
 from boneage.dataset.split import draw_split, plan_without_copies
@@ -63,7 +62,7 @@ from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog
 from boneage.sources import dha, dha_index, local, manifest, rsna
 from boneage.sources.web import Web
-from boneage.workspace import RUNS_NAME, Workspace
+from boneage.workspace import RUNS_NAME, Workspace, files_digest, table_digest
 
 RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
 """The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
@@ -121,24 +120,38 @@ def make_cases(work: Workspace) -> pd.DataFrame:
         BoneAgeError: The source holds no radiograph, or a table of bone ages may be in months as well as
             years.
     """
-    folder = get_data(work)
-    unpacked = {} if work.settings.source == "phantom" else local.unpack_below(folder, work.large)
-    if work.settings.source == "rsna":
-        cases, skipped = rsna.read_rsna(folder, work.settings.unit, unpacked)
-    else:
-        readings = _fetched_readings(work, folder, unpacked)
-        cases, skipped = dha.read_atlas(folder, readings, work.settings.source, work.settings.unit, unpacked)
-    noted = [*cases["case_id"], *cases.attrs["noted"]]
-    leave_out(work.skipped("cases"), skipped, len(cases), noted=noted)
-    # A table that was made earlier, perhaps corrected by hand, is not lost to an empty one.
-    refuse_nothing(work.skipped("cases"), skipped, len(cases), "cases")
-    units = cases.attrs["units"]
-    for one in units:
-        print(f"{one['table']}: bone ages in {one['unit']} ({one['why']})")
-    # Beside the table, so that whoever reads it later knows too.
-    write_text(work.cases.with_suffix(".json"), json.dumps({"units": units}, indent=1) + "\n")
-    write_table(work.cases, cases)
+    _keep_corrected(work)
+    with work.making("cases") as making:
+        folder = get_data(work)
+        unpacked = {} if work.settings.source == "phantom" else local.unpack_below(folder, work.large)
+        if work.settings.source == "rsna":
+            cases, skipped = rsna.read_rsna(folder, work.settings.unit, unpacked)
+        else:
+            readings = _fetched_readings(work, folder, unpacked)
+            cases, skipped = dha.read_atlas(
+                folder, readings, work.settings.source, work.settings.unit, unpacked
+            )
+        noted = [*cases["case_id"], *cases.attrs["noted"]]
+        leave_out(work.skipped("cases"), skipped, len(cases), noted=noted)
+        # A table that was made earlier, perhaps corrected by hand, is not lost to an empty one.
+        refuse_nothing(work.skipped("cases"), skipped, len(cases), "cases")
+        units = cases.attrs["units"]
+        for one in units:
+            print(f"{one['table']}: bone ages in {one['unit']} ({one['why']})")
+        # Beside the table, so that whoever reads it later knows too.
+        write_text(work.cases.with_suffix(".json"), json.dumps({"units": units}, indent=1) + "\n")
+        write_table(work.cases, cases)
+        making.count = len(cases)
     return cases
+
+
+def _keep_corrected(work: Workspace) -> None:
+    """Keeps a case table that was corrected by hand, under another name, before it is written anew."""
+    if work.cases.is_file() and work.is_edited("cases"):
+        names = (f"cases-corrected-{number}" for number in itertools.count(1))
+        aside = next(one for one in map(work.cases.with_stem, names) if not one.exists())
+        write_bytes(aside, work.cases.read_bytes())
+        print(f"{work.cases} was corrected by hand; that table is kept as {aside.name}")
 
 
 def _fetched_readings(work: Workspace, folder: Path, unpacked: Mapping[Path, Path | str]) -> Path | None:
@@ -191,13 +204,14 @@ def make_images(work: Workspace) -> pd.DataFrame:
             f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; mend it, "
             "or make it anew with `python -m boneage cases`"
         )
-    came_in = preprocess.preprocess(cases, work.large, work.settings.image_size, work.settings.pad)
-    skipped = came_in[came_in["status"] == "skipped"]
-    reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
-    reasons = pd.concat([faults, reasons], ignore_index=True)
-    made = len(came_in) - len(skipped)
-    leave_out(work.skipped("preprocess"), reasons, made)
-    refuse_nothing(work.skipped("preprocess"), reasons, made, "images")
+    with work.making("preprocess") as making:
+        came_in = preprocess.preprocess(cases, work.large, work.settings.image_size, work.settings.pad)
+        skipped = came_in[came_in["status"] == "skipped"]
+        reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
+        reasons = pd.concat([faults, reasons], ignore_index=True)
+        making.count = len(came_in) - len(skipped)
+        leave_out(work.skipped("preprocess"), reasons, making.count)
+        refuse_nothing(work.skipped("preprocess"), reasons, making.count, "images")
     sheets.write_contact_sheet(work.contact_sheet, cases, came_in, work.large)
     return came_in
 
@@ -212,47 +226,23 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
         BoneAgeError: No images yet, or the disk is full.
     """
     cases = reviewable_cases(work)
-    stamp = _anomaly_stamp(work, cases)
-    facts = work.anomalies.with_suffix(".json")
-    if work.anomalies.is_file() and _read_stamp(facts) == stamp + sha256_of(work.anomalies):
-        return _read_anomalies(work.anomalies)
-    table, skipped = detectors.find_anomalies(cases, work.images)
-    leave_out(work.skipped("anomalies"), skipped, len(cases) - len(skipped))
-    refuse_nothing(
-        work.skipped("anomalies"), skipped, len(cases) - len(skipped), "images that could be looked at"
-    )
-    # The stamp goes first and last: a table from an older stamp is never taken for current.
-    write_text(facts, "{}\n")
-    write_table(work.anomalies, table)
-    # A table that was edited, cut short or swapped since would hide what is anomalous: it is made again.
-    write_text(facts, json.dumps({"stamp": stamp + sha256_of(work.anomalies)}) + "\n")
+    if not work.is_current("anomalies"):
+        with work.making("anomalies") as making:
+            table, skipped = detectors.find_anomalies(cases, work.images)
+            looked_at = len(cases) - len(skipped)
+            leave_out(work.skipped("anomalies"), skipped, looked_at)
+            refuse_nothing(work.skipped("anomalies"), skipped, looked_at, "images that could be looked at")
+            write_table(work.anomalies, table)
+            making.count = len(table)
+    # Read back even when just found: one way or the other, the same table.
     return _read_anomalies(work.anomalies)
 
 
 def _read_anomalies(path: Path) -> pd.DataFrame:
-    # Read back even when just found: one way or the other, the same table.
     table = read_table(path, detectors.ANOMALY_TABLE)
     numbers = ["score", "x", "y", "width", "height", "measured"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     return table
-
-
-def _anomaly_stamp(work: Workspace, cases: pd.DataFrame) -> str:
-    """What the anomalies depend on: the detectors, the images, and what is known of the cases."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(detectors.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    came_in = read_table(work.preprocess, ("case_id", "sha256", "image_size", "pad"))
-    for table in (came_in[["case_id", "sha256", "image_size", "pad"]], cases.drop(columns="image")):
-        digest.update(table.to_csv(index=False).encode())
-    return digest.hexdigest()
-
-
-def _read_stamp(path: Path) -> str | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["stamp"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 def reviewable_cases(work: Workspace) -> pd.DataFrame:
@@ -406,9 +396,11 @@ def apply_review(work: Workspace) -> Reviewed:
     Raises:
         BoneAgeError: No images yet, every case was rejected, or the log cannot be read.
     """
-    reviewed = _reviewed(work)
-    write_table(work.accepted, reviewed.accepted)
-    write_table(work.rejected, reviewed.rejected)
+    with work.making("review") as making:
+        reviewed = _reviewed(work)
+        write_table(work.accepted, reviewed.accepted)
+        write_table(work.rejected, reviewed.rejected)
+        making.count = len(reviewed.accepted)
     return reviewed
 
 
@@ -429,28 +421,27 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
     Raises:
         BoneAgeError: See :func:`apply_review` and :func:`boneage.dataset.plan.balanced_plan`.
     """
-    usable = _usable_cases(work)
-    split, ties = _draw_split(work, usable)
-    cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
-    cases = cases.merge(usable.cases[["case_id", *_CHOSEN]], on="case_id")
-    corrections = cases.set_index("case_id")["corrections"]
-    training = corrections[cases.set_index("case_id")["split"] == "train"].to_dict()
-    allowed, unread = suggest_for(training, work.images, work.settings.laterality_matters)
-    total = work.settings.total or len(cases)
-    choices = work.settings.laterality_matters, work.settings.split_seed
-    plan, notices = balanced_plan(cases, total, allowed, *choices)
-    mirrored = mirrored_letters(corrections.to_dict(), work.images)
-    if mirrored:
-        notices.append(
-            f"{len(mirrored)} cases are mirrored to put them right, and so may be letters on them (the "
-            f"first: {mirrored[0]}); blank those on the board"
-        )
-    skipped = pd.concat([usable.skipped, unread], ignore_index=True)
-    leave_out(work.skipped("plan"), skipped, len(cases), noted=cases["case_id"])
-    facts = work.plan.with_suffix(".json")
-    write_text(facts, "{}\n")
-    write_table(work.plan, plan)
-    write_text(facts, json.dumps({"stamp": _plan_stamp(work, usable, plan)}) + "\n")
+    with work.making("plan") as making:
+        usable = _usable_cases(work)
+        split, ties = _draw_split(work, usable)
+        cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
+        cases = cases.merge(usable.cases[["case_id", *_CHOSEN]], on="case_id")
+        corrections = cases.set_index("case_id")["corrections"]
+        training = corrections[cases.set_index("case_id")["split"] == "train"].to_dict()
+        allowed, unread = suggest_for(training, work.images, work.settings.laterality_matters)
+        total = work.settings.total or len(cases)
+        choices = work.settings.laterality_matters, work.settings.split_seed
+        plan, notices = balanced_plan(cases, total, allowed, *choices)
+        mirrored = mirrored_letters(corrections.to_dict(), work.images)
+        if mirrored:
+            notices.append(
+                f"{len(mirrored)} cases are mirrored to put them right, and so may be letters on them (the "
+                f"first: {mirrored[0]}); blank those on the board"
+            )
+        skipped = pd.concat([usable.skipped, unread], ignore_index=True)
+        leave_out(work.skipped("plan"), skipped, len(cases), noted=cases["case_id"])
+        write_table(work.plan, plan)
+        making.count = len(plan)
     return plan, ties + notices
 
 
@@ -471,19 +462,6 @@ def _draw_split(work: Workspace, usable: UsableCases) -> tuple[pd.Series, list[s
     groups = same_pictures(usable.strata.index.tolist(), work.large)
     shares = work.settings.validation_share, work.settings.test_share
     return draw_split(usable.strata, *shares, work.settings.split_seed, groups), ties_in_words(groups)
-
-
-def _plan_stamp(work: Workspace, usable: UsableCases, plan: pd.DataFrame) -> str:
-    """What a plan depends on, but for the images' exposure; and the plan, as it was made."""
-    chosen = (
-        work.settings.total,
-        work.settings.laterality_matters,
-        work.settings.validation_share,
-        work.settings.test_share,
-        work.settings.split_seed,
-    )
-    rows = plan[list(PLAN_TABLE)].to_csv(index=False)
-    return hashlib.sha256(f"{json.dumps(chosen)} {usable.decisions} {rows}".encode()).hexdigest()
 
 
 def load_plan(work: Workspace) -> pd.DataFrame:
@@ -509,10 +487,14 @@ def make_augmented(work: Workspace) -> pd.DataFrame:
             full.
     """
     # A plan of older decisions would show what a person blanked since.
-    record = augment(_plan_in_force(work, _usable_cases(work)), work.images, work.augmented)
-    skipped = read_table(work.augmented / SKIPPED_NAME, SKIPPED_TABLE)
-    tell_left_out(work.augmented / SKIPPED_NAME, skipped, len(record) - len(skipped))
-    refuse_nothing(work.augmented / SKIPPED_NAME, skipped, len(record) - len(skipped), "images of the plan")
+    plan = _plan_in_force(work)
+    with work.making("augment") as making:
+        record = augment(plan, work.images, work.augmented)
+        path = work.skipped("augment")
+        skipped = read_table(path, SKIPPED_TABLE)
+        making.count = len(record) - len(skipped)
+        tell_left_out(path, skipped, making.count)
+        refuse_nothing(path, skipped, making.count, "images of the plan")
     return record
 
 
@@ -523,15 +505,17 @@ def make_labels(work: Workspace) -> Labels:
         BoneAgeError: No images yet, no case has both an image and a label, or the plan was made from other
             decisions or settings, or its images are not made yet, or the disk is full.
     """
-    usable = _usable_cases(work)
-    if work.plan.is_file():
-        plan, without_image = _made_of_plan(work, _plan_in_force(work, usable))
-    else:
-        plan, without_image = _without_copies(work, usable)
-    labels = build_labels(usable, plan)
-    labels = replace(labels, skipped=pd.concat([labels.skipped, without_image], ignore_index=True))
-    leave_out(work.skipped("labels"), labels.skipped, len(labels.table))
-    write_labels(work.labels, labels)
+    with work.making("labels") as making:
+        usable = _usable_cases(work)
+        if work.plan.is_file():
+            plan, without_image = _made_of_plan(work, _plan_in_force(work))
+        else:
+            plan, without_image = _without_copies(work, usable)
+        labels = build_labels(usable, plan)
+        labels = replace(labels, skipped=pd.concat([labels.skipped, without_image], ignore_index=True))
+        leave_out(work.skipped("labels"), labels.skipped, len(labels.table))
+        write_labels(work.labels, labels)
+        making.count = len(labels.table)
     return labels
 
 
@@ -552,27 +536,29 @@ def _without_copies(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame,
     return _made_of_plan(work, plan)
 
 
-def _plan_in_force(work: Workspace, usable: UsableCases) -> pd.DataFrame:
+def _plan_in_force(work: Workspace) -> pd.DataFrame:
     """The plan, if it stands as it was made, from these decisions and settings."""
     plan = load_plan(work)
-    if _read_stamp(work.plan.with_suffix(".json")) != _plan_stamp(work, usable, plan):
+    reasons = work.changes("plan")
+    if work.is_edited("plan"):
+        reasons.append("it was edited")
+    if reasons:
         raise BoneAgeError(
-            f"{work.plan}: made from other decisions or settings than these, or changed since; run the plan "
-            "of notebook 02 or `python -m boneage plan` again, then augment"
+            f"{work.plan}: out of date ({'; '.join(reasons)}); run the plan of notebook 02 or `python -m "
+            "boneage plan` again, then augment"
         )
     return plan
 
 
 def _made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of the plan whose image was made, and the others with the reason."""
-    record = work.augmented / RECORD_NAME
-    if not record.is_file():
+    if not work.augmented_record.is_file():
         raise BoneAgeError(
             f"{work.augmented}: the images of the plan are not made yet; run notebook 02 to its end or "
             "`python -m boneage augment` first"
         )
     recipe = ["image_id", *_CHOSEN]
-    made = read_table(record, (*recipe, "status"))
+    made = read_table(work.augmented_record, (*recipe, "status"))
     good = set(made.loc[made["status"] == "ok", recipe].itertuples(index=False, name=None))
     is_made = [row in good for row in plan[recipe].itertuples(index=False, name=None)]
     if not any(is_made):
@@ -591,8 +577,8 @@ def images_folder(work: Workspace, labels: Labels) -> Path:
     Labels that tell of operators belong to augmented images even when the plan is gone: the square images
     would show what a box blanked.
     """
-    grown = work.plan.is_file() or (labels.table["Operators"] != "[]").any()
-    return work.augmented if grown else work.images
+    of_plan = work.plan.is_file() or (labels.table["Operators"] != "[]").any()
+    return work.augmented if of_plan else work.images
 
 
 def load_labels(work: Workspace) -> Labels:
@@ -604,16 +590,14 @@ def load_labels(work: Workspace) -> Labels:
     path = work.labels
     if not path.is_file():
         raise BoneAgeError(f"{path}: not there yet; run notebook 03 or `python -m boneage labels` first")
-    labels = read_labels(path)
-    # A case that was rejected since, or a part that was blanked, must not reach a network. Labels that were
-    # carried to another machine with their pack, and nothing else, have nothing to be compared with.
-    known = labels.decisions and work.cases.is_file() and work.preprocess.is_file()
-    if known and labels.decisions != _usable_cases(work).decisions:
+    # A case that was rejected since, or a part that was blanked, must not reach a network.
+    reasons = work.changes("labels")
+    if reasons:
         raise BoneAgeError(
-            f"{path}: cases or decisions have changed since; run notebooks 02 and 03, or `python -m boneage "
+            f"{path}: out of date ({'; '.join(reasons)}); run notebooks 02 and 03, or `python -m boneage "
             "plan`, `augment` and `labels`, again"
         )
-    return labels
+    return read_labels(path)
 
 
 def _without_image(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
@@ -640,19 +624,27 @@ def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None
     Args:
         work: The work folder.
         labels: Labels; the work folder's by default.
-        images: Folder of images; by default the work folder's, grown where there is a plan.
+        images: Folder of images; by default the work folder's, augmented where there is a plan.
 
     Raises:
         BoneAgeError: No labels or no images yet, the folder named holds images as they came although the
             labels tell of corrections, or the disk is full.
     """
     labels = labels or load_labels(work)
-    path = work.pack()
     folder = images or images_folder(work, labels)
     _check_made(labels, folder, work)
-    skipped = build_pack(labels.table["Case ID"].tolist(), folder, work.settings.train_size, path)
-    pack = open_pack(path)
-    skipped = pd.concat([labels.skipped, skipped], ignore_index=True)
+    ids = labels.table["Case ID"].tolist()
+    files, missing = find_images(ids, folder)
+    more = {"labels": table_digest(labels.table), "images": files_digest(files)}
+    if not work.is_current("pack", **more):
+        with work.making("pack", **more) as making:
+            build_pack(ids, folder, work.settings.train_size, work.pack())
+            pack = open_pack(work.pack())
+            making.count = len(pack.images)
+            making.more["set"] = labels.set
+            making.more["fingerprint"] = fingerprint(pack, rows_of(pack, labels.table)[0])
+    pack = open_pack(work.pack())
+    skipped = pd.concat([labels.skipped, missing, pack.skipped], ignore_index=True)
     leave_out(work.skipped("pack"), skipped, len(pack.images))
     refuse_nothing(work.skipped("pack"), skipped, len(pack.images), "packed images")
     return pack
@@ -733,7 +725,7 @@ def compare(
     if examined is not None:
         return examine(work, comparison, examined)
     comparison = _with_examinations(comparison, work)
-    report.write_report(comparison, work.report)
+    _write_report(comparison, work)
     return comparison
 
 
@@ -807,8 +799,14 @@ def examine(
             examined += 1
             bar.update()
     comparison = _with_examinations(comparison, work, reasons)
-    report.write_report(comparison, work.report)
+    _write_report(comparison, work)
     return comparison
+
+
+def _write_report(comparison: report.Comparison, work: Workspace) -> None:
+    with work.making("compare") as making:
+        report.write_report(comparison, work.report)
+        making.count = len(comparison.runs.all)
 
 
 def _with_examinations(

@@ -1,10 +1,141 @@
-"""The work folder: where each table and folder of a run is."""
+"""The work folder: where each table is, what it was made from, and whether it still holds.
 
-from dataclasses import dataclass
+A stage that is done leaves ``made/<stage>.json`` (:class:`Made`): digests of the tables that it read and of
+what it made, and the settings that count. Nothing in it names a place, so a work folder can be moved; what is
+not here, because it was carried alone or a cache was lost, is not compared.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import sha256_of, write_text
+from boneage.core.left_out import in_words
 from boneage.core.settings import Settings
+from boneage.core.tables import CASE_TABLE, SKIPPED_TABLE, read_table
+from boneage.review.applying import standing_choices
+from boneage.review.log import ReviewLog
+
+UP_TO_DATE, OUT_OF_DATE, MISSING, EDITED = "up to date", "out of date", "missing", "edited"
+
+# Of a large file, what is read to know it again; the end of a pack names its images.
+_SAMPLE = 2**16
+
+_SPLIT = ("validation_share", "test_share", "split_seed")
+_DRAWN = ("phantoms_per_group", "phantom_anomalies", "split_seed")
+# Of a case all that is known, but not where its file lies.
+_OF_CASE = tuple(name for name in CASE_TABLE if name != "image")
+_HAS_IMAGE = ("case_id", "status", "doubled_of")
+_IMAGE = ("case_id", "sha256", "image_size", "pad")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: what it makes, and of what.
+
+    Attributes:
+        name: Its verb.
+        makes: The attribute of :class:`Workspace` that says where what it makes lies.
+        reads: The tables that it reads, by their attribute, with the columns that count (none named: all).
+        settings: The settings that count.
+        code: A package of detectors whose source counts.
+        large: Whether what it makes lies in the cache folder.
+        by_hand: Whether a person may correct what it makes.
+        optional: Whether the stages after it go on without it.
+    """
+
+    name: str
+    makes: str
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    code: str = ""
+    large: bool = False
+    by_hand: bool = False
+    optional: bool = False
+
+
+_DECIDED = {"cases": _OF_CASE, "preprocess": _HAS_IMAGE, "review": ()}
+
+STAGES = {
+    one.name: one
+    for one in (
+        Stage("cases", "cases", {}, ("source", "data", "unit"), by_hand=True),
+        Stage("preprocess", "preprocess", {"cases": ("case_id", "image")}, ("image_size", "pad"), large=True),
+        Stage(
+            "anomalies",
+            "anomalies",
+            {"cases": _OF_CASE, "preprocess": _IMAGE},
+            code="anomalies",
+            optional=True,
+        ),
+        Stage("review", "accepted", _DECIDED, optional=True),
+        Stage(
+            "plan",
+            "plan",
+            _DECIDED,
+            ("label", "total", "laterality_matters", *_SPLIT),
+            optional=True,
+        ),
+        Stage("augment", "augmented_record", {"plan": (), "preprocess": _IMAGE}, large=True, optional=True),
+        Stage(
+            "labels",
+            "labels",
+            {**_DECIDED, "plan": (), "augmented_record": ("image_id", "status")},
+            ("label", *_SPLIT),
+            by_hand=True,
+        ),
+        Stage("pack", "pack", {"labels": ()}, ("train_size",), large=True),
+        Stage("compare", "report", {"labels": (), "runs": ()}),
+    )
+}
+"""The stages in their order, by their verb."""
+
+_WORDS = {
+    "preprocess": "the images",
+    "review": "the review log",
+    "augmented_record": "the augmented images",
+    "pack": "the pack",
+    "runs": "the runs",
+}
+
+
+class Digest(NamedTuple):
+    """What tells whether a table is the same: its bytes, else the text of the cells that count."""
+
+    seal: str
+    content: str
+
+
+class Made(BaseModel):
+    """What a stage made, and of what; ``more`` is what only the stage itself can compare."""
+
+    at: str
+    count: int
+    reads: dict[str, Digest]
+    settings: dict[str, Any]
+    code: str
+    output: Digest
+    more: dict[str, str]
+
+
+@dataclass
+class Making:
+    """What a stage says of what it made, while it makes it."""
+
+    count: int = 0
+    more: dict[str, str] = field(default_factory=dict)
+
+
+STATUS_COLUMNS = ("Stage", "State", "Made (UTC)", "Left out", "Why")
 
 RUNS_NAME = "runs"
 """The folder of all runs, in the work folder and among the records."""
@@ -102,6 +233,11 @@ class Workspace:
         return self.large / "augmented"
 
     @property
+    def augmented_record(self) -> Path:
+        """How each of them was made, row by row."""
+        return self.augmented / "augment.csv"
+
+    @property
     def labels(self) -> Path:
         """The label CSV."""
         return self.root / "labels.csv"
@@ -122,4 +258,282 @@ class Workspace:
 
     def skipped(self, stage: str) -> Path:
         """What a stage left out, and why."""
-        return self.root / f"skipped-{stage}.csv"
+        folder = self.augmented if stage == "augment" else self.root
+        return folder / f"skipped-{stage}.csv"
+
+    def record(self, name: str) -> Path:
+        """What a stage left about what it made (:class:`Made`)."""
+        stage = STAGES[name]
+        stem = self.pack().stem if name == "pack" else name
+        return (self.large if stage.large else self.root) / "made" / f"{stem}.json"
+
+    def made(self, name: str) -> Made | None:
+        """What a stage left about what it made; None where it was never finished."""
+        try:
+            return Made.model_validate_json(self.record(name).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    @contextlib.contextmanager
+    def making(self, name: str, **more: str) -> Iterator[Making]:
+        """Keeps on record what a stage makes inside the block, and of what.
+
+        A block that fails leaves what was on record if it has touched nothing, else none.
+
+        Args:
+            name: The stage.
+            more: Digests of what it is made of besides tables of this folder.
+        """
+        stage, path, before = STAGES[name], self.record(name), self.made(name)
+        # What is read is digested first: a change while the stage runs counts as a change.
+        reads = {one: self._digest(one, columns) for one, columns in self._reads(stage).items()}
+        path.unlink(missing_ok=True)
+        making = Making(more=dict(more))
+        try:
+            yield making
+        except BaseException:
+            if before is not None and not self._differs(stage.makes, (), before.output):
+                write_text(path, before.model_dump_json(indent=1) + "\n")
+            raise
+        made = Made(
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            count=making.count,
+            reads=reads,
+            settings={one: getattr(self.settings, one) for one in self._settings(stage)},
+            code=_source_digest(stage.code),
+            output=self._digest(stage.makes),
+            more=making.more,
+        )
+        write_text(path, made.model_dump_json(indent=1) + "\n")
+
+    def is_current(self, name: str, **more: str) -> bool:
+        """Whether what a stage made is there as it was made, and would be made the same again."""
+        there = self._path(STAGES[name].makes).exists() and self.made(name) is not None
+        return there and not self.is_edited(name) and not self.changes(name, **more)
+
+    def is_edited(self, name: str) -> bool:
+        """Whether what a stage made is not as it was made, by hand or because it was cut short."""
+        made = self.made(name)
+        return made is not None and self._differs(STAGES[name].makes, (), made.output)
+
+    def changes(self, name: str, **more: str) -> list[str]:
+        """Why what a stage made no longer holds, each reason in a few plain words.
+
+        Nothing is found where nothing is here to compare with.
+
+        Args:
+            name: The stage.
+            more: As of :meth:`making`.
+        """
+        stage, made, here = STAGES[name], self.made(name), self.cases.is_file()
+        if made is None:
+            return ["not finished, or made elsewhere"] if here else []
+        reasons = [f"the {one} changed" for one, digest in more.items() if made.more.get(one) != digest]
+        if not here and name != "compare":
+            return reasons
+        for one, columns in self._reads(stage).items():
+            if self._differs(one, columns, made.reads.get(one, Digest("", ""))):
+                reasons.append(self._words_of_change(one, made.reads.get(one)))
+        for one in self._settings(stage):
+            now = getattr(self.settings, one)
+            before = made.settings.get(one, now)
+            if before != now:
+                reasons.append(f"--{one.replace('_', '-')} changed from {_said(before)} to {_said(now)}")
+        if made.code != _source_digest(stage.code):
+            reasons.append("the detectors changed")
+        return reasons
+
+    def status(self) -> pd.DataFrame:
+        """Where every stage stands (:data:`STATUS_COLUMNS`), without reading an image.
+
+        Tables are compared by their cells, the pack and the report by their size, start and end, runs by
+        their records. A stage is out of date, too, where one is whose table it reads.
+        """
+        rows: list[tuple[str, str, str, str, str]] = []
+        states: dict[str, str] = {}
+        for stage in STAGES.values():
+            if stage.name == "compare":
+                rows.append(self._status_of_runs(states))
+            state, why = self._state(stage, states)
+            states[stage.makes] = state
+            made = self.made(stage.name) if state != MISSING else None
+            said = f"{made.count:,} on {made.at[:16].replace('T', ' ')}" if made else ""
+            rows.append((stage.name, state, said, self._left_out(stage), "; ".join(why)))
+        return pd.DataFrame(rows, columns=list(STATUS_COLUMNS))
+
+    def _state(self, stage: Stage, states: Mapping[str, str]) -> tuple[str, list[str]]:
+        if not self._path(stage.makes).exists() or (
+            # What corrected images without a plan are made for, the labels, tells of them.
+            stage.name == "augment" and not self.plan.is_file()
+        ):
+            return MISSING, []
+        why = self.changes(stage.name)
+        why += [
+            f"{_WORDS.get(one, self._path(one).name)} out of date"
+            for one in self._reads(stage)
+            if states.get(one) == OUT_OF_DATE
+        ]
+        edited = self.is_edited(stage.name)
+        if edited and not stage.by_hand:
+            why.append(f"{self._path(stage.makes).name} was edited")
+        if why:
+            return OUT_OF_DATE, why
+        return (EDITED, ["corrected by hand, which stands"]) if edited else (UP_TO_DATE, [])
+
+    def _status_of_runs(self, states: dict[str, str]) -> tuple[str, str, str, str, str]:
+        folders = [one for one in sorted(self.runs.glob("*/")) if (one / "record.json").is_file()]
+        unfinished = sum(1 for _ in self.runs.glob("*/checkpoint"))
+        other = [one.name for one in folders if not self._is_of_pack(one / "record.json")]
+        states["runs"] = OUT_OF_DATE if other else UP_TO_DATE if folders else MISSING
+        why = []
+        if other:
+            why.append(f"{len(other)} trained on other images or labels (the first: {other[0]})")
+        elif folders and states.get("pack") == OUT_OF_DATE:
+            states["runs"] = OUT_OF_DATE
+            why.append("the pack out of date")
+        if unfinished:
+            why.append(f"{unfinished} not finished")
+        return "train", states["runs"], f"{len(folders):,}" if folders else "", "", "; ".join(why)
+
+    def _is_of_pack(self, record: Path) -> bool:
+        """Whether a run was trained on the pack of its size as it is now; also where that is not known."""
+        try:
+            run = json.loads(record.read_text(encoding="utf-8"))
+            pack = self.replace(train_size=run["size"]).made("pack")
+            of_set, trained_on = run["set"], run["fingerprint"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, BoneAgeError):
+            return True
+        if pack is None or pack.more.get("set") != of_set:
+            return True
+        return bool(trained_on == pack.more.get("fingerprint"))
+
+    def _left_out(self, stage: Stage) -> str:
+        try:
+            if stage.name == "review":
+                skipped = read_table(self.rejected, ("case_id", "reason")).rename(columns={"case_id": "item"})
+            else:
+                skipped = read_table(self.skipped(stage.name), SKIPPED_TABLE)
+            output = self._path(stage.makes)
+            kept = read_table(output, ()).iloc[:, 0] if output.suffix == ".csv" else skipped["item"][:0]
+        except BoneAgeError:
+            return ""
+        if stage.name not in ("preprocess", "augment"):
+            # Of what was kept, too, something may be said.
+            skipped = skipped[~skipped["item"].isin(kept)]
+        made = self.made(stage.name)
+        return in_words(skipped, len(skipped) + (made.count if made else 0)) if len(skipped) else ""
+
+    def _path(self, attribute: str) -> Path:
+        where: Path = self.pack() if attribute == "pack" else getattr(self, attribute)
+        return where
+
+    def _reads(self, stage: Stage) -> dict[str, tuple[str, ...]]:
+        """What a stage reads; without a plan the labels are of the square images."""
+        without = "augmented_record" if stage.name == "labels" and not self.plan.is_file() else ""
+        return {one: columns for one, columns in stage.reads.items() if one != without}
+
+    def _settings(self, stage: Stage) -> tuple[str, ...]:
+        if stage.name == "cases" and self.settings.source == "phantom":
+            return (*stage.settings, *_DRAWN)
+        # With a plan, the split is the plan's.
+        planned = stage.name == "labels" and self.plan.is_file()
+        return tuple(one for one in stage.settings if not (planned and one in _SPLIT))
+
+    def _digest(self, attribute: str, columns: tuple[str, ...] = ()) -> Digest:
+        path = self._path(attribute)
+        return Digest(_seal(path), _content(path, columns))
+
+    def _differs(self, attribute: str, columns: tuple[str, ...], known: Digest) -> bool:
+        path = self._path(attribute)
+        if not path.exists() and attribute != "review":
+            # It was carried away, or its cache was lost; a log that is gone takes its decisions with it.
+            return False
+        return _seal(path) != known.seal and _content(path, columns) != known.content
+
+    def _words_of_change(self, attribute: str, known: Digest | None) -> str:
+        path = self._path(attribute)
+        words = _WORDS.get(attribute, path.name)
+        if not (known and known.seal) and attribute != "review":
+            return f"{words} {'are' if words.endswith('s') else 'is'} new"
+        edited = [one.name for one in STAGES.values() if one.makes == attribute and self.is_edited(one.name)]
+        return f"{words} {'was edited' if edited else 'changed'}"
+
+
+def next_stage(status: pd.DataFrame) -> str:
+    """The verb to go on with; empty where everything is up to date.
+
+    Args:
+        status: From :meth:`Workspace.status`.
+    """
+    states = dict(zip(status["Stage"], status["State"], strict=True))
+    labelled = states["labels"] in (UP_TO_DATE, EDITED)
+    # Labels that were carried here with their pack need nothing of what they were made from.
+    before_labels = list(STAGES)[: list(STAGES).index("labels")]
+    needless = [one for one in before_labels if STAGES[one].optional or states["pack"] == UP_TO_DATE]
+    todo = (
+        str(name)
+        for name, state in states.items()
+        if state == OUT_OF_DATE or (state == MISSING and not (labelled and name in needless))
+    )
+    return next(todo, "")
+
+
+def files_digest(files: Mapping[str, Path]) -> str:
+    """A digest of many files by their names, sizes and times, none of which is read."""
+    digest = hashlib.sha256()
+    for name, path in files.items():
+        facts = path.stat()
+        digest.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """A digest of the cells of a table."""
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+
+
+def _seal(path: Path) -> str:
+    """The bytes of a table or of the runs' records; of a large file its size, start and end.
+
+    Empty where there is none.
+    """
+    if path.is_dir():
+        found = sorted(path.glob("*/record.json"))
+        return hashlib.sha256("".join(one.parent.name + sha256_of(one) for one in found).encode()).hexdigest()
+    if not path.is_file():
+        return ""
+    if path.suffix == ".csv":
+        return sha256_of(path)
+    # Not its time, which is another wherever it is copied.
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        start = (file.seek(0), file.read(_SAMPLE))
+        end = (file.seek(max(0, size - _SAMPLE)), file.read(_SAMPLE))
+    return hashlib.sha256(repr((size, start, end)).encode()).hexdigest()
+
+
+def _content(path: Path, columns: tuple[str, ...]) -> str:
+    """The cells that count, or what a review log says of every case; a damaged table is like no other."""
+    if path.name == "review.csv":
+        said = json.dumps(standing_choices(ReviewLog(path, read_only=True)))
+        return hashlib.sha256(said.encode()).hexdigest()
+    if path.suffix != ".csv" or not path.is_file():
+        return _seal(path)
+    try:
+        table = read_table(path, columns)
+    except BoneAgeError:
+        return "damaged"
+    return table_digest(table[list(columns or table.columns)])
+
+
+def _source_digest(package: str) -> str:
+    if not package:
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / package).glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _said(value: object) -> str:
+    return str(value) if value not in ("", None) else "none"

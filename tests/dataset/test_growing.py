@@ -1,5 +1,7 @@
 """From a review to the augmented set: what the decisions do to plan, images, labels and pack."""
 
+# ruff: noqa: F401, F811 - a fixture is imported
+
 import json
 import shutil
 
@@ -7,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from work_folders import CASES, TOTAL, prepared
 
 from boneage import pipeline
 from boneage.__main__ import main
@@ -16,34 +19,6 @@ from boneage.core.tables import LABEL_TABLE, PLAN_TABLE, read_plan, read_table
 from boneage.images.operators import apply_operators, format_operators, operators_of_image
 from boneage.review.log import ReviewLog
 from boneage.workspace import Workspace
-
-CASES = 40
-TOTAL = 90
-
-
-def workspace_of(tmp_path, **chosen) -> Workspace:
-    values = {"image_size": 96, "train_size": 32, "total": TOTAL, "validation_share": 0.2, "test_share": 0.2}
-    values |= {"data": str(tmp_path / "rsna"), "work": str(tmp_path / "work")}
-    return Workspace(Settings(source="rsna", **values | chosen))
-
-
-@pytest.fixture
-def prepared(tmp_path) -> Workspace:
-    """A work folder with cases and images of blobs, as the first stages leave it."""
-    images = tmp_path / "rsna" / "images"
-    images.mkdir(parents=True)
-    rows = []
-    for number in range(CASES):
-        noise = np.random.default_rng(number).normal(90, 60, (96, 96)).astype(np.float32)
-        image = np.clip(cv2.GaussianBlur(noise, (0, 0), 4) * 3 - 180, 0, 255).astype(np.uint8)
-        cv2.imwrite(str(images / f"{2000 + number}.png"), image)
-        rows.append((2000 + number, 24 + 12 * (number % 10), number % 3 == 0))
-    table = pd.DataFrame(rows, columns=["id", "boneage", "male"])
-    table.to_csv(tmp_path / "rsna" / "boneage.csv", index=False)
-    work = workspace_of(tmp_path)
-    pipeline.make_cases(work)
-    pipeline.make_images(work)
-    return work
 
 
 def test_labels_cover_every_image_of_the_plan_and_no_rejected_case(prepared):
@@ -87,10 +62,11 @@ def test_a_plan_from_other_decisions_or_settings_is_refused(prepared):
     pipeline.make_augmented(prepared)
     pipeline.make_labels(prepared)
     for changed in ({"split_seed": 7}, {"total": 80}, {"laterality_matters": True}, {"test_share": 0.1}):
-        with pytest.raises(BoneAgeError, match="other decisions or settings"):
+        option = next(iter(changed)).replace("_", "-")
+        with pytest.raises(BoneAgeError, match=rf"out of date \(--{option} changed from"):
             pipeline.make_labels(prepared.replace(**changed))
     pipeline.open_review(prepared).append("2005", "reject", "ring")
-    with pytest.raises(BoneAgeError, match="other decisions or settings"):
+    with pytest.raises(BoneAgeError, match="the review log changed"):
         pipeline.make_labels(prepared)
     pipeline.open_review(prepared).undo("2005")
     assert len(pipeline.make_labels(prepared).table) == TOTAL
@@ -104,7 +80,7 @@ def test_labels_wait_for_the_images_of_the_plan(prepared):
     (prepared.images / "2001.png").unlink()
     gone = read_plan(prepared.plan).query("case_id == '2001'")["image_id"].tolist()
     for image_id in gone:
-        (prepared.grown / f"{image_id}.png").unlink()
+        (prepared.augmented / f"{image_id}.png").unlink()
     record = pipeline.make_augmented(prepared)
     assert record.loc[record["status"] == "skipped", "image_id"].tolist() == gone
     labels = pipeline.make_labels(prepared)
@@ -112,7 +88,7 @@ def test_labels_wait_for_the_images_of_the_plan(prepared):
     assert set(gone) <= set(labels.skipped["item"])
 
 
-def test_nothing_is_grown_without_a_plan_or_with_a_total_of_none(prepared):
+def test_nothing_is_augmented_without_a_plan_or_with_a_total_of_none(prepared):
     pipeline.open_review(prepared).append("2003", "reject", "other", note="a spoon")
     labels = pipeline.make_labels(prepared)
     assert len(labels.table) == CASES - 1
@@ -143,7 +119,7 @@ def test_a_box_blanked_in_review_is_blank_in_every_image_of_the_case(prepared):
         assert json.loads(row.corrections)[0] == box
     for image_id in plan.loc[plan["image_id"] == plan["case_id"], "image_id"]:
         came = cv2.imread(str(prepared.images / f"{image_id}.png"), 0)
-        made = cv2.imread(str(prepared.grown / f"{image_id}.png"), 0)
+        made = cv2.imread(str(prepared.augmented / f"{image_id}.png"), 0)
         assert (made == apply_operators(came, [box])).all()
         assert (made[:24, :48] != came[:24, :48]).mean() > 0.9
 
@@ -171,11 +147,11 @@ def test_labels_of_older_decisions_reach_no_network(prepared):
     log = pipeline.open_review(prepared)
     log.append("2008", "reject", "ring")
     for use in (pipeline.load_labels, pipeline.make_pack):
-        with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
+        with pytest.raises(BoneAgeError, match="the review log changed"):
             use(prepared)
     log.undo("2008")
     log.append("2007", "keep", corrections=[{"name": "blank", "x": 0, "y": 0, "width": 0.5, "height": 0.5}])
-    with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
+    with pytest.raises(BoneAgeError, match="the review log changed"):
         pipeline.load_labels(prepared)
     log.undo("2007")
     assert len(pipeline.load_labels(prepared).table) == CASES
@@ -275,7 +251,7 @@ def test_images_are_looked_at_again_only_when_something_changed(prepared, monkey
     monkeypatch.setattr(pipeline.detectors, "find_anomalies", counting)
     pd.testing.assert_frame_equal(pipeline.make_anomalies(prepared), first)
     assert not looked
-    prepared.anomalies.with_suffix(".json").write_text("{", encoding="utf-8")
+    prepared.record("anomalies").write_text("{", encoding="utf-8")
     pd.testing.assert_frame_equal(pipeline.make_anomalies(prepared), first)
     assert len(looked) == 1
     pipeline.make_images(prepared.replace(image_size=64))
@@ -357,7 +333,7 @@ def test_drawn_hands_bring_a_review_that_rejects_every_anomaly(tmp_path):
     assert set(skipped["item"]) <= set(truth.loc[truth["anomaly"] == "growth", "image number"])
 
 
-def boxed_and_grown(prepared) -> Workspace:
+def boxed_and_augmented(prepared) -> Workspace:
     """A work folder whose case 2004 has its upper left corner blanked, and case 2003 was rejected."""
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
     log = pipeline.open_review(prepared)
@@ -382,27 +358,27 @@ def without_test(plan):
 
 @pytest.mark.parametrize("edit", [unboxed, with_rejected, without_test])
 def test_a_plan_changed_by_hand_is_refused(prepared, edit):
-    work = boxed_and_grown(prepared)
+    work = boxed_and_augmented(prepared)
     before = (work.augmented / "2004.png").read_bytes()
     edit(read_plan(work.plan)).to_csv(work.plan, index=False)
     for stage in (pipeline.make_augmented, pipeline.make_labels):
-        with pytest.raises(BoneAgeError, match="changed since"):
+        with pytest.raises(BoneAgeError, match="it was edited"):
             stage(prepared)
     assert (work.augmented / "2004.png").read_bytes() == before
     assert not (work.augmented / "2003.png").exists()
 
 
-def test_nothing_is_grown_from_a_plan_that_knows_no_later_box(prepared):
+def test_nothing_is_augmented_from_a_plan_that_knows_no_later_box(prepared):
     pipeline.make_plan(prepared)
     box = {"name": "blank", "x": 0.0, "y": 0.0, "width": 0.5, "height": 0.25}
     pipeline.open_review(prepared).append("2007", "keep", corrections=[box])
-    with pytest.raises(BoneAgeError, match="other decisions or settings"):
+    with pytest.raises(BoneAgeError, match="the review log changed"):
         pipeline.make_augmented(prepared)
-    assert not prepared.grown.exists()
+    assert not prepared.augmented.exists()
 
 
-def test_labels_of_grown_images_never_pack_the_square_ones(prepared):
-    work = boxed_and_grown(prepared)
+def test_labels_of_augmented_images_never_pack_the_square_ones(prepared):
+    work = boxed_and_augmented(prepared)
     pipeline.make_labels(prepared)
     work.plan.unlink()
     pack = pipeline.make_pack(prepared)
@@ -493,5 +469,5 @@ def test_an_image_kept_with_a_turn_is_upright_in_every_split(prepared, planned):
         pipeline.make_pack(prepared, labels, prepared.images)
     # What was chosen is undone, and no labels of before are used.
     log.undo("2000")
-    with pytest.raises(BoneAgeError, match="cases or decisions have changed"):
+    with pytest.raises(BoneAgeError, match="the review log changed"):
         pipeline.make_pack(prepared)

@@ -1,8 +1,10 @@
 """One case from its image to every network's prediction."""
 
+# ruff: noqa: F401, F811 - a fixture is imported
+
 import pandas as pd
 import pytest
-from test_growing import prepared  # noqa: F401 - a fixture
+from work_folders import prepared
 
 from boneage import pipeline
 from boneage.core.errors import BoneAgeError
@@ -37,7 +39,7 @@ def test_a_case_in_words():
     assert "so it stays in" in words_of_case(bare, "test", NOTHING_ODD, [])
 
 
-def test_a_case_is_shown_with_its_copies_and_a_rejected_one_alone(prepared):  # noqa: F811
+def test_a_case_is_shown_with_its_copies_and_a_rejected_one_alone(prepared):
     log = pipeline.open_review(prepared)
     log.append("2003", "reject", "bracelet")
     plan, _ = pipeline.make_plan(prepared)

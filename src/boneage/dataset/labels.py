@@ -1,6 +1,5 @@
 """The label CSV: one row an image, its bone age in years, and which split it belongs to."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -48,7 +47,6 @@ REJECTED = "rejected in review"
 _FACTS = (
     ("label_kind", "kind", str),
     ("source", "source", str),
-    ("decisions", "decisions", str),
     ("lost_cases", "lost_cases", int),
 )
 
@@ -62,7 +60,6 @@ class Labels:
         kind: Which age the label is, in words: every table of results is headed by it.
         source: Where the radiographs come from.
         skipped: Rows that were left out and why (``item``, ``reason``).
-        decisions: ``UsableCases.decisions`` of the cases that they were made from; empty where unknown.
         lost_cases: How many cases of the case table have no label here though nobody rejected them.
     """
 
@@ -70,7 +67,6 @@ class Labels:
     kind: str
     source: str
     skipped: pd.DataFrame
-    decisions: str = ""
     lost_cases: int = 0
 
     @property
@@ -129,14 +125,6 @@ class UsableCases:
             {"year": np.floor(self.years[cases.index]), "sex": cases["sex"], "race": cases["race"]}
         )
 
-    @property
-    def decisions(self) -> str:
-        """A hash of who is in, with which age, sex and race, and what was chosen for the image in review."""
-        table = self.strata.assign(years=self.years)
-        chosen = [name for name in ("corrections", "augmentations") if name in self.cases]
-        table = table.join(self.cases.set_index("case_id")[chosen])
-        return hashlib.sha256(table.to_csv().encode()).hexdigest()
-
 
 def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | None = None) -> UsableCases:
     """The cases that have a label, a sex and a known race, and are not left out for another reason.
@@ -186,7 +174,7 @@ def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
     check_splits(table, "plan")
     unlabelled = set(usable.cases["case_id"]) - set(plan["case_id"])
     lost = len(unlabelled) + int((~usable.skipped["reason"].str.startswith(REJECTED)).sum())
-    return Labels(table, usable.kind, source, usable.skipped, usable.decisions, lost)
+    return Labels(table, usable.kind, source, usable.skipped, lost)
 
 
 def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,22 +39,18 @@ class Pack:
         images: uint8, (images, size, size), memory-mapped read-only; 0 is black.
         ids: The image id (the label CSV's ``Case ID``) of each row, or None where the file carries none.
         path: The file.
+        skipped: Images that could not be read when it was made (``item``, ``reason``).
     """
 
     images: np.ndarray
     ids: tuple[str, ...] | None
     path: Path
+    skipped: pd.DataFrame = field(default_factory=lambda: skipped_table([]))
 
     @property
     def size(self) -> int:
         """Side of the images in pixels."""
         return int(self.images.shape[1])
-
-
-def find_image(folder: Path, image_id: str) -> Path | None:
-    """The file of an image in a folder of preprocessed images, or None."""
-    candidates = (folder / f"{image_id}{suffix}" for suffix in IMAGE_SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
@@ -94,8 +90,35 @@ def image_ids(ids: Sequence[str], known: Iterable[str]) -> dict[str, str]:
     return found | {one: image for one, image in meant.items() if times[image] == 1}
 
 
-def build_pack(ids: list[str], folder: Path, size: int, path: Path) -> pd.DataFrame:
-    """Packs images into one pack file, in the order of ``ids``; a pack that is up to date is kept.
+def find_images(ids: Sequence[str], folder: Path) -> tuple[dict[str, Path], pd.DataFrame]:
+    """The files of labelled images.
+
+    Args:
+        ids: The labels' ids.
+        folder: Where ``<id>.png`` (or .jpg) are.
+
+    Returns:
+        The files by image id, in the order of the ids; and the ids without one (``item``, ``reason``).
+
+    Raises:
+        BoneAgeError: None of them is there.
+    """
+    folder = Path(folder)
+    files: dict[str, Path] = {}
+    # Where an image lies twice, the first kind counts.
+    for suffix in reversed(IMAGE_SUFFIXES):
+        files |= {path.stem: path for path in folder.glob(f"*{suffix}")}
+    meant = image_ids(ids, files)
+    ids = [meant.get(one, one) for one in ids]
+    reason = f"{folder.name}/ holds no such image; run preprocess"
+    missing = skipped_table((one, reason) for one in ids if one not in files)
+    if len(missing) == len(ids):
+        raise BoneAgeError(f"{folder}: holds none of the {len(ids)} images; run preprocess first")
+    return {one: files[one] for one in ids if one in files}, missing
+
+
+def build_pack(ids: Sequence[str], folder: Path, size: int, path: Path) -> pd.DataFrame:
+    """Packs images into one pack file, in the order of ``ids``.
 
     Args:
         ids: Image ids.
@@ -104,54 +127,39 @@ def build_pack(ids: list[str], folder: Path, size: int, path: Path) -> pd.DataFr
         path: The ``.npy`` file to write.
 
     Returns:
-        The images left out and why (``item``, ``reason``).
+        The images left out and why (``item``, ``reason``); the pack tells those that could not be read.
 
     Raises:
         BoneAgeError: Not one image was found, or the disk is full.
     """
-    folder = Path(folder)
-    meant = image_ids(ids, {path.stem for path in folder.glob("*") if path.suffix in IMAGE_SUFFIXES})
-    ids = [meant.get(image_id, image_id) for image_id in ids]
-    found = {image_id: find_image(folder, image_id) for image_id in ids}
-    skipped = [
-        (image_id, f"no image {image_id}.png in {folder.name}/; run preprocess")
-        for image_id, image in found.items()
-        if image is None
-    ]
-    paths = {image_id: image for image_id, image in found.items() if image is not None}
-    present = [image_id for image_id in ids if image_id in paths]
-    stamp = _stamp(present, paths, size)
-    if path.is_file():
-        kept = _read_footer(path)
-        if kept is not None and kept["stamp"] == stamp:
-            return skipped_table([*skipped, *kept["skipped"]])
+    files, missing = find_images(ids, folder)
     unreadable: dict[str, str] = {}
     written: list[str] = []
 
     def read(image_id: str) -> np.ndarray | BoneAgeError:
         try:
-            return read_image(paths[image_id], size)
+            return read_image(files[image_id], size)
         except BoneAgeError as error:
             return error
 
-    images = on_all_cores(read, present, "pack", in_order=True)
+    images = on_all_cores(read, list(files), "pack", in_order=True)
     with atomic_write(path) as file, contextlib.closing(images):
-        header_bytes = _write_header(file, len(present), size)
-        for image_id, image in zip(present, images, strict=True):
+        header_bytes = _write_header(file, len(files), size)
+        for image_id, image in zip(files, images, strict=True):
             if isinstance(image, BoneAgeError):
                 unreadable[image_id] = str(image)
                 continue
             file.write(image.tobytes())
             written.append(image_id)
         if not written:
-            raise BoneAgeError(f"{folder}: holds none of the {len(ids)} images; run preprocess first")
-        footer = {"ids": written, "stamp": stamp, "skipped": list(unreadable.items())}
+            raise BoneAgeError(f"{folder}: none of its {len(files)} images can be read; run preprocess again")
+        footer = {"ids": written, "skipped": list(unreadable.items())}
         file.write(_FOOTER_MARK + json.dumps(footer).encode())
         file.seek(0)
         if _write_header(file, len(written), size) != header_bytes:
             raise AssertionError("the header's length depends on the number of images")
         file.seek(0, os.SEEK_END)
-    return skipped_table([*skipped, *unreadable.items()])
+    return pd.concat([missing, skipped_table(unreadable.items())], ignore_index=True)
 
 
 def open_pack(path: Path | str) -> Pack:
@@ -180,7 +188,9 @@ def open_pack(path: Path | str) -> Pack:
     if footer is None and path.stat().st_size > images.offset + images.nbytes:
         # Taken for a plain array, its rows could stand beside the wrong labels.
         raise BoneAgeError(f"{path}: its image ids are damaged; make it anew with `python -m boneage pack`")
-    return Pack(images, tuple(footer["ids"]) if footer else None, path)
+    if footer is None:
+        return Pack(images, None, path)
+    return Pack(images, tuple(footer["ids"]), path, skipped_table(footer["skipped"]))
 
 
 def rows_of(pack: Pack, labels: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
@@ -242,14 +252,6 @@ def batches_of(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> list
     return [rows[order[start : start + batch_size]] for start in range(0, len(rows), batch_size)]
 
 
-def _stamp(ids: list[str], paths: dict[str, Path], size: int) -> str:
-    digest = hashlib.sha256(f"{size}\n".encode())
-    for image_id in ids:
-        facts = paths[image_id].stat()
-        digest.update(f"{image_id} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
 def _write_header(file: IO[bytes], count: int, size: int) -> int:
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
     np.lib.format.write_array_header_1_0(file, header)
@@ -265,9 +267,7 @@ def _read_footer(path: Path) -> dict[str, Any] | None:
             file.seek(int(np.prod(shape)) * dtype.itemsize, os.SEEK_CUR)
             mark, text = file.read(len(_FOOTER_MARK)), file.read()
         footer: dict[str, Any] = json.loads(text if mark == _FOOTER_MARK else "{}")
-        whole = len(footer["ids"]) == shape[0] == len(set(footer["ids"])) and {"stamp", "skipped"} <= set(
-            footer
-        )
+        whole = len(footer["ids"]) == shape[0] == len(set(footer["ids"])) and "skipped" in footer
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return footer if whole else None

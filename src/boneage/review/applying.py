@@ -72,6 +72,23 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.Dat
     return accepted, table, notices
 
 
+def standing_choices(log: ReviewLog) -> list[tuple[str, ...]]:
+    """What a log says of every case, whatever way it came to that.
+
+    Returns:
+        Sorted: the ids of rejected cases; the id, corrections and augmentations of those kept with any.
+    """
+    standing = log.standing()
+    said: list[tuple[str, ...]] = []
+    for case_id, row in log.final().items():
+        chosen = _with_boxes(row, standing), row.augmentations
+        if row.decision == "reject":
+            said.append((case_id,))
+        elif chosen != ("[]", ""):
+            said.append((case_id, *chosen))
+    return sorted(said)
+
+
 def _with_boxes(final: Decision, standing: Mapping[str, Mapping[str, Decision]]) -> str:
     chosen = parse_corrections(final.corrections)
     for state in standing.values():

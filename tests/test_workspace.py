@@ -1,0 +1,324 @@
+"""The work folder knows what each stage was made from, and whether that still is."""
+
+# ruff: noqa: F401, F811 - a fixture is imported
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from work_folders import TOTAL, prepare, prepared
+
+from boneage import pipeline, workspace
+from boneage.__main__ import main
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import read_table
+from boneage.dataset import augment as augmenting
+from boneage.images import preprocess as preprocessing
+from boneage.workspace import STAGES, Workspace, next_stage
+
+EVERY = [*list(STAGES)[:-1], "train", "compare"]
+AFTER_PLAN = ["plan", "augment", "labels", "pack", "train", "compare"]
+FACTS = ["Stage", "State", "Why"]
+
+
+def train_nothing(work: Workspace, name: str) -> None:
+    """Leaves a run of the pack as it is, as far as the work folder can tell."""
+    folder = work.runs / name
+    folder.mkdir(parents=True)
+    trained_on = {name: work.made("pack").more[name] for name in ("set", "fingerprint")}
+    record = {"size": work.settings.train_size, **trained_on}
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def an_anomaly(cases, *_):
+    row = (cases["case_id"][0], "metal", 0.9, *[np.nan] * 5, "bright")
+    columns = list(pipeline.detectors.ANOMALY_TABLE)
+    return pd.DataFrame([row], columns=columns), pd.DataFrame(columns=["item", "reason"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workspace:
+    """A work folder in which every stage is done."""
+    work = prepare(tmp_path_factory.mktemp("finished"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline.detectors, "find_anomalies", an_anomaly)
+        pipeline.make_anomalies(work)
+    pipeline.apply_review(work)
+    pipeline.make_plan(work)
+    pipeline.make_augmented(work)
+    pipeline.make_labels(work)
+    pipeline.make_pack(work)
+    train_nothing(work, "cnn-1")
+    with work.making("compare") as making:
+        work.report.write_text("report")
+        making.count = 1
+    return work
+
+
+@pytest.fixture
+def made(finished, tmp_path, monkeypatch) -> Workspace:
+    """A copy of it, as it is when it is moved."""
+    monkeypatch.setattr(pipeline.detectors, "find_anomalies", an_anomaly)
+    work = finished.replace(work=str(tmp_path / "work"))
+    shutil.copytree(finished.root, work.root)
+    return work
+
+
+def states(work: Workspace) -> dict[str, str]:
+    table = work.status()
+    return dict(zip(table["Stage"], table["State"], strict=True))
+
+
+def out_of_date(work: Workspace) -> list[str]:
+    return [name for name, state in states(work).items() if state == workspace.OUT_OF_DATE]
+
+
+def why(work: Workspace, stage: str) -> str:
+    return work.status().set_index("Stage").at[stage, "Why"]
+
+
+def edit(path, column, value) -> None:
+    table = read_table(path, (column,))
+    table.loc[0, column] = value
+    table.to_csv(path, index=False)
+
+
+def test_what_was_just_made_is_up_to_date_and_counted(made):
+    status = made.status()
+    assert status["Stage"].tolist() == EVERY
+    assert set(status["State"]) == {workspace.UP_TO_DATE}
+    assert not status["Why"].any()
+    counts = status.set_index("Stage")["Made (UTC)"].str.partition(" on ")[0]
+    assert counts[["cases", "preprocess", "plan", "pack", "train"]].tolist() == ["40", "40", "90", "90", "1"]
+    assert next_stage(status) == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "stages", "reason"),
+    [
+        ("total", 80, AFTER_PLAN, "--total changed from 90 to 80"),
+        ("test_share", 0.1, AFTER_PLAN, "--test-share changed from 0.2 to 0.1"),
+        ("laterality_matters", True, AFTER_PLAN, "--laterality-matters changed from False to True"),
+        ("label", "age_group", AFTER_PLAN, "--label changed from reading to age_group"),
+        ("image_size", 64, EVERY[1:], "--image-size changed from 96 to 64"),
+        ("data", "elsewhere", EVERY, "--data changed from"),
+        ("unit", "years", EVERY, "--unit changed from none to years"),
+        # What says nothing about what is made.
+        ("reviewer", "Ada", [], ""),
+        ("epochs", (3,), [], ""),
+    ],
+)
+def test_a_setting_that_counts_makes_its_stage_and_those_after_it_out_of_date(
+    made, setting, value, stages, reason
+):
+    changed = made.replace(**{setting: value})
+    assert out_of_date(changed) == stages
+    if stages:
+        assert reason in why(changed, stages[0])
+        assert next_stage(changed.status()) == stages[0]
+    assert out_of_date(made) == []
+
+
+def test_decisions_count_by_what_they_come_to_and_not_by_how(made):
+    log = pipeline.open_review(made)
+    log.append("2003", "keep")
+    assert out_of_date(made) == []
+    log.append("2003", "reject", "ring")
+    assert out_of_date(made) == ["review", *AFTER_PLAN]
+    assert why(made, "review") == why(made, "plan") == "the review log changed"
+    log.undo("2003")
+    assert out_of_date(made) == []
+    log.append("2004", "keep", corrections=[{"name": "rotate", "degrees": 180}])
+    assert out_of_date(made) == ["review", *AFTER_PLAN]
+    pipeline.apply_review(made)
+    pipeline.make_plan(made)
+    assert out_of_date(made) == AFTER_PLAN[1:]
+    made.review.unlink()
+    assert out_of_date(made) == ["review", *AFTER_PLAN]
+
+
+def test_what_a_person_corrects_stands_and_what_follows_from_it_does_not(made):
+    edit(made.cases, "bone_age", "3.5")
+    assert states(made)["cases"] == workspace.EDITED
+    assert out_of_date(made) == ["anomalies", "review", *AFTER_PLAN]
+    assert why(made, "anomalies") == why(made, "plan") == "cases.csv was edited"
+    with pytest.raises(BoneAgeError, match=r"labels\.csv: out of date \(cases\.csv was edited"):
+        pipeline.load_labels(made)
+    with pytest.raises(BoneAgeError, match=r"plan\.csv: out of date \(cases\.csv was edited\)"):
+        pipeline.make_augmented(made)
+
+
+def test_a_corrected_case_table_is_kept_aside_when_the_source_is_read_again(made, capsys):
+    edit(made.cases, "bone_age", "3.5")
+    corrected = made.cases.read_bytes()
+    pipeline.make_cases(made)
+    assert (made.root / "cases-corrected-1.csv").read_bytes() == corrected
+    assert "kept as cases-corrected-1.csv" in capsys.readouterr().out
+    assert out_of_date(made) == []
+    pipeline.make_cases(made)
+    assert [path.name for path in made.root.glob("cases-*")] == ["cases-corrected-1.csv"]
+    edit(made.cases, "bone_age", "4.5")
+    pipeline.make_cases(made)
+    assert (made.root / "cases-corrected-1.csv").read_bytes() == corrected
+    assert (made.root / "cases-corrected-2.csv").is_file()
+
+
+def test_corrected_labels_stand_and_are_packed_and_trained_anew(made):
+    edit(made.labels, "Bone Age", "3.5")
+    assert states(made)["labels"] == workspace.EDITED
+    assert out_of_date(made) == ["pack", "train", "compare"]
+    assert why(made, "pack") == "labels.csv was edited"
+    assert pipeline.load_labels(made).table["Bone Age"][0] == 3.5
+    pipeline.make_pack(made)
+    assert "1 trained on other images or labels (the first: cnn-1)" in why(made, "train")
+
+
+def test_another_program_may_save_a_table_as_it_is(made):
+    for path in (made.cases, made.plan, made.labels):
+        read_table(path, ()).to_csv(path, index=False, sep=";", lineterminator="\r\n")
+    assert set(states(made).values()) == {workspace.UP_TO_DATE}
+
+
+@pytest.mark.parametrize("name", ["anomalies", "accepted", "plan"])
+def test_a_table_that_nobody_should_edit_is_made_again(made, name):
+    path = getattr(made, name)
+    edit(path, "case_id", "2039")
+    stage = next(one.name for one in STAGES.values() if one.makes == name)
+    assert out_of_date(made)[0] == stage
+    assert f"{path.name} was edited" in why(made, stage)
+
+
+def test_other_detectors_look_again_at_every_image(made, monkeypatch):
+    monkeypatch.setattr(workspace, "_source_digest", lambda package: package and "other")
+    assert out_of_date(made) == ["anomalies"]
+    assert why(made, "anomalies") == "the detectors changed"
+
+
+def test_the_report_is_out_of_date_when_a_run_was_trained(made):
+    train_nothing(made, "cnn-2")
+    assert out_of_date(made) == ["compare"]
+    assert why(made, "compare") == "the runs changed"
+    (made.runs / "vgg16-1" / "checkpoint").mkdir(parents=True)
+    assert "1 not finished" in why(made, "train")
+
+
+def test_a_pack_is_kept_while_labels_and_images_are_the_same(made):
+    path = made.pack()
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    pipeline.make_pack(made)
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
+    image = made.augmented / "2001.png"
+    image.write_bytes((made.augmented / "2002.png").read_bytes())
+    pack = pipeline.make_pack(made)
+    assert (pack.images[pack.ids.index("2001")] == pack.images[pack.ids.index("2002")]).all()
+    pack.path.write_bytes(pack.path.read_bytes()[:-9])
+    assert len(pipeline.make_pack(made).ids) == TOTAL
+
+
+def stopped(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("stage", "module", "make", "run"),
+    [
+        ("preprocess", preprocessing, "_make", pipeline.make_images),
+        ("augment", augmenting, "_make", pipeline.make_augmented),
+        ("anomalies", pipeline.detectors, "find_anomalies", pipeline.make_anomalies),
+    ],
+)
+def test_a_stage_that_was_stopped_is_not_taken_for_done(made, monkeypatch, stage, module, make, run):
+    folder = made.images if stage == "preprocess" else made.augmented
+    for path in sorted(folder.glob("*.png"))[:20]:
+        path.unlink()
+    made.record("anomalies").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, make, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(made)
+    assert stage in out_of_date(made)
+    assert "not finished" in why(made, stage)
+    run(made)
+    assert states(made)[stage] == workspace.UP_TO_DATE
+
+
+def test_a_stage_that_fails_before_it_writes_leaves_what_was_made(made):
+    with pytest.raises(BoneAgeError, match="total 3"):
+        pipeline.make_plan(made.replace(total=3))
+    assert out_of_date(made) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[" * 100_000, b'{"at": 3}', b"\xff"])
+def test_a_damaged_record_is_no_record(made, damage):
+    made.record("labels").write_bytes(damage)
+    assert out_of_date(made)[0] == "labels"
+    with pytest.raises(BoneAgeError, match=r"labels\.csv: out of date \(not finished"):
+        pipeline.load_labels(made)
+
+
+def test_a_work_folder_may_be_moved_and_copied_without_its_times(made, tmp_path):
+    moved = made.replace(work=str(tmp_path / "other" / "place"))
+    shutil.copytree(made.root, moved.root, copy_function=shutil.copyfile)
+    shutil.rmtree(made.root)
+    assert set(states(moved).values()) == {workspace.UP_TO_DATE}
+    assert len(pipeline.load_labels(moved).table) == TOTAL
+
+
+def test_labels_that_were_carried_alone_with_their_pack_are_used_as_they_are(made, tmp_path):
+    carried = made.replace(work=str(tmp_path / "machine"))
+    carried.root.mkdir()
+    for path in (made.labels, made.labels.with_suffix(".json"), made.pack()):
+        shutil.copy(path, carried.root)
+    assert len(pipeline.load_labels(carried).table) == TOTAL
+    found = states(carried)
+    assert found["labels"] == found["pack"] == workspace.UP_TO_DATE
+    assert found["cases"] == workspace.MISSING
+    assert next_stage(carried.status()) == "train"
+
+
+def test_a_lost_cache_leaves_what_was_made_of_it_as_it_is(made, tmp_path):
+    shutil.rmtree(made.images)
+    made.preprocess.unlink()
+    made.record("preprocess").unlink()
+    found = states(made)
+    assert found["preprocess"] == workspace.MISSING
+    assert found["labels"] == workspace.UP_TO_DATE
+    edit(made.cases, "bone_age", "3.5")
+    with pytest.raises(BoneAgeError, match="was edited"):
+        pipeline.load_labels(made)
+
+
+def test_without_a_plan_the_labels_are_of_the_square_images(prepared):
+    pipeline.open_review(prepared).append("2007", "keep", corrections=[{"name": "rotate", "degrees": 180}])
+    pipeline.make_labels(prepared)
+    pipeline.make_pack(prepared)
+    found = prepared.status().set_index("Stage")["State"]
+    assert found[["labels", "pack"]].tolist() == [workspace.UP_TO_DATE] * 2
+    assert found[["plan", "augment"]].tolist() == [workspace.MISSING] * 2
+    assert next_stage(prepared.status()) == "train"
+    assert out_of_date(prepared.replace(split_seed=7)) == ["labels", "pack"]
+    pipeline.make_plan(prepared)
+    assert "plan.csv is new" in why(prepared, "labels")
+    with pytest.raises(BoneAgeError, match=r"plan\.csv is new"):
+        pipeline.load_labels(prepared)
+
+
+def test_the_verb_shows_a_line_a_stage_and_what_to_do_next(made, capsys, tmp_path):
+    made.settings.save(made.settings_file)
+    before = {path: path.stat().st_mtime_ns for path in made.root.rglob("*")}
+    pipeline.open_review(made).append("2003", "reject", "ring")
+    pipeline.apply_review(made)
+    assert main(["status", "--work", str(made.root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == EVERY
+    assert "1 of 40 (1: ring)" in lines[1 + EVERY.index("review")]
+    assert lines[1 + EVERY.index("plan")].endswith("the review log changed")
+    assert lines[-1] == f"next: python -m boneage plan --work {made.root}"
+    after = {path: path.stat().st_mtime_ns for path in before}
+    changed = {path.name for path in before if before[path] != after[path] and path.is_file()}
+    assert changed <= {"accepted.csv", "rejected.csv", "review.json"}
+    assert main(["status", "--work", str(tmp_path / "nothing")]) == 0
+    assert "next: python -m boneage cases" in capsys.readouterr().out
+    assert not (tmp_path / "nothing").exists()
