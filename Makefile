@@ -3,7 +3,7 @@
 #   make test    every test (make test ARGS="-m 'not slow'" for the quick ones)
 #   make bench   speed as ratios, measured side by side (real images where BONEAGE_REAL_DATA names them)
 #   make lint    ruff over code and notebooks, mypy over the modules that pyproject.toml lists
-#   make docs    the numbers in README.md and results/README.md from the records, docs/verbs.md from the parser
+#   make docs    the numbers in README.md and results/README.md from the records, docs/verbs.md and docs/tables.md from the code
 #   make slug NAME=owner/repository    sets the repository's name in badges, clone cells and links
 
 .PHONY: demo test bench lint docs slug
@@ -52,6 +52,7 @@ lint: $(VENV)/.ready-dev
 docs: $(VENV)/.ready
 	@$(RUN) tools/results.py
 	@$(RUN) tools/verbs.py
+	@$(RUN) tools/tables.py
 
 slug: $(VENV)/.ready
 	@$(RUN) tools/slug.py "$(NAME)"

@@ -531,6 +531,6 @@ def test_run_all_stops_at_the_board_before_anything_is_made_of_the_decisions():
     sources = [cell.source for cell in code_cells(read(path))]
     places = [
         next(place for place, source in enumerate(sources) if word in source)
-        for word in ("open_board(", "wait_for_review(settings, REVIEWED)", "apply_review(", "make_plan(")
+        for word in ("open_board(", "wait_for_review(work, REVIEWED)", "apply_review(", "make_plan(")
     ]
     assert places == sorted(places)

@@ -7,23 +7,28 @@ from pathlib import Path
 
 import pandas as pd
 
+from boneage.core.columns import number
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_text
 from boneage.core.tables import MONTHS_PER_YEAR, SPLITS
 from boneage.dataset.labels import SETS
 from boneage.evaluation import Run, check_comparable, read_runs, results_table, tabled_runs
-from boneage.evaluation.intervals import ALL_PREDICTIONS
 from boneage.evaluation.robustness import UNCHANGED
 from boneage.networks import find
 from boneage.report import (
+    DETAILS,
+    DIFFERENCES,
     FEW_CASES,
+    OUTSIDE,
+    SEEDS,
+    VARIANTS_TABLE,
+    coverage_view,
+    groups_view,
     source_words,
     table_title,
     words_of_width,
 )
-from boneage.report import (
-    RESULTS as RESULTS_TABLE,
-)
+from boneage.report import RESULTS as RESULTS_TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results"
@@ -61,10 +66,10 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         "published": ("published_recipe.csv", lambda table: published_block(table, every)),
         "details": ("details.csv", lambda table: details_block(table, runs)),
         "differences": ("differences.csv", differences_block),
-        "seeds": ("seeds.csv", seeds_block),
-        "variants": ("variants.csv", variants_block),
+        "seeds": ("seeds.csv", lambda table: SEEDS.show(table).to_markdown()),
+        "variants": ("variants.csv", lambda table: VARIANTS_TABLE.show(table).to_markdown()),
         "groups": ("groups.csv", groups_block),
-        "coverage": ("coverage.csv", coverage_block),
+        "coverage": ("coverage.csv", lambda table: coverage_view(table).to_markdown()),
         "outside": ("outside.csv", outside_block),
         "robustness": ("robustness.csv", robustness_block),
         "ingredients": ("ingredients.csv", ingredients_block),
@@ -186,38 +191,12 @@ def details_block(table: pd.DataFrame, runs: list[Run]) -> str:
     if table.empty:
         return "No run was tested.\n"
     constant = runs[0].record["constant_predictor"]["test"]["mae"]
-    heads = (
-        "Networks",
-        "epochs",
-        "test MAE in years (95 %)",
-        "in months",
-        "within 1 year",
-        "RMSE",
-        "bias",
-        "R²",
-        "parameters",
-        "seconds an epoch",
-        "trained",
-    )
-    rows = [
-        (
-            row["Network"],
-            str(row["Epochs"]),
-            _with_interval(row, "Test MAE", ".2f"),
-            f"{row['Test MAE (months)']:.1f}",
-            f"{row['Within 1 year']:.0%}",
-            f"{row['RMSE (years)']:.2f}",
-            f"{row['Bias (years)']:+z.2f}",
-            f"{row['R2']:.2f}",
-            f"{row['Parameters']:,.0f}",
-            f"{row['Seconds an epoch']:.0f}",
-            f"{row['Weights']}, {row['Precision']}",
-        )
-        for row in table.to_dict("records")
-    ]
+    names = ("Network", "Epochs", "Test MAE (years)", "Test MAE (months)", "Within 1 year", "RMSE (years)")
+    names += ("Bias (years)", "R2", "Parameters", "Seconds an epoch", "Weights", "Precision")
     return (
         f"{table['Test cases'].iloc[0]} test cases; always predicting the training median has an MAE of "
-        f"{constant:.2f} years ({constant * MONTHS_PER_YEAR:.1f} months).\n\n{markdown_rows(heads, rows)}"
+        f"{constant:.2f} years ({constant * MONTHS_PER_YEAR:.1f} months).\n\n"
+        f"{DETAILS.part('', *names).show(table).to_markdown()}"
     )
 
 
@@ -227,57 +206,15 @@ def differences_block(table: pd.DataFrame) -> str:
     Args:
         table: ``report.DIFFERENCES``.
     """
-    lines = []
+    parts = []
     for epochs, pairs in table.groupby("Epochs"):
         significant = pairs[pairs["Significant"] == "yes"]
-        lines.append(f"- {table_title(epochs)}: {len(significant)} of {len(pairs)} pairs differ.")
-        for row in significant.to_dict("records"):
-            # Both ends lie on one side of zero.
-            low, high = sorted(abs(row[f"Difference {end} (years)"]) for end in ("low", "high"))
-            gain = f"{abs(row['Difference (years)']):.2f} ({low:.2f} to {high:.2f}) years"
-            lines.append(f"  - {row['Network']} before {row['Other network']} by {gain}")
-    return "\n".join(lines) + "\n"
-
-
-def seeds_block(table: pd.DataFrame) -> str:
-    """What other seeds make of the test error, as Markdown.
-
-    Args:
-        table: ``report.SEEDS``.
-    """
-    heads = ("Networks", "epochs", "seeds", "test MAE in years, mean", "lowest to highest")
-    rows = [
-        (
-            row["Network"],
-            str(row["Epochs"]),
-            row["Seeds"],
-            f"{row['Test MAE mean (years)']:.2f}",
-            f"{row['Test MAE lowest (years)']:.2f} to {row['Test MAE highest (years)']:.2f}",
+        parts.append(
+            f"{table_title(epochs)}: {len(significant)} of {len(pairs)} pairs differ significantly.\n"
         )
-        for row in table.to_dict("records")
-    ]
-    return markdown_rows(heads, rows)
-
-
-def variants_block(table: pd.DataFrame) -> str:
-    """What a variant or the mean of the best three gains over a plain run, as Markdown.
-
-    Args:
-        table: ``report.VARIANTS_TABLE``.
-    """
-    heads = ("Variant", "Networks", "epochs", "plain: test MAE", "variant: test MAE", "difference (95 %)")
-    rows = [
-        (
-            row["Variant"],
-            row["Network"],
-            str(row["Epochs"]),
-            f"{row['Plain test MAE (years)']:.2f}",
-            f"{row['Variant test MAE (years)']:.2f}",
-            _with_interval(row, "Difference", "+z.2f"),
-        )
-        for row in table.to_dict("records")
-    ]
-    return markdown_rows(heads, rows, words=2)
+        if len(significant):
+            parts.append(DIFFERENCES.show(significant).to_markdown())
+    return "\n".join(parts)
 
 
 def outside_block(table: pd.DataFrame) -> str:
@@ -287,62 +224,21 @@ def outside_block(table: pd.DataFrame) -> str:
         table: ``report.OUTSIDE``.
     """
     first = table.iloc[0]
-    heads = ("Networks", "epochs", "MAE in years (95 %)", "within 1 year", "bias in years")
-    rows = [
-        (
-            row["Network"],
-            str(row["Epochs"]),
-            _with_interval(row, "MAE", ".2f"),
-            f"{row['Within 1 year']:.0%}",
-            f"{row['Bias (years)']:+z.2f}",
-        )
-        for row in table.to_dict("records")
-    ]
-    constant = first["Constant predictor MAE (years)"]
     return (
-        f"Source: {first['Source']}. Label: {first['Label']}. {first['Cases']} cases; MAE of the constant "
-        f"predictor {constant:.2f} years.\n\n{markdown_rows(heads, rows)}"
+        f"Source: {first['Source']}. Label: {first['Label']}. {first['Cases']} cases.\n\n"
+        f"{OUTSIDE.show(table).to_markdown()}"
     )
 
 
 def groups_block(table: pd.DataFrame) -> str:
-    """The error in each group of test cases, as Markdown, one row a run; groups of few cases in italics.
+    """The error in each group of test cases, as Markdown, one table for each number of epochs.
 
     Args:
         table: ``report.GROUPS``.
     """
-    groups = table.drop_duplicates("Group").set_index("Group")
-    style = {group: "*{}*" if few == "yes" else "{}" for group, few in groups["Few cases"].items()}
-    heads = [style[group].format(f"{group} ({count})") for group, count in groups["Test cases"].items()]
-    rows = []
-    for (_, network, epochs), of_run in table.groupby(["Run", "Network", "Epochs"], sort=False):
-        mae = of_run.set_index("Group")["Test MAE (years)"]
-        rows.append((network, str(epochs), *(style[group].format(f"{mae[group]:.2f}") for group in style)))
-    return (
-        f"Test MAE in years; in brackets the test cases, in italics if they are fewer than {FEW_CASES}.\n\n"
-        f"{markdown_rows(('Networks', 'epochs', *heads), rows)}"
-    )
-
-
-def coverage_block(table: pd.DataFrame) -> str:
-    """How many test cases the prediction intervals hold, and how wide they are, as Markdown.
-
-    Args:
-        table: ``report.COVERAGE_OF_RUNS``.
-    """
-    table = table[table["Predictions"] == ALL_PREDICTIONS]
-    heads = ("Networks", "epochs", "test cases within", "95 % interval", "mean width in years")
-    rows = [
-        (
-            row["Network"],
-            str(row["Epochs"]),
-            f"{row['Covered']} of {row['Test cases']} ({row['Coverage']:.0%})",
-            f"{row['Coverage low']:.0%} to {row['Coverage high']:.0%}",
-            f"{row['Mean width (years)']:.1f}",
-        )
-        for row in table.to_dict("records")
-    ]
-    return markdown_rows(heads, rows)
+    views = [groups_view(table, epochs) for epochs in sorted(table["Epochs"].unique())]
+    few = f"Italics: fewer than {FEW_CASES} cases.\n"
+    return "\n".join([few, *(f"{view.table.title}:\n\n{view.to_markdown()}" for view in views)])
 
 
 def robustness_block(table: pd.DataFrame) -> str:
@@ -367,7 +263,7 @@ def robustness_block(table: pd.DataFrame) -> str:
 def _changed_by(row: dict) -> str:
     if row["Images"] == UNCHANGED:
         return f"{row['MAE (years)']:.2f}"
-    words = f"{row['Change in MAE (years)']:+z.2f}, {row['Moved over 1 year']:.0%}"
+    words = f"{number(row['Change in MAE (years)'], '+.2f')}, {row['Moved over 1 year']:.0%}"
     return f"*{words}*" if row["Change low (years)"] <= 0 <= row["Change high (years)"] else words
 
 

@@ -236,11 +236,8 @@ class View:
         heads = [f"{one.heading} ({one.unit})" if one.unit else one.heading for one in columns]
         lines = [heads, ["---:" if one.format else "---" for one in columns]]
         for kind, cells in self.rows:
-            texts = [f"{one.text} ({one.below})" if one.below else one.text for one in cells]
-            texts += [""] * (len(columns) - len(texts))
-            if kind == "reference":
-                texts = [f"*{text}*" if text else "" for text in texts]
-            lines.append([" ".join(text.replace("|", "\\|").split()) for text in texts])
+            texts = [_marked_down(cell, kind) for cell in cells]
+            lines.append(texts + [""] * (len(columns) - len(texts)))
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def __repr__(self) -> str:
@@ -248,6 +245,13 @@ class View:
 
     def _repr_html_(self) -> str:
         return _templates().get_template("notebook_table.html.j2").render(view=self)
+
+
+def _marked_down(cell: Cell, kind: str) -> str:
+    text = f"{cell.text} ({cell.below})" if cell.below else cell.text
+    text = " ".join(text.replace("|", "\\|").split())
+    around = {"significant": "**", "few": "*"}.get(cell.mark, "*" if kind == "reference" else "")
+    return f"{around}{text}{around}"
 
 
 @functools.cache

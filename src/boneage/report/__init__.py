@@ -9,12 +9,14 @@ from boneage.report.examination import (
     ROBUSTNESS_OF_RUNS,
     Examination,
     ExaminedFiles,
+    centres_view,
     kept_examinations,
     robustness_of_runs,
 )
 from boneage.report.groups import FEW_CASES, GROUPS, groups_view
 from boneage.report.matching import ComparedRuns, match_runs
 from boneage.report.page import (
+    LEFT_OUT,
     bland_altman,
     coverage_chart,
     error_by_age,
@@ -38,6 +40,7 @@ __all__ = [
     "EXAMINED",
     "FEW_CASES",
     "GROUPS",
+    "LEFT_OUT",
     "OUTSIDE",
     "RESULTS",
     "ROBUSTNESS_OF_RUNS",
@@ -52,6 +55,7 @@ __all__ = [
     "best_networks",
     "bland_altman",
     "case_view",
+    "centres_view",
     "compare_runs",
     "coverage_chart",
     "coverage_view",
