@@ -116,7 +116,7 @@ def wait_for_corner(image: Locator, level: int) -> None:
     """Returns when the ground of a picture has a grey level, give or take what JPEG costs."""
     handle = image.element_handle()
     image.page.wait_for_function(
-        f"([img, grey level]) => Math.abs(({_CORNER})(img) - grey level) < 3", arg=[handle, level]
+        f"([img, level]) => Math.abs(({_CORNER})(img) - level) < 3", arg=[handle, level]
     )
 
 

@@ -160,9 +160,7 @@ def test_corrections_change_the_preview_and_stand_in_the_log(board, page, tmp_pa
     status(page, "2 of 30")
     recorded = ReviewLog(tmp_path / "log.csv").rows[0].corrections
     levels = int(
-        float(
-            re.fullmatch(r'\[{"name": "invert"}, {"name": "brightness", "grey levels": (.*)}\]', recorded)[1]
-        )
+        float(re.fullmatch(r'\[{"name": "invert"}, {"name": "brightness", "levels": (.*)}\]', recorded)[1])
     )
     assert 20 < levels < 80
     wait_for_corner(preview(page), GROUND + 1)
