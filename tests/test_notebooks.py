@@ -17,7 +17,7 @@ from slug import slug
 from boneage import notebooks
 from boneage.core import runtime
 from boneage.core.errors import BoneAgeError
-from boneage.core.settings import PRESETS, Settings
+from boneage.core.settings import PRESETS, Settings, choices
 from boneage.networks import NETWORKS
 
 NOTEBOOKS = notebooks.find_notebooks()
@@ -172,6 +172,8 @@ def test_the_settings_cell_is_explained_by_the_settings_themselves(path):
         assert f"- `{field.upper()}`: {Settings.model_fields[field].description}\n" in explained
     for field in FIELDS + ASKED_IN.get(path.stem, []):
         assert f"- `{field}`: " in explained
+    offered = re.search(r'SOURCE = ""  # @param (\[.*\])', read(path).cells[3].source)
+    assert sorted(ast.literal_eval(offered[1])) == sorted(["", *choices("source")])
     (example,) = re.findall(r"`(\{.*?\})`", explained)
     Settings().replace(**ast.literal_eval(example))
 
