@@ -185,7 +185,7 @@ def details_block(table: pd.DataFrame, runs: list[Run]) -> str:
 
     Args:
         table: ``report.DETAILS``.
-        runs: The runs; the first tells what the constant predictor reaches.
+        runs: The runs; the first tells the baseline.
     """
     table = table[table["Test cases"] > 0]
     if table.empty:

@@ -447,7 +447,7 @@ def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Label
     assert (row["MAE (years)"], row["MAE (months)"], row["Bias (years)"]) == pytest.approx((1.5, 18, 1.5))
     median = labels.table.loc[labels.table["Split"] == "train", "Bone Age"].median()
     constant = (other.table["Bone Age"] - median).abs().mean()
-    assert row["Constant predictor MAE (years)"] == pytest.approx(constant)
+    assert row["Baseline MAE (years)"] == pytest.approx(constant)
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     assert "the Digital Hand Atlas. Label: the atlas folder's year of age; in training:" in page.text
 

@@ -122,14 +122,14 @@ OUTSIDE = Table(
         with_interval("MAE (months)", "The same in months.", ".1f", unit=_INTERVAL_MONTHS),
         _WITHIN,
         _BIAS,
-        Column("Constant predictor MAE (years)", "MAE of the training median.", ".2f", "Baseline MAE"),
+        Column("Baseline MAE (years)", "MAE of always predicting the training median.", ".2f"),
         RUN,
     ],
     "outside.csv",
     "One row a run that was tested on another source.",
     shown=(
         *("Network", "Epochs", "MAE (years)", "MAE (months)", "Within 1 year", "Bias (years)"),
-        *("Constant predictor MAE (years)", "Cases"),
+        *("Baseline MAE (years)", "Cases"),
     ),
 )
 
@@ -233,7 +233,7 @@ def outside_table(runs: ComparedRuns, test: Outside | None) -> pd.DataFrame:
                 "Label": printable(test.label_kind),
                 "Cases": len(joined),
                 **_quality(joined, run.key.train_seed),
-                "Constant predictor MAE (years)": (joined["Bone Age"] - median).abs().mean(),
+                "Baseline MAE (years)": (joined["Bone Age"] - median).abs().mean(),
                 "Run": run.name,
             }
         )

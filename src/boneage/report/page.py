@@ -145,7 +145,7 @@ def _chosen(comparison: Comparison) -> pd.Series | None:
 
 
 def mae_chart(comparison: Comparison) -> plots.Chart | None:
-    """The test error of every run beside the constant predictor's and published ones; None without a run."""
+    """The test error of every run beside the baseline's and published ones; None without a tested run."""
     tested = comparison.tables.details.dropna(subset="Test MAE (years)")
     if tested.empty:
         return None
