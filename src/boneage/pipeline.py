@@ -4,71 +4,102 @@ Every stage reads the tables of the stages before it from the work folder, write
 again at any time: what is done is not done again.
 """
 
-import importlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from boneage import anomalies as detectors
-from boneage import evaluation, report
+from boneage import evaluation
 from boneage.anomalies import LIKELY
-from boneage.core import runtime
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_bytes, write_text
-from boneage.core.left_out import in_words, leave_out, refuse_nothing, tell_left_out
+from boneage.core.left_out import leave_out, refuse_nothing, tell_left_out
 from boneage.core.tables import (
     SKIPPED_TABLE,
     is_safe_id,
-    read_cases,
-    read_plan,
     read_table,
     skipped_table,
     write_table,
 )
 from boneage.dataset.augment import augment
+from boneage.dataset.in_force import (
+    check_made,
+    images_folder,
+    load_labels,
+    load_plan,
+    made_of_plan,
+    plan_in_force,
+    without_copies,
+)
 from boneage.dataset.labels import (
-    REJECTED,
     Labels,
-    UsableCases,
     build_labels,
-    read_labels,
-    usable_cases,
     write_labels,
 )
 from boneage.dataset.pack import Pack, build_pack, find_images, fingerprint, open_pack, read_image, rows_of
 from boneage.dataset.plan import balanced_plan
-from boneage.dataset.same_picture import same_pictures, ties_in_words
-from boneage.dataset.split import draw_split, plan_without_copies
 from boneage.dataset.suggestions import (
     mirrored_letters,
     suggest_augmentations,
     suggest_corrections,
     suggest_for,
 )
+from boneage.dataset.usable import (
+    CHOSEN,
+    Reviewed,
+    load_cases,
+    open_review,
+    reviewable_cases,
+    reviewed_cases,
+    split_of,
+    usable_of,
+)
 from boneage.images import preprocess, sheets
-from boneage.images.sheets import copies_sheet
 from boneage.phantom import atlas as phantom
-from boneage.report.one_case import OneCase, find_case, words_of_case
-from boneage.review.applying import apply_log, summary
+from boneage.report.compare import RECORDED_TABLES, compare, examine, record, training_of
+from boneage.report.one_case import one_case
+from boneage.review.applying import summary
 from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog
 from boneage.sources import dha, dha_index, local, manifest, rsna
 from boneage.sources.web import Web
-from boneage.workspace import RUNS_NAME, Workspace, files_digest, table_digest
+from boneage.workspace import Workspace, files_digest, table_digest
 
-RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
-"""The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
-
-# What is chosen for an image in review, and what stands where nobody chose.
-_CHOSEN = {"corrections": "[]", "augmentations": ""}
+__all__ = [
+    "RECORDED_TABLES",
+    "apply_review",
+    "compare",
+    "examine",
+    "fetch_by_index",
+    "fill_review",
+    "get_data",
+    "image_reader",
+    "images_folder",
+    "load_cases",
+    "load_labels",
+    "load_plan",
+    "make_anomalies",
+    "make_augmented",
+    "make_cases",
+    "make_images",
+    "make_labels",
+    "make_pack",
+    "make_plan",
+    "one_case",
+    "open_board",
+    "open_review",
+    "record",
+    "reject_likely",
+    "reviewable_cases",
+    "train_network",
+    "wait_for_review",
+]
 
 # Whose decisions the log shows where a detector's anomaly was taken for one.
 _DETECTORS = "detectors"
@@ -166,27 +197,6 @@ def _fetched_readings(work: Workspace, folder: Path, unpacked: Mapping[Path, Pat
         return None
 
 
-def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The case table that :func:`make_cases` wrote, perhaps corrected by hand since.
-
-    Returns:
-        The cases, and the rows that cannot be used with their reasons (``item``, ``reason``).
-
-    Raises:
-        BoneAgeError: There is none yet, it is damaged, or none of its rows can be used.
-    """
-    path = work.cases
-    if not path.is_file():
-        raise BoneAgeError(f"{path}: not there yet; run notebook 01 or `python -m boneage cases` first")
-    cases, faults = read_cases(path)
-    if cases.empty:
-        why = f" (the first: {faults['reason'].iloc[0]})" if len(faults) else ""
-        raise BoneAgeError(
-            f"{path}: no usable case{why}; mend it, or make it anew with `python -m boneage cases`"
-        )
-    return cases, faults
-
-
 def make_images(work: Workspace) -> pd.DataFrame:
     """Makes every case's square image and the contact sheet; returns the report, one row a case.
 
@@ -235,36 +245,7 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
             write_table(work.anomalies, table)
             making.count = len(table)
     # Read back even when just found: one way or the other, the same table.
-    return _read_anomalies(work.anomalies)
-
-
-def _read_anomalies(path: Path) -> pd.DataFrame:
-    table = read_table(path, detectors.ANOMALY_TABLE)
-    numbers = ["score", "x", "y", "width", "height", "measured"]
-    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
-    return table
-
-
-def reviewable_cases(work: Workspace) -> pd.DataFrame:
-    """The cases that have an image of their own: what a person reviews.
-
-    Raises:
-        BoneAgeError: No case table or no images yet, or none that can be reviewed.
-    """
-    cases, _ = load_cases(work)
-    cases = cases[~cases["case_id"].isin(list(_without_image(work, cases)))].reset_index(drop=True)
-    if cases.empty:
-        raise BoneAgeError(f"{work.images}: no image to review; see {work.skipped('preprocess').name}")
-    return cases
-
-
-def open_review(work: Workspace) -> ReviewLog:
-    """The work folder's review log, in the name of the settings' reviewer.
-
-    Raises:
-        BoneAgeError: See :class:`boneage.review.log.ReviewLog`.
-    """
-    return ReviewLog(work.review, work.settings.reviewer)
+    return detectors.read_anomalies(work.anomalies)
 
 
 def image_reader(work: Workspace) -> Callable[[str], np.ndarray]:
@@ -375,21 +356,6 @@ def _recorded_review(work: Workspace) -> Path | None:
     return drawn if work.settings.source == "phantom" and not work.settings.data and drawn.is_file() else None
 
 
-@dataclass(frozen=True)
-class Reviewed:
-    """What a review made of the cases.
-
-    Attributes:
-        accepted: The accepted cases, with their ``corrections`` and ``augmentations`` (JSON).
-        rejected: ``case_id, reason, note, reviewer``.
-        notices: In words: who disagrees, what is undecided, what was mended.
-    """
-
-    accepted: pd.DataFrame
-    rejected: pd.DataFrame
-    notices: list[str]
-
-
 def apply_review(work: Workspace) -> Reviewed:
     """Takes the rejected cases out, by the log; writes who stays and who does not.
 
@@ -397,18 +363,10 @@ def apply_review(work: Workspace) -> Reviewed:
         BoneAgeError: No images yet, every case was rejected, or the log cannot be read.
     """
     with work.making("review") as making:
-        reviewed = _reviewed(work)
+        reviewed = reviewed_cases(work)
         write_table(work.accepted, reviewed.accepted)
         write_table(work.rejected, reviewed.rejected)
         making.count = len(reviewed.accepted)
-    return reviewed
-
-
-def _reviewed(work: Workspace) -> Reviewed:
-    log = open_review(work)
-    reviewed = Reviewed(*apply_log(reviewable_cases(work), log))
-    if reviewed.accepted.empty:
-        raise BoneAgeError(f"{log.path}: every case is rejected; undo some decisions in the board")
     return reviewed
 
 
@@ -422,10 +380,10 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
         BoneAgeError: See :func:`apply_review` and :func:`boneage.dataset.plan.balanced_plan`.
     """
     with work.making("plan") as making:
-        usable = _usable_cases(work)
-        split, ties = _draw_split(work, usable)
+        usable = usable_of(work)
+        split, ties = split_of(work, usable)
         cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
-        cases = cases.merge(usable.cases[["case_id", *_CHOSEN]], on="case_id")
+        cases = cases.merge(usable.cases[["case_id", *CHOSEN]], on="case_id")
         corrections = cases.set_index("case_id")["corrections"]
         training = corrections[cases.set_index("case_id")["split"] == "train"].to_dict()
         allowed, unread = suggest_for(training, work.images, work.settings.laterality_matters)
@@ -445,37 +403,6 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
     return plan, ties + notices
 
 
-def _usable_cases(work: Workspace) -> UsableCases:
-    """The accepted cases that have an image and a label, and why the others have not."""
-    cases, faults = load_cases(work)
-    left_out = _without_image(work, cases)
-    reviewed = _reviewed(work)
-    left_out |= {row.case_id: f"{REJECTED}: {row.reason}" for row in reviewed.rejected.itertuples()}
-    chosen = reviewed.accepted.set_index("case_id")[list(_CHOSEN)]
-    cases = cases.join(chosen, on="case_id").fillna(_CHOSEN)
-    usable = usable_cases(cases, work.settings.label, left_out)
-    return replace(usable, skipped=pd.concat([faults, usable.skipped], ignore_index=True))
-
-
-def _draw_split(work: Workspace, usable: UsableCases) -> tuple[pd.Series, list[str]]:
-    """The split, in which one picture is never in two parts, and what a person should know of that."""
-    groups = same_pictures(usable.strata.index.tolist(), work.large)
-    shares = work.settings.validation_share, work.settings.test_share
-    return draw_split(usable.strata, *shares, work.settings.split_seed, groups), ties_in_words(groups)
-
-
-def load_plan(work: Workspace) -> pd.DataFrame:
-    """The plan that :func:`make_plan` wrote.
-
-    Raises:
-        BoneAgeError: There is none yet, or it is damaged.
-    """
-    path = work.plan
-    if not path.is_file():
-        raise BoneAgeError(f"{path}: not there yet; run notebook 02 or `python -m boneage plan` first")
-    return read_plan(path)
-
-
 def make_augmented(work: Workspace) -> pd.DataFrame:
     """Makes every image of the plan; images made before are not made again.
 
@@ -487,7 +414,7 @@ def make_augmented(work: Workspace) -> pd.DataFrame:
             full.
     """
     # A plan of older decisions would show what a person blanked since.
-    plan = _plan_in_force(work)
+    plan = plan_in_force(work)
     with work.making("augment") as making:
         record = augment(plan, work.images, work.augmented)
         path = work.skipped("augment")
@@ -506,116 +433,17 @@ def make_labels(work: Workspace) -> Labels:
             decisions or settings, or its images are not made yet, or the disk is full.
     """
     with work.making("labels") as making:
-        usable = _usable_cases(work)
+        usable = usable_of(work)
         if work.plan.is_file():
-            plan, without_image = _made_of_plan(work, _plan_in_force(work))
+            plan, without_image = made_of_plan(work, plan_in_force(work))
         else:
-            plan, without_image = _without_copies(work, usable)
+            plan, without_image = without_copies(work, usable)
         labels = build_labels(usable, plan)
         labels = replace(labels, skipped=pd.concat([labels.skipped, without_image], ignore_index=True))
         leave_out(work.skipped("labels"), labels.skipped, len(labels.table))
         write_labels(work.labels, labels)
         making.count = len(labels.table)
     return labels
-
-
-def _without_copies(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The plan where none was made, and the rows that are without an image with the reason.
-
-    The square images are used as they are, but where a person corrected one: then all are made anew, so that
-    no network ever sees one as it came.
-    """
-    corrections = usable.cases.set_index("case_id")["corrections"]
-    split, ties = _draw_split(work, usable)
-    for notice in ties:
-        print(notice)
-    plan = plan_without_copies(split, corrections)
-    if (corrections == "[]").all():
-        return plan, skipped_table([])
-    augment(plan, work.images, work.augmented)
-    return _made_of_plan(work, plan)
-
-
-def _plan_in_force(work: Workspace) -> pd.DataFrame:
-    """The plan, if it stands as it was made, from these decisions and settings."""
-    plan = load_plan(work)
-    reasons = work.changes("plan")
-    if work.is_edited("plan"):
-        reasons.append("it was edited")
-    if reasons:
-        raise BoneAgeError(
-            f"{work.plan}: out of date ({'; '.join(reasons)}); run the plan of notebook 02 or `python -m "
-            "boneage plan` again, then augment"
-        )
-    return plan
-
-
-def _made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of the plan whose image was made, and the others with the reason."""
-    if not work.augmented_record.is_file():
-        raise BoneAgeError(
-            f"{work.augmented}: the images of the plan are not made yet; run notebook 02 to its end or "
-            "`python -m boneage augment` first"
-        )
-    recipe = ["image_id", *_CHOSEN]
-    made = read_table(work.augmented_record, (*recipe, "status"))
-    good = set(made.loc[made["status"] == "ok", recipe].itertuples(index=False, name=None))
-    is_made = [row in good for row in plan[recipe].itertuples(index=False, name=None)]
-    if not any(is_made):
-        raise BoneAgeError(
-            f"{work.augmented}: holds no image of the plan; see skipped-augment.csv there, then run "
-            "`python -m boneage augment` again"
-        )
-    missing = plan.loc[[not one for one in is_made], "image_id"]
-    reason = "label without an image: run `python -m boneage augment` again"
-    return plan[is_made].reset_index(drop=True), skipped_table((image_id, reason) for image_id in missing)
-
-
-def images_folder(work: Workspace, labels: Labels) -> Path:
-    """Where the labelled images lie: the augmented set where there is a plan, else the square images.
-
-    Labels that tell of operators belong to augmented images even when the plan is gone: the square images
-    would show what a box blanked.
-    """
-    of_plan = work.plan.is_file() or (labels.table["Operators"] != "[]").any()
-    return work.augmented if of_plan else work.images
-
-
-def load_labels(work: Workspace) -> Labels:
-    """The labels that :func:`make_labels` wrote.
-
-    Raises:
-        BoneAgeError: There are none yet, they are damaged, or cases or decisions have changed since.
-    """
-    path = work.labels
-    if not path.is_file():
-        raise BoneAgeError(f"{path}: not there yet; run notebook 03 or `python -m boneage labels` first")
-    # A case that was rejected since, or a part that was blanked, must not reach a network.
-    reasons = work.changes("labels")
-    if reasons:
-        raise BoneAgeError(
-            f"{path}: out of date ({'; '.join(reasons)}); run notebooks 02 and 03, or `python -m boneage "
-            "plan`, `augment` and `labels`, again"
-        )
-    return read_labels(path)
-
-
-def _without_image(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
-    if not work.preprocess.is_file():
-        raise BoneAgeError(
-            f"{work.preprocess}: not there yet; run notebook 01 or `python -m boneage preprocess` first"
-        )
-    came_in = read_table(work.preprocess, ("case_id", "status", "reason", "doubled_of"))
-    came_in = came_in.drop_duplicates("case_id").set_index("case_id")
-    reasons = {}
-    for case_id in cases["case_id"]:
-        if case_id not in came_in.index:
-            reasons[case_id] = "label without an image: run preprocess again"
-        elif came_in.at[case_id, "status"] != "ok":
-            reasons[case_id] = f"label without an image: {came_in.at[case_id, 'reason']}"
-        elif came_in.at[case_id, "doubled_of"]:
-            reasons[case_id] = f"the same file as case {came_in.at[case_id, 'doubled_of']}"
-    return reasons
 
 
 def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None = None) -> Pack:
@@ -632,7 +460,7 @@ def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None
     """
     labels = labels or load_labels(work)
     folder = images or images_folder(work, labels)
-    _check_made(labels, folder, work)
+    check_made(labels, folder, work)
     ids = labels.table["Case ID"].tolist()
     files, missing = find_images(ids, folder)
     more = {"labels": table_digest(labels.table), "images": files_digest(files)}
@@ -650,16 +478,6 @@ def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None
     return pack
 
 
-def _check_made(labels: Labels, folder: Path, work: Workspace) -> None:
-    """Images as they came must not reach a network where a person put them right or blanked a part."""
-    changed = labels.table.loc[labels.table["Operators"] != "[]", "Case ID"]
-    if len(changed) and Path(folder).resolve() == work.images.resolve():
-        raise BoneAgeError(
-            f"{folder}: holds the images as they came, and {len(changed)} labels tell of corrections or "
-            f"copies (the first: {changed.iloc[0]}); name {work.augmented}, or no folder"
-        )
-
-
 def train_network(
     work: Workspace,
     network: str,
@@ -673,214 +491,8 @@ def train_network(
     Raises:
         BoneAgeError: See :func:`boneage.training.train`.
     """
-    training = _training(work)
+    training = training_of(work)
     labels = labels or load_labels(work)
     pack = pack or make_pack(work, labels)
     record = training.train(network, epochs, labels, pack, work.settings, work.runs, variant)
     return evaluation.read_run(work.runs / str(evaluation.key_of(record)))
-
-
-def _training(work: Workspace) -> ModuleType:
-    """The module that needs Keras, imported late: the other stages do not wait for it."""
-    backend = runtime.choose_backend(work.settings.backend)
-    try:
-        training = importlib.import_module("boneage.training")
-    except Exception as error:
-        raise BoneAgeError(
-            f"backend {backend}: installed, but it cannot be imported ({runtime.reason_of(error)}); "
-            "install it anew or choose the other backend"
-        ) from None
-    training.join_hosts(work.settings.train_seed)
-    return training
-
-
-def compare(
-    work: Workspace,
-    outside: Path | None = None,
-    examined: int | None = None,
-    recorded: Path | None = None,
-) -> report.Comparison:
-    """Compares the finished runs and writes the report.
-
-    Args:
-        work: The work folder.
-        outside: The work folder of another source, for a test on its images; needs its labels and pack.
-        examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
-        recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
-
-    Raises:
-        BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
-    """
-    labels = load_labels(work)
-    if len(labels.skipped):
-        of = len(labels.skipped) + len(labels.table)
-        print(f"left out of {work.labels.name}: {in_words(labels.skipped, of)}")
-    folders = [work.runs] if recorded is None else [work.runs, recorded / RUNS_NAME]
-    runs = report.match_runs(*evaluation.read_runs(*folders), labels)
-    outside_test = None
-    if outside is not None:
-        outside_test, untested = _test_outside(work, runs, Workspace.at(outside))
-        runs = replace(runs, left_out=pd.concat([runs.left_out, untested], ignore_index=True))
-    comparison = report.compare_runs(runs, work.settings.epochs, outside_test)
-    if examined is not None:
-        return examine(work, comparison, examined)
-    comparison = _with_examinations(comparison, work)
-    _write_report(comparison, work)
-    return comparison
-
-
-def record(comparison: report.Comparison, folder: Path) -> None:
-    """Puts the runs, without their weights, and the tables that README shows into a folder to be kept.
-
-    Args:
-        comparison: From :func:`compare`.
-        folder: The folder.
-
-    Raises:
-        BoneAgeError: The folder is read-only, or the disk is full.
-    """
-    for run in comparison.runs.all:
-        evaluation.record_run(run, folder / RUNS_NAME)
-    for name in RECORDED_TABLES:
-        table = getattr(comparison.tables, name)
-        # Where nothing was tested on another source this time, what was found earlier stands.
-        if len(table):
-            write_table(folder / f"{name}.csv", table)
-    path = folder / "robustness.csv"
-    robustness = report.robustness_of_runs(comparison.runs.tabled, comparison.examinations, path)
-    if len(robustness) or path.is_file():
-        write_table(path, robustness)
-
-
-def examine(
-    work: Workspace, comparison: report.Comparison, count: int = report.EXAMINED
-) -> report.Comparison:
-    """Examines the best networks on the images of the test cases, and writes the report anew.
-
-    How far changed images move the predictions, where the network looks, and on drawn hands, if it was
-    trained on such, how much of that lies on growth centres. What was found is kept in ``comparison/``, so
-    that it is found once, and an examination that was stopped goes on.
-
-    Args:
-        work: The work folder.
-        comparison: From :func:`compare`.
-        count: How many networks: those with the lowest validation MAE, each with its best number of epochs;
-            the next best in place of one that cannot be examined.
-
-    Returns:
-        The comparison with its ``examinations``; networks that could not be examined stand in ``left_out``.
-
-    Raises:
-        BoneAgeError: The count is below one, or the disk is full.
-    """
-    if count < 1:
-        raise BoneAgeError(f"examine {count}: the number of networks must be at least 1")
-    _training(work)
-    # It needs Keras, as the training does.
-    from boneage.report.examine import examine_run
-
-    folder, reasons = report.tables_folder(work.report), []
-    runs = report.best_networks(comparison.runs.tabled, comparison.runs.joined, len(comparison.runs.tabled))
-    if comparison.runs.tabled and not runs:
-        reasons.append(("examination", "no run has validation cases, by which the best is chosen"))
-    examined, count = 0, min(count, len(runs))
-    # No bar over a single network: it has one of its own.
-    with tqdm(desc="examination", total=count, unit="network", disable=count == 1) as bar:
-        for run in runs:
-            if examined == count:
-                break
-            name, files = run.name, report.ExaminedFiles(run, folder)
-            try:
-                pack = work.pack(run.record["size"])
-                examine_run(files, pack, comparison.runs.labels, comparison.runs.joined[name])
-            except BoneAgeError as error:
-                reasons.append((f"{name}, examination", str(error)))
-                continue
-            examined += 1
-            bar.update()
-    comparison = _with_examinations(comparison, work, reasons)
-    _write_report(comparison, work)
-    return comparison
-
-
-def _write_report(comparison: report.Comparison, work: Workspace) -> None:
-    with work.making("compare") as making:
-        report.write_report(comparison, work.report)
-        making.count = len(comparison.runs.all)
-
-
-def _with_examinations(
-    comparison: report.Comparison, work: Workspace, reasons: Sequence[tuple[str, str]] = ()
-) -> report.Comparison:
-    kept = report.kept_examinations(comparison.runs.tabled, report.tables_folder(work.report))
-    left_out = pd.concat([comparison.tables.left_out, skipped_table(reasons)], ignore_index=True)
-    tables = replace(comparison.tables, left_out=left_out)
-    return replace(comparison, examinations=tuple(kept), tables=tables)
-
-
-def one_case(work: Workspace, comparison: report.Comparison, wanted: str = "") -> OneCase:
-    """What is known of one case, from its image to every network's prediction.
-
-    Args:
-        work: The work folder.
-        comparison: From :func:`compare`.
-        wanted: The id; empty for the test case that the networks are farthest off with.
-
-    Raises:
-        BoneAgeError: There is no such case or no image of it, or nothing is compared yet and none is named.
-    """
-    cases = load_cases(work)[0].set_index("case_id", drop=False)
-    case_id = find_case(wanted or _hardest(comparison), list(cases.index))
-    labels = comparison.runs.labels.table
-    of_case = labels[labels["Source ID"] == case_id]
-    images = list(of_case[["Case ID", "Operators"]].itertuples(index=False, name=None))
-    folder = images_folder(work, comparison.runs.labels) if images else work.images
-    found = pd.DataFrame(columns=list(detectors.ANOMALY_TABLE))
-    if work.anomalies.is_file():
-        found = _read_anomalies(work.anomalies)
-    decisions = [of_one[case_id] for of_one in open_review(work).standing().values() if case_id in of_one]
-    words = words_of_case(
-        cases.loc[case_id],
-        of_case["Split"].iloc[0] if len(of_case) else "",
-        found[(found["case_id"] == case_id) & (found["score"] >= LIKELY)],
-        decisions,
-    )
-    return OneCase(
-        words, copies_sheet(images or [(case_id, "[]")], folder), report.case_view(comparison, case_id)
-    )
-
-
-def _hardest(comparison: report.Comparison) -> str:
-    if not comparison.runs.joined:
-        raise BoneAgeError("no network has predicted a case yet; name a case, or train a network first")
-    every = pd.concat(comparison.runs.joined.values())
-    judged = every[every["Split"] == "test"] if (every["Split"] == "test").any() else every
-    return str(judged["Error"].abs().groupby(judged["Source ID"]).mean().idxmax())
-
-
-def _test_outside(
-    work: Workspace, runs: report.ComparedRuns, other: Workspace
-) -> tuple[report.Outside, pd.DataFrame]:
-    """Predictions for another source's images, kept ones first; also what could not be predicted, and why.
-
-    They are of the tabled runs, and of those beside them that are no variant.
-    """
-    others = read_labels(other.labels)
-    if others.source == runs.labels.source:
-        raise BoneAgeError(
-            f"{other.labels}: also of the source {others.source}, so it is no test from outside; name the "
-            "work folder of another source"
-        )
-    joined, reasons = {}, []
-    for run in (run for run in (*runs.tabled, *runs.beside) if not run.key.variant):
-        try:
-            pack = open_pack(other.pack(run.record["size"]))
-            images = fingerprint(pack, rows_of(pack, others.table)[0])
-            predictions = evaluation.kept_outside(run, images)
-            if predictions is None:
-                predictions = _training(work).predict_pack(run.folder, pack, others)
-                evaluation.keep_outside(run, predictions, images)
-            joined[run.name] = evaluation.join_truth(others.table, predictions)
-        except BoneAgeError as error:
-            reasons.append((f"{run.name} on {others.source}", str(error)))
-    return report.Outside(others.source, others.kind, joined), skipped_table(reasons)

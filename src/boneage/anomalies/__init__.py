@@ -22,7 +22,7 @@ from boneage.anomalies.typical import hand_pattern, unusual_hands
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.parallel import on_all_cores
-from boneage.core.tables import skipped_table
+from boneage.core.tables import read_table, skipped_table
 from boneage.images.reading import read_file
 
 ANOMALY_TABLE = Table(
@@ -57,6 +57,7 @@ __all__ = [
     "Anomaly",
     "find_anomalies",
     "image_anomalies",
+    "read_anomalies",
     "review_queue",
 ]
 
@@ -161,3 +162,15 @@ def review_queue(anomalies: pd.DataFrame, case_ids: Sequence[str]) -> list[str]:
     urgency = anomalies["kind"].map(KINDS).astype(float) * anomalies["score"].astype(float)
     worst = urgency.groupby(anomalies["case_id"]).max().to_dict()
     return sorted(case_ids, key=lambda case_id: -worst.get(case_id, 0.0))
+
+
+def read_anomalies(path: Path) -> pd.DataFrame:
+    """The table of anomalies of a work folder, its numbers as numbers.
+
+    Raises:
+        BoneAgeError: It cannot be read.
+    """
+    table = read_table(path, ANOMALY_TABLE)
+    numbers = ["score", "x", "y", "width", "height", "measured"]
+    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
+    return table

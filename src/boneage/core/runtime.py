@@ -94,6 +94,26 @@ def package(name: str, advice: str) -> ModuleType:
         raise BoneAgeError(f"{name}: cannot be imported ({reason_of(error)}); {advice}") from None
 
 
+def keras_module(name: str, backend: str) -> ModuleType:
+    """A module that needs Keras, imported late, on a backend: the other stages do not wait for it.
+
+    Args:
+        name: The module's name.
+        backend: See :func:`choose_backend`.
+
+    Raises:
+        BoneAgeError: The backend cannot be had, or cannot be imported.
+    """
+    backend = choose_backend(backend)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise BoneAgeError(
+            f"backend {backend}: installed, but it cannot be imported ({reason_of(error)}); "
+            "install it anew or choose the other backend"
+        ) from None
+
+
 def reason_of(error: BaseException) -> str:
     """What an error of another package says, in a line that is not too long to read."""
     words = " ".join(str(error).split())[:_LONGEST_REASON]

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from boneage.anomalies import ANOMALY_TABLE, LIKELY, read_anomalies
 from boneage.core.columns import View
 from boneage.core.errors import BoneAgeError
 from boneage.core.pictures import Picture
+from boneage.dataset.in_force import images_folder
+from boneage.dataset.usable import load_cases, open_review
+from boneage.images.sheets import copies_sheet
+from boneage.report.comparison import Comparison
+from boneage.report.results import case_view
 from boneage.review.decisions import Decision
+from boneage.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -74,3 +81,41 @@ def words_of_case(
         f"Decided: {'; '.join(decided) or 'nothing, so it stays in'}.",
     ]
     return "\n\n".join(lines)
+
+
+def one_case(work: Workspace, comparison: Comparison, wanted: str = "") -> OneCase:
+    """What is known of one case, from its image to every network's prediction.
+
+    Args:
+        work: The work folder.
+        comparison: From :func:`compare`.
+        wanted: The id; empty for the test case that the networks are farthest off with.
+
+    Raises:
+        BoneAgeError: There is no such case or no image of it, or nothing is compared yet and none is named.
+    """
+    cases = load_cases(work)[0].set_index("case_id", drop=False)
+    case_id = find_case(wanted or _hardest(comparison), list(cases.index))
+    labels = comparison.runs.labels.table
+    of_case = labels[labels["Source ID"] == case_id]
+    images = list(of_case[["Case ID", "Operators"]].itertuples(index=False, name=None))
+    folder = images_folder(work, comparison.runs.labels) if images else work.images
+    found = pd.DataFrame(columns=list(ANOMALY_TABLE))
+    if work.anomalies.is_file():
+        found = read_anomalies(work.anomalies)
+    decisions = [of_one[case_id] for of_one in open_review(work).standing().values() if case_id in of_one]
+    words = words_of_case(
+        cases.loc[case_id],
+        of_case["Split"].iloc[0] if len(of_case) else "",
+        found[(found["case_id"] == case_id) & (found["score"] >= LIKELY)],
+        decisions,
+    )
+    return OneCase(words, copies_sheet(images or [(case_id, "[]")], folder), case_view(comparison, case_id))
+
+
+def _hardest(comparison: Comparison) -> str:
+    if not comparison.runs.joined:
+        raise BoneAgeError("no network has predicted a case yet; name a case, or train a network first")
+    every = pd.concat(comparison.runs.joined.values())
+    judged = every[every["Split"] == "test"] if (every["Split"] == "test").any() else every
+    return str(judged["Error"].abs().groupby(judged["Source ID"]).mean().idxmax())

@@ -1,0 +1,116 @@
+"""What of a work folder still holds, the plan and the labels; they are refused where they are out of date."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import read_plan, read_table, skipped_table
+from boneage.dataset.augment import augment
+from boneage.dataset.labels import Labels, UsableCases, read_labels
+from boneage.dataset.split import plan_without_copies
+from boneage.dataset.usable import CHOSEN, split_of
+from boneage.workspace import Workspace
+
+
+def load_plan(work: Workspace) -> pd.DataFrame:
+    """The plan that :func:`make_plan` wrote.
+
+    Raises:
+        BoneAgeError: There is none yet, or it is damaged.
+    """
+    path = work.plan
+    if not path.is_file():
+        raise BoneAgeError(f"{path}: not there yet; run notebook 02 or `python -m boneage plan` first")
+    return read_plan(path)
+
+
+def plan_in_force(work: Workspace) -> pd.DataFrame:
+    """The plan, if it stands as it was made, from these decisions and settings."""
+    plan = load_plan(work)
+    reasons = work.changes("plan")
+    if work.is_edited("plan"):
+        reasons.append("it was edited")
+    if reasons:
+        raise BoneAgeError(
+            f"{work.plan}: out of date ({'; '.join(reasons)}); run the plan of notebook 02 or `python -m "
+            "boneage plan` again, then augment"
+        )
+    return plan
+
+
+def made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the plan whose image was made, and the others with the reason."""
+    if not work.augmented_record.is_file():
+        raise BoneAgeError(
+            f"{work.augmented}: the images of the plan are not made yet; run notebook 02 to its end or "
+            "`python -m boneage augment` first"
+        )
+    recipe = ["image_id", *CHOSEN]
+    made = read_table(work.augmented_record, (*recipe, "status"))
+    good = set(made.loc[made["status"] == "ok", recipe].itertuples(index=False, name=None))
+    is_made = [row in good for row in plan[recipe].itertuples(index=False, name=None)]
+    if not any(is_made):
+        raise BoneAgeError(
+            f"{work.augmented}: holds no image of the plan; see skipped-augment.csv there, then run "
+            "`python -m boneage augment` again"
+        )
+    missing = plan.loc[[not one for one in is_made], "image_id"]
+    reason = "label without an image: run `python -m boneage augment` again"
+    return plan[is_made].reset_index(drop=True), skipped_table((image_id, reason) for image_id in missing)
+
+
+def without_copies(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The plan where none was made, and the rows that are without an image with the reason.
+
+    The square images are used as they are, but where a person corrected one: then all are made anew, so that
+    no network ever sees one as it came.
+    """
+    corrections = usable.cases.set_index("case_id")["corrections"]
+    split, ties = split_of(work, usable)
+    for notice in ties:
+        print(notice)
+    plan = plan_without_copies(split, corrections)
+    if (corrections == "[]").all():
+        return plan, skipped_table([])
+    augment(plan, work.images, work.augmented)
+    return made_of_plan(work, plan)
+
+
+def images_folder(work: Workspace, labels: Labels) -> Path:
+    """Where the labelled images lie: the augmented set where there is a plan, else the square images.
+
+    Labels that tell of operators belong to augmented images even when the plan is gone: the square images
+    would show what a box blanked.
+    """
+    of_plan = work.plan.is_file() or (labels.table["Operators"] != "[]").any()
+    return work.augmented if of_plan else work.images
+
+
+def load_labels(work: Workspace) -> Labels:
+    """The labels that :func:`make_labels` wrote.
+
+    Raises:
+        BoneAgeError: There are none yet, they are damaged, or cases or decisions have changed since.
+    """
+    path = work.labels
+    if not path.is_file():
+        raise BoneAgeError(f"{path}: not there yet; run notebook 03 or `python -m boneage labels` first")
+    # A case that was rejected since, or a part that was blanked, must not reach a network.
+    reasons = work.changes("labels")
+    if reasons:
+        raise BoneAgeError(
+            f"{path}: out of date ({'; '.join(reasons)}); run notebooks 02 and 03, or `python -m boneage "
+            "plan`, `augment` and `labels`, again"
+        )
+    return read_labels(path)
+
+
+def check_made(labels: Labels, folder: Path, work: Workspace) -> None:
+    """Images as they came must not reach a network where a person put them right or blanked a part."""
+    changed = labels.table.loc[labels.table["Operators"] != "[]", "Case ID"]
+    if len(changed) and Path(folder).resolve() == work.images.resolve():
+        raise BoneAgeError(
+            f"{folder}: holds the images as they came, and {len(changed)} labels tell of corrections or "
+            f"copies (the first: {changed.iloc[0]}); name {work.augmented}, or no folder"
+        )

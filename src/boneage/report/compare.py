@@ -1,0 +1,185 @@
+"""The runs of a work folder compared: from their records to the report, examinations and what is kept."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from boneage import evaluation, report
+from boneage.core import runtime
+from boneage.core.errors import BoneAgeError
+from boneage.core.left_out import in_words
+from boneage.core.tables import skipped_table, write_table
+from boneage.dataset.in_force import load_labels
+from boneage.dataset.labels import read_labels
+from boneage.dataset.pack import fingerprint, open_pack, rows_of
+from boneage.workspace import RUNS_NAME, Workspace
+
+RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
+"""The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
+
+
+def compare(
+    work: Workspace,
+    outside: Path | None = None,
+    examined: int | None = None,
+    recorded: Path | None = None,
+) -> report.Comparison:
+    """Compares the finished runs and writes the report.
+
+    Args:
+        work: The work folder.
+        outside: The work folder of another source, for a test on its images; needs its labels and pack.
+        examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
+        recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
+
+    Raises:
+        BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
+    """
+    labels = load_labels(work)
+    if len(labels.skipped):
+        of = len(labels.skipped) + len(labels.table)
+        print(f"left out of {work.labels.name}: {in_words(labels.skipped, of)}")
+    folders = [work.runs] if recorded is None else [work.runs, recorded / RUNS_NAME]
+    runs = report.match_runs(*evaluation.read_runs(*folders), labels)
+    outside_test = None
+    if outside is not None:
+        outside_test, untested = _test_outside(work, runs, Workspace.at(outside))
+        runs = replace(runs, left_out=pd.concat([runs.left_out, untested], ignore_index=True))
+    comparison = report.compare_runs(runs, work.settings.epochs, outside_test)
+    if examined is not None:
+        return examine(work, comparison, examined)
+    comparison = _with_examinations(comparison, work)
+    _write_report(comparison, work)
+    return comparison
+
+
+def record(comparison: report.Comparison, folder: Path) -> None:
+    """Puts the runs, without their weights, and the tables that README shows into a folder to be kept.
+
+    Args:
+        comparison: From :func:`compare`.
+        folder: The folder.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    for run in comparison.runs.all:
+        evaluation.record_run(run, folder / RUNS_NAME)
+    for name in RECORDED_TABLES:
+        table = getattr(comparison.tables, name)
+        # Where nothing was tested on another source this time, what was found earlier stands.
+        if len(table):
+            write_table(folder / f"{name}.csv", table)
+    path = folder / "robustness.csv"
+    robustness = report.robustness_of_runs(comparison.runs.tabled, comparison.examinations, path)
+    if len(robustness) or path.is_file():
+        write_table(path, robustness)
+
+
+def examine(
+    work: Workspace, comparison: report.Comparison, count: int = report.EXAMINED
+) -> report.Comparison:
+    """Examines the best networks on the images of the test cases, and writes the report anew.
+
+    How far changed images move the predictions, where the network looks, and on drawn hands, if it was
+    trained on such, how much of that lies on growth centres. What was found is kept in ``comparison/``, so
+    that it is found once, and an examination that was stopped goes on.
+
+    Args:
+        work: The work folder.
+        comparison: From :func:`compare`.
+        count: How many networks: those with the lowest validation MAE, each with its best number of epochs;
+            the next best in place of one that cannot be examined.
+
+    Returns:
+        The comparison with its ``examinations``; networks that could not be examined stand in ``left_out``.
+
+    Raises:
+        BoneAgeError: The count is below one, or the disk is full.
+    """
+    if count < 1:
+        raise BoneAgeError(f"examine {count}: the number of networks must be at least 1")
+    training_of(work)
+    # It needs Keras, as the training does.
+    from boneage.report.examine import examine_run
+
+    folder, reasons = report.tables_folder(work.report), []
+    runs = report.best_networks(comparison.runs.tabled, comparison.runs.joined, len(comparison.runs.tabled))
+    if comparison.runs.tabled and not runs:
+        reasons.append(("examination", "no run has validation cases, by which the best is chosen"))
+    examined, count = 0, min(count, len(runs))
+    # No bar over a single network: it has one of its own.
+    with tqdm(desc="examination", total=count, unit="network", disable=count == 1) as bar:
+        for run in runs:
+            if examined == count:
+                break
+            name, files = run.name, report.ExaminedFiles(run, folder)
+            try:
+                pack = work.pack(run.record["size"])
+                examine_run(files, pack, comparison.runs.labels, comparison.runs.joined[name])
+            except BoneAgeError as error:
+                reasons.append((f"{name}, examination", str(error)))
+                continue
+            examined += 1
+            bar.update()
+    comparison = _with_examinations(comparison, work, reasons)
+    _write_report(comparison, work)
+    return comparison
+
+
+def _write_report(comparison: report.Comparison, work: Workspace) -> None:
+    with work.making("compare") as making:
+        report.write_report(comparison, work.report)
+        making.count = len(comparison.runs.all)
+
+
+def _with_examinations(
+    comparison: report.Comparison, work: Workspace, reasons: Sequence[tuple[str, str]] = ()
+) -> report.Comparison:
+    kept = report.kept_examinations(comparison.runs.tabled, report.tables_folder(work.report))
+    left_out = pd.concat([comparison.tables.left_out, skipped_table(reasons)], ignore_index=True)
+    tables = replace(comparison.tables, left_out=left_out)
+    return replace(comparison, examinations=tuple(kept), tables=tables)
+
+
+def _test_outside(
+    work: Workspace, runs: report.ComparedRuns, other: Workspace
+) -> tuple[report.Outside, pd.DataFrame]:
+    """Predictions for another source's images, kept ones first; also what could not be predicted, and why.
+
+    They are of the tabled runs, and of those beside them that are no variant.
+    """
+    others = read_labels(other.labels)
+    if others.source == runs.labels.source:
+        raise BoneAgeError(
+            f"{other.labels}: also of the source {others.source}, so it is no test from outside; name the "
+            "work folder of another source"
+        )
+    joined, reasons = {}, []
+    for run in (run for run in (*runs.tabled, *runs.beside) if not run.key.variant):
+        try:
+            pack = open_pack(other.pack(run.record["size"]))
+            images = fingerprint(pack, rows_of(pack, others.table)[0])
+            predictions = evaluation.kept_outside(run, images)
+            if predictions is None:
+                predictions = training_of(work).predict_pack(run.folder, pack, others)
+                evaluation.keep_outside(run, predictions, images)
+            joined[run.name] = evaluation.join_truth(others.table, predictions)
+        except BoneAgeError as error:
+            reasons.append((f"{run.name} on {others.source}", str(error)))
+    return report.Outside(others.source, others.kind, joined), skipped_table(reasons)
+
+
+def training_of(work: Workspace) -> ModuleType:
+    """The package that trains, imported late as it needs Keras, joined with the other hosts if there are any.
+
+    Raises:
+        BoneAgeError: Its backend cannot be imported.
+    """
+    training = runtime.keras_module("boneage.training", work.settings.backend)
+    training.join_hosts(work.settings.train_seed)
+    return training
