@@ -22,7 +22,7 @@ these same validation cases (the more there were to pick from, the more so); sev
 It is a promise over draws of the validation cases too: with few of them, the interval of one run may hold
 somewhat more or fewer than 90 % (``LEAST_CASES``).
 
-The libraries that do this (crepes, MAPIE) would bring scikit-learn with them, for one rank in a sorted list.
+The libraries that do this (crepes, MAPIE) are not on Colab, and it is one rank in a sorted list.
 """
 
 import math

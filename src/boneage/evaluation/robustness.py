@@ -221,8 +221,7 @@ KINDS: dict[str, Kind] = {
 """By name. Amounts: degrees anticlockwise (corners are cut off, and what comes in continues the edges);
 grey levels out of 256 (brightness, and the standard deviation of noise); a factor about the image's mean grey
 level; the standard deviation of a Gaussian blur, the height of a letter and the diameter of a disc as shares
-of the
-side; the JPEG quality, 1 to 100; by what the resolution is divided."""
+of the side; the JPEG quality, 1 to 100; by what the resolution is divided."""
 
 
 def perturbed(images: np.ndarray, name: str, amount: float | None, seed: int = 0) -> np.ndarray:

@@ -29,7 +29,7 @@ class Batches(keras.utils.PyDataset):
     than it trains where it first looks at a batch of a model on several devices.
 
     Args:
-        pack: The packed images.
+        pack: The images.
         rows: Rows of the pack to train on.
         years: Bone age of each row, (rows,).
         male: 1 for male and 0 for female, (rows,), where the model asks for it; else None.

@@ -126,7 +126,7 @@ def finished_record(run: Path, identity: dict) -> dict | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings = record["settings"]
         theirs = {name: settings[name] if name in RUN_SETTINGS else record[name] for name in identity}
-        if not {"started", "finished", "weights"} <= set(record):
+        if not {"started", "finished", "weights", "batch_size"} <= set(record):
             raise KeyError
     except _UNREADABLE:
         raise BoneAgeError(f"{path}: not a readable record; delete {run} to train again") from None

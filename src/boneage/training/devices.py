@@ -29,9 +29,6 @@ def join_hosts(seed: int) -> None:
     ``KERAS_DISTRIBUTION_JOB_ADDRESSES`` (host and port of process 0), ``KERAS_DISTRIBUTION_NUM_PROCESSES``
     and ``KERAS_DISTRIBUTION_PROCESS_ID`` (from 0). To be called before anything is computed.
 
-    Args:
-        seed: The seed of the run, the same for all.
-
     Raises:
         BoneAgeError: The backend is not JAX, a variable is missing, or the processes do not meet.
     """
@@ -70,15 +67,7 @@ def wait_for_all() -> None:
 
 
 def check_agreed(value: int, run: Path) -> None:
-    """Holds that all processes found the same in the run folder, which they must share.
-
-    Args:
-        value: What this process found, as a number.
-        run: The run folder.
-
-    Raises:
-        BoneAgeError: They did not.
-    """
+    """Raises BoneAgeError unless all processes found the same number in the run folder, which they share."""
     if keras.backend.backend() != "jax" or _processes()[1] == 1:
         return
     from jax.experimental import multihost_utils
@@ -151,15 +140,7 @@ def on_one_device(model: keras.Model) -> keras.Model:
 
 
 def check_shares(rows: int, batch_size: int) -> None:
-    """Refuses batches of which a replica would get nothing: not every layer of TensorFlow bears that.
-
-    Args:
-        rows: Images of one split.
-        batch_size: Images a batch.
-
-    Raises:
-        BoneAgeError: The last batch, or every one, leaves a GPU without an image.
-    """
+    """Raises BoneAgeError where a batch of so many images leaves a GPU none: not every layer bears that."""
     strategy = mirrored()
     replicas = strategy.num_replicas_in_sync if strategy else 1
     for batch in (min(rows, batch_size), rows % batch_size):

@@ -49,10 +49,10 @@ def build_model(
         mean_years: Mean bone age of the training cases.
         std_years: Its standard deviation.
         seed: Seeds the random transforms and dropout.
-        width: One of ``settings.WIDTHS``.
-        weights: One of ``settings.WEIGHTS``.
+        width: ``"full"`` or ``"tiny"``.
+        weights: ``"imagenet"`` or ``"scratch"``.
         variant: One of ``settings.VARIANTS``. ``"sex"`` adds a second input; ``"month_bins"`` has a head that
-            gives each month of age a probability and predictions their mean, as in Rothe, Timofte and Van
+            gives each month of age a probability and predicts their mean, as in Rothe, Timofte and Van
             Gool, "Deep expectation of real and apparent age from a single image", IJCV 2018.
 
     Returns:

@@ -73,23 +73,26 @@ def prediction(
     male: np.ndarray,
     batch_size: int = 16,
     tta: bool = False,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
     """The predictions of a model.
 
     Args:
         model: As ``build_model`` makes it.
         images: uint8, (images, size, size); may be memory-mapped.
-        male: Whether each is male, (images,); used where the model asks for the sex.
+        male: Whether each is male, (rows,); used where the model asks for the sex.
         batch_size: Images a step.
         tta: Whether to average over :func:`tta_images`.
+        rows: Which of the images, in their order; by default all.
 
     Returns:
-        Years, (images,).
+        Years, (rows,).
     """
     male = male if len(model.inputs) == 2 else None
+    rows = np.arange(len(images)) if rows is None else rows
     years = []
-    for start in range(0, len(images), _LOT):
-        lot = np.asarray(images[start : start + _LOT])
+    for start in range(0, len(rows), _LOT):
+        lot = images[rows[start : start + _LOT]]
         sex = None if male is None else male[start : start + _LOT]
         said = [
             model.predict(model_input(view, sex), batch_size=batch_size, verbose=0)[:, 0]
@@ -107,45 +110,17 @@ def prediction_table(
     batch_size: int = 16,
     tta: bool = False,
 ) -> pd.DataFrame:
-    """The predictions for labelled images.
-
-    Args:
-        model: As ``build_model`` makes it.
-        pack: Images at the model's size.
-        table: The label table.
-        rows: The pack's row of each label.
-        batch_size: Images a step.
-        tta: Whether to average over :func:`tta_images`.
-
-    Returns:
-        ``tables.PREDICTION_TABLE``; predictions in years.
-    """
-    years = prediction(model, _Rows(pack.images, rows), table["Male"].to_numpy(bool), batch_size, tta)
+    """``tables.PREDICTION_TABLE`` of a label table whose images are these rows of the pack."""
+    years = prediction(model, pack.images, table["Male"].to_numpy(bool), batch_size, tta, rows)
     # Five decimals are five minutes of a child's life: far below anything a reading can tell.
     columns = {"Case ID": table["Case ID"], "Split": table["Split"], "Prediction": np.round(years, 5)}
     return pd.DataFrame(columns, columns=list(PREDICTION_TABLE))
 
 
-class _Rows:
-    """Some rows of an array, read when they are asked for."""
-
-    def __init__(self, images: np.ndarray, rows: np.ndarray):
-        self._images, self._rows = images, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, which: slice) -> np.ndarray:
-        return self._images[self._rows[which]]
-
-
 def predict_pack(run: Path | str, pack: Pack, labels: Labels) -> pd.DataFrame:
     """The predictions of a finished run for images, made as the run made its own (TTA included).
 
-    Args:
-        run: The run folder.
-        pack: Images at the run's size.
-        labels: Their labels; only ids, splits and sex are used.
+    Of the labels only ids, splits and sex are used.
 
     Returns:
         ``tables.PREDICTION_TABLE``; predictions in years.

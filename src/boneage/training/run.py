@@ -174,9 +174,8 @@ def _plain_run(run: Path, identity: dict) -> tuple[keras.Model, dict]:
     if record is None:
         raise BoneAgeError(f"{run}: not finished; train the network without a variant first")
     history = read_run(run).history.to_dict("records")
-    state = {name: record[name] for name in ("started", "weights")}
-    batch_size = record.get("batch_size", identity["batch_size"])
-    return load_model(run), {**state, "identity": identity, "history": history, "batch_size": batch_size}
+    state = {name: record[name] for name in ("started", "weights", "batch_size")}
+    return load_model(run), {**state, "identity": identity, "history": history}
 
 
 def _trained(
