@@ -4,13 +4,14 @@ import concurrent.futures
 import itertools
 import json
 import multiprocessing
+import multiprocessing.util
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
@@ -21,6 +22,9 @@ from boneage.core.settings import Settings
 from boneage.networks import NETWORKS
 from boneage.sources import drive
 from boneage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from jupyter_client import AsyncKernelManager
 
 COLAB_FOLDER = "/content"
 """Where Colab starts notebooks, puts what a person uploads, and opens its file browser."""
@@ -33,6 +37,16 @@ CACHE_BESIDE_DRIVE = "/content/boneage-cache"
 
 TOGETHER = 2
 """How many notebooks of tiny networks run at a time: each leaves a core idle for most of its time."""
+
+# Of this process; None has each notebook start one of its own.
+_kept: "AsyncKernelManager | None" = None
+
+_FORGET = """
+import sys
+if "keras" in sys.modules:
+    sys.modules["keras"].backend.clear_session()
+get_ipython().reset()
+"""
 
 # Each has a field of its own in the notebooks' settings cell; every other setting is an override.
 _FIELDS = ("source", "data", "work")
@@ -166,7 +180,7 @@ def _is_of_a_network(notebook: Path) -> bool:
 def _run_together(jobs: list[tuple[Path, Path, dict[str, object], Path]]) -> list[Path]:
     # Processes, because what runs a notebook is not made for threads; new ones, whatever this one has loaded.
     new = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(TOGETHER, mp_context=new) as pool:
+    with concurrent.futures.ProcessPoolExecutor(TOGETHER, mp_context=new, initializer=_keep_a_kernel) as pool:
         running = [pool.submit(_run, *job, False) for job in jobs]
         finished = concurrent.futures.as_completed(running)
         try:
@@ -240,20 +254,45 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _keep_a_kernel() -> None:
+    """Has this process run all its notebooks in one kernel, so that TensorFlow is imported once."""
+    global _kept
+    from jupyter_core.utils import run_sync
+
+    jupyter_client = runtime.package("jupyter_client", "pip install papermill nbclient")
+    _kept = jupyter_client.AsyncKernelManager(kernel_name="python3")
+    multiprocessing.util.Finalize(None, run_sync(_kept.shutdown_kernel), kwargs={"now": True}, exitpriority=0)
+
+
+async def _forget(kernel: "AsyncKernelManager") -> None:
+    """Leaves a kernel as if no notebook had run in it; what was imported stays so."""
+    client = kernel.client()
+    client.start_channels()
+    try:
+        await client.wait_for_ready()
+        await client.execute(_FORGET, silent=True, store_history=False, reply=True)
+    finally:
+        client.stop_channels()
+
+
 def _run(
     notebook: Path, copy: Path, parameters: dict[str, object], scratch: Path, with_bar: bool = True
 ) -> Path:
     papermill = runtime.package("papermill", "pip install papermill nbclient")
+    from jupyter_core.utils import run_sync
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     running = scratch / notebook.name
     try:
+        if _kept and _kept.has_kernel:
+            run_sync(_forget)(_kept)
         papermill.execute_notebook(
             str(notebook),
             str(running),
             parameters=parameters,
             kernel_name="python3",
+            km=_kept,
             progress_bar={"desc": notebook.stem, "file": sys.stderr} if with_bar else False,
             cwd=str(scratch),
         )
