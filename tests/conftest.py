@@ -10,6 +10,18 @@ import pytest
 REAL_DATA = os.environ.get("BONEAGE_REAL_DATA", "")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
+# The files that take longest, begun first: pytest-xdist gives a worker whole files, by itself those with the
+# most tests first, and one worker would end on the run of all notebooks while the other stands idle.
+LONGEST = (
+    "test_notebooks_run",
+    "test_networks",
+    "test_anomalies",
+    "test_training",
+    "test_training_variants",
+    "test_notebooks",
+    "test_board_browser",
+)
+
 # Solara, whose page the browser tests show the board on, would count its starts on a server elsewhere.
 os.environ["SOLARA_TELEMETRY_MIXPANEL_ENABLE"] = "false"
 
@@ -21,10 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.solara_port = free.getsockname()[1]
     # Its check of the page's own widgets takes seconds; the board has none of them.
     config.option.solara_vuetify_warmup = False
+    config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips, by name, the tests that need real radiographs or a browser where there are none."""
+    """Puts the longest files first; skips, by name, tests whose radiographs or browser are not there."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
     missing = {}
     if not (REAL_DATA and Path(REAL_DATA).is_dir()):
         missing["real_data"] = "set BONEAGE_REAL_DATA to a folder of real radiographs"
