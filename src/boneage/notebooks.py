@@ -24,7 +24,7 @@ from boneage.sources import drive
 from boneage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from jupyter_client import AsyncKernelManager
+    from jupyter_client.manager import AsyncKernelManager
 
 COLAB_FOLDER = "/content"
 """Where Colab starts notebooks, puts what a person uploads, and opens its file browser."""
