@@ -84,7 +84,7 @@ def test_tables_and_report_are_there(work):
     report = (work / "report.html").read_text(encoding="utf-8")
     for key, network in NETWORKS.items():
         for epochs in TINY["epochs"]:
-            run = read_run(work / "runs" / f"{key}-{epochs}")
+            run = read_run(work / "runs" / f"{key}-{epochs}-augmented-s2026")
             assert len(run.history) == epochs
             assert len(run.predictions) == len(labels)
         assert network.title in report

@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 EPOCHS = 6
-RUN = f"cnn-{EPOCHS}"
+RUN = f"cnn-{EPOCHS}-plain-s5"
 SEED = 7
 
 FIRST = "os.mkdir checkpoint"
