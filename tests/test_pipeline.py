@@ -178,7 +178,7 @@ def test_a_network_is_examined_once_and_an_examination_that_was_stopped_goes_on(
     (other / "record.json").write_text(json.dumps(record))
     both = pipeline.compare(ours, examined=1)
     assert [one.run for one in both.examinations] == ["cnn-1-plain-s2026"]
-    assert both.left_out["item"].tolist() == ["unet-1-plain-s2026, examination"]
+    assert both.tables.left_out["item"].tolist() == ["unet-1-plain-s2026, examination"]
     shutil.rmtree(other)
 
     # Neither network nor images are needed for what was found, and the next comparison shows it.
