@@ -70,7 +70,7 @@ def test_a_damaged_settings_file_is_named(tmp_path):
     texts += ["[" * 100_000, '{"train_seed": ' + "1" * 5000 + "}", json.dumps({"work": ["x" * 10_000_000]})]
     for text in texts:
         path.write_text(text)
-        with pytest.raises(BoneAgeError, match=r"settings\.json: .*; mend the file or delete it") as caught:
+        with pytest.raises(BoneAgeError, match=r"settings\.json: .*; correct the file, or delete") as caught:
             Settings.load(path)
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 500

@@ -121,7 +121,7 @@ def test_a_table_too_large_to_be_read_again_is_not_written(tmp_path, monkeypatch
     monkeypatch.setattr("boneage.core.tables.LARGEST_TABLE_BYTES", 100)
     path = write_table(tmp_path / "a.csv", pd.DataFrame({"id": ["a"] * 10}))
     before = path.read_bytes()
-    with pytest.raises(BoneAgeError, match="lower total"):
+    with pytest.raises(BoneAgeError, match="lower the total"):
         write_table(path, pd.DataFrame({"id": ["a"] * 100}))
     assert path.read_bytes() == before
 

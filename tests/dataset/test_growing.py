@@ -301,10 +301,10 @@ def test_a_verb_that_cannot_go_on_says_why_in_one_line(prepared, capsys, words, 
     ("rows", "named"),
     [
         ([], "no row"),
-        ([("a", "a", "train", "[]", "[]"), ("A", "a", "train", "[]", "[]")], "stands twice"),
+        ([("a", "a", "train", "[]", "[]"), ("A", "a", "train", "[]", "[]")], "appears twice"),
         ([("../a", "a", "train", "[]", "[]")], "cannot name a file"),
         ([("a", "a", "practice", "[]", "[]")], "practice"),
-        ([("a-001", "a", "test", "[]", "[]")], "copies are for training"),
+        ([("a-001", "a", "test", "[]", "[]")], "not in the training split"),
     ],
 )
 def test_a_faulty_plan_is_refused(tmp_path, rows, named):

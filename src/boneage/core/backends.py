@@ -1,6 +1,6 @@
-"""What Keras leaves to its backends: gradients, fast steps, several devices.
+"""Backend-specific code that Keras does not cover: gradients, faster steps, several devices.
 
-With :mod:`boneage.core.runtime` the only module that may name TensorFlow.
+Only this module and :mod:`boneage.core.runtime` may name TensorFlow.
 """
 
 import contextlib
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def precision(name: str) -> Iterator[None]:
-    """Layers that are built inside do their sums in these numbers.
-
-    Args:
-        name: One of ``settings.PRECISIONS``.
-    """
+    """Sets the numeric precision (one of ``settings.PRECISIONS``) of the layers built inside the block."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -33,14 +29,11 @@ def precision(name: str) -> Iterator[None]:
 
 
 def gradient(function: Callable, at: np.ndarray) -> np.ndarray:
-    """How the sum of what a function says changes with each number that it is given; Keras has no such call.
+    """The gradient of the sum of a function's output with respect to its input, in the input's shape.
 
     Args:
-        function: Of Keras's operations and layers, from one tensor to another.
+        function: Built from Keras operations and layers, from one tensor to another.
         at: Where to take the gradient; float.
-
-    Returns:
-        Of the shape of ``at``.
     """
     import keras
 
@@ -58,20 +51,16 @@ def gradient(function: Callable, at: np.ndarray) -> np.ndarray:
 
 
 def hasten(model: "keras.Model") -> None:
-    """Has a backend do a model's steps the fast way, which Keras leaves undone.
+    """Makes a model's steps fast where Keras does not; outputs change by rounding only.
 
-    JAX compiles them as a whole. Keras marks its random layers as unfit for compilation because TensorFlow
-    cannot compile them; for their sake it would run every operation of every layer by itself on JAX, too,
-    which compiles them well.
+    JAX: compiles whole steps. Keras marks its random layers as not compilable because TensorFlow cannot
+    compile them, and would then run every operation of the model uncompiled on JAX too.
 
-    TensorFlow multiplies a transformer's matrices with all tokens of a batch at once. Left to itself it
-    repeats each matrix, and its gradient, for every image (keras-team/keras, issue 22823), and a step takes
-    twice the time; so the layers that work on each token by itself get the batch as one long image.
+    TensorFlow: has a transformer's dense layers multiply all tokens of a batch at once. Otherwise each matrix
+    and its gradient are repeated for every image (keras-team/keras, issue 22823), which doubles a step's
+    time.
 
-    A model that is loaded or copied begins without, and needs it again; a second time changes nothing.
-
-    Args:
-        model: Any; what it says stays the same but for rounding.
+    Call it again on a model that was loaded or copied. Calling it twice is harmless.
     """
     import keras
 
@@ -100,12 +89,10 @@ def _call_on_one_image(
 
 
 def build_for_training(model: "keras.Model") -> None:
-    """Makes the variables of a compiled model's optimiser and metrics, which its first step would make.
+    """Creates the variables of a compiled model's optimiser and metrics before its first step.
 
-    TensorFlow traces a step that makes variables twice, which takes seconds for most networks.
-
-    Args:
-        model: Any; on JAX, and where several devices train it, nothing is done.
+    TensorFlow traces a step that creates variables twice, which takes seconds for most networks. Does nothing
+    on JAX, or with several devices.
     """
     import keras
 
@@ -118,7 +105,7 @@ def build_for_training(model: "keras.Model") -> None:
 
 
 def layers_of(model: "keras.Model") -> Iterator["keras.Layer"]:
-    """All layers of a model, those of the models in it among them."""
+    """All layers of a model, including those of nested models."""
     import keras
 
     for layer in model.layers:
@@ -129,9 +116,9 @@ def layers_of(model: "keras.Model") -> Iterator["keras.Layer"]:
 
 @functools.cache
 def mirrored() -> "tensorflow.distribute.Strategy | None":
-    """The strategy that has all of TensorFlow's GPUs train one model; None where there is one, or JAX.
+    """The strategy that trains one model on all of TensorFlow's GPUs; None with a single device, or on JAX.
 
-    A CPU that was divided into several logical devices counts as several.
+    A CPU divided into several logical devices counts as several.
     """
     import keras
 
@@ -148,11 +135,7 @@ def mirrored() -> "tensorflow.distribute.Strategy | None":
 
 
 def replica_share(rows: "tensorflow.Tensor") -> "tensorflow.Tensor | float":
-    """A replica's rows of a batch in shares of what each replica would have of an even one.
-
-    Args:
-        rows: The replica's number of rows.
-    """
+    """A replica's share of a batch's rows, where 1 is an even share."""
     import tensorflow
 
     replica = tensorflow.distribute.get_replica_context()

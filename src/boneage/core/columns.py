@@ -1,7 +1,7 @@
-"""Tables declared once: what a column is called, its unit, how it is shown, what it means.
+"""Tables declared once: each column's name, unit, format and meaning.
 
-CSV, HTML, Markdown and the text that explains a column come from the declaration. A :class:`Table` stands for
-the names of its columns wherever names are wanted: ``list(CASES)``, ``read_table(path, CASES)``.
+CSV, HTML, Markdown and the text that explains a column come from the declaration. Iterating over a
+:class:`Table` gives its column names: ``list(CASES)``, ``read_table(path, CASES)``.
 """
 
 import functools
@@ -24,14 +24,14 @@ class Column:
     """One column of a table.
 
     Attributes:
-        name: Its name in CSV.
-        meaning: What it means, one sentence.
-        format: How its numbers are shown, such as ``.2f`` or ``+.2f``; empty where it holds text.
-        heading: What stands over it; where nothing is given, the name up to a unit in brackets.
-        unit: What stands small beneath that; where nothing is given, what the name has in brackets.
-        ends: Names of the two columns that hold the ends of its interval, which is shown beneath the value.
-        best: ``min`` or ``max``, where the best value is marked.
-        mark: Row -> ``significant`` or ``few`` where a cell is to stand out so, else nothing.
+        name: Name in the CSV.
+        meaning: One sentence.
+        format: Number format, such as ``.2f`` or ``+.2f``; empty for text.
+        heading: Shown heading; by default the name without the unit in brackets.
+        unit: Shown below the heading; by default what the name has in brackets.
+        ends: The two columns with the ends of its interval, shown below the value.
+        best: ``min`` or ``max`` if the best value is to be marked.
+        mark: Row -> ``significant`` or ``few`` to highlight a cell, else an empty string.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Column:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its columns in CSV."""
+        """Names of its CSV columns."""
         return (self.name, *self.ends)
 
     def cell(self, row: Record) -> "Cell":
-        """What is shown of it in a row."""
+        """The column's cell in a row."""
         value = row.get(self.name)
         below = interval([row.get(end) for end in self.ends], self.format)
         text = number(value, self.format) if self.format else str("" if pd.isna(value) else value) or "–"
@@ -62,19 +62,19 @@ class Column:
 
 
 def with_interval(name: str, meaning: str = "", format: str = "", **options: Any) -> Column:
-    """A column whose interval ends stand beside it as ``… low`` and ``… high``."""
+    """A column with its interval ends in two more columns, ``… low`` and ``… high``."""
     heading, bracket, unit = name.partition(" (")
     low, high = (f"{heading} {end}{bracket}{unit}" for end in ("low", "high"))
     return Column(name, meaning, format, ends=(low, high), **options)
 
 
 def leaves_out_zero(*ends: str) -> Callable[[Record], str]:
-    """Marks a difference as significant whose interval lies on one side of zero."""
+    """Marks a difference as significant if its interval excludes zero."""
     return lambda row: "significant" if row[ends[0]] > 0 or row[ends[1]] < 0 else ""
 
 
 def number(value: float | None, spec: str) -> str:
-    """A number with a proper minus sign, which zero has not; a dash where there is none."""
+    """A number with a typographic minus sign and no negative zero; a dash if missing."""
     if value is None or pd.isna(value):
         return "–"
     sign, spec = ("+", spec[1:]) if spec.startswith("+") else ("", spec)
@@ -82,7 +82,7 @@ def number(value: float | None, spec: str) -> str:
 
 
 def interval(ends: Sequence[float | None], spec: str) -> str:
-    """The two ends of an interval; nothing where there is none."""
+    """The two ends of an interval as text; empty if missing."""
     if not ends or pd.isna(ends[0]):
         return ""
     return (" to " if spec.startswith("+") else "–").join(number(end, spec) for end in ends)
@@ -90,7 +90,7 @@ def interval(ends: Sequence[float | None], spec: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown in one place of a table: text, a smaller line beneath it, and how it stands out."""
+    """A cell as shown: text, a smaller line below, and how it is highlighted."""
 
     text: str
     below: str = ""
@@ -99,17 +99,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table(Collection[str]):
-    """A table, declared once.
+    """A table's declaration.
 
     Attributes:
-        title: What it is called.
-        columns: Its columns, in the order of the CSV.
-        file: Its name in the work folder.
+        columns: In CSV order.
+        file: Name in the work folder.
         about: What a row is, one sentence.
-        note: What stands beneath it where it is shown.
-        shown: Names of the columns that are shown, in their order; by default all.
-        reference: What the first shown cell of a row says that is no result but a yardstick.
-        absent: What is said of a row that has no value.
+        note: Shown below the table.
+        shown: Names of the columns to show, in order; by default all.
+        reference: Value of the first shown column that marks a row as a reference, not a result.
+        absent: Text for a row without values.
     """
 
     title: str
@@ -123,7 +122,7 @@ class Table(Collection[str]):
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
-        """The columns of the CSV, ends of intervals too."""
+        """CSV column names, interval ends included."""
         return tuple(dict.fromkeys(name for column in self.columns for name in column.names))
 
     def __iter__(self) -> Iterator[str]:
@@ -139,14 +138,14 @@ class Table(Collection[str]):
         return next(column for column in self.columns if column.name == name)
 
     def frame(self, rows: Iterable[Any] = ()) -> pd.DataFrame:
-        """A frame of some rows, with all columns in their order."""
+        """A frame of these rows with all columns in order."""
         return pd.DataFrame(list(rows), columns=list(self.names))
 
     def check(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The frame with the declared columns alone, in their order.
+        """The frame reduced to the declared columns, in order.
 
         Raises:
-            BoneAgeError: One is missing.
+            BoneAgeError: A column is missing.
         """
         missing = [name for name in self.names if name not in frame]
         if missing:
@@ -154,24 +153,21 @@ class Table(Collection[str]):
         return frame[list(self.names)]
 
     def to_csv(self, frame: pd.DataFrame) -> str:
-        """The table as CSV text."""
         return csv_text(self.check(frame))
 
     def part(self, title: str, *shown: str, **changes: Any) -> "Table":
-        """The same table, of which some columns are shown under another title."""
+        """The same table with other columns shown under another title."""
         return replace(self, title=title, shown=shown or self.shown, **changes)
 
     def show(self, frame: pd.DataFrame) -> "View":
-        """The table as it is shown."""
         return View(self, frame)
 
     @functools.cached_property
     def shown_columns(self) -> list[Column]:
-        """The columns that are shown."""
         return [self[name] for name in self.shown] or list(self.columns)
 
     def explain(self) -> str:
-        """What each shown column means, as a Markdown list."""
+        """The meaning of each shown column, as a Markdown list."""
         return "".join(
             f"- **{one.heading}**{f' ({one.unit})' if one.unit else ''}: {one.meaning}\n"
             for one in self.shown_columns
@@ -180,14 +176,13 @@ class Table(Collection[str]):
 
 @dataclass(frozen=True, repr=False)
 class View:
-    """Rows of a table as a notebook, a page or a document shows them."""
+    """Rows of a table, as shown in a notebook, a page or a document."""
 
     table: Table
     frame: pd.DataFrame
 
     @property
     def columns(self) -> list[Column]:
-        """Its columns."""
         return self.table.shown_columns
 
     def __len__(self) -> int:
@@ -195,7 +190,7 @@ class View:
 
     @property
     def rows(self) -> list[tuple[str, list[Cell]]]:
-        """For each row how it stands out (``reference``, ``absent`` or nothing) and its cells."""
+        """For each row its kind (``reference``, ``absent`` or empty) and its cells."""
         return [self._row(row) for row in self.frame.to_dict("records")]
 
     def _row(self, row: Record) -> tuple[str, list[Cell]]:
@@ -208,7 +203,7 @@ class View:
 
     @property
     def stars(self) -> bool:
-        """Whether the best of a column is marked: one alone is no competition."""
+        """Whether any column has its best value marked, which takes at least two values."""
         return any(self._competing(column).count() > 1 for column in self.columns if column.best)
 
     def _competing(self, column: Column) -> pd.Series:
@@ -225,13 +220,13 @@ class View:
         return Cell(f"{cell.text} ★", cell.below, "best")
 
     def to_html(self) -> str:
-        """The table as HTML that asks for the page's styles; what is in it is escaped."""
+        """The table as escaped HTML, to be styled by the page."""
         return _templates().get_template("table.html.j2").render(view=self)
 
     __html__ = to_html
 
     def to_markdown(self) -> str:
-        """The table as Markdown, units in the header line, intervals in brackets."""
+        """The table as Markdown, with units in the header and intervals in brackets."""
         columns = self.columns
         heads = [f"{one.heading} ({one.unit})" if one.unit else one.heading for one in columns]
         lines = [heads, ["---:" if one.format else "---" for one in columns]]
@@ -260,7 +255,7 @@ def _templates() -> jinja2.Environment:
 
 
 def templates(package: str) -> jinja2.Environment:
-    """The templates of a package; what is put into them is escaped."""
+    """A package's Jinja templates, with autoescaping."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader(package),
         autoescape=True,
@@ -271,9 +266,9 @@ def templates(package: str) -> jinja2.Environment:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """A frame as CSV in which no text cell is one that a spreadsheet would run.
+    """A frame as CSV, with no text cell that a spreadsheet would run as a formula.
 
-    Text that starts with ``=``, ``+``, ``-`` or ``@`` gets a leading apostrophe; numbers are left alone.
+    Text that starts with ``=``, ``+``, ``-`` or ``@`` gets a leading apostrophe.
     """
     safe = frame.copy()
     for name in safe.columns:
@@ -285,6 +280,6 @@ def csv_text(frame: pd.DataFrame) -> str:
 def _defused(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
-    # Half an emoji, as a browser may send it, has no UTF-8.
+    # A browser may send half a surrogate pair, which UTF-8 cannot encode.
     cell = cell.encode("utf-8", "backslashreplace").decode()
     return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell

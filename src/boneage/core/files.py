@@ -1,4 +1,4 @@
-"""Files that are never half written, hashes, and archives unpacked without harm."""
+"""Atomic file writes and hashes."""
 
 import contextlib
 import errno
@@ -27,20 +27,20 @@ _ADVICE = {
 
 _ABANDONED_SECONDS = 3600
 
-# Read once: the only way to ask for it is to change it, which is not safe among threads.
+# Read once: it can only be read by changing it, which is not thread-safe.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
 
 def write_error(path: Path | str, error: OSError) -> BoneAgeError:
-    """The one-line error for a failed write to ``path``: what happened and what to do."""
+    """The one-line error for a failed write: what happened and what to do."""
     advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
     return BoneAgeError(f"{path}: cannot be written: {advice}")
 
 
 @contextlib.contextmanager
 def writing(path: Path | str) -> Iterator[None]:
-    """Turns an OSError of the block into the one-line error for a failed write to ``path``."""
+    """Turns an OSError in the block into the one-line error for a failed write to ``path``."""
     try:
         yield
     except OSError as error:
@@ -48,10 +48,10 @@ def writing(path: Path | str) -> Iterator[None]:
 
 
 def make_folder(path: Path | str) -> Path:
-    """Makes a folder and its parents where they are absent.
+    """Creates a folder and its parents if absent.
 
     Raises:
-        BoneAgeError: It cannot be made, or a file stands in its place.
+        BoneAgeError: It cannot be created, or a file is in the way.
     """
     with writing(path):
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -60,15 +60,15 @@ def make_folder(path: Path | str) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
-    """Opens a temporary file beside ``path`` for writing and renames it to ``path`` at the end.
+    """Opens a temporary file beside ``path`` and renames it to ``path`` at the end.
 
-    When the block fails, ``path`` keeps what it had. The file object's ``name`` is the temporary path,
-    for libraries that want to write by name.
+    If the block fails, ``path`` is unchanged. The file object's ``name`` is the temporary path, for libraries
+    that write by name.
 
     Args:
-        path: Where the file belongs; its folder is made where it is absent.
-        sync: Whether the bytes are on disk (fsync) before the rename. Turn it off only for the many
-            small files that can be made again from others.
+        path: The target; its folder is created if absent.
+        sync: Whether to fsync before the rename. Turn it off only for many small files that can be made
+            again.
 
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
@@ -89,7 +89,7 @@ def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        # Temporary files are born private to their owner; what is left behind follows the umask.
+        # Temporary files are created private to their owner; the final file follows the umask.
         os.chmod(temporary, 0o666 & ~_UMASK)
         os.replace(temporary, path)
         temporary = None
@@ -102,12 +102,10 @@ def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
 
 
 def remove_leftovers(folder: Path, older_than: float = 0.0, pattern: str = ".*-????????.???") -> None:
-    """Removes temporary files of :func:`atomic_write` that killed runs left; a living run's are younger.
+    """Removes temporary files of :func:`atomic_write` left by killed runs.
 
     Args:
-        folder: Where to look.
-        older_than: Seconds since the last writing.
-        pattern: Of their names.
+        older_than: Seconds since the last write; a living run's files are younger.
     """
     for left in folder.glob(pattern):
         with contextlib.suppress(OSError):
@@ -116,14 +114,14 @@ def remove_leftovers(folder: Path, older_than: float = 0.0, pattern: str = ".*-?
 
 
 def write_bytes(path: Path | str, data: bytes) -> Path:
-    """Writes bytes whole or not at all; see :func:`atomic_write`."""
+    """Writes bytes atomically; see :func:`atomic_write`."""
     with atomic_write(path) as file:
         file.write(data)
     return Path(path)
 
 
 def write_text(path: Path | str, text: str) -> Path:
-    """Writes UTF-8 text whole or not at all; see :func:`atomic_write`."""
+    """Writes UTF-8 text atomically; see :func:`atomic_write`."""
     return write_bytes(path, text.encode("utf-8"))
 
 

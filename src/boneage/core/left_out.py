@@ -1,4 +1,4 @@
-"""What a stage left out, told where a person sees it: how many rows, and the commonest reason."""
+"""Reports what a stage left out: how many rows, and the commonest reason."""
 
 import re
 from collections.abc import Collection
@@ -9,7 +9,7 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import write_table
 
-# What differs between two rows with the same fault.
+# The parts in which two rows with the same fault may differ.
 _QUOTED_VALUE = re.compile(
     r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)  # quoted text
     | (?<!\S)/[^:]*(?=:\ )               # a path, perhaps with spaces
@@ -22,13 +22,13 @@ _QUOTED_VALUE = re.compile(
 
 
 def leave_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[str] = ()) -> None:
-    """Writes the table of what a stage left out, and says so where there is anything.
+    """Writes the table of what a stage left out, and prints a summary if it is not empty.
 
     Args:
         path: ``skipped-<stage>.csv``.
         skipped: ``tables.SKIPPED_TABLE``.
-        kept: How many rows were not left out.
-        noted: Items that were kept, and stand in the table only because something is to be said of them.
+        kept: Number of rows not left out.
+        noted: Items in the table that were kept and only have a remark.
 
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
@@ -38,42 +38,42 @@ def leave_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[st
 
 
 def tell_left_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[str] = ()) -> None:
-    """Says what a table of what was left out holds; nothing where it is empty. See :func:`leave_out`."""
+    """Prints a summary of what was left out, if anything; see :func:`leave_out`."""
     is_noted = skipped["item"].isin(list(noted))
     lost, remarks = skipped[~is_noted], skipped[is_noted]
     if len(lost):
         print(f"left out: {in_words(lost, kept + len(lost))}; each with its reason in {path}")
     if len(remarks):
-        # One item may have several remarks; counted are the items.
+        # An item may have several remarks; count items.
         said = in_words(remarks.drop_duplicates("item"), kept)
         print(f"kept, but with a remark: {said}; each in {path}")
 
 
 def refuse_nothing(path: Path, skipped: pd.DataFrame, kept: int, what: str) -> None:
-    """Ends a stage that made nothing, with the commonest reason.
+    """Ends a stage that produced nothing, with the commonest reason.
 
     Args:
         path: ``skipped-<stage>.csv``.
         skipped: ``tables.SKIPPED_TABLE``.
-        kept: How much there is of what the stage makes.
-        what: What it makes, in the plural.
+        kept: Number of items produced.
+        what: What the stage produces, in the plural.
 
     Raises:
-        BoneAgeError: There is nothing of it.
+        BoneAgeError: ``kept`` is 0.
     """
     if kept == 0:
-        why = in_words(skipped, len(skipped)) if len(skipped) else "nothing, for there was nothing"
+        why = in_words(skipped, len(skipped)) if len(skipped) else "nothing, because there was no input"
         raise BoneAgeError(f"no {what}: left out {why}; see {path}")
 
 
 def in_words(skipped: pd.DataFrame, of: int) -> str:
     """How many were left out, and the commonest reason with its number: ``59 of 60 (57: no image)``.
 
-    Reasons that differ only in the values they quote count as one; the first of them speaks for all.
+    Reasons that differ only in the values they quote count as one; the first is quoted.
 
     Args:
-        skipped: ``tables.SKIPPED_TABLE``, with at least one row.
-        of: How many rows there were, those left out among them.
+        skipped: ``tables.SKIPPED_TABLE``, at least one row.
+        of: Number of all rows, those left out included.
     """
     alike = skipped["reason"].map(lambda reason: _QUOTED_VALUE.sub("#", reason))
     counts = alike.value_counts(sort=False)

@@ -1,4 +1,4 @@
-"""Loops over all cores, in threads: safe in a notebook, and OpenCV and NumPy work outside Python's lock."""
+"""Loops over all cores in threads: safe in a notebook, and OpenCV and NumPy release the GIL."""
 
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -11,23 +11,20 @@ R = TypeVar("R")
 def on_all_cores(
     work: Callable[[T], R], jobs: Sequence[T], title: str, progress: bool = True, in_order: bool = False
 ) -> Generator[R, None, None]:
-    """Does jobs on all cores under a progress bar; yields what they return.
+    """Runs ``work`` on each job on all cores under a progress bar and yields the results.
 
-    Two jobs a core are under way at most. Ctrl-C ends it, and so does what a job raises.
+    At most two jobs per core are in flight. Ctrl-C and any exception of a job end it.
 
     Args:
-        work: Done once for each job.
-        jobs: What to work on.
-        title: What the bar says.
-        progress: Whether a bar shows how far it is.
-        in_order: Whether results come in the order of the jobs, not in that in which they are done.
+        title: Label of the progress bar.
+        in_order: Whether results come in the order of the jobs rather than of completion.
     """
     import cv2
     from joblib import Parallel, delayed
     from tqdm.auto import tqdm
 
     opencv_threads = cv2.getNumThreads()
-    # One image a core is faster than one image on all cores, and the two fight each other.
+    # One image per core is faster than one image on all cores, and the two compete.
     cv2.setNumThreads(1)
     kind = "generator" if in_order else "generator_unordered"
     pool = Parallel(n_jobs=-1, backend="threading", return_as=kind)
@@ -38,7 +35,7 @@ def on_all_cores(
                 bar.update()
                 yield result
     finally:
-        # Whoever stops early need not be told that some results are lost.
+        # Stopping early is no reason to warn of lost results.
         with warnings.catch_warnings(action="ignore"):
             results.close()
         cv2.setNumThreads(opencv_threads)

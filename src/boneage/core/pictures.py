@@ -1,7 +1,7 @@
-"""Pictures with words: what a notebook or a report shows also says what is to be seen there.
+"""Pictures with a text alternative, for notebooks and reports.
 
-Shown as HTML, for neither Jupyter nor Colab takes a text alternative with a bare PNG; the PNG goes along for
-what knows no HTML, such as a PDF.
+Shown as HTML because neither Jupyter nor Colab gives a bare PNG a text alternative; the PNG goes along for
+formats without HTML, such as PDF.
 """
 
 import base64
@@ -15,13 +15,12 @@ from PIL import Image
 
 
 def img(png: bytes, words: str, width: int, height: int | None = None) -> str:
-    """An HTML image that holds its picture and its text alternative.
+    """An HTML image with embedded data and alt text; sizes in CSS pixels.
 
     Args:
-        png: The file.
-        words: What is to be seen.
-        width: CSS pixels to show it at, where there is room.
-        height: The same; None to keep the shape.
+        words: The alt text.
+        width: Shrinks to fit the page.
+        height: None keeps the aspect ratio.
     """
     size = f'width="{width}"' + (f' height="{height}"' if height else "")
     data = base64.b64encode(png).decode("ascii")
@@ -32,7 +31,7 @@ def img(png: bytes, words: str, width: int, height: int | None = None) -> str:
 
 
 class Shown:
-    """What a notebook shows as a picture: gives ``png()``, ``words`` and ``css_width``."""
+    """Base of what a notebook shows as a picture; subclasses give ``png()``, ``words`` and ``css_width``."""
 
     words: str
     css_width: int
@@ -42,7 +41,7 @@ class Shown:
         raise NotImplementedError
 
     def _ipython_display_(self) -> None:
-        # Not _repr_html_: once pyplot is loaded, IPython draws a Figure its own way, without the words.
+        # Not _repr_html_: once pyplot is loaded, IPython draws a Figure its own way, without alt text.
         from IPython.display import display
 
         png = self.png()
@@ -59,8 +58,8 @@ class Picture(Shown):
 
     Args:
         pixels: uint8, (height, width) or (height, width, 3).
-        words: What is to be seen.
-        css_width: CSS pixels to show it at; by default one for each of its own.
+        words: The alt text.
+        css_width: Shown width in CSS pixels; by default that of the pixels.
     """
 
     def __init__(self, pixels: np.ndarray, words: str, css_width: int | None = None):
@@ -69,12 +68,10 @@ class Picture(Shown):
 
     @classmethod
     def read(cls, file: Path | str | BinaryIO, words: str, css_width: int | None = None) -> "Picture":
-        """The picture in a file."""
         with Image.open(file) as picture:
             return cls(np.asarray(picture), words, css_width)
 
     def png(self) -> bytes:
-        """The picture as a PNG file."""
         file = io.BytesIO()
         Image.fromarray(self.pixels).save(file, format="png")
         return file.getvalue()

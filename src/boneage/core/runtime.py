@@ -1,7 +1,7 @@
-"""Where the code runs: Colab or not, which Keras backend, which device; seeds and versions.
+"""Where the code runs: Colab or not, Keras backend, device; seeds and versions.
 
-With :mod:`boneage.core.backends` the only module that may name TensorFlow. Keras reads its backend once,
-when it is first imported, so :func:`choose_backend` comes before any import of ``keras``.
+Only this module and :mod:`boneage.core.backends` may name TensorFlow. Keras reads its backend once, on first
+import, so :func:`choose_backend` must run before any import of ``keras``.
 """
 
 import importlib
@@ -28,7 +28,7 @@ REPORTED_PACKAGES = (
     "ipywidgets",
 )
 
-# What the user asked for: read before choose_backend settles the variable for this process.
+# The user's own choice, read before choose_backend sets the variable for this process.
 BACKEND_OF_USER = os.environ.get("KERAS_BACKEND", "")
 
 _LONGEST_REASON = 300
@@ -42,17 +42,14 @@ def on_colab() -> bool:
 
 
 def choose_backend(name: str = "") -> str:
-    """Settles the Keras backend before Keras is imported.
+    """Sets the Keras backend before Keras is imported, and returns it.
 
     Args:
-        name: ``"tensorflow"``, ``"jax"``, or ``""`` for ``KERAS_BACKEND`` where it is set, else TensorFlow
-            where it is installed, else JAX.
-
-    Returns:
-        The backend in use.
+        name: ``"tensorflow"`` or ``"jax"``; ``""`` takes ``KERAS_BACKEND`` if set, else TensorFlow if
+            installed, else JAX.
 
     Raises:
-        BoneAgeError: An unknown backend, one that is not installed, or Keras already runs on another.
+        BoneAgeError: Unknown backend, not installed, or Keras already runs on another.
     """
     if "keras" in sys.modules:
         import keras
@@ -72,17 +69,16 @@ def choose_backend(name: str = "") -> str:
     if importlib.util.find_spec(wanted) is None:
         raise BoneAgeError(f"backend {wanted}: not installed; run `pip install {wanted}`")
     os.environ["KERAS_BACKEND"] = wanted
-    # TensorFlow tells of every library that it does not find; none of it concerns the reader.
+    # TensorFlow warns of every library it does not find; none of it concerns the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return wanted
 
 
 def package(name: str, advice: str) -> ModuleType:
-    """A package that is imported only where it is needed, and may be missing or unfit for what is beside it.
+    """Imports a package that may be missing or incompatible with its neighbours.
 
     Args:
-        name: The module's name.
-        advice: What to do where it cannot be imported.
+        advice: What to do if it cannot be imported.
 
     Raises:
         BoneAgeError: It cannot be imported.
@@ -90,19 +86,18 @@ def package(name: str, advice: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        # A package that was built for another version of its neighbours raises whatever it likes.
+        # A package built for other versions of its dependencies may raise anything.
         raise BoneAgeError(f"{name}: cannot be imported ({reason_of(error)}); {advice}") from None
 
 
 def keras_module(name: str, backend: str) -> ModuleType:
-    """A module that needs Keras, imported late, on a backend: the other stages do not wait for it.
+    """Imports a module that needs Keras, late, so that other stages do not wait for Keras.
 
     Args:
-        name: The module's name.
         backend: See :func:`choose_backend`.
 
     Raises:
-        BoneAgeError: The backend cannot be had, or cannot be imported.
+        BoneAgeError: The backend is not available, or cannot be imported.
     """
     backend = choose_backend(backend)
     try:
@@ -110,12 +105,12 @@ def keras_module(name: str, backend: str) -> ModuleType:
     except Exception as error:
         raise BoneAgeError(
             f"backend {backend}: installed, but it cannot be imported ({reason_of(error)}); "
-            "install it anew or choose the other backend"
+            "reinstall it or choose the other backend"
         ) from None
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error of another package says, in a line that is not too long to read."""
+    """Another package's error as one line, shortened."""
     words = " ".join(str(error).split())[:_LONGEST_REASON]
     if isinstance(error, ImportError) and words:
         return words
@@ -123,7 +118,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds Python, NumPy and Keras, and asks for operations that give the same result twice."""
+    """Seeds Python, NumPy and Keras, and asks for deterministic operations."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -134,8 +129,8 @@ def seed_everything(seed: int) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device's memory does not hold what it was asked to."""
-    # TensorFlow has a class of its own for it; JAX says it in the words of XLA.
+    """Whether an error means that the device ran out of memory."""
+    # TensorFlow has its own class for it; JAX passes on XLA's message.
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "ResourceExhaustedError"
@@ -144,7 +139,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def device() -> str:
-    """The device that trains, in words: ``"NVIDIA H200"``, ``"CPU (2 cores)"``."""
+    """The device that trains: ``"NVIDIA H200"``, ``"CPU (2 cores)"``."""
     accelerators = _accelerators()
     return accelerators[0] if accelerators else f"CPU ({os.cpu_count()} cores)"
 
@@ -170,7 +165,7 @@ def _accelerators() -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """The versions that matter, by package name, with Python's own first; absent packages are left out."""
+    """Versions of Python and :data:`REPORTED_PACKAGES` by name; absent packages are left out."""
     found = {"python": platform.python_version()}
     for package in REPORTED_PACKAGES:
         try:
@@ -181,7 +176,7 @@ def versions() -> dict[str, str]:
 
 
 def mount_drive(folder: str = "/content/drive") -> None:
-    """Mounts the user's Google Drive on Colab; Colab asks for permission.
+    """Mounts the user's Google Drive on Colab, which asks for permission.
 
     Raises:
         BoneAgeError: This is not Colab.

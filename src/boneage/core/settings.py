@@ -1,4 +1,4 @@
-"""Every choice of a run in one frozen object, with presets, checked overrides, and JSON in and out."""
+"""All settings of a run in one frozen object, with presets, checked overrides and JSON."""
 
 import difflib
 import html
@@ -35,13 +35,13 @@ VARIANTS = {
     "month_bins": "month bins in place of one number",
     "tta": "test-time augmentation",
 }
-"""What can be trained, or predicted, otherwise than in the two tables; each is a run of its own."""
+"""Runs of their own beside the two tables: trained or predicted in another way."""
 
 TOTAL = 7393
 """Images in the augmented set of the method: 389 or 390 in each of the 19 years."""
 
 TRAIN_SIZES = (32, 1024)
-"""The smallest and the largest side in pixels of the images that the networks see."""
+"""Smallest and largest side of the networks' input images, in pixels."""
 
 
 def _each_once(epochs: tuple[int, ...]) -> tuple[int, ...]:
@@ -61,11 +61,11 @@ Epochs = Annotated[
 class Settings(BaseModel):
     """What a run reads, makes and trains.
 
-    A field's description is the one text on it: the command line's help, docs/verbs.md and the notebooks
-    show it.
+    A field's description is its only documentation: the command line, docs/verbs.md and the notebooks show
+    it.
 
     Raises:
-        BoneAgeError: An unknown setting, or a value of the wrong type or outside its range.
+        BoneAgeError: Unknown setting, or a value of the wrong type or out of range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -132,7 +132,7 @@ class Settings(BaseModel):
         description="A review log recorded earlier, for when nobody is at hand; phantoms bring one of "
         "their own.",
     )
-    # The plan takes up to 335 bytes an image before it is larger than a table that is read may be.
+    # A plan row takes up to 335 bytes, and the plan must stay below the largest table that is read.
     total: int = Field(
         TOTAL,
         ge=0,
@@ -172,7 +172,7 @@ class Settings(BaseModel):
         description="Epochs to train: each number is a run of its own, with its own learning-rate schedule, "
         "and a table of its own.",
     )
-    # Small, because a few hundred images give few steps an epoch otherwise.
+    # Small: a few hundred images would otherwise give few steps per epoch.
     batch_size: int = Field(
         8,
         ge=1,
@@ -215,7 +215,6 @@ class Settings(BaseModel):
         return settings
 
     def _repr_html_(self) -> str:
-        """A notebook's table of all settings with their meaning."""
         head = "<tr><th>setting</th><th>value</th><th>meaning</th></tr>"
         rows = (
             f"<tr><td>{name}</td><td>{html.escape(str(value))}</td><td>{field.description}</td></tr>"
@@ -225,10 +224,10 @@ class Settings(BaseModel):
 
     @classmethod
     def preset(cls, name: str, /, **overrides: object) -> "Settings":
-        """The settings of a preset (``demo`` or ``colab``) with some of them overridden.
+        """A preset's settings (``demo`` or ``colab``) with some overridden.
 
         Raises:
-            BoneAgeError: No such preset, an unknown setting, or a value that does not fit.
+            BoneAgeError: No such preset, unknown setting, or invalid value.
         """
         if name not in PRESETS:
             raise BoneAgeError(f"preset: {name!r} must be one of {', '.join(PRESETS)}")
@@ -238,12 +237,11 @@ class Settings(BaseModel):
         """A copy with some settings changed.
 
         Raises:
-            BoneAgeError: An unknown setting, or a value that does not fit.
+            BoneAgeError: Unknown setting, or invalid value.
         """
         return Settings(**{**self.model_dump(), **overrides})
 
     def to_json(self) -> str:
-        """The settings as JSON text, which :meth:`from_json` reads back to an equal object."""
         return json.dumps(self.model_dump(), indent=1)
 
     @classmethod
@@ -251,7 +249,7 @@ class Settings(BaseModel):
         """Reads what :meth:`to_json` wrote.
 
         Raises:
-            BoneAgeError: Not JSON, not an object, an unknown setting, or a value that does not fit.
+            BoneAgeError: Not JSON, not an object, unknown setting, or invalid value.
         """
         try:
             values = json.loads(text)
@@ -268,20 +266,20 @@ class Settings(BaseModel):
         """Reads a settings file.
 
         Raises:
-            BoneAgeError: See :meth:`from_json`; the file is named.
+            BoneAgeError: As :meth:`from_json`, naming the file.
         """
         try:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, BoneAgeError) as error:
-            raise BoneAgeError(f"{path}: {error}; mend the file or delete it to start afresh") from None
+            raise BoneAgeError(f"{path}: {error}; correct the file, or delete it to start again") from None
 
     def save(self, path: Path | str) -> Path:
-        """Writes the settings as JSON, whole or not at all."""
+        """Writes the settings as JSON, atomically."""
         return write_text(path, self.to_json() + "\n")
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Small enough for two cores and no GPU, drawn here: nothing is fetched.
+    # Phantoms, nothing fetched; small enough for two cores and no GPU.
     "demo": {
         "source": "phantom",
         "work": "work/demo",
@@ -290,7 +288,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "total": 500,
         "train_size": 96,
         "width": "tiny",
-        # So few steps must be long ones: at a third of it, half of the networks had hardly begun to learn.
+        # With so few steps, at a third of this rate half of the networks had hardly begun to learn.
         "learning_rate": 0.003,
         "epochs": (5, 10),
     },
@@ -307,13 +305,13 @@ _SCHEMA: dict[str, dict[str, Any]] = Settings.model_json_schema()["properties"]
 
 
 def choices(name: str) -> list[str]:
-    """The words that a setting chooses from; none where it is free."""
+    """The values that a setting chooses from; empty if it is free."""
     named = _SCHEMA[name].get("enum", [])
     return [choice for choice in named if choice]
 
 
 def allowed(name: str) -> str:
-    """What a setting may be, in words: ``a whole number between 1 and 1000``."""
+    """A setting's allowed values in words: ``a whole number between 1 and 1000``."""
     field = _SCHEMA[name]
     if named := choices(name):
         return f"one of {', '.join(named)}"
@@ -325,7 +323,7 @@ def allowed(name: str) -> str:
 
 
 def _said(error: ValidationError, values: dict[str, object]) -> str:
-    """The first thing that is wrong: the setting, its value, and what it may be."""
+    """The first problem in words: the setting, its value and what is allowed."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":

@@ -1,8 +1,7 @@
-"""The tables that pass between stages: their columns, and how they are read and written as CSV.
+"""Columns of the tables that pass between stages, and how the tables are read and written.
 
-Every table is UTF-8 CSV with one header and a stable order. Reading is anomalous (byte-order mark,
-semicolons, missing columns, duplicate ids, text where a number belongs); writing is atomic and never
-leaves a cell that a spreadsheet would run as a formula.
+UTF-8 CSV with one header and a stable order. Reading copes with what spreadsheets write and checks ids and
+numbers; writing is atomic and leaves no cell that a spreadsheet would run as a formula.
 """
 
 import codecs
@@ -86,7 +85,7 @@ RACES = ("Asian", "African American", "Caucasian", "Hispanic American", "Unknown
 SPLITS = ("train", "validation", "test")
 
 OLDEST_YEARS = 20.0
-"""The highest bone age a label may have; the hand is mature at 18 to 19 years."""
+"""Highest bone age a label may have; the hand is mature at 18 to 19 years."""
 
 MONTHS_PER_YEAR = 12.0
 
@@ -99,23 +98,18 @@ _SEPARATOR_LINE = re.compile(r"\"?sep=([,;|\t])\"?[ ,;|\t]*\r?\n", re.IGNORECASE
 
 
 def is_safe_id(text: object) -> bool:
-    """Whether ``text`` may name a case and thus a file: 1 to 64 letters, digits, ``_`` and ``-``."""
+    """Whether ``text`` may name a case and so a file: 1 to 64 letters, digits, ``_`` and ``-``."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
     """Reads a CSV with every cell as text; empty cells are empty strings.
 
-    The text may be UTF-8, UTF-16 or Windows-1252 (:func:`decoded`). A first line ``sep=;`` and ``;``, a tab
-    or ``|`` are understood as the separator; then a number may have a decimal comma, as spreadsheets write
-    it where ``;`` separates.
+    The text may be UTF-8, UTF-16 or Windows-1252 (:func:`decoded`). Separators ``;``, tab and ``|`` and a
+    first line ``sep=;`` are understood; with a separator other than the comma, decimal commas become points.
 
     Args:
-        path: The CSV file.
-        columns: Columns that must be there; others are kept too.
-
-    Returns:
-        A table of strings in file order.
+        columns: Required columns; others are kept too.
 
     Raises:
         BoneAgeError: No such file, empty, larger than 64 MiB, not text, not a table, or a column is missing.
@@ -124,7 +118,7 @@ def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
     try:
         if path.stat().st_size > LARGEST_TABLE_BYTES:
             raise BoneAgeError(
-                f"{path}: larger than 64 MiB, which no table of this project is; name the right CSV file"
+                f"{path}: larger than 64 MiB, too large for a table of this project; give the right CSV file"
             )
         text = decoded(path.read_bytes())
     except UnicodeDecodeError:
@@ -133,7 +127,7 @@ def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
         raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     if "\0" in text:
         raise BoneAgeError(f"{path}: not UTF-8 text (it holds zero bytes); save it as CSV in UTF-8")
-    # Excel's own first line, which names the separator.
+    # Excel's own first line, naming the separator.
     told = _SEPARATOR_LINE.match(text)
     text = text[told.end() :] if told else text
     header = text.split("\n", 1)[0]
@@ -142,14 +136,14 @@ def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
     separator = told[1] if told else max(",;\t|", key=header.count)
     try:
         with warnings.catch_warnings():
-            # Rows longer than the header would lose their last cells with no more than a warning.
+            # Rows longer than the header would lose their last cells with just a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
                 io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise BoneAgeError(f"{path}: not a table ({reason}); open it and mend that line") from None
+        raise BoneAgeError(f"{path}: not a table ({reason}); correct that line") from None
     table.columns = [str(name).strip() for name in table.columns]
     missing = [name for name in columns if name not in table.columns]
     if missing:
@@ -157,13 +151,14 @@ def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
             f"{path}: column {', '.join(missing)} is missing; the header must have {', '.join(columns)}"
         )
     table = table.fillna("").apply(lambda column: column.str.strip())
-    # Spreadsheets leave rows of separators alone behind the last one.
+    # Spreadsheets leave rows of bare separators at the end.
     kept: pd.DataFrame = table[(table != "").any(axis=1)].reset_index(drop=True)
     return kept if separator == "," else kept.replace(_DECIMAL_COMMA, r"\1.\2", regex=True)
 
 
 def decoded(data: bytes) -> str:
-    """The text of a CSV file as spreadsheets write it: UTF-8, UTF-16 with or without mark, or Windows-1252.
+    """The text of a CSV as spreadsheets write it: UTF-8, UTF-16 with or without a byte-order mark, or a local
+    single- or double-byte encoding.
 
     Raises:
         UnicodeDecodeError: It is none of them.
@@ -171,7 +166,7 @@ def decoded(data: bytes) -> str:
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding)
-    # Without a mark UTF-16 tells itself by the zero bytes of its Latin letters.
+    # UTF-16 without a mark shows in the zero bytes of its Latin letters.
     even, odd = data[0:200:2], data[1:200:2]
     if odd and even.count(0) + odd.count(0) >= 0.3 * len(odd):
         return data.decode("utf-16-le" if odd.count(0) > even.count(0) else "utf-16-be")
@@ -184,9 +179,9 @@ def decoded(data: bytes) -> str:
 
 
 def _local_encoding(data: bytes) -> str:
-    """The likeliest of the encodings in which spreadsheets save where the text is not UTF-8."""
+    """The likeliest non-UTF-8 encoding: GB 2312, Windows-1251 or Windows-1252."""
     runs = re.findall(rb"[\x80-\xff]+", data)
-    # Chinese has two bytes a character, the first of common ones below the letters of Western languages.
+    # Chinese has two bytes a character; the lead byte of common ones is below Western accented letters.
     if all(len(run) % 2 == 0 and min(run) > 0xA0 for run in runs) and any(min(run) < 0xC0 for run in runs):
         with contextlib.suppress(UnicodeDecodeError):
             data.decode("gb2312")
@@ -196,13 +191,13 @@ def _local_encoding(data: bytes) -> str:
 
 
 def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads a case table back from CSV.
+    """Reads a case table from CSV.
 
     Returns:
-        The case table (numbers as numbers, empty ones as NaN) and the rows left out with their reasons.
+        The case table (numbers as numbers, missing ones NaN) and ``SKIPPED_TABLE`` with the rows left out.
 
     Raises:
-        BoneAgeError: The file is no case table.
+        BoneAgeError: The file is not a case table.
     """
     raw = read_table(path, CASE_TABLE)[list(CASE_TABLE)]
     numbers = {
@@ -217,7 +212,7 @@ def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
         if not is_safe_id(case_id):
             reason = "the case_id must be 1 to 64 letters, digits, _ or -"
         elif case_id in seen:
-            reason = "the case_id stands twice; the first row is kept"
+            reason = "the case_id appears twice; the first row is kept"
         else:
             for name, values in numbers.items():
                 if raw[name][row] and not 0 <= values[row] <= OLDEST_YEARS:
@@ -234,20 +229,17 @@ def read_cases(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def read_plan(path: Path | str) -> pd.DataFrame:
-    """Reads an augmentation plan back from CSV; a plan is whole or it is none, so no row is left out.
-
-    Returns:
-        ``PLAN_TABLE``, every cell as text.
+    """Reads an augmentation plan from CSV, every cell as text. No row is left out: a faulty plan is refused.
 
     Raises:
-        BoneAgeError: The file is no plan, an id cannot name a file or stands twice, a split is unknown, or a
-            copy is not for training.
+        BoneAgeError: Not a plan, an id that cannot name a file or appears twice, an unknown split, or an
+            augmented image outside the training split.
     """
     plan = read_table(path, PLAN_TABLE)[list(PLAN_TABLE)]
-    advice = "make it anew with `python -m boneage plan`"
+    advice = "make it again with `python -m boneage plan`"
     if plan.empty:
-        raise BoneAgeError(f"{path}: no row; {advice}")
-    # Some file systems hold "A1.png" and "a1.png" for the same file.
+        raise BoneAgeError(f"{path}: no rows; {advice}")
+    # Some file systems do not tell "A1.png" from "a1.png".
     twice = plan["image_id"].str.casefold().duplicated()
     for image_id, case_id, split, doubled in zip(
         plan["image_id"], plan["case_id"], plan["split"], twice, strict=True
@@ -255,28 +247,30 @@ def read_plan(path: Path | str) -> pd.DataFrame:
         if not (is_safe_id(image_id) and is_safe_id(case_id)):
             raise BoneAgeError(f"{path}: {image_id!r} of case {case_id!r} cannot name a file; {advice}")
         if doubled:
-            raise BoneAgeError(f"{path}: image {image_id} stands twice; {advice}")
+            raise BoneAgeError(f"{path}: image {image_id} appears twice; {advice}")
         if split not in SPLITS:
-            raise BoneAgeError(f"{path}: image {image_id} is of the split {split!r}; {advice}")
+            raise BoneAgeError(f"{path}: image {image_id} has the unknown split {split!r}; {advice}")
         if image_id != case_id and split != "train":
-            raise BoneAgeError(f"{path}: image {image_id} is a copy, and copies are for training; {advice}")
+            raise BoneAgeError(
+                f"{path}: image {image_id} is augmented, but not in the training split; {advice}"
+            )
     return plan
 
 
 def write_table(path: Path | str, table: pd.DataFrame) -> Path:
-    """Writes a table as UTF-8 CSV, whole or not at all.
+    """Writes a table as UTF-8 CSV, atomically.
 
     Raises:
-        BoneAgeError: The folder is read-only, the disk is full, or the table is larger than one that is read.
+        BoneAgeError: The folder is read-only, the disk is full, or the table is over 64 MiB.
     """
     text = csv_text(table)
     if len(text.encode()) > LARGEST_TABLE_BYTES:
         raise BoneAgeError(
-            f"{path}: with {len(table)} rows larger than 64 MiB, which is not read again; plan a lower total"
+            f"{path}: {len(table)} rows make more than 64 MiB, too large to be read again; lower the total"
         )
     return write_text(path, text)
 
 
 def skipped_table(rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """A table of what a stage left out: ``item`` (a file or an id) and ``reason`` (what to do about it)."""
+    """``SKIPPED_TABLE`` from pairs of item (file or id) and reason (what is wrong and what to do)."""
     return SKIPPED_TABLE.frame(rows)
