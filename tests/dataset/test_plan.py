@@ -119,8 +119,8 @@ def test_a_case_of_which_no_copies_are_wanted_gets_none():
     ("column", "cell", "named"),
     [
         ("corrections", '[{"name": "swirl"}]', "operator 'swirl'"),
-        ("corrections", '[{"name": "clahe", "clip": 2}]', "operator clahe: no correction"),
-        ("corrections", '[{"name": "flip"}, {"name": "flip"}]', "operator flip: stands twice"),
+        ("corrections", '[{"name": "clahe", "clip": 2}]', "operator clahe: not a correction"),
+        ("corrections", '[{"name": "flip"}, {"name": "flip"}]', "operator flip: appears twice"),
         ("augmentations", '["swirl"]', "augmentation 'swirl'"),
         ("augmentations", "flip", "augmentations 'flip'"),
     ],

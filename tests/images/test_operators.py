@@ -139,7 +139,7 @@ def test_corrections_stand_in_the_order_in_which_they_are_applied():
 
 @pytest.mark.parametrize(
     ("operators", "named"),
-    [([{"name": "tint", "warmth": 1}], "no correction"), ([{"name": "invert"}, {"name": "invert"}], "twice")],
+    [([{"name": "tint", "warmth": 1}], "not a correct"), ([{"name": "invert"}, {"name": "invert"}], "twice")],
 )
 def test_what_cannot_put_an_image_right_is_refused(operators, named):
     with pytest.raises(BoneAgeError, match=named):

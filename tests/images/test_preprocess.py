@@ -200,7 +200,7 @@ class TestPreprocess:
         image_of(work, "a").parent.mkdir(parents=True)
         image_of(work, "a").write_bytes(PNG)
         cases.loc[0, "image"] = "images/a.png"
-        assert "lies in the folder" in preprocess(cases, work, SIZE)["reason"][0]
+        assert "is in the folder" in preprocess(cases, work, SIZE)["reason"][0]
         assert image_of(work, "a").read_bytes() == PNG
 
     def test_an_empty_table_gives_an_empty_report(self, work: Path) -> None:
@@ -470,10 +470,10 @@ class TestSummary:
         Path(cases["image"][5]).write_bytes(Path(cases["image"][0]).read_bytes())
         Path(cases["image"][1]).write_bytes(b"")
         table = summary(preprocess(cases, work, SIZE)).set_index("what")
-        assert table.loc["all that were read"].to_list() == [5, "64 × 96", "64 × 96", "200 × 40"]
+        assert table.loc["all images read"].to_list() == [5, "64 × 96", "64 × 96", "200 × 40"]
         assert table.loc["JPEG, 8 bit, L", "images"] == 2
         assert table.loc["PNG, 16 bit, I;16", "images"] == 1
-        assert table.filter(like="doubled", axis=0)["images"].item() == 1
+        assert table.filter(like="duplicates", axis=0)["images"].item() == 1
         assert table.filter(like="skipped", axis=0)["images"].item() == 1
 
     def test_it_is_readable_for_no_images(self, work: Path) -> None:

@@ -77,7 +77,7 @@ def test_copies_say_which_operators_made_them(tmp_path):
     operators = '[{"name": "rotate", "degrees": -8}, {"name": "flip"}]'
     assert words_of(operators) == ["rotate −8", "flip"]
     sheet = copies_sheet(iter([("a", "[]"), ("a_1", operators), ("gone", "[]")]), tmp_path, count=2)
-    assert sheet.words == "A case and its changed copies. as it is; rotate −8, flip."
+    assert sheet.words == "A case and its augmented copies. original; rotate −8, flip."
     with pytest.raises(BoneAgeError, match="gone"):
         copies_sheet([("gone", "[]")], tmp_path)
 

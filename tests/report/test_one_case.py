@@ -50,10 +50,10 @@ def test_a_case_is_shown_with_its_copies_and_a_rejected_one_alone(prepared):
     shown = pipeline.one_case(prepared, comparison, copied)
     assert "train" in shown.words
     assert shown.images.words.count(";") == min(12, (labels.table["Source ID"] == copied).sum()) - 1
-    assert shown.images.words.startswith("A case and its changed copies. as it is; ")
+    assert shown.images.words.startswith("A case and its augmented copies. original; ")
     rejected = pipeline.one_case(prepared, comparison, "2003")
     assert "reject bracelet" in rejected.words
     assert "not in the set" in rejected.words
-    assert rejected.images.words == "A case and its changed copies. as it is."
+    assert rejected.images.words == "A case and its augmented copies. original."
     with pytest.raises(BoneAgeError, match="name a case, or train a network first"):
         pipeline.one_case(prepared, comparison)

@@ -1,5 +1,5 @@
-"""Any file of a radiograph to a grey square, and what can be done to it.
+"""Radiograph files to square grey images, and the operators on them.
 
-In: JPEG, PNG, TIFF, BMP or DICOM files. Out: ``images/<case id>.png``, uint8, and ``preprocess.csv``,
-which says what came in.
+In: JPEG, PNG, TIFF, BMP, WebP or DICOM files. Out: ``images/<case id>.png``, uint8, and the report
+``preprocess.csv``.
 """

@@ -1,4 +1,4 @@
-"""What the copies of an image may be drawn from: names, each for an operator and its mild values."""
+"""The augmentations to draw from: names, each for an operator and a range of mild values."""
 
 import json
 import math
@@ -12,12 +12,12 @@ from boneage.core.errors import BoneAgeError
 from boneage.images.operators import OPERATORS
 
 MOST_OPERATORS = 3
-"""Operators in one drawn recipe at most: each costs some likeness to a radiograph."""
+"""Most operators in one augmentation: each makes the image less like a radiograph."""
 
 MOST_DEGREES = 15.0
-"""A drawn rotation at most; of the real hands one in ten lies askew by 13 degrees or more of itself."""
+"""Largest rotation drawn; one in ten real hands is tilted by 13 degrees or more as it is."""
 
-# The parameter of each operator that has one to draw, and where it changes nothing.
+# The parameter to draw for each operator that has one, and its neutral value.
 NEUTRAL = {
     "rotate": ("degrees", 0.0),
     "brightness": ("levels", 0.0),
@@ -40,9 +40,8 @@ _DARKEN, _BRIGHTEN = _steps(-MOST_LEVELS, -8, 1), _steps(8, MOST_LEVELS, 1)
 _LIGHTER, _DARKER = _steps(GAMMAS[0], 0.92, 0.02), _steps(1.08, GAMMAS[1], 0.02)
 _CONTRAST_UP = _steps(1.08, 1.4, 0.02)
 
-# What is drawn at random, by allowed name: the operator and its values, mild, and never so near to neutral
-# that the copy could not be told from the image. `blank` is not here: where a box belongs only a person can
-# say.
+# Values to draw, by allowed name: mild, but never so close to neutral that the copy looks like the image.
+# `blank` is absent: only a person can say where a box belongs.
 DRAWN: dict[str, tuple[str, tuple[float, ...] | None]] = {
     "invert": ("invert", None),
     "flip": ("flip", None),
@@ -61,17 +60,17 @@ DRAWN: dict[str, tuple[str, tuple[float, ...] | None]] = {
     "tint": ("tint", _steps(-1, -0.3, 0.1) + _steps(0.3, 1, 0.1)),
 }
 AUGMENTATIONS = tuple(DRAWN)
-"""The names that a person may choose."""
+"""The names a reviewer may choose."""
 
 DEFAULT_ALLOWED = ("flip", "rotate", "brightness", "contrast", "gamma")
-"""What a copy may be given where neither a person nor the image itself said otherwise."""
+"""Allowed for an image if neither the reviewer nor the image itself says otherwise."""
 
 
 def parse_augmentations(text: str) -> list[str] | None:
-    """Reads the ``augmentations`` cell of a review log: names, or None where nobody chose.
+    """Reads the ``augmentations`` cell of a review log: names, or None if nobody chose.
 
     Raises:
-        BoneAgeError: No JSON list, or an unknown name; it is named.
+        BoneAgeError: Not a JSON list, or an unknown name.
     """
     if not text.strip():
         return None
@@ -80,15 +79,15 @@ def parse_augmentations(text: str) -> list[str] | None:
     except (ValueError, RecursionError):
         names = None
     if not isinstance(names, list):
-        raise BoneAgeError(f"augmentations {text[:40]!r}: no list; write [] for no copies, nothing for any")
+        raise BoneAgeError(f"augmentations {text[:40]!r}: not a list; [] means no copies, empty any")
     return _checked(names)
 
 
 def format_augmentations(names: Sequence[str] | None) -> str:
-    """Names as JSON on one line, each once, in the order of :data:`AUGMENTATIONS`; empty for None.
+    """Names as a JSON list without repeats, in the order of :data:`AUGMENTATIONS`; empty text for None.
 
     Raises:
-        BoneAgeError: An unknown name.
+        BoneAgeError: Unknown name.
     """
     return "" if names is None else json.dumps(sorted(set(_checked(names)), key=AUGMENTATIONS.index))
 
@@ -104,8 +103,8 @@ def _checked(names: Sequence[object]) -> list[str]:
     return list(names)
 
 
-# Along which axis an operator carries an image, and how far one unit of its value does, or a doubling where
-# it is a factor: about as many grey levels as 46 real images changed by on average.
+# The axis along which an operator moves an image, and how far per unit of its value (per doubling for a
+# factor): about the mean change in grey level, measured on 46 real images.
 _CARRIES = {
     "invert": ("polarity", 100.0),
     "flip": ("side", 17.0),
@@ -121,10 +120,10 @@ _AXES = tuple(dict.fromkeys(axis for axis, _ in _CARRIES.values()))
 
 
 def carried(recipe: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Where operators carry an image: the distance of two such points tells how different copies look.
+    """A point whose distance from another recipe's says how different the two copies look.
 
     Returns:
-        float, about in grey levels; the origin is the image as it is.
+        float, about in grey levels; the unchanged image is the origin.
     """
     point = np.zeros(len(_AXES))
     for operator in recipe:
@@ -136,7 +135,7 @@ def carried(recipe: Sequence[Mapping[str, Any]]) -> np.ndarray:
 
 
 def drawn_by_name(name: str) -> list[dict[str, Any]]:
-    """The operators with values that a name stands for."""
+    """All operators, with values, that a name allows."""
     operator, values = DRAWN[name]
     if values is None:
         return [{"name": operator}]
@@ -144,11 +143,11 @@ def drawn_by_name(name: str) -> list[dict[str, Any]]:
 
 
 def draw_example(names: Sequence[str], key: str) -> list[dict[str, Any]]:
-    """The operators of one copy, as the plan might draw them.
+    """Draws the operators of one augmented copy, as the plan might.
 
     Args:
-        names: Of :data:`AUGMENTATIONS`.
-        key: Any text; the same names and key give the same copy.
+        names: From :data:`AUGMENTATIONS`.
+        key: Seeds the draw.
     """
     rng = np.random.default_rng(zlib.crc32(key.encode()))
     choices: dict[str, list[dict[str, Any]]] = {}

@@ -1,7 +1,7 @@
-"""DICOM files to grey: what pydicom decodes, shown as the file says (DICOM PS3.3, C.7.6.3 and C.11).
+"""DICOM files to grey: decoded by pydicom, displayed as the file specifies (DICOM PS3.3, C.7.6.3 and C.11).
 
-Nothing that a file says of the patient reaches a message: what is quoted here are numbers and words of the
-standard, and pydicom's own warnings, which quote values, are silenced.
+No patient data may reach a message: messages quote numbers and terms of the standard only, and pydicom's own
+warnings, which quote values, are silenced.
 """
 
 import importlib.util
@@ -21,29 +21,29 @@ from boneage.images.grey_range import grey_range, to_uint8
 from boneage.images.limits import LARGEST_FILE_BYTES, check_size, too_many_bytes
 
 START_BYTES = 132
-"""As much of a file as :func:`looks_like_dicom` looks at."""
+"""How many bytes :func:`looks_like_dicom` needs."""
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "YBR_PARTIAL_422")
 
-# What pydicom names as the decoders of these (its guide, "Compressed Pixel Data").
+# The decoders that pydicom's guide names ("Compressed Pixel Data").
 _JPEG_PACKAGES = ("pylibjpeg", "pylibjpeg-libjpeg")
 _JPEG2000_PACKAGES = ("pylibjpeg", "pylibjpeg-openjpeg")
 _MODULES = {"pylibjpeg": "pylibjpeg", "pylibjpeg-libjpeg": "libjpeg", "pylibjpeg-openjpeg": "openjpeg"}
 
-# What old files leave out, and nearly always mean.
+# Elements that old files leave out, with the value nearly always meant.
 _USUAL = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "PhotometricInterpretation": "MONOCHROME2"}
 
-# A window is followed where what lies in it is an image: at least this share of the pixels and, of the
-# window's own width, this share.
+# A window is used only if it holds at least this share of the pixels, and the values cover at least this
+# share of the window's width.
 _LEAST_IN_WINDOW = 0.02
 _LEAST_OF_WINDOW = 0.25
 
 
 def looks_like_dicom(start: bytes) -> bool:
-    """Whether a file is a DICOM file by its first 132 bytes, or more of them.
+    """Whether a file is DICOM, from its first 132 bytes or more.
 
-    Files without the preamble are told by their first element, which is one of the groups 2 or 8.
+    A file without a preamble is recognised by its first element, in group 2 or 8.
     """
     if start[128:132] == b"DICM" or start[:4] == b"DICM":
         return True
@@ -58,18 +58,18 @@ def looks_like_dicom(start: bytes) -> bool:
 
 
 def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[str]]:
-    """Decodes the one frame of a DICOM file and shows it as the file says, bone always bright.
+    """Decodes a single-frame DICOM file and displays it as the file specifies, bone always bright.
 
-    Stored values go through the modality LUT or the rescale slope, then through the VOI LUT or the first
-    window, and are inverted where the lowest means white. What of it makes no sense is passed over with a
-    note. Padding is black and sets no range. Colour becomes luma (ITU-R BT.601).
+    Stored values pass through the modality LUT or rescale slope, then the VOI LUT or the first window, and
+    are inverted where the lowest value means white. Steps that make no sense are ignored, with a note.
+    Padding is black and does not count towards the range. Colour becomes luma (ITU-R BT.601).
 
     Returns:
-        The grey image, uint8 of shape (height, width); "DICOM", its photometric interpretation, the bits
-        stored of a value, and what was done to make it grey.
+        The grey image, uint8 (height, width); "DICOM"; photometric interpretation; bits stored; notes on the
+        conversion.
 
     Raises:
-        BoneAgeError: As in :func:`reading.read_grey`, or a package that decodes it is not installed.
+        BoneAgeError: As :func:`reading.read_grey`, or a package needed to decode it is not installed.
     """
     try:
         advice = "pip install pydicom (3 or later) and run again"
@@ -81,13 +81,13 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
     try:
         width, height, mode = int(dataset.Columns), int(dataset.Rows), str(dataset.PhotometricInterpretation)
         frames, bits = int(dataset.get("NumberOfFrames") or 1), int(dataset.BitsStored)
-    except Exception:  # A hostile file can trip the parser in any way.
-        raise BoneAgeError(f"{name}: a DICOM file without a picture; leave it out") from None
+    except Exception:  # A hostile file can make the parser raise anything.
+        raise BoneAgeError(f"{name}: a DICOM file without an image; leave it out") from None
     check_size(width, height, name)
     if frames > 1:
         raise BoneAgeError(f"{name}: {frames} frames; save the one to use as grey PNG")
     if mode not in _GREY + _COLOUR:
-        raise BoneAgeError(f"{name}: a DICOM file of a colour layout that is not read; save it as grey PNG")
+        raise BoneAgeError(f"{name}: this DICOM colour layout is not supported; save it as grey PNG")
     stored = _decode(dataset, name)
     if mode in _GREY:
         grey = _shown(dataset, stored, notes)
@@ -106,7 +106,7 @@ def _silence(pydicom: Any) -> None:
 
 
 def _read_header(data: bytes, name: str) -> tuple[Any, list[str]]:
-    """The dataset, and what had to be assumed to read it."""
+    """The dataset, and notes on what had to be assumed."""
     import pydicom
 
     notes = [] if data[128:132] == b"DICM" else ["no preamble"]
@@ -126,38 +126,38 @@ def _read_header(data: bytes, name: str) -> tuple[Any, list[str]]:
         for keyword, usual in _USUAL.items():
             if "PixelData" in dataset and dataset.get(keyword) in (None, ""):
                 setattr(dataset, keyword, usual)
-                notes.append(f"without {keyword}, taken for {usual}")
+                notes.append(f"{keyword} missing, assumed {usual}")
         if "BitsStored" not in dataset:
             dataset.BitsStored = dataset.BitsAllocated
         if "HighBit" not in dataset:
             dataset.HighBit = dataset.BitsStored - 1
     except Exception:
-        raise BoneAgeError(f"{name}: a DICOM file without a picture; leave it out") from None
+        raise BoneAgeError(f"{name}: a DICOM file without an image; leave it out") from None
     return dataset, notes
 
 
 def _check_deflated(data: bytes, name: str) -> None:
-    """Refuses a file that its transfer syntax packs as a whole and that is too big when unpacked."""
+    """Refuses a file with the deflated transfer syntax that unpacks to too many bytes."""
     if b"1.2.840.10008.1.2.1.99" not in data[:1024]:
         return
     start = 144 + int.from_bytes(data[140:144], "little")
     try:
         unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], LARGEST_FILE_BYTES + 1)
     except zlib.error:
-        raise BoneAgeError(f"{name}: damaged, it cannot be unpacked; fetch it again") from None
+        raise BoneAgeError(f"{name}: damaged, cannot be unpacked; fetch it again") from None
     if len(unpacked) > LARGEST_FILE_BYTES:
         raise too_many_bytes(name, len(unpacked))
 
 
 def _decode(dataset: Any, name: str) -> np.ndarray:
-    """The stored values of the one frame, (height, width), or its colours, (height, width, 3)."""
+    """Stored values of the frame, (height, width), or colours, (height, width, 3)."""
     from pydicom.pixels import get_decoder
 
     packed = dataset.file_meta.TransferSyntaxUID
     try:
         decoder = get_decoder(packed)
     except NotImplementedError:
-        raise BoneAgeError(f"{name}: its pixels are packed as a film or a stream; save it as PNG") from None
+        raise BoneAgeError(f"{name}: video compression is not supported; save it as PNG") from None
     if packed.is_encapsulated:
         _check_packed_size(dataset, name)
     try:
@@ -168,10 +168,9 @@ def _decode(dataset: Any, name: str) -> np.ndarray:
         missing = _missing_packages(packed.name)
         if missing:
             raise BoneAgeError(
-                f"{name}: its pixels are packed as {packed.name}; pip install {' '.join(missing)} and run"
-                " again"
+                f"{name}: compressed as {packed.name}; pip install {' '.join(missing)} and run again"
             ) from None
-        raise BoneAgeError(f"{name}: its pixels are damaged; fetch it again or save it as PNG") from None
+        raise BoneAgeError(f"{name}: damaged pixel data; fetch it again or save it as PNG") from None
     return values.reshape(values.shape[-2:]) if dataset.SamplesPerPixel == 1 else values
 
 
@@ -181,20 +180,20 @@ def _missing_packages(syntax: str) -> list[str]:
 
 
 def _check_packed_size(dataset: Any, name: str) -> None:
-    """Refuses packed pixels whose own header declares another size than the file's: it may be huge."""
+    """Refuses compressed pixels whose header gives another size than the file's; it may be huge."""
     from pydicom.encaps import get_frame
 
     try:
         frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     except Exception:
-        raise BoneAgeError(f"{name}: its pixels are damaged; fetch it again or save it as PNG") from None
+        raise BoneAgeError(f"{name}: damaged pixel data; fetch it again or save it as PNG") from None
     size = _packed_size(frame)
     if size and size != (dataset.Columns, dataset.Rows):
-        raise BoneAgeError(f"{name}: damaged (its picture is of another size than it says); fetch it again")
+        raise BoneAgeError(f"{name}: damaged (the image is of another size than declared); fetch it again")
 
 
 def _packed_size(frame: bytes) -> tuple[int, int] | None:
-    """Width and height by the header of a JPEG (T.81, B.2.2) or JPEG 2000 codestream; None for others."""
+    """(width, height) from the header of a JPEG (T.81, B.2.2) or JPEG 2000 codestream; None for others."""
     if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 24:
         right, lower, left, upper = struct.unpack_from(">4I", frame, 8)
         return right - left, lower - upper
@@ -209,10 +208,10 @@ def _packed_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _shown(dataset: Any, stored: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Stored values as the file wants them seen, uint8; adds to ``notes`` what was done."""
+    """The display values, uint8; appends notes on the conversion."""
     shown = _not_padding(dataset, stored)
     if not shown.any():
-        notes.append("its padding value is everywhere, so it is passed over")
+        notes.append("every pixel has the padding value, which is ignored")
         shown = np.ones_like(shown)
     elif not shown.all():
         notes.append("padding made black")
@@ -221,7 +220,7 @@ def _shown(dataset: Any, stored: np.ndarray, notes: list[str]) -> np.ndarray:
     if grey is None:
         grey = _through_window(dataset, values, shown, notes)
     if grey is None:
-        # Never uint8 here, which would be left as it is.
+        # Converted first: to_uint8 would leave uint8 values unchanged.
         grey = to_uint8(values.astype(np.int32 if values.dtype.kind in "iu" else np.float64), shown)
     if _lowest_is_white(dataset):
         grey = 255 - grey
@@ -231,13 +230,13 @@ def _shown(dataset: Any, stored: np.ndarray, notes: list[str]) -> np.ndarray:
 
 
 def _lowest_is_white(dataset: Any) -> bool:
-    # PS3.3, C.8.11.3: INVERSE goes with MONOCHROME1 and says the same, so it inverts once.
+    # PS3.3, C.8.11.3: INVERSE accompanies MONOCHROME1 and means the same, so invert only once.
     shape = str(dataset.get("PresentationLUTShape") or "")
     return dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
 
 
 def _not_padding(dataset: Any, stored: np.ndarray) -> np.ndarray:
-    """Whether a pixel is part of the picture (PS3.3, C.7.5.1.1.2)."""
+    """Mask of the pixels that are not padding (PS3.3, C.7.5.1.1.2)."""
     ends = [
         _as_stored(value, dataset, stored)
         for value in (dataset.get(keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
@@ -249,7 +248,9 @@ def _not_padding(dataset: Any, stored: np.ndarray) -> np.ndarray:
 
 
 def _as_stored(value: int, dataset: Any, stored: np.ndarray) -> int:
-    """A value as pixels have it: some are written unsigned for signed pixels, or with more bits."""
+    """A padding value as the pixels hold it: some files write it unsigned for signed pixels, or with more
+    bits.
+    """
     signed = stored.dtype.kind == "i"
     bits = min(int(dataset.BitsStored), 8 * stored.itemsize)
     half = 2 ** (bits - 1) if signed else 0
@@ -272,23 +273,23 @@ def _modality_values(dataset: Any, stored: np.ndarray, shown: np.ndarray, notes:
         with np.errstate(all="ignore"):
             values = apply_modality_lut(stored, dataset)
     except Exception:
-        notes.append(f"its {what} makes no sense and is passed over")
+        notes.append(f"its {what} makes no sense and is ignored")
         return stored
     if not np.isfinite(values).all() or _is_flattened(stored[shown], values[shown]):
-        notes.append(f"its {what} makes no sense and is passed over")
+        notes.append(f"its {what} makes no sense and is ignored")
         return stored
     return values
 
 
 def _is_flattened(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether values that differ have become one and the same, or nearly."""
+    """Whether different values have become (nearly) one."""
     stride = max(1, before.size // 2**16)
     count_before, count_after = (len(np.unique(values.ravel()[::stride])) for values in (before, after))
     return count_after < min(count_before, 16)
 
 
 def _widen(table: Any) -> None:
-    """Entries of 9 to 15 bits lie in words of 16, which pydicom has no type for."""
+    """Declares LUT entries of 9 to 15 bits as 16, since pydicom has no type for them."""
     descriptor = [int(value) for value in table.LUTDescriptor]
     if 8 < descriptor[2] < 16:
         table.LUTDescriptor = [*descriptor[:2], 16]
@@ -297,7 +298,7 @@ def _widen(table: Any) -> None:
 def _through_voi_lut(
     dataset: Any, values: np.ndarray, shown: np.ndarray, notes: list[str]
 ) -> np.ndarray | None:
-    """The image through the first table of values of interest; None where there is none that is of use."""
+    """The image through the first VOI LUT; None if there is no usable one."""
     from pydicom.pixels import apply_voi_lut
 
     if not dataset.get("VOILUTSequence"):
@@ -308,12 +309,12 @@ def _through_voi_lut(
         if not dataset.VOILUTSequence[0].get("LUTData") or _is_flattened(values[shown], seen[shown]):
             raise ValueError
     except Exception:
-        notes.append("its VOI LUT makes no sense and is passed over")
+        notes.append("its VOI LUT makes no sense and is ignored")
         return None
-    notes.append("seen through its VOI LUT")
+    notes.append("VOI LUT applied")
     white = 2**bits - 1
     low, high = grey_range(seen, shown)
-    # Many tables of 12 bits say that they have 16.
+    # Many 12-bit tables claim 16 bits.
     if (high - low) / white < _LEAST_OF_WINDOW:
         return to_uint8(seen, shown)
     return np.rint(np.clip(seen / white, 0, 1) * 255).astype(np.uint8)
@@ -322,10 +323,10 @@ def _through_voi_lut(
 def _through_window(
     dataset: Any, values: np.ndarray, shown: np.ndarray, notes: list[str]
 ) -> np.ndarray | None:
-    """The image through the first window (PS3.3, C.11.2.1); None where there is none that is of use.
+    """The image through the first window (PS3.3, C.11.2.1); None if there is no usable one.
 
-    pydicom's own function is not used: it takes the range of white from the slope, and turns the picture
-    into its negative where that is below zero.
+    pydicom's own function takes the output range from the rescale slope, and so inverts the image if that is
+    negative.
     """
     if "WindowCenter" not in dataset and "WindowWidth" not in dataset:
         return None
@@ -334,7 +335,7 @@ def _through_window(
     if function == "LINEAR" and width > 1:
         center, width = center - 0.5, width - 1
     low, high = grey_range(values, shown)
-    # False, too, where one of them is no number.
+    # Also False if either is NaN.
     fits = width > 0 and np.isfinite(center)
     if fits:
         ends = center - width / 2, center + width / 2
@@ -342,9 +343,9 @@ def _through_window(
         overlap = min(high, ends[1]) - max(low, ends[0])
         fits = inside >= _LEAST_IN_WINDOW and overlap >= _LEAST_OF_WINDOW * width
     if not fits:
-        notes.append("its window does not fit its values and is passed over")
+        notes.append("its window does not fit its values and is ignored")
         return None
-    notes.append("seen through its window")
+    notes.append("window applied")
     steps = (values.astype(np.float32) - center) / width
     seen = 1 / (1 + np.exp(-4 * np.clip(steps, -20, 20))) if function == "SIGMOID" else steps + 0.5
     return np.rint(255 * np.clip(seen, 0, 1)).astype(np.uint8)

@@ -1,39 +1,38 @@
 """Which values of an image become black and white.
 
-A detector writes 10 to 14 bits into 16, a printed letter or the blank rim around the picture takes a value
-of its own at the end of the 16, and a few pixels are hot or dead. None of these may set the range, or the
-hand would come out in a dozen of 256 grey levels.
+A detector writes 10 to 14 bits into 16; burnt-in text or the blank border may take a value of its own at
+either end of the 16 bits; and a few pixels are hot or dead. None of these may set the range, or the hand
+would get a dozen of the 256 grey levels.
 """
 
 import cv2
 import numpy as np
 
 ROBUST_RANGE = (0.001, 0.999)
-"""Shares of the pixels that become black and white; a few hot or dead pixels fall outside."""
+"""Quantiles that become black and white; a few hot or dead pixels fall outside."""
 
-# The range is found on about so many pixels, evenly spaced.
+# The range is found on about this many evenly spaced pixels.
 _SAMPLE = 2**20
-# What lies within this share of the range from its end may be a mark or padding; it is one where the values
-# outside it, and outside its soft edges, end this share of their own range away ...
+# Values within this share of the range from its end may be a mark or padding. They are if the other values,
+# soft edges excluded, end at least this share of their own range away ...
 _BAND = 1 / 32
 _GAP = 0.5
-# ... and are this share of the pixels at least.
+# ... and make up at least this share of the pixels.
 _LEAST_LEFT = 0.02
 _EDGE_PIXELS = 6
 
 
 def to_uint8(image: np.ndarray, shown: np.ndarray | None = None) -> np.ndarray:
-    """An image at 8 bits; more bits are used to their full depth.
+    """An image at 8 bits, with the range of :func:`grey_range` mapped to 0 to 255.
 
-    A detector writes 10 to 14 bits into 16, so that the high byte alone would come out nearly black and in
-    bands. The range of :func:`grey_range` is mapped to 0 to 255 instead.
+    The high byte alone would come out nearly black, since detectors write 10 to 14 bits into 16.
 
     Args:
-        image: Numbers, of shape (height, width).
-        shown: Whether a pixel is part of the picture, bool, (height, width); all are by default.
+        image: Numbers, (height, width).
+        shown: Mask of the pixels to show, bool (height, width); by default all.
 
     Returns:
-        uint8 of the same shape; a uint8 image as it is, what is not shown otherwise black.
+        uint8 of the same shape: a uint8 image unchanged, otherwise black where not shown.
     """
     if image.dtype == np.uint8:
         return image
@@ -56,17 +55,17 @@ def _levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def grey_range(image: np.ndarray, shown: np.ndarray | None = None) -> tuple[float, float]:
-    """The values that become black and white: the robust range of what is no mark or padding.
+    """The values that become black and white: the robust range without marks and padding.
 
-    A mark or padding is a narrow group of values at an end of the range, far from the values of all pixels
-    that do not touch it. Where hardly a pixel differs from the others, the whole range.
+    A mark or padding is a narrow group of values at one end of the range, far from the values of all pixels
+    that do not touch it. If nearly all pixels are equal, it is the full range.
 
     Args:
-        image: Numbers, of shape (height, width).
-        shown: Whether a pixel counts, bool, (height, width); all that are finite do by default.
+        image: Numbers, (height, width).
+        shown: Mask of the pixels that count, bool (height, width); by default all finite ones.
 
     Returns:
-        The lower and the higher value; the same value twice where there is but one.
+        Lower and higher value; equal if there is only one.
     """
     stride = max(1, int((image.size / _SAMPLE) ** 0.5))
     sample = image[::stride, ::stride].astype(np.float64)
@@ -81,11 +80,11 @@ def grey_range(image: np.ndarray, shown: np.ndarray | None = None) -> tuple[floa
         return float(everything.min()), float(everything.max())
     least = _LEAST_LEFT * counted.sum()
     edge = max(1, min(_EDGE_PIXELS, min(sample.shape) // 80))
-    # Each turn takes one mark or one kind of padding away; no image has many.
+    # Each pass removes one mark or one kind of padding; no image has many.
     for _ in range(8):
         band = (high - low) * _BAND
         ends = (counted & (sample >= high - band), counted & (sample <= low + band))
-        # The more uniform end is the likelier mark.
+        # The more uniform end is more likely a mark.
         for mark in sorted(ends, key=lambda end: float(np.ptp(sample[end]))):
             around = cv2.dilate(mark.astype(np.uint8), np.ones((2 * edge + 1,) * 2, np.uint8))
             rest = counted & (around == 0)

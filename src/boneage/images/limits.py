@@ -1,4 +1,4 @@
-"""How large and how small the file of an image may be, asked before anything is decoded."""
+"""Limits on the size of an image file, checked before anything is decoded."""
 
 from boneage.core.errors import BoneAgeError
 
@@ -8,10 +8,9 @@ SMALLEST_SIDE = 32
 
 
 def too_many_bytes(name: str, count: int) -> BoneAgeError:
-    """The refusal of a file of so many bytes."""
+    """The error for a file that is too large."""
     return BoneAgeError(
-        f"{name}: {count / 2**20:.0f} MiB, more than the {LARGEST_FILE_BYTES // 2**20} MiB an image may have;"
-        " save it smaller"
+        f"{name}: {count / 2**20:.0f} MiB, over the limit of {LARGEST_FILE_BYTES // 2**20} MiB; reduce it"
     )
 
 
@@ -19,7 +18,7 @@ def check_size(width: int, height: int, name: str) -> None:
     """Refuses an image by the size in pixels that its header declares.
 
     Raises:
-        BoneAgeError: More than 100 megapixels, or fewer than 32 pixels a side; it says ``name``.
+        BoneAgeError: More than 100 megapixels, or fewer than 32 pixels a side.
     """
     if width * height > LARGEST_PIXELS:
         raise too_many_pixels(name)
@@ -31,8 +30,8 @@ def check_size(width: int, height: int, name: str) -> None:
 
 
 def too_many_pixels(name: str) -> BoneAgeError:
-    """The refusal of a file that declares too many pixels."""
+    """The error for a file that declares too many pixels."""
     return BoneAgeError(
-        f"{name}: declares more than {LARGEST_PIXELS // 10**6} megapixels, which no radiograph has;"
-        " save it smaller"
+        f"{name}: declares more than {LARGEST_PIXELS // 10**6} megapixels, more than any radiograph;"
+        " reduce it"
     )

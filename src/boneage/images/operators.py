@@ -1,7 +1,7 @@
-"""What can be done to an image: operators on grey uint8 arrays, by name, and their JSON.
+"""Operators on grey uint8 images, by name, and their JSON.
 
-A person chooses some of them as corrections, which put an image right in every split; the balanced plan draws
-others as augmentations, which make a copy differ. Both are written down the same way.
+A reviewer chooses corrections, which put an image right in every split; the plan draws augmentations, which
+make a copy differ. Both are stored the same way.
 """
 
 import json
@@ -16,13 +16,13 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 
 from boneage.core.errors import BoneAgeError
 
-# The weights of red, green and blue in a grey image (ITU-R BT.601).
+# Weights of red, green and blue in a grey image (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: how it is applied, and the range (lowest, highest) of each of its parameters."""
+    """How an operator is applied, and the range (lowest, highest) of each parameter."""
 
     apply: Callable[..., np.ndarray]
     ranges: Mapping[str, tuple[float, float]]
@@ -36,24 +36,21 @@ _LEVELS = np.arange(256, dtype=np.float64)
 
 
 def background_level(image: np.ndarray) -> int:
-    """The grey level of an image's background: the median of its outermost pixels."""
+    """The background grey level: the median of the outermost pixels."""
     outermost = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     return int(np.sort(outermost)[outermost.size // 2])
 
 
 def rotated(image: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """An image turned about its middle; its corners are cut off, and what comes in continues its edges.
+    """Rotates an image about its centre without resizing; new corners continue its edges.
 
-    A single grey level would leave an oblique edge wherever the background differs, and cut the forearm
-    off aslant. The bars that made an oblong image square are no part of what is turned, but in quarter turns.
+    Filling with a single grey level would leave an oblique edge where the background differs, and cut off the
+    forearm at an angle. Padding bars are not rotated, except by quarter turns.
 
     Args:
         image: uint8, (height, width).
         degrees: Anticlockwise.
-        interpolation: One of OpenCV's.
-
-    Returns:
-        The same shape.
+        interpolation: An OpenCV flag.
     """
     height, width = image.shape
     if degrees % 90 == 0 and height == width:
@@ -72,7 +69,7 @@ def rotated(image: np.ndarray, degrees: float, interpolation: int = cv2.INTER_LI
 
 
 def _without_bars(image: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns between uniform bars of one grey level; all of them where there are none."""
+    """Rows and columns between uniform bars of one grey level; all of them if there are none."""
     within = []
     for axis in (1, 0):
         low, high = image.min(axis=axis), image.max(axis=axis)
@@ -81,21 +78,21 @@ def _without_bars(image: np.ndarray) -> tuple[slice, slice]:
     return within[0], within[1]
 
 
-# The background is continued at this side: it has no detail.
+# The background is continued at this resolution; it has no detail.
 _COARSE = 116
 _RIM, _BROAD, _SMOOTH = 5, 25, 3.0
 
 
 def _continued(image: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What a turned image shows where it ends: the grey levels along its edges, smoothed, drawn outward.
+    """The background of a rotated image: the grey levels along its edges, smoothed and extended outwards.
 
-    The median of a rim as deep as a twentieth of the image is taken, so that the bright line of a collimator
-    or of the film along an edge is not drawn out into a bright corner.
+    Takes the median of a rim one twentieth of the image deep, so that a bright collimator or film edge is not
+    extended into a bright corner.
 
     Args:
         image: uint8, (height, width).
-        turn: From pixels (x, y) of the image to those of the result, (2, 3).
-        size: Width and height of the result.
+        turn: Affine map from image pixels (x, y) to those of the result, (2, 3).
+        size: (width, height) of the result.
     """
     cell = max(1.0, min(size) / _COARSE)
     coarse = max(2, round(image.shape[1] / cell)), max(2, round(image.shape[0] / cell))
@@ -103,11 +100,11 @@ def _continued(image: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np
     top, bottom = (_smoothed(np.median(rim, axis=0)) for rim in (small[:_RIM], small[-_RIM:]))
     left, right = (_smoothed(np.median(rim, axis=1)) for rim in (small[:, :_RIM], small[:, -_RIM:]))
     small[0], small[-1] = top, bottom
-    # Two edges meet in a corner.
+    # Two edges meet in each corner.
     left[[0, -1]] = (left[[0, -1]] + (top[0], bottom[0])) / 2
     right[[0, -1]] = (right[[0, -1]] + (top[-1], bottom[-1])) / 2
     small[:, 0], small[:, -1] = left, right
-    # The middle of a coarse pixel is that of its cell.
+    # The centre of a coarse pixel is that of its cell.
     shift = (cell - 1) / 2
     there = turn.copy()
     there[:, 2] = (turn[:, :2] @ (shift, shift) + turn[:, 2] - shift) / cell
@@ -117,19 +114,19 @@ def _continued(image: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np
 
 
 def _smoothed(profile: np.ndarray) -> np.ndarray:
-    """The grey levels along an edge, without what is narrower than a forearm: a marker, a fingertip."""
+    """Grey levels along an edge, without what is narrower than a forearm, such as a marker or a fingertip."""
     broad = median_filter(profile, _BROAD, mode="nearest")
     return gaussian_filter1d(broad.astype(np.float32), _SMOOTH, mode="nearest")
 
 
 def _contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    # About the image's own mean: about a fixed grey, a dark image would turn black.
+    # About the image's own mean: about a fixed grey level, a dark image would turn black.
     mean = round(cv2.mean(image)[0])
     return _through((_LEVELS - mean) * factor + mean, image)
 
 
 def _clahe(image: np.ndarray, clip: float) -> np.ndarray:
-    # Pizer et al., 1987; a CLAHE object is not safe among threads, so each call has its own.
+    # Pizer et al., 1987. A CLAHE object is not thread-safe, so each call has its own.
     return cv2.createCLAHE(clip, (8, 8)).apply(image)
 
 
@@ -138,16 +135,16 @@ def _sharpen(image: np.ndarray, amount: float) -> np.ndarray:
 
 
 def _tint(image: np.ndarray, warmth: float) -> np.ndarray:
-    """A warm (above 0) or cool colour filter, seen in grey: red and blue get opposite tone curves."""
+    """A warm (above 0) or cool colour filter seen in grey: red and blue get opposite tone curves."""
     light = _LEVELS / 255
     red, green, blue = light ** (2.0**-warmth), light, light ** (2.0**warmth)
     return _through(255 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue), image)
 
 
 def _blanked(image: np.ndarray, boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Fills boxes with the grey levels around them, so that a network finds no square to learn from.
+    """Fills boxes with the surrounding grey levels, so that a network finds no square to learn from.
 
-    All at once, and with grey levels in which no hidden pixel has a part: nothing of them is left to see.
+    All boxes are filled at once and from visible pixels only, so nothing hidden shows through.
     """
     rows, columns = image.shape
     hidden = np.zeros(image.shape, bool)
@@ -163,9 +160,9 @@ def _blanked(image: np.ndarray, boxes: Sequence[Mapping[str, Any]]) -> np.ndarra
 
 
 def _filled(levels: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Grey levels, weighted by how much of each is seen, carried on to where nothing is: ever coarser means.
+    """Extends visible grey levels, weighted by ``seen``, into hidden areas through ever coarser means.
 
-    The pull-push of Gortler et al., SIGGRAPH 1996.
+    The pull-push algorithm of Gortler et al., SIGGRAPH 1996.
     """
     if seen.all():
         return levels / seen
@@ -195,11 +192,11 @@ OPERATORS: dict[str, Operator] = {
     "sharpen": Operator(_sharpen, {"amount": (0, 3)}),
     "tint": Operator(_tint, {"warmth": (-1, 1)}),
 }
-"""By name; ``blank`` takes shares of the image's width and height, ``rotate`` degrees anticlockwise."""
+"""By name. ``blank`` takes fractions of the image's width and height, ``rotate`` degrees anticlockwise."""
 
 CORRECTIONS = ("blank", "invert", "flip", "rotate", "brightness", "contrast", "gamma")
-"""What may put an image right, in the order in which it is applied: first what is hidden, then what it shows,
-then how it lies, then how bright it is. A box lies on the image as it came; all others stand once at most."""
+"""Corrections in the order they are applied: blanking, polarity, orientation, brightness. Boxes refer to the
+original image; every other correction may be used once."""
 
 
 def _check(operators: object) -> list[dict[str, Any]]:
@@ -213,7 +210,7 @@ def _check(operators: object) -> list[dict[str, Any]]:
             raise BoneAgeError(f"operator {name[:40]!r}: unknown; use one of {', '.join(OPERATORS)}")
         ranges = OPERATORS[name].ranges
         if set(operator) != {"name", *ranges}:
-            raise BoneAgeError(f"operator {name}: takes {', '.join(ranges) or 'no parameter'} and no other")
+            raise BoneAgeError(f"operator {name}: takes {', '.join(ranges) or 'no parameter'} only")
         for parameter, (low, high) in ranges.items():
             value = operator[parameter]
             if isinstance(value, bool) or not isinstance(value, int | float):
@@ -224,11 +221,11 @@ def _check(operators: object) -> list[dict[str, Any]]:
 
 
 def parse_operators(text: str) -> list[dict[str, Any]]:
-    """Reads the ``operators`` cell of a plan or of a review log.
+    """Reads the ``operators`` cell of a plan or a review log.
 
     Raises:
-        BoneAgeError: Broken JSON, an unknown name, a missing or unknown parameter, or one that is of the
-            wrong type or out of range; it is named.
+        BoneAgeError: Invalid JSON, unknown name, or a parameter that is missing, unknown, of the wrong type
+            or out of range.
     """
     try:
         operators = json.loads(text)
@@ -238,10 +235,10 @@ def parse_operators(text: str) -> list[dict[str, Any]]:
 
 
 def format_operators(operators: Sequence[Mapping[str, Any]]) -> str:
-    """Operators as JSON on one line, the same text for the same operators.
+    """Operators as one line of JSON, always the same for the same operators.
 
     Raises:
-        BoneAgeError: As in :func:`parse_operators`.
+        BoneAgeError: As :func:`parse_operators`.
     """
     ordered = [
         {"name": operator["name"], **{name: operator[name] for name in OPERATORS[operator["name"]].ranges}}
@@ -251,19 +248,19 @@ def format_operators(operators: Sequence[Mapping[str, Any]]) -> str:
 
 
 def parse_corrections(text: str) -> list[dict[str, Any]]:
-    """Reads the ``corrections`` cell of a plan or of a review log, in the order of :data:`CORRECTIONS`.
+    """Reads the ``corrections`` cell of a plan or a review log, in the order of :data:`CORRECTIONS`.
 
     Raises:
-        BoneAgeError: As in :func:`parse_operators`, or an operator is no correction or stands twice.
+        BoneAgeError: As :func:`parse_operators`, or an operator is not a correction or appears twice.
     """
     return _corrections(parse_operators(text))
 
 
 def format_corrections(corrections: Sequence[Mapping[str, Any]]) -> str:
-    """Corrections as JSON on one line, in the order of :data:`CORRECTIONS`.
+    """Corrections as one line of JSON, in the order of :data:`CORRECTIONS`.
 
     Raises:
-        BoneAgeError: As in :func:`parse_corrections`.
+        BoneAgeError: As :func:`parse_corrections`.
     """
     return format_operators(_corrections(_check(corrections)))
 
@@ -272,37 +269,37 @@ def _corrections(operators: list[dict[str, Any]]) -> list[dict[str, Any]]:
     names = [operator["name"] for operator in operators]
     for name in names:
         if name not in CORRECTIONS:
-            raise BoneAgeError(f"operator {name}: no correction; use one of {', '.join(CORRECTIONS)}")
+            raise BoneAgeError(f"operator {name}: not a correction; use one of {', '.join(CORRECTIONS)}")
         if name != "blank" and names.count(name) > 1:
-            raise BoneAgeError(f"operator {name}: stands twice among the corrections; keep one")
+            raise BoneAgeError(f"operator {name}: appears twice among the corrections; keep one")
     return sorted(operators, key=lambda operator: CORRECTIONS.index(operator["name"]))
 
 
 def operators_of_image(corrections: str, augmentations: str) -> list[dict[str, Any]]:
-    """All that is done to an image of the plan, in the order in which it is applied.
+    """All operators of an image in the plan, in the order they are applied.
 
     Args:
-        corrections: JSON of the operators that put the image of its case right.
-        augmentations: JSON of the operators that make this copy differ.
+        corrections: JSON.
+        augmentations: JSON.
 
     Raises:
-        BoneAgeError: As in :func:`parse_corrections`.
+        BoneAgeError: As :func:`parse_corrections`.
     """
     every = [*parse_corrections(corrections), *parse_operators(augmentations)]
     return sorted(every, key=lambda operator: operator["name"] != "blank")
 
 
 def apply_operators(image: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Applies operators: boxes to blank first, then the others in their order.
+    """Applies operators to a copy of an image: boxes to blank first, then the others in order.
 
-    A box is drawn on the image as it came. Were the image turned first, the box would hide something else.
+    Boxes refer to the original image; after a rotation they would hide something else.
 
     Args:
-        image: uint8, (height, width); it is left as it is.
-        operators: Such as ``parse_operators`` returns.
+        image: uint8, (height, width).
+        operators: As :func:`parse_operators` returns them.
 
     Raises:
-        BoneAgeError: The image is none, or an operator is at fault.
+        BoneAgeError: Not a grey uint8 image, or an invalid operator.
     """
     if image.dtype != np.uint8 or image.ndim != 2 or not image.size:
         raise BoneAgeError("image: operators need a grey uint8 array (height, width)")

@@ -1,7 +1,6 @@
-"""Which square images are to be made of a case table, and a report of what came in and what was made.
+"""Makes the square images of a case table, and a report of what came in and what was made.
 
-All of it is streamed: a fixed number of images is under way at any moment, and what is kept of each is
-one row of the report.
+Images are streamed: memory holds a fixed number of them and one row of the report for each.
 """
 
 import contextlib
@@ -44,7 +43,7 @@ REPORT_TABLE = Table(
         Column("sha256", "SHA-256 of the file."),
         Column("doubled_of", "The first case with the same file, if there is one."),
         Column("note", "What a person should know of it."),
-        # What a later run compares to know whether the image has to be made again.
+        # Compared by later runs to decide whether the image must be made again.
         Column("image", "The file, as in the case table."),
         Column("modified", "When it was last changed.", ".0f", unit="nanoseconds"),
         Column("image_size", "Side of the square image.", ".0f", unit="pixels"),
@@ -62,8 +61,6 @@ _LEFTOVER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Job:
-    """One case whose image is to be made."""
-
     index: int
     case_id: str
     image: str
@@ -76,26 +73,24 @@ class _Job:
 def preprocess(
     cases: pd.DataFrame, work: Path | str, size: int = 928, pad: str = "background"
 ) -> pd.DataFrame:
-    """Makes ``images/<case_id>.png`` in the work folder for every case whose image can be read.
+    """Makes ``images/<case_id>.png`` in the work folder for every case with a readable image.
 
-    Run again, it makes only what is new or changed (another path, size, date, target size or grey level, or
-    an output that is gone), and it goes on where it was interrupted or killed. An image once made stays good
-    when its source cannot be found, whatever path the table gives; a note says so. One whose case has left
-    the table stays on disk, listed in ``unlisted-preprocess.csv``, and is taken up again with the case. Only
-    the output of a case whose image is there and refused is removed.
+    A later run makes only what is new or changed (path, file size, date, target size, padding, or a missing
+    output), and continues after an interruption. An image stays valid while its source cannot be found, with
+    a note. If its case leaves the table, the image stays on disk, listed in ``unlisted-preprocess.csv``, and
+    is reused if the case returns. An output is removed only if its source is there and refused.
 
     Args:
         cases: The case table; ``case_id`` and ``image`` (absolute, or relative to the work folder) are read.
-        work: The work folder; ``preprocess.csv`` and ``skipped-preprocess.csv`` are written there too.
+        work: The work folder; the report and the list of skipped cases go there too.
         size: Side of the square images in pixels.
         pad: Grey level of the bars, as in :func:`boneage.images.square.square`.
 
     Returns:
-        The report: a row a case, in the order of the cases, with the columns ``REPORT_TABLE``; status is
-        ``ok`` or ``skipped``, and ``doubled_of`` names the first case whose file has the same bytes.
+        The report, ``REPORT_TABLE``, in the order of the cases; ``status`` is ``ok`` or ``skipped``.
 
     Raises:
-        BoneAgeError: A missing column, an unknown grey level, a full disk or a read-only folder.
+        BoneAgeError: Missing column, unknown padding, full disk or read-only folder.
     """
     for column in ("case_id", "image"):
         if column not in cases.columns:
@@ -107,7 +102,7 @@ def preprocess(
     before = _rows_before(work)
     rows, jobs = _plan(cases, work, before, size, pad)
 
-    # A row is taken back before its image is touched: whatever the report lists is there and current.
+    # Rows to redo are dropped before their images are touched: what the report lists is there and current.
     listed = set(cases["case_id"])
     _write_rows(work / UNLISTED_NAME, [row for case_id, row in before.items() if case_id not in listed])
     _save(work, rows)
@@ -122,7 +117,7 @@ def preprocess(
                 _save(work, rows)
                 saved = time.monotonic()
     except BaseException:
-        # Interrupted, or the disk is full: what was made is kept on record where that is still possible.
+        # Interrupted, or the disk is full: record what was made, if possible.
         with contextlib.suppress(BoneAgeError):
             _save(work, rows)
         raise
@@ -130,16 +125,16 @@ def preprocess(
 
 
 def read_report(work: Path | str) -> pd.DataFrame:
-    """Reads the report that :func:`preprocess` wrote, with its numbers as nullable whole numbers.
+    """Reads the report of :func:`preprocess`, its numbers as nullable integers.
 
     Raises:
-        BoneAgeError: There is none, or it cannot be read.
+        BoneAgeError: It is absent or cannot be read.
     """
     return _typed(read_table(Path(work) / REPORT_NAME, REPORT_TABLE))
 
 
 def _rows_before(work: Path) -> dict[str, dict[str, Any]]:
-    """The rows of images that earlier runs made, by case id; none where no report can be read."""
+    """Rows of the images that earlier runs made, by case id; empty without a readable report."""
     rows: dict[str, dict[str, Any]] = {}
     for name in (UNLISTED_NAME, REPORT_NAME):
         try:
@@ -160,9 +155,9 @@ def _typed(report: pd.DataFrame) -> pd.DataFrame:
 def _plan(
     cases: pd.DataFrame, work: Path, before: Mapping[str, Mapping[str, Any]], size: int, pad: str
 ) -> tuple[list[dict[str, Any] | None], list[_Job]]:
-    """Rows that are settled without reading an image (None for the others), and the images to make."""
+    """Rows known without reading an image (None for the others), and the images to make."""
     folder = (work / IMAGE_FOLDER).resolve()
-    # Some file systems hold "A1.png" and "a1.png" for the same file.
+    # Some file systems do not tell "A1.png" from "a1.png".
     doubled = cases["case_id"].astype(str).str.casefold().duplicated(keep=False)
     rows: list[dict[str, Any] | None] = []
     jobs = []
@@ -186,7 +181,7 @@ def _plan(
 
 
 def _is_current(job: _Job, row: Mapping[str, Any]) -> bool:
-    """Whether what an earlier run made of a case is what this run would make, or cannot make anew."""
+    """Whether an earlier run's image is still valid, or cannot be made again."""
     try:
         if job.output.stat().st_size != row["made_bytes"]:
             return False
@@ -194,8 +189,8 @@ def _is_current(job: _Job, row: Mapping[str, Any]) -> bool:
         return False
     source = _source_status(job)
     if source is None:
-        # A Colab machine forgets the source and Drive keeps the work, or a table came back from a
-        # spreadsheet with other paths: what was made stays good.
+        # A Colab machine loses the source while Drive keeps the work folder, or a spreadsheet changed the
+        # paths: the image stays valid.
         return True
     if (row["image"], row["image_size"], row["pad"]) != (job.image, job.size, job.pad):
         return False
@@ -203,7 +198,7 @@ def _is_current(job: _Job, row: Mapping[str, Any]) -> bool:
 
 
 def _source_status(job: _Job) -> os.stat_result | None:
-    """The source's size and date; None where it cannot be found."""
+    """The source's size and date; None if it cannot be found."""
     try:
         return job.source.stat()
     except (OSError, ValueError):
@@ -218,12 +213,12 @@ def _with_source_note(row: dict[str, Any], job: _Job) -> dict[str, Any]:
 
 
 def _make(job: _Job) -> tuple[int, dict[str, Any]]:
-    """Makes one image; what is wrong with its source becomes a skipped row, a failed write is raised."""
+    """Makes one image. A fault of the source becomes a skipped row; a failed write is raised."""
     try:
         png, facts, modified = square_of_file(job.source, job.image, job.size, job.pad)
         if job.source.resolve().parent == job.output.parent:
             raise BoneAgeError(
-                f"{job.image}: lies in the folder this stage writes to; move the images elsewhere"
+                f"{job.image}: is in the folder this stage writes to; move the images elsewhere"
             )
     except BoneAgeError as error:
         return job.index, _skipped_row(job.case_id, job.image, str(error))
@@ -246,7 +241,7 @@ def _skipped_row(case_id: object, image: object, reason: str) -> dict[str, Any]:
 
 
 def _save(work: Path, rows: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
-    """Writes the report of the rows that are settled so far, and what of them was skipped."""
+    """Writes the report so far, and the list of skipped cases."""
     report = _write_rows(work / REPORT_NAME, [row for row in rows if row is not None])
     skipped = report[report["status"] == "skipped"]
     write_table(work / SKIPPED_NAME, skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True)))
@@ -263,7 +258,7 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _doubled_of(report: pd.DataFrame) -> pd.Series:
-    """For each image the first case whose file has the same bytes; empty for that first one."""
+    """For each image the first case whose file has the same bytes; empty for the first itself."""
     first: dict[str, str] = {}
     doubles = [
         first.setdefault(digest, case_id) if status == "ok" else case_id
@@ -273,7 +268,7 @@ def _doubled_of(report: pd.DataFrame) -> pd.Series:
 
 
 def remove_images(folder: Path, case_ids: Iterable[str]) -> None:
-    """Removes ``<id>.png`` that an earlier run made and that this one no longer stands by.
+    """Removes ``<id>.png`` of earlier runs.
 
     Raises:
         BoneAgeError: One cannot be removed.
@@ -285,20 +280,17 @@ def remove_images(folder: Path, case_ids: Iterable[str]) -> None:
 
 
 def summary(report: pd.DataFrame) -> pd.DataFrame:
-    """What came in, for a person to read: a row for all images, each kind, the doubled and the skipped.
-
-    Args:
-        report: What :func:`preprocess` or :func:`read_report` returned.
+    """Summary of a report: a row for all images, one for each kind, for duplicates and for skipped files.
 
     Returns:
-        Columns ``what``, ``images``, ``smallest``, ``median``, ``largest`` (width × height in pixels, by
-        number of pixels; the median of width and of height each).
+        Columns ``what``, ``images``, ``smallest``, ``median``, ``largest``: width × height in pixels, ordered
+        by number of pixels; the medians of width and height are taken separately.
     """
     made = report[report["status"] == "ok"]
-    rows = [_summary_row("all that were read", made)]
+    rows = [_summary_row("all images read", made)]
     for (kind, bit_depth, mode), group in made.groupby(["format", "bit_depth", "mode"]):
         rows.append(_summary_row(f"{kind}, {bit_depth} bit, {mode}", group))
-    rows.append(_summary_row("doubled (the bytes of an earlier case)", made[made["doubled_of"] != ""]))
+    rows.append(_summary_row("duplicates (same bytes as an earlier case)", made[made["doubled_of"] != ""]))
     rows.append(_summary_row("skipped (see the reasons)", report[report["status"] == "skipped"]))
     return pd.DataFrame(rows)
 

@@ -13,7 +13,7 @@ from boneage.images.grey_range import to_uint8
 from boneage.images.limits import SMALLEST_SIDE, check_size, too_many_pixels
 
 _READ = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
-# Told apart by name, but not read.
+# Recognised for the error message, but not read.
 _FORMATS = (*_READ, "GIF")
 _OTHERS = {
     b"%PDF": "PDF",
@@ -27,26 +27,26 @@ _OTHERS = {
 _HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
-# A picture of which less than this share may be seen is meant to be seen without its transparency.
+# If less than this share is visible, the transparency is not meant.
 _LEAST_SEEN = 0.01
 _LONGEST_REASON = 100
 _PNG_DEPTH_OFFSET = 24
 _JPEG_START_OF_SCAN = 0xDA
 _JPEG_END = b"\xff\xd9"
-# 0xFF followed by what cannot stand after the first scan has begun. A stuffed zero can, and fill, restarts,
-# and what comes between the scans of a progressive file (DHT, SOS, DQT, DNL, DRI, COM).
+# 0xFF followed by a byte that cannot occur after the first scan has begun. What can: a stuffed zero, fill
+# bytes, restarts, and segments between the scans of a progressive file (DHT, SOS, DQT, DNL, DRI, COM).
 _JPEG_STRAY_MARKER = re.compile(rb"\xff[^\x00\xc4\xd0-\xd7\xda-\xdd\xfe\xff]")
 
 
 def read_raster(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[str]]:
-    """Decodes a file that is no DICOM.
+    """Decodes a file that is not DICOM.
 
     Returns:
-        The grey image, uint8 or uint16 of shape (height, width); its format, Pillow's name of its colour
-        layout, its bits a channel, and what was done to make it grey.
+        The grey image, uint8 or uint16 (height, width); format; Pillow's colour mode; bits per channel; notes
+        on the conversion.
 
     Raises:
-        BoneAgeError: As in :func:`boneage.images.reading.read_grey`.
+        BoneAgeError: As :func:`boneage.images.reading.read_grey`.
     """
     header = _open_header(data, name)
     kind, mode = str(header.format), header.mode
@@ -57,20 +57,20 @@ def read_raster(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list
 
 
 def _open_header(data: bytes, name: str) -> Image.Image:
-    """Reads the header alone (Pillow decodes no pixel on opening) and refuses what should not be decoded."""
+    """Reads the header only (Pillow decodes nothing on opening) and refuses what should not be decoded."""
     try:
         header = Image.open(io.BytesIO(data), formats=_FORMATS)
         kind, size, frames = str(header.format), header.size, getattr(header, "n_frames", 1)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_many_pixels(name) from None
-    except Exception:  # A hostile header can trip a parser in any way; whatever the way, it is no image.
+    except Exception:  # A hostile header can make a parser raise anything.
         raise BoneAgeError(f"{name}: {_why_not_opened(data)}") from None
     if kind == "MPO" or frames > 1:
         raise BoneAgeError(
-            f"{name}: holds several pictures (pages, animated or MPO); save the one to use as PNG"
+            f"{name}: holds several images (pages, animated or MPO); save the one to use as PNG"
         )
     if kind not in _READ:
-        raise BoneAgeError(f"{name}: {kind} is not read; save it as PNG")
+        raise BoneAgeError(f"{name}: {kind} is not supported; save it as PNG")
     check_size(*size, name)
     return header
 
@@ -78,13 +78,13 @@ def _open_header(data: bytes, name: str) -> Image.Image:
 def _why_not_opened(data: bytes) -> str:
     for start, kind in _OTHERS.items():
         if data.startswith(start):
-            return f"{kind} is not read; save the picture as PNG"
+            return f"{kind} is not supported; save the image as PNG"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        return "HEIC or AVIF is not read; save it as JPEG or PNG"
+        return "HEIC or AVIF is not supported; save it as JPEG or PNG"
     if data.startswith(_TIFF_STARTS):
-        return "a TIFF that is cut short, damaged, or of a kind that is not read; save it as PNG"
+        return "a TIFF that is cut short, damaged or of an unsupported kind; save it as PNG"
     if data.startswith(b"\xff\xd8\xff") and len(data) > 2 * SMALLEST_SIDE:
-        return "a JPEG that is cut short, damaged, lossless or of 12 bits; fetch it again or save it as PNG"
+        return "a JPEG that is cut short, damaged, lossless or 12-bit; fetch it again or save it as PNG"
     return "not an image (text, a web page, or a damaged header); fetch it again or save it as PNG"
 
 
@@ -102,7 +102,7 @@ def _check_whole(header: Image.Image, data: bytes, name: str) -> None:
         fault = _jpeg_fault(data)
     else:
         try:
-            # Checking or loading a picture changes it: a TIFF is turned upright, a PNG is used up.
+            # A fresh image: verifying or loading changes it (a TIFF is turned upright, a PNG used up).
             image = Image.open(io.BytesIO(data), formats=[header.format])
             image.verify() if header.format == "PNG" else image.load()
         except Exception as error:
@@ -112,9 +112,9 @@ def _check_whole(header: Image.Image, data: bytes, name: str) -> None:
 
 
 def _jpeg_fault(data: bytes) -> str:
-    """What is broken in a JPEG's structure (ITU-T T.81, annex B); empty where nothing is.
+    """What is broken in a JPEG's structure (ITU-T T.81, annex B); empty if nothing is.
 
-    The one kind of which Pillow checks nothing without decoding, and OpenCV fills what is missing with grey.
+    Pillow checks nothing of a JPEG without decoding, and OpenCV fills what is missing with grey.
     """
     position = 2
     marker = 0
@@ -122,44 +122,44 @@ def _jpeg_fault(data: bytes) -> str:
         while data[position : position + 2] == b"\xff\xff":
             position += 1
         if len(data) < position + 4:
-            return "cut short before its picture begins"
+            return "cut short before the image data"
         start, marker, length = struct.unpack_from(">BBH", data, position)
         if start != 0xFF or length < 2:
-            return "damaged in its header"
+            return "damaged header"
         position += 2 + length
     end = data.find(_JPEG_END, position)
     if end < 0:
         return "cut short (the end of the JPEG is missing)"
-    return "damaged inside its picture" if _JPEG_STRAY_MARKER.search(data, position, end) else ""
+    return "damaged image data" if _JPEG_STRAY_MARKER.search(data, position, end) else ""
 
 
 def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tuple[np.ndarray, list[str]]:
-    """The grey image, and what was done to make it grey."""
+    """The grey image, and notes on the conversion."""
     notes = []
     try:
         has_tag = header.format == "TIFF" or "exif" in header.info
         turned = has_tag and header.getexif().get(ExifTags.Base.Orientation, 1) != 1
         if header.mode == "CMYK":
-            # OpenCV assumes one of the two polarities of CMYK; Pillow asks the file.
+            # OpenCV assumes one polarity of CMYK; Pillow looks it up in the file.
             grey = np.asarray(ImageOps.exif_transpose(header).convert("RGB").convert("L"))
-            notes.append("CMYK made grey")
+            notes.append("CMYK converted to grey")
         else:
             grey = _luma(data, header, bit_depth)
             if header.mode in ("RGB", "RGBA", "RGBX", "P", "PA", "YCbCr", "LAB"):
-                notes.append("colour made grey")
+                notes.append("colour converted to grey")
         if "A" in header.mode.removesuffix("AB") or ("transparency" in header.info and bit_depth <= 8):
             alpha = np.asarray(ImageOps.exif_transpose(header.convert("RGBA")).getchannel("A"))
             grey, done = _without_transparent(grey, alpha)
             notes += done
         if turned:
-            notes.append("turned by its EXIF tag")
-    except Exception:  # As for the header: whatever the decoder trips over, the image is damaged.
-        raise BoneAgeError(f"{name}: damaged, it cannot be decoded; fetch it again") from None
+            notes.append("turned by its EXIF orientation")
+    except Exception:  # As for the header.
+        raise BoneAgeError(f"{name}: damaged, cannot be decoded; fetch it again") from None
     return grey, notes
 
 
 def _luma(data: bytes, header: Image.Image, bit_depth: int) -> np.ndarray:
-    """The grey image at its own depth, turned upright; its negative where a TIFF says that 0 is white."""
+    """The grey image at its own depth, turned upright; inverted if a TIFF says that 0 is white."""
     deep_colour = header.format == "TIFF" and bit_depth > 8 and header.mode in ("RGB", "RGBA")
     if header.format in ("JPEG", "PNG") or deep_colour:
         grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
@@ -171,16 +171,16 @@ def _luma(data: bytes, header: Image.Image, bit_depth: int) -> np.ndarray:
         return np.asarray(image.convert("RGB").convert("L") if image.mode != "L" else image)
     values = np.asarray(image)
     if header.format == "TIFF" and header.tag_v2.get(_TIFF_PHOTOMETRIC) == 0:
-        # Pillow turns the negative of 8 bits round, and of more bits it does not.
+        # Pillow inverts at 8 bits, but not at more.
         values = -values if values.dtype.kind == "f" else values.max() - values
     return values.astype(np.uint16) if image.mode.startswith("I;16") else to_uint8(values)
 
 
 def _without_transparent(grey: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """What may be seen of an image, and what was done to it."""
+    """The image with transparent parts black, and notes."""
     if alpha.min() == 255:
         return grey, []
     if alpha.min() == alpha.max() or np.mean(alpha > 0) < _LEAST_SEEN:
-        return grey, ["all of it is transparent, so that is passed over"]
+        return grey, ["fully transparent; transparency ignored"]
     seen = cv2.multiply(grey, alpha.astype(grey.dtype), scale=1 / 255)
     return seen, ["transparent parts made black"]

@@ -1,8 +1,7 @@
-"""Any file of a radiograph to grey, with the facts about it.
+"""A radiograph's file to grey, with facts about it.
 
-A file is looked at in three steps, each cheaper than the next: its size on disk, its header (so that a
-small file that declares a huge picture is refused before anything is decoded), and its structure (so that
-a file cut short is refused, which decoders do not do by themselves). Only then is it decoded.
+A file is checked in three steps of rising cost before it is decoded: its size on disk; its header, so that a
+small file that declares a huge image is refused; and its structure, since decoders accept truncated files.
 """
 
 import hashlib
@@ -27,25 +26,25 @@ SUFFIXES = {
     "GIF": (".gif",),
 }
 IMAGE_SUFFIXES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-"""Suffixes, in small letters, of what :func:`read_grey` reads, or refuses with a reason of its own.
+"""Lower-case suffixes of what :func:`read_grey` reads, or refuses with a reason of its own.
 
-A DICOM file often has none, or the end of its UID: :func:`is_image` looks inside.
+DICOM files often have none, or the end of their UID, so :func:`is_image` looks inside.
 """
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What an image was when it came in.
+    """An image file as it came in.
 
     Attributes:
         format: JPEG, PNG, TIFF, BMP, WEBP or DICOM.
-        width: Pixels, as seen (turned by EXIF where it says so).
-        height: Pixels, as seen.
-        bit_depth: Bits a channel.
-        mode: Pillow's name of the colour layout (L, RGB, P, CMYK ...), or DICOM's photometric interpretation.
+        width: Pixels, after EXIF orientation.
+        height: As width.
+        bit_depth: Bits per channel.
+        mode: Pillow's colour mode (L, RGB, P, CMYK ...), or DICOM's photometric interpretation.
         bytes: Size of the file.
         sha256: Hash of the file, 64 hexadecimal digits.
-        note: What was done to make it grey, or what looks odd; often empty.
+        note: Conversions and oddities; often empty.
     """
 
     format: str
@@ -59,7 +58,7 @@ class ImageFacts:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is an image by its suffix or, without one that is known, a DICOM file by its start."""
+    """Whether a file is an image by its suffix or, with no known suffix, a DICOM file by its first bytes."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
@@ -70,22 +69,22 @@ def is_image(path: Path) -> bool:
 
 
 def read_grey(data: bytes, name: str) -> tuple[np.ndarray, ImageFacts]:
-    """Decodes an image of any kind to grey, turned upright by its EXIF tag, at its own bit depth.
+    """Decodes an image to grey at its own bit depth, turned upright by its EXIF orientation.
 
-    Colour becomes luma (ITU-R BT.601), CMYK goes through RGB, and what is transparent becomes black, unless
-    that is all of it. A DICOM file is shown as it says (:func:`boneage.images.dicom.read_dicom`).
+    Colour becomes luma (ITU-R BT.601), CMYK by way of RGB; transparent parts become black, unless everything
+    is transparent. DICOM is displayed as the file specifies (:func:`boneage.images.dicom.read_dicom`).
 
     Args:
         data: The file's bytes.
-        name: How an error names the file; its suffix is compared with what the file is.
+        name: Names the file in errors; its suffix is compared with the content.
 
     Returns:
-        The grey image, uint8 or uint16 of shape (height, width), and the facts about the file.
+        The grey image, uint8 or uint16 (height, width), and the file's facts.
 
     Raises:
-        BoneAgeError: Empty, too big, not a picture, a kind that is not read, animated, fewer than 32
-            pixels a side, more than 100 megapixels, cut short or damaged. Damage inside a JPEG's coded
-            data is found only where it breaks the structure of the file.
+        BoneAgeError: Empty, too large, not an image, unsupported, animated, fewer than 32 pixels a side, more
+            than 100 megapixels, cut short or damaged. Damage in a JPEG's coded data is found only if it
+            breaks the file's structure.
     """
     if not data:
         raise BoneAgeError(f"{name}: empty file; fetch it again")
@@ -97,17 +96,17 @@ def read_grey(data: bytes, name: str) -> tuple[np.ndarray, ImageFacts]:
         grey, kind, mode, bit_depth, notes = read_raster(data, name)
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES[kind] and not (kind == "DICOM" and suffix not in IMAGE_SUFFIXES):
-        notes.append(f"a {kind} by its content, not by its name")
+        notes.append(f"content is {kind}, unlike the file name")
     height, width = grey.shape
     digest = hashlib.sha256(data).hexdigest()
     return grey, ImageFacts(kind, width, height, bit_depth, mode, len(data), digest, ", ".join(notes))
 
 
 def read_file(path: Path) -> np.ndarray:
-    """An image file, such as preprocessing makes, as uint8, (height, width).
+    """Reads an image file, such as preprocessing makes, as uint8 (height, width).
 
     Raises:
-        BoneAgeError: It is gone, or as in :func:`read_grey`.
+        BoneAgeError: It is gone, or as :func:`read_grey`.
     """
     try:
         return to_uint8(read_grey(path.read_bytes(), path.name)[0])

@@ -1,4 +1,4 @@
-"""Sheets of small images for the eye: a sample, anomalies, what operators do, a case and its copies."""
+"""Contact sheets: a sample of images, anomalies, operators, a case and its augmented copies."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
@@ -20,9 +20,9 @@ from boneage.images.square import square
 
 _BOX_SHARE = 0.01
 
-# One mild and one strong setting of each operator, such as a person may choose.
+# A mild and a strong setting of each operator, within what a reviewer may choose.
 SHOWN_OPERATORS = (
-    ("as it is", {}),
+    ("original", {}),
     ("flip", {"name": "flip"}),
     ("rotate 8 degrees", {"name": "rotate", "degrees": 8}),
     ("darker", {"name": "brightness", "levels": -40}),
@@ -45,16 +45,16 @@ _SHEET_LEVEL = 48
 def contact_sheet(
     images: Sequence[tuple[str, np.ndarray | Path | str]], columns: int = 8, thumb: int = 160
 ) -> np.ndarray:
-    """Small copies of images in rows, each with its caption beneath.
+    """A contact sheet: thumbnails in rows with captions below.
 
     Args:
-        images: (caption, image) pairs. A caption may have several lines. An image is a uint8 or uint16 array
-            of shape (height, width), a square uint8 one of shape (side, side, 3), or a path.
-        columns: Images in a row, where there are so many.
-        thumb: Side of a small copy in pixels.
+        images: (caption, image) pairs. Captions may have several lines. An image is a uint8 or uint16 array
+            (height, width), a square uint8 one (side, side, 3), or a path.
+        columns: Most images per row.
+        thumb: Side of a thumbnail in pixels.
 
     Returns:
-        uint8 of shape (height, width), or (height, width, 3) where an image has colours.
+        uint8 (height, width), or (height, width, 3) if any image has colour.
 
     Raises:
         BoneAgeError: A path that cannot be read as an image.
@@ -74,7 +74,7 @@ def contact_sheet(
         row, column = divmod(index, columns)
         left, top = gap + column * (thumb + gap), gap + row * (thumb + below + gap)
         sheet.paste(_thumb(image, thumb), (left, top))
-        # Pillow's own font has no minus sign.
+        # Pillow's built-in font has no minus sign.
         for place, words in enumerate(caption.replace("−", "-").split("\n")):
             while words and draw.textlength(words, font) > thumb:
                 words = words[:-1]
@@ -99,13 +99,12 @@ def write_contact_sheet(
     columns: int = 8,
     thumb: int = 160,
 ) -> Path:
-    """Writes a contact sheet of at most ``count`` preprocessed images, drawn evenly over age, as PNG.
+    """Writes a PNG contact sheet of up to ``count`` preprocessed images, evenly spread over age.
 
     Args:
-        path: Where the sheet belongs.
         cases: The case table.
-        report: What :func:`boneage.images.preprocess.preprocess` returned.
-        work: The work folder that holds the images.
+        report: From :func:`boneage.images.preprocess.preprocess`.
+        work: The work folder with the images.
 
     Raises:
         BoneAgeError: An image is gone, or the sheet cannot be written.
@@ -131,13 +130,7 @@ def write_contact_sheet(
 def sheet_of(
     images: Sequence[tuple[str, np.ndarray | Path]], words: str, columns: int = 4, thumb: int = 220
 ) -> Picture:
-    """A contact sheet whose words are its captions.
-
-    Args:
-        images: As :func:`contact_sheet` takes them.
-        words: What the sheet is of.
-        columns: Images in a row.
-        thumb: Side of a small copy in pixels.
+    """A :func:`contact_sheet` whose alt text is ``words`` and the captions.
 
     Raises:
         BoneAgeError: A path that cannot be read as an image.
@@ -147,14 +140,11 @@ def sheet_of(
 
 
 def with_box(image: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """A copy of an image with a box drawn: white beside black, so that it shows on any grey level.
+    """A copy of an image with a box in white edged with black, visible on any grey level.
 
     Args:
         image: uint8, (height, width).
-        box: x, y, width, height in shares of the image's width and height.
-
-    Returns:
-        uint8, (height, width).
+        box: x, y, width, height as fractions of the image's width and height.
     """
     height, width = image.shape
     x, y, wide, high = box
@@ -170,12 +160,12 @@ def with_box(image: np.ndarray, box: tuple[float, float, float, float]) -> np.nd
 def anomaly_sheet(
     anomalies: pd.DataFrame, read_image: Callable[[str], np.ndarray], count: int = 12
 ) -> Picture:
-    """The images at the front of the queue, each with its id and its most urgent anomaly.
+    """The first images of the queue, each with its id and most urgent anomaly.
 
     Args:
         anomalies: ``anomalies.ANOMALY_TABLE``, highest score first.
-        read_image: The image of a case, uint8 (size, size); one that cannot be read is left out.
-        count: Images at most.
+        read_image: Returns a case's image, uint8 (size, size); unreadable ones are left out.
+        count: Most images.
     """
     images: list[tuple[str, np.ndarray]] = []
     for row in anomalies.drop_duplicates("case_id").itertuples():
@@ -188,43 +178,39 @@ def anomaly_sheet(
         box = (row.x, row.y, row.width, row.height)
         drawn = image if np.isnan(box).any() else with_box(image, box)
         images.append((f"{row.case_id}\n{row.kind} {row.score:.2f}", drawn))
-    return sheet_of(images, "What was found odd, the most urgent first", columns=4, thumb=220)
+    return sheet_of(images, "Anomalies, the most urgent first", columns=4, thumb=220)
 
 
 def operator_sheet(image: np.ndarray) -> Picture:
-    """An image beside what each operator makes of it.
-
-    Args:
-        image: uint8, (size, size).
-    """
+    """An image, uint8 (size, size), beside the result of each operator."""
     shown = [
         (caption, apply_operators(image, [operator] if operator else []))
         for caption, operator in SHOWN_OPERATORS
     ]
-    return sheet_of(shown, "One image and what each operator makes of it", columns=5, thumb=180)
+    return sheet_of(shown, "An image and the result of each operator", columns=5, thumb=180)
 
 
 def copies_sheet(copies: Iterable[tuple[str, str]], folder: Path | str, count: int = 12) -> Picture:
-    """A case and its changed copies, each with the operators that made it.
+    """A case and its augmented copies, each with its operators.
 
     Args:
-        copies: Id and operators (JSON) of one case's images, the case itself first.
-        folder: Where the images lie, ``<id>.png``.
-        count: Images at most.
+        copies: (id, operators as JSON) of one case's images, the case itself first.
+        folder: Folder of the images, ``<id>.png``.
+        count: Most images.
 
     Raises:
         BoneAgeError: An image cannot be read.
     """
     shown = [
-        ("\n".join(words_of(operators) or ["as it is"]), Path(folder) / f"{image_id}.png")
+        ("\n".join(words_of(operators) or ["original"]), Path(folder) / f"{image_id}.png")
         for image_id, operators in itertools.islice(copies, count)
     ]
-    # One image alone has the room of several.
-    return sheet_of(shown, "A case and its changed copies", columns=4, thumb=220 if len(shown) > 1 else 460)
+    # A single image may be larger.
+    return sheet_of(shown, "A case and its augmented copies", columns=4, thumb=220 if len(shown) > 1 else 460)
 
 
 def words_of(operators: str) -> list[str]:
-    """Each operator of a list in JSON by its name and its strength, such as ``rotate 8``."""
+    """Each operator of a JSON list by name and strength, such as ``rotate 8``."""
     return [
         " ".join(
             [

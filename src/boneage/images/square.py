@@ -1,4 +1,4 @@
-"""One square grey image out of the file of a radiograph."""
+"""A radiograph's file to a square grey image."""
 
 import stat
 from pathlib import Path
@@ -11,16 +11,16 @@ from boneage.images.grey_range import to_uint8
 from boneage.images.limits import LARGEST_FILE_BYTES, too_many_bytes
 from boneage.images.reading import ImageFacts, read_grey
 
-# Level 1 with run-length strategy: on radiographs smaller and faster than the default strategy.
+# Level 1 with run-length strategy: smaller and faster on radiographs than the default.
 PNG_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
 
 def square_of_file(source: Path, name: str, size: int, pad: str) -> tuple[bytes, ImageFacts, int]:
-    """The square image of a file as PNG, the facts about the file, and when it was changed, in nanoseconds.
+    """The square image as PNG, the file's facts, and its modification time in nanoseconds.
 
     Raises:
-        BoneAgeError: ``source`` cannot be read, or as in :func:`boneage.images.reading.read_grey`; the error
-            says ``name``.
+        BoneAgeError: As :func:`boneage.images.reading.read_grey`, or ``source`` cannot be read; names
+            ``name``.
     """
     data, modified = _read(source, name)
     grey, facts = read_grey(data, name)
@@ -28,17 +28,16 @@ def square_of_file(source: Path, name: str, size: int, pad: str) -> tuple[bytes,
 
 
 def to_png(image: np.ndarray) -> bytes:
-    """An image as PNG."""
     return cv2.imencode(".png", image, PNG_ENCODING)[1].tobytes()
 
 
 def _read(source: Path, name: str) -> tuple[bytes, int]:
     try:
-        # Asked before reading: a file that changes meanwhile looks changed to the next run.
+        # Asked before reading, so that a file that changes meanwhile looks changed to the next run.
         status = source.stat()
-        # A pipe or a device would keep the reader waiting for ever.
+        # Reading a pipe or a device would block for ever.
         if not stat.S_ISREG(status.st_mode):
-            raise BoneAgeError(f"{name}: not a file; name the image itself in the case table")
+            raise BoneAgeError(f"{name}: not a file; the case table must name the image itself")
         if status.st_size > LARGEST_FILE_BYTES:
             raise too_many_bytes(name, status.st_size)
         return source.read_bytes(), status.st_mtime_ns
@@ -50,14 +49,14 @@ def _read(source: Path, name: str) -> tuple[bytes, int]:
 
 
 def square(image: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
-    """Fits an image into the middle of a square, its aspect kept.
+    """Fits an image into the centre of a square, keeping its aspect ratio.
 
-    Area interpolation where it gets smaller, cubic where it gets larger.
+    Uses area interpolation to shrink and cubic interpolation to enlarge.
 
     Args:
-        image: uint8, of shape (height, width).
+        image: uint8, (height, width).
         size: Side of the square in pixels.
-        pad: Grey level of the two bars: "background" is that of the image's own, "black" is 0, "white" 255.
+        pad: Grey level of the bars: "background" is the image's own, "black" 0, "white" 255.
     """
     scale = size / max(image.shape)
     height, width = (max(1, round(side * scale)) for side in image.shape)
@@ -72,8 +71,8 @@ def square(image: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
 def _bar_level(image: np.ndarray, pad: str) -> int:
     """0, 255, or the median of a frame one twelfth of the short side deep.
 
-    The frame is deeper than the bright line that a collimator or the film's rim leaves along an edge, and
-    it takes in all four sides, since one side alone may be blank film, a ruler, or the forearm.
+    The frame is deeper than a bright collimator or film edge, and takes in all four sides, since any one may
+    be blank film, a ruler or the forearm.
     """
     if pad != "background":
         return {"black": 0, "white": 255}[pad]
