@@ -75,7 +75,7 @@ def test_a_zip_whose_files_lie_beside_it_is_not_read_twice_and_a_broken_one_is_t
     assert len(table) == 3
     skipped = pd.read_csv(tmp_path / "work" / "skipped-cases.csv").set_index("item")["reason"]
     assert set(skipped.index) == {"images.zip", "cut.zip"}
-    assert "lies unpacked beside it" in skipped["images.zip"]
+    assert "already unpacked beside" in skipped["images.zip"]
     assert "broken or cut off" in skipped["cut.zip"]
 
 
@@ -98,7 +98,7 @@ def test_the_unit_is_said_stands_beside_the_table_and_can_be_set_for_good(tmp_pa
     status, said, table = cases(data, "--unit", "years")
     assert status == 0
     assert table["bone_age"].tolist() == [10.0, 5.0, 2.0]
-    assert "as --unit years says" in said
+    assert "set by --unit years" in said
     # Kept for the next run.
     assert Settings.load(tmp_path / "work" / "settings.json").unit == "years"
     assert cases(data)[0] == 0
@@ -124,5 +124,5 @@ def test_a_table_of_another_data_set_does_not_keep_the_published_readings_from_c
     assert status == 0
     assert table["bone_age"].tolist() == [10.5]
     skipped = pd.read_csv(tmp_path / "work" / "skipped-cases.csv").set_index("item")["reason"]
-    assert "another readings table, not used" in skipped["other.csv"]
+    assert "another readings table" in skipped["other.csv"]
     assert "bone ages in months" in said

@@ -142,13 +142,13 @@ def test_known_wrong_links_are_put_right_and_the_lost_image_is_named(tmp_path, i
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Answer(status=404), "not there"),
-        (Answer(b"<html>Sorry, try later</html>"), "something else than a whole image"),
-        (Answer(JPEG[:-500]), "something else than a whole image"),
-        (Answer(b""), "something else than a whole image"),
+        (Answer(status=404), "not found"),
+        (Answer(b"<html>Sorry, try later</html>"), "not a complete image"),
+        (Answer(JPEG[:-500]), "not a complete image"),
+        (Answer(b""), "not a complete image"),
         (Answer(JPEG + bytes(40 * 2**20)), "larger than 32 MiB"),
-        (Answer(status=302, headers={"Location": "https://example.org/3147.jpg"}), "leads away"),
-        (Answer(status=500), "answers 500, 5 times"),
+        (Answer(status=302, headers={"Location": "https://example.org/3147.jpg"}), "redirects away"),
+        (Answer(status=500), "answered 500, 5 times"),
     ],
 )
 def test_an_image_that_cannot_be_had_is_skipped_and_the_rest_goes_on(tmp_path, index, web, answer, reason):
@@ -166,10 +166,10 @@ def test_an_image_that_cannot_be_had_is_skipped_and_the_rest_goes_on(tmp_path, i
     [
         ("https://example.org/JPEGimages/BLKM/BLKM10/3147.jpg", "another host"),
         ("//example.org/JPEGimages/BLKM/BLKM10/3147.jpg", "another host"),
-        ("JPEGimages/BLKM/BLKM10/../../../../evil.jpg", "not in a folder of the atlas"),
-        ("JPEGimages/BLKM/BLKM10/%2e%2e%2f3147.jpg", "not in a folder of the atlas"),
+        ("JPEGimages/BLKM/BLKM10/../../../../evil.jpg", "not in the atlas's tree"),
+        ("JPEGimages/BLKM/BLKM10/%2e%2e%2f3147.jpg", "not in the atlas's tree"),
         ("JPEGimages/BLKM/BLKM99/3147.jpg", "beyond 18"),
-        ("details.asp?id=3147", "not a JPEG or PNG"),
+        ("details.asp?id=3147", "not a JPEG, PNG"),
     ],
 )
 def test_a_link_that_leads_elsewhere_is_not_followed(tmp_path, index, web, link, reason):
@@ -215,7 +215,7 @@ def test_a_table_without_named_readings_says_so(tmp_path, index, web):
     index.header = ""
     with serve(index) as server:
         skipped = fetch_atlas(f"{server.url}/BAAweb/", tmp_path, years=[10], web=web)
-    assert "names no readings" in reasons(skipped)["readings.csv"]
+    assert "gives no readings" in reasons(skipped)["readings.csv"]
     assert not (tmp_path / "readings.csv").exists()
 
 
@@ -243,7 +243,7 @@ def test_a_host_that_goes_down_ends_the_run_and_keeps_what_came(tmp_path, index,
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"), [("/nothing/", "gives no more answers"), ("/BAAweb/", "lists no image")]
+    ("path", "reason"), [("/nothing/", "no longer answers"), ("/BAAweb/", "lists no images")]
 )
 def test_an_address_that_is_no_index_is_one_line(tmp_path, web, path, reason):
     with serve(Index()) as server, pytest.raises(BoneAgeError, match=reason) as caught:

@@ -57,10 +57,10 @@ def test_what_is_of_its_kind_has_no_fault(fault, name, data):
 
 PAGES = {
     "web page": b"<!DOCTYPE html><title>Not what you asked for</title>",
-    "sign in": b"\n <HTML><body>Welcome to the hospital's Wi-Fi. Accept the terms.",
-    "asked for too often": b"<!-- x --><html>Sorry, you can't view or download this file: Quota exceeded",
+    "sign-in": b"\n <HTML><body>Welcome to the hospital's Wi-Fi. Accept the terms.",
+    "too many downloads": b"<!-- x --><html>Sorry, you can't view or download this file: Quota exceeded",
     "virus scan": b"<html><title>Google Drive - Virus scan warning</title>Download anyway",
-    "a person": b"<html>Checking your browser before accessing",
+    "human visitor": b"<html>Checking your browser before accessing",
 }
 
 
@@ -75,17 +75,17 @@ def test_a_page_in_a_files_place_is_told_by_what_it_says(fault, name, words):
     ("name", "data", "words"),
     [
         ("la_dha.csv", b"", "empty"),
-        ("la_dha.csv", b"id,boneage,male\n1377,180,False\n", "without the column patient_ID, sex"),
+        ("la_dha.csv", b"id,boneage,male\n1377,180,False\n", "column patient_ID, sex"),
         ("la_dha.csv", b'{"error": "rate limit"}', "another table"),
-        ("la_dha.csv", b"patient_ID,sex,bone_age\n", "no table of several columns with a row"),
-        ("la_dha.csv", archive(), "no table"),
+        ("la_dha.csv", b"patient_ID,sex,bone_age\n", "not a table with several columns"),
+        ("la_dha.csv", archive(), "not a table"),
         ("la_dha.csv", TABLE[:-5], "its last row is cut off"),
         ("la_dha.csv", b"404: Not Found", "another table"),
-        ("atlas.zip", b'<meta http-equiv="refresh" content="0;url=http://login.hotel/">', "sign in"),
+        ("atlas.zip", b'<meta http-equiv="refresh" content="0;url=http://login.hotel/">', "sign-in"),
         ("atlas.zip", TABLE, "not an archive"),
-        ("atlas.zip", b"7z\xbc\xaf\x27\x1c....", "a 7z archive, which is not read"),
-        ("1.png", picture(".jpg"), "does not begin as a .png"),
-        ("1.dcm", b"version https://git-lfs.github.com/spec/v1", "no DICOM"),
+        ("atlas.zip", b"7z\xbc\xaf\x27\x1c....", "a 7z archive, which is not supported"),
+        ("1.png", picture(".jpg"), "does not begin like a .png"),
+        ("1.dcm", b"version https://git-lfs.github.com/spec/v1", "not a DICOM"),
     ],
 )
 def test_what_is_of_another_kind_is_said(fault, name, data, words):

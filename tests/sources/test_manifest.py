@@ -216,7 +216,7 @@ def test_what_is_larger_than_the_cap_is_refused(tmp_path, listed, web, length):
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [(404, "not there"), (403, "not allowed"), (400, "answers 400")]
+    ("status", "reason"), [(404, "not found"), (403, "not allowed"), (400, "answers 400")]
 )
 def test_a_refusal_is_not_asked_again(tmp_path, listed, web, waits, status, reason):
     with serve(lambda request: Answer(status=status)) as server:
@@ -256,7 +256,7 @@ def test_a_host_that_asks_to_wait_for_hours_or_in_vain_is_asked_sooner(
 
 def test_a_host_that_stays_in_trouble_is_given_up(tmp_path, listed, web, waits):
     with serve(lambda request: Answer(status=503)) as server:
-        with pytest.raises(BoneAgeError, match="answers 503, 5 times; try again later"):
+        with pytest.raises(BoneAgeError, match="answered 503, 5 times; try again later"):
             fetch("data.bin", tmp_path / "out", listed(f"{server.url}/x"), web=web)
         assert len(server.requests) == 5
     assert waits == [4, 8, 16]
@@ -283,7 +283,7 @@ def test_a_full_disk_is_known_before_and_what_came_stays_for_later(tmp_path, lis
         path = listed(f"{server.url}/x", sha256=SHA256)
         with monkeypatch.context() as patch:
             patch.setattr(manifest.shutil, "disk_usage", lambda path: usage)
-            with pytest.raises(BoneAgeError, match="make room"):
+            with pytest.raises(BoneAgeError, match="free some space"):
                 fetch("data.bin", tmp_path / "out", path, web=web)
 
         def full(descriptor):
@@ -326,7 +326,7 @@ def test_a_web_page_in_place_of_a_table_is_not_used_and_not_kept_as_good(tmp_pat
     out = tmp_path / "out"
     with serve(lambda request: next(answers)) as server:
         path = listed(f"{server.url}/x", name="la_dha.csv")
-        with pytest.raises(BoneAgeError, match="not a table but a page that asks to sign in"):
+        with pytest.raises(BoneAgeError, match="not a table but a sign-in page"):
             fetch("la_dha.csv", out, path, web=web)
         assert left(out) == {"la_dha.csv.wrong"}
         assert fetch("la_dha.csv", out, path, web=web).read_bytes() == READINGS
@@ -370,13 +370,13 @@ def test_an_archive_that_comes_cut_off_is_not_kept_as_good(tmp_path, listed, web
 
 def test_a_local_archive_of_another_kind_is_named(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"Rar!\x1a\x07\x01\0")
-    with pytest.raises(BoneAgeError, match=r"a rar archive, which is not read: unpack it and name"):
+    with pytest.raises(BoneAgeError, match=r"a rar archive, which is not supported: unpack it and name"):
         local_data(tmp_path / "data.zip", tmp_path / "work")
 
 
 def test_a_page_in_the_place_of_a_local_zip_is_named(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"<!doctype html><html>Quota exceeded")
-    with pytest.raises(BoneAgeError, match=r"neither a folder nor a zip, as .* asked for too often"):
+    with pytest.raises(BoneAgeError, match=r"neither a folder nor a zip, as .* too many downloads"):
         local_data(tmp_path / "data.zip", tmp_path / "work")
 
 
@@ -386,13 +386,13 @@ def test_an_archive_of_another_kind_within_a_zip_is_said(tmp_path, capsys):
     )
     folder = local_data(tmp_path / "data.zip", tmp_path / "work")
     assert (folder / "Atlas" / "2.png").read_bytes() == b"2"
-    assert "more.7z: a 7z archive, which is not read; unpack it and name" in capsys.readouterr().out
+    assert "more.7z: a 7z archive, which is not supported; unpack it and name" in capsys.readouterr().out
 
 
 def test_an_archive_that_climbs_out_is_refused(tmp_path, listed, web):
     with (
         serve(lambda request: Answer(zipped({"../evil": b"1"}))) as server,
-        pytest.raises(BoneAgeError, match="climbs out"),
+        pytest.raises(BoneAgeError, match="leaves the folder"),
     ):
         fetch("rsna.zip", tmp_path / "out", listed(f"{server.url}/x", name="rsna.zip"), web=web)
     assert not (tmp_path / "evil").exists()
@@ -400,7 +400,7 @@ def test_an_archive_that_climbs_out_is_refused(tmp_path, listed, web):
 
 
 def test_a_drive_id_that_is_not_filled_in_says_what_to_do(tmp_path, listed):
-    with pytest.raises(BoneAgeError, match=r"dha\.zip: .* name your own copy as data: .* sharing link"):
+    with pytest.raises(BoneAgeError, match=r"dha\.zip: .* give your own copy as data: .* sharing link"):
         fetch("dha.zip", tmp_path / "out", listed("drive:", name="dha.zip"))
 
 

@@ -159,7 +159,7 @@ def test_a_zero_where_no_other_child_is_below_a_year_is_not_read(tmp_path):
     lay(tmp_path, "id,boneage,male\n1377,180,False\n5,0,True\n", "1377.png", "5.png", "6.png")
     cases, skipped = read_rsna(tmp_path)
     assert cases["case_id"].tolist() == ["1377"]
-    assert "taken for not read" in dict(skipped.itertuples(index=False))["5"]
+    assert "counts as not read" in dict(skipped.itertuples(index=False))["5"]
     lay(tmp_path, "id,boneage,male\n1377,180,False\n5,0,True\n6,3,True\n")
     assert read_rsna(tmp_path)[0]["bone_age"].tolist() == [15.0, 0.0, 0.25]
 
@@ -242,14 +242,14 @@ def test_a_workbook_is_read_sheet_by_sheet(tmp_path):
     ]
     found = dict(skipped.itertuples(index=False))
     assert "no reading" in found["9"]
-    assert "no label table" in found["labels.xlsx, sheet About"]
+    assert "not a label table" in found["labels.xlsx, sheet About"]
 
 
 def test_without_openpyxl_a_workbook_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     lay(tmp_path, None, "1.png", "labels.xlsx")
     with pytest.raises(
-        BoneAgeError, match=r"no label table found \(seen: labels.xlsx: .*pip install openpyxl"
+        BoneAgeError, match=r"no label table found \(found: labels.xlsx: .*pip install openpyxl"
     ):
         read_rsna(tmp_path)
 
@@ -257,9 +257,9 @@ def test_without_openpyxl_a_workbook_says_what_to_install(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("labels.xlsx", b"<html>", "no workbook"),
-        ("labels.xlsx", b"\xd0\xcf\x11\xe0rest", "protected or of an old Excel"),
-        ("labels.xls", b"\xd0\xcf\x11\xe0rest", ".xls is not read; save it as CSV"),
+        ("labels.xlsx", b"<html>", "not a workbook"),
+        ("labels.xlsx", b"\xd0\xcf\x11\xe0rest", "protected or from an old Excel"),
+        ("labels.xls", b"\xd0\xcf\x11\xe0rest", ".xls is not supported; save it as CSV"),
         ("labels.ods", b"PK", "save it as CSV"),
         (
             "labels.csv",
@@ -268,17 +268,17 @@ def test_without_openpyxl_a_workbook_says_what_to_install(tmp_path, monkeypatch)
         ),
         ("labels.csv", b"id,boneage\n1,200\n", "no column for the sex"),
         ("labels.csv", b"", "empty"),
-        ("labels.csv", b"<!doctype html>\n<html>", "a web page in place of a table"),
+        ("labels.csv", b"<!doctype html>\n<html>", "a web page, not a table"),
         ("labels.csv", b"id,boneage,male\n1,1\x0020,True\n", "not UTF-8 text"),
         ("labels.csv", b"\x89PNG\xff\xfe\x00", "not UTF-8"),
-        ("images.zip", b"PK\x03\x04", "an archive"),
-        ("labels.csv", b"Case ID,Bone Age,Male,Location\n1,12,TRUE,Unknown\n", "a table of this project"),
+        ("images.zip", b"PK\x03\x04", "an unsupported archive"),
+        ("labels.csv", b"Case ID,Bone Age,Male,Location\n1,12,TRUE,Unknown\n", "a table made by this project"),
     ],
 )
 def test_the_error_says_what_was_seen_and_why_it_was_not_used(tmp_path, name, content, words):
     lay(tmp_path, None, "1.png")
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BoneAgeError, match=f"no label table found .*seen: .*{name}: .*{words}") as caught:
+    with pytest.raises(BoneAgeError, match=f"no label table found .*found: .*{name}: .*{words}") as caught:
         read_rsna(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -288,7 +288,7 @@ def test_a_workbook_that_unpacks_to_too_much_is_not_read(tmp_path, monkeypatch):
     lay(tmp_path, None, "1.png")
     with zipfile.ZipFile(tmp_path / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("xl/workbook.xml", b"0" * 10**7)
-    with pytest.raises(BoneAgeError, match=r"bomb\.xlsx: larger than any table of labels"):
+    with pytest.raises(BoneAgeError, match=r"bomb\.xlsx: too large for labels"):
         read_rsna(tmp_path)
 
 
@@ -317,8 +317,8 @@ def test_a_table_that_is_there_twice_takes_one_row_and_one_that_says_otherwise_i
     cases, skipped = read_rsna(tmp_path)
     assert cases["bone_age"].tolist() == [15.0, 10.0]
     found = dict(skipped.itertuples(index=False))
-    assert "2 of its 2 rows say again" in found["train.csv"]
-    assert "says otherwise than the first (15 years, F)" in found["1377"]
+    assert "2 of its 2 rows repeat another" in found["train.csv"]
+    assert "different from the first (15 years, F)" in found["1377"]
     assert set(found) == {"train.csv", "1377"}
 
 
@@ -368,7 +368,7 @@ def test_a_table_of_predictions_beside_the_labels_does_not_win_by_its_name(tmp_p
     (tmp_path / "answers.csv").write_text(
         "id,boneage,male\n" + "".join(f"{i},{80 + i},1\n" for i in range(8))
     )
-    with pytest.raises(BoneAgeError, match=r"train\.csv: it says otherwise than answers\.csv of 8 of the 8"):
+    with pytest.raises(BoneAgeError, match=r"train\.csv: it contradicts answers\.csv on 8 of the 8"):
         read_rsna(tmp_path)
 
 

@@ -88,7 +88,7 @@ def test_where_both_units_fit_or_contradict_it_stops_and_names_the_option(values
 
 
 def test_a_column_of_both_units_is_noticed():
-    with pytest.raises(BoneAgeError, match=r"t\.csv: its bone ages seem to be of both units: .* --unit"):
+    with pytest.raises(BoneAgeError, match=r"t\.csv: its bone ages seem to mix both units: .* --unit"):
         find_unit("t.csv", [126, 10.5, 96, 8.25, 150, 12.5], ["boneage"])
     # Infants of a table in months whose readings are means of two.
     assert find_unit("t.csv", [126, 10.5, 96.5, 8.5, 150.25, 22.5], ["boneage"]).name == "months"

@@ -1,4 +1,4 @@
-"""Archives from elsewhere, unpacked whole or not at all, and never outside the folder they belong in."""
+"""Safe unpacking of untrusted archives: all or nothing, and never outside the target folder."""
 
 import contextlib
 import errno
@@ -32,15 +32,15 @@ LARGEST_UNPACKED_BYTES = 64 * 2**30
 """The RSNA training archive, the largest of the manifest, unpacks to about 10 GiB."""
 MOST_MEMBERS = 200_000
 HIGHEST_RATIO = 200
-"""Images hardly compress; DEFLATE's own limit, which bombs come near, is 1032."""
+"""Images hardly compress; bombs come near DEFLATE's limit of 1032."""
 
 BY_HAND = "unpack it and name the folder that comes out"
-"""What to do with an archive that is not read."""
+"""What to do with an unsupported archive."""
 
 STAMP = ".unpacked.json"
 
 _READ = ("zip", "tar.gz", "tar")
-# How others begin, by the lists of signatures of their makers.
+# Signatures of other formats.
 _FOREIGN = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!\x1a\x07": "rar",
@@ -48,10 +48,10 @@ _FOREIGN = {
     b"\xfd7zXZ\0": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
-# A folder's mark in the attributes of MS-DOS, which Windows still writes.
+# The MS-DOS folder attribute, which Windows still writes.
 _DOS_FOLDER = 0x10
 _UTF8_NAMES = 0x800
-# What macOS adds beside every file; it holds no picture.
+# What macOS adds beside every file; never an image.
 _MACOS_NOTES = "__macosx"
 
 _SMALLEST_BOMB_BYTES = 16 * 2**20
@@ -70,32 +70,32 @@ _BROKEN = (
 
 
 class Broken(BoneAgeError):
-    """An archive that is damaged or cut off: fetched again it may be whole."""
+    """A damaged or truncated archive; fetching it again may help."""
 
 
 def is_archive(path: Path | str) -> bool:
-    """Whether a file begins like a zip, a gzip or a tar; says nothing of what comes after."""
+    """Whether a file begins like a zip, gzip or tar."""
     return _kind_of(Path(path)) in _READ
 
 
 def foreign_archive(path: Path | str) -> str | None:
-    """The name of the kind of archive that a file is, where it is one that :func:`unpack` does not read."""
+    """The kind of archive, if it is one that :func:`unpack` does not support."""
     kind = _kind_of(Path(path))
     return None if kind in _READ else kind
 
 
 def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST_UNPACKED_BYTES) -> Path:
-    """Unpacks a zip, tar or tar.gz into a folder, and at most ``largest_bytes``; returns the folder.
+    """Unpacks a zip, tar or tar.gz into a folder and returns the folder.
 
-    The members go to a temporary folder beside the target, which is renamed when all are there; an
-    interrupted run leaves the target as it was. A target that the same archive was unpacked to before
-    (by size and SHA-256) is left alone; one that another archive was unpacked to is replaced.
+    Members go to a temporary folder beside the target, which is renamed at the end, so an interrupted run
+    leaves the target as it was. A target from the same archive (by size and SHA-256) is kept; one from
+    another archive is replaced.
 
     Raises:
         Broken: Damaged or truncated.
-        BoneAgeError: Not an archive, encrypted, larger than allowed when unpacked, or a member
-            that climbs out, is a link or a device, or has the name of another; the folder holds something
-            else; the disk is full or read-only.
+        BoneAgeError: Not an archive, encrypted, over ``largest_bytes`` unpacked, a member that is a link or a
+            device, leaves the folder or repeats a name; the folder holds something else; disk full or
+            read-only.
     """
     archive, folder = Path(archive), Path(os.path.abspath(folder))
     stamp = json.dumps({"sha256": sha256_of(archive), "bytes": archive.stat().st_size})
@@ -108,7 +108,7 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
             raise BoneAgeError(f"{folder}: holds something else; move it away or choose another work folder")
         fresh, old = (folder.with_name(f".{folder.name}.{word}") for word in ("unpacking", "old"))
         try:
-            # What a killed run left behind.
+            # Left by a killed run.
             _remove(fresh)
             _remove(old)
             _write_members(archive, fresh, largest_bytes)
@@ -142,7 +142,7 @@ def _kind_to_read(archive: Path) -> str:
             f"{archive}: not a zip or tar.gz archive (a web page saved under that name?); fetch it again"
         )
     if kind not in _READ:
-        raise BoneAgeError(f"{archive}: a {kind} archive, which is not read; {BY_HAND}")
+        raise BoneAgeError(f"{archive}: a {kind} archive, which is not supported; {BY_HAND}")
     return kind
 
 
@@ -173,7 +173,7 @@ def _write_members(archive: Path, folder: Path, largest_bytes: int) -> None:
     except _BROKEN as error:
         raise _broken(archive, members.name, error) from None
     except OSError as error:
-        # What is no gzip, or leads to a place before the file, is an OSError too.
+        # Not a gzip, or a seek before the start of the file: these are OSErrors too.
         if error.errno in (None, errno.EINVAL):
             raise _broken(archive, members.name, error) from None
         raise write_error(folder / members.name, error) from None
@@ -181,9 +181,9 @@ def _write_members(archive: Path, folder: Path, largest_bytes: int) -> None:
 
 @dataclass
 class _Members:
-    """The members of an archive so far, each with a name of its own within the folder, all within the caps.
+    """Checks the members of an archive: unique names, all within the folder, total within the caps.
 
-    Neither zipfile nor tarfile writes more of a member than the size that it declares.
+    Neither zipfile nor tarfile writes more of a member than its declared size.
     """
 
     archive: Path
@@ -194,16 +194,15 @@ class _Members:
     taken: dict[str, bool] = field(default_factory=dict)
 
     def place(self, name: str, size: int, is_folder: bool, is_other: bool) -> str:
-        """Where the next member belongs below the folder; "" where it is not wanted.
+        """The next member's path below the folder; "" if it is not wanted.
 
         Args:
-            name: As the archive has it.
-            size: Bytes that it declares.
-            is_folder: Whether it is a folder.
-            is_other: Whether it is neither a folder nor a plain file.
+            name: As stored in the archive.
+            size: Declared size in bytes.
+            is_other: Neither a folder nor a regular file.
 
         Raises:
-            BoneAgeError: It climbs out, is absolute, a link or a device, or its name is taken; or too much.
+            BoneAgeError: Leaves the folder, absolute, a link or device, a repeated name, or too much in all.
         """
         self.name, self.count, self.total = name, self.count + 1, self.total + size
         where = _where(self.archive, name)
@@ -216,32 +215,30 @@ class _Members:
             raise BoneAgeError(f"{where}: unpacks to more than {most}; not unpacked")
         if self.total > max(_SMALLEST_BOMB_BYTES, HIGHEST_RATIO * self.archive.stat().st_size):
             raise BoneAgeError(
-                f"{where}: unpacks to more than {HIGHEST_RATIO} times its size, as no images do; not unpacked"
+                f"{where}: unpacks to more than {HIGHEST_RATIO} times its size, unlike images; not unpacked"
             )
         name = name.replace("\\", "/")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if re.match("/|[A-Za-z]:", name):
             raise BoneAgeError(
-                f"{where}: named from the root of a disk, so it would not stay in its folder; not unpacked, "
-                f"pack the folder itself anew, or {BY_HAND}"
+                f"{where}: has an absolute path; not unpacked, pack the folder itself again, or {BY_HAND}"
             )
         if ".." in parts or "\0" in name:
-            raise BoneAgeError(f"{where}: climbs out of its folder; not unpacked, get the archive elsewhere")
+            raise BoneAgeError(f"{where}: leaves the folder; not unpacked, get the archive elsewhere")
         if not parts and not is_folder:
             raise BoneAgeError(f"{where}: has no name; not unpacked, get the archive elsewhere")
         self._take(parts, is_folder)
         return "" if not parts or parts[0].casefold() == _MACOS_NOTES else "/".join(parts)
 
     def _take(self, parts: list[str], is_folder: bool) -> None:
-        """Takes a path and the folders above it, without regard to capitals."""
+        """Registers a path and its parents, ignoring case."""
         for count in range(1, len(parts) + 1):
             key = unicodedata.normalize("NFC", "/".join(parts[:count])).casefold()
             is_one = is_folder or count < len(parts)
             if key in self.taken and not (is_one and self.taken[key]):
                 where = _where(self.archive, self.name)
                 raise BoneAgeError(
-                    f"{where}: another member has that name (capitals do not count); not unpacked, "
-                    "rename one of them"
+                    f"{where}: another member has this name (ignoring case); not unpacked, rename one of them"
                 )
             self.taken[key] = is_one
 
@@ -251,7 +248,7 @@ def _extract_zip(archive: Path, folder: Path, members: _Members) -> None:
         for info in _bar(archive, file.infolist()):
             kind = stat.S_IFMT(info.external_attr >> 16)
             name = _zip_name(info)
-            # Windows writes folders as "img\\", or says so in the attributes alone.
+            # Windows writes folders as "img\\", or marks them in the attributes only.
             is_folder = name.endswith(("/", "\\")) or bool(
                 info.external_attr & _DOS_FOLDER and not info.file_size
             )
@@ -268,19 +265,19 @@ def _extract_zip(archive: Path, folder: Path, members: _Members) -> None:
 def _extract_tar(archive: Path, folder: Path, members: _Members, kind: str) -> None:
     opener = _BoundedGzip if kind == "tar.gz" else _BoundedFile
     with opener(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as file:
-        # Python has it since 3.11.4; Debian 12 has 3.11.2.
+        # In Python since 3.11.4; Debian 12 has 3.11.2.
         file.extraction_filter = getattr(tarfile, "data_filter", None)
         for info in _bar(archive, file):
-            # A sparse member's size is no measure of what it takes in the archive.
+            # A sparse member's size says nothing about the space it takes in the archive.
             is_other = not (info.isdir() or info.isreg()) or info.issparse()
             if place := members.place(info.name, info.size, info.isdir(), is_other):
                 info.name = place
                 file.extract(info, folder)
-        # tarfile takes a spoilt header for the end; the true end is zeros.
+        # tarfile takes a damaged header for the end; the true end is zeros.
         stream.seek(file.offset)
         rest = stream.read(tarfile.RECORDSIZE)
         if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
-            raise tarfile.ReadError("it does not end as a tar does")
+            raise tarfile.ReadError("it has no proper end")
 
 
 def _bar(archive: Path, members: Iterable[T]) -> Iterable[T]:
@@ -290,22 +287,20 @@ def _bar(archive: Path, members: Iterable[T]) -> Iterable[T]:
 def _broken(archive: Path, name: str, error: Exception) -> BoneAgeError:
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, NotImplementedError):
-        # Windows packs what is larger than 2 GiB by Deflate64, which Python does not know.
-        return BoneAgeError(
-            f"{_where(archive, name)}: packed in a way that is not read ({reason}); {BY_HAND}"
-        )
+        # Windows compresses files over 2 GiB with Deflate64, which Python does not support.
+        return BoneAgeError(f"{_where(archive, name)}: unsupported compression ({reason}); {BY_HAND}")
     if "multiple disks" in reason:
-        return BoneAgeError(f"{archive}: one part of a zip in several; {BY_HAND}")
+        return BoneAgeError(f"{archive}: one part of a split zip; {BY_HAND}")
     return Broken(f"{_where(archive, name)}: broken or cut off ({reason}); fetch it again")
 
 
 def _where(archive: Path, name: str) -> str:
-    """An archive, and the member if one is meant, as one line of plain text."""
+    """The archive and, if given, the member, as one printable line."""
     return f"{archive}, member {name if name.isprintable() else ascii(name)}" if name else str(archive)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """A member's name; macOS writes UTF-8 without the mark that says so, and Python reads that as cp437."""
+    """A member's name. macOS writes UTF-8 without the flag for it, which Python reads as cp437."""
     if info.flag_bits & _UTF8_NAMES:
         return info.orig_filename
     try:
@@ -315,7 +310,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 
 
 class _Bounded:
-    """Refuses the reading of a whole header at once that a hostile tar declares to be gigabytes long."""
+    """Refuses to read a header that a hostile tar declares to be gigabytes long."""
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _LONGEST_HEADER:

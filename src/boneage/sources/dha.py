@@ -1,8 +1,8 @@
-"""The Digital Hand Atlas as downloaded or unpacked: its tree and its readings become a case table.
+"""The Digital Hand Atlas, downloaded or unpacked: its tree and readings become a case table.
 
 Gertych et al., Bone age assessment of children using a digital hand atlas, Comput Med Imaging Graph
-2007;31:322-331. The folders give race, sex and whole years of age; two radiologists' readings are
-published apart from the images, by image number.
+2007;31:322-331. Folders give race, sex and whole years of age; two radiologists' readings are published
+separately, by image number.
 """
 
 import re
@@ -46,17 +46,17 @@ WRONG_LINKS = {
     ("CAUF14", "7126"): "7154",
     ("CAUM12", "7185"): "7186",
 }
-"""Image numbers that the atlas's own index has wrong: (group, number in the link) -> right number."""
+"""Image numbers that are wrong in the atlas's own index: (group, number in the link) -> right number."""
 
 NEVER_FOUND = {("BLKF12", "7144")}
-"""Images that the atlas's own index names and that nobody has found there."""
+"""Images in the atlas's own index that nobody has found."""
 
 # fmt: off
 DOUBTED_READINGS = (
     "3200", "3208", "3300", "3763", "4490", "4521", "5003", "5135", "5555", "5763", "6002", "6023",
 )
 # fmt: on
-"""Images whose readings the authors of BoneXpert doubt, after their automated reading of the whole atlas
+"""Images whose readings the authors of BoneXpert doubt, after automated reading of the whole atlas
 (Thodberg and Sävendahl, Validation and reference values of automated bone age determination for four
 ethnicities, Acad Radiol 2010;17:1425-1432). They stay in the case table; see :func:`doubted`."""
 
@@ -66,29 +66,29 @@ _GROUP = re.compile(r"(ASI|BLK|CAU|HIS)([FM])([0-9]{2})")
 _OUTER = re.compile(r"(ASI|BLK|CAU|HIS)[FM]")
 _NUMBER = re.compile(r"[0-9]{4}")
 
-# The annotation table published with Deeplasia (aimi-bonn/Deeplasia, data/la_dha.csv): 8, race, sex, year of
-# age, image number. The year's own digit is missing where it is below ten: 0 stands for 0 to 9.
+# Ids in the annotation table published with Deeplasia (aimi-bonn/Deeplasia, data/la_dha.csv): 8, race, sex,
+# year of age, image number. Below ten, the year is written 0 whatever it is.
 _DEEPLASIA_ID = re.compile(r"8([1-4])([01])([0-9]{0,2})([0-9]{4})")
 _DEEPLASIA_RACES = {"1": "BLK", "2": "CAU", "3": "HIS", "4": "ASI"}
 _DEEPLASIA_SEXES = {"0": "M", "1": "F"}
 _DEEPLASIA_DIR = "la_dha"
-# Of so many rows of a table that join no more than this share may contradict the images' folders.
+# If more of the rows that join contradict their images' folders, the table is not used.
 _MOST_CONTRADICTIONS = 0.2
-# Two tables of the same readings may hold their mean in half years and in months.
+# Two tables of the same readings may give their mean in half years and in months.
 _SAME_YEARS = 0.25
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One row of a readings table.
+    """A row of a readings table.
 
     Attributes:
         item: Its id as written.
-        number: The image number; empty where it does not tell.
-        group: What its id says of the group: ``BLKM10``, ``BLKM`` where the year is not told, or "".
-        sex: What its column of sexes says, or None.
+        number: Image number; empty if the id has none.
         cells: Its readings.
-        fault: Why it cannot be joined to any image, or "".
+        group: Group in its id: ``BLKM10``, ``BLKM`` without the year, or "".
+        sex: From its sex column, or None.
+        fault: Why it cannot be joined to an image, or "".
     """
 
     item: str
@@ -106,36 +106,36 @@ def read_atlas(
     unit: str = "",
     unpacked: Mapping[Path, Path | str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads the atlas's tree, wherever it lies below a folder, and joins the readings by image number.
+    """Reads the atlas's tree, anywhere below a folder, and joins the readings by image number.
 
-    An image's place ``{ASI,BLK,CAU,HIS}{F,M}/{same}{00..18}/{4 digits}.jpg`` gives its race, sex and year
-    of age. The readings are Deeplasia's ``la_dha.csv`` (the mean of the two readers), or any table with
-    ``image number, reading 1, reading 2`` or with an image and its bone age. Whether it is in years or in
-    months is found by :func:`boneage.sources.units.find_unit`; above all they must agree with the folders.
+    The path ``{ASI,BLK,CAU,HIS}{F,M}/{same}{00..18}/{4 digits}.jpg`` gives race, sex and year of age. The
+    readings are Deeplasia's ``la_dha.csv`` (the mean of two readers), or any table with ``image number,
+    reading 1, reading 2`` or with an image and its bone age. :func:`boneage.sources.units.find_unit` finds
+    the unit, mainly from the folders' years of age.
 
-    Joined is only what has the atlas's form. What an id says of race, sex and year of age, and what a column
-    says of the sex where the id does not, must agree with the image's folder.
+    A reading is joined only if its id has the atlas's form, and what the id says of race, sex and year (or
+    else its sex column) agrees with the image's folder.
 
     Args:
-        folder: The folder that holds the tree.
-        readings: The readings table; None looks for one below the folder, then beside it.
-        source: What the case table says in its ``source`` column.
-        unit: ``months`` or ``years`` where the table does not tell; "" finds it.
+        folder: A folder above the tree.
+        readings: The readings table; None looks below the folder, then beside it.
+        source: Value of the case table's ``source`` column.
+        unit: ``months`` or ``years``; "" finds it.
         unpacked: See :func:`boneage.sources.listing.list_files`.
 
     Returns:
-        The case table (:func:`listing.case_table`), in which an image without a usable reading has no bone
-        age, and the table of what was left out, doubled or contradictory with the reason.
+        The case table (:func:`listing.case_table`), bone age empty without a usable reading; and
+        ``SKIPPED_TABLE`` with what was left out, repeated or contradictory.
 
     Raises:
-        BoneAgeError: No folder, no image in such a tree, a named readings table that cannot be read, or one
-            that may be in months as well as years.
+        BoneAgeError: No such folder, no image in such a tree, a named readings table that cannot be read, or
+            a table whose unit is ambiguous.
     """
     listing = list_files(folder, unpacked)
     images = _images_by_number(listing, source)
     if not images:
         raise BoneAgeError(
-            f"{listing.folder}: no image of the atlas found{listing.seen()}; below it must lie a tree like "
+            f"{listing.folder}: no image of the atlas found{listing.seen()}; it needs a tree like "
             f"{TREE} (race and sex, the same with the year of age, a 4-digit image number)"
         )
     listing.skip_the_rest()
@@ -158,24 +158,24 @@ def find_readings(folder: Path | str, unpacked: Mapping[Path, Path | str] | None
 
 
 def doubted(cases: pd.DataFrame) -> pd.DataFrame:
-    """The atlas's cases whose readings are doubted in print (:data:`DOUBTED_READINGS`)."""
+    """The atlas's cases with doubted readings (:data:`DOUBTED_READINGS`)."""
     is_doubted = (cases["source"] == "dha") & cases["case_id"].isin(DOUBTED_READINGS)
     return cases[is_doubted].reset_index(drop=True)
 
 
 def place_of(path: PurePosixPath | Path) -> tuple[str, str] | str:
-    """The group (``BLKM10``) and the image number as filed, or why the path is not one of the atlas's tree.
+    """The group (``BLKM10``) and image number as filed, or why the path is not in the atlas's tree.
 
-    The case of letters does not matter; nothing is looked up on the disk.
+    Ignores case; does not touch the disk.
     """
     *_, outer, inner, _ = ("", "", *(part.upper() for part in path.parts))
     group = _GROUP.fullmatch(inner)
     if path.suffix and path.suffix.lower() not in IMAGE_SUFFIXES:
-        return "not a JPEG or PNG, nor of another kind that is read"
+        return "not a JPEG, PNG or other supported image"
     if not group:
-        return f"not in a folder of the atlas's tree; the place of an image is like {TREE}"
+        return f"not in the atlas's tree; an image's path is like {TREE}"
     if not _OUTER.fullmatch(outer) or not inner.startswith(outer):
-        return f"folder {inner} lies in {outer or 'no folder'}; it belongs in {inner[:4]}"
+        return f"folder {inner} is in {outer or 'no folder'}; it belongs in {inner[:4]}"
     if int(group[3]) > OLDEST_AGE_GROUP:
         return f"folder {inner}: year of age {group[3]} is beyond {OLDEST_AGE_GROUP}"
     if not _NUMBER.fullmatch(path.stem):
@@ -190,7 +190,7 @@ def _images_by_number(listing: Listing, source: str) -> dict[str, dict[str, obje
         if not isinstance(place, str):
             group, filed = place
             number = WRONG_LINKS.get(place, filed)
-            # An image under its right number wins over a copy filed under the index's wrong one.
+            # An image under its right number takes precedence over a copy under the index's wrong one.
             found.append((number != filed, path, group, number))
         else:
             listing.skip(path, place)
@@ -198,7 +198,7 @@ def _images_by_number(listing: Listing, source: str) -> dict[str, dict[str, obje
     for _, path, group, number in sorted(found):
         if number in images:
             first = listing.shown(Path(str(images[number]["image"])))
-            listing.skip(path, f"second image with number {number}; {first} is used, remove one of them")
+            listing.skip(path, f"another image with number {number}; {first} is used, remove one of them")
         else:
             images[number] = _case(number, path, group, source)
     return images
@@ -216,13 +216,13 @@ def _case(number: str, image: Path, group: str, source: str) -> dict[str, object
 
 
 def _readings_tables(listing: Listing, named: bool = False) -> list[FoundTable]:
-    """The readings tables below the folder, then those beside it; the other tables below it are noted."""
+    """Readings tables below the folder, then those beside it; other tables below it are noted."""
     found = []
     for table in listing.tables(beside=not named):
         if _kind_of(table):
             found.append(table)
         elif table.path.is_relative_to(listing.folder) and not _is_drawn(table):
-            what = "a table of this project, made from others" if table.is_ours else "no readings table"
+            what = "a table made by this project" if table.is_ours else "not a readings table"
             listing.skipped.append((table.name, f"{what}: its header has {table.header}; {_WANTED}"))
     return found
 
@@ -231,7 +231,7 @@ def _named_table(path: Path, listing: Listing) -> FoundTable:
     """The readings table that the user named.
 
     Raises:
-        BoneAgeError: It cannot be read, or is none.
+        BoneAgeError: It cannot be read, or is not one.
     """
     tables = list(tables_in(path, listing.shown(path)))
     for table in tables:
@@ -239,7 +239,7 @@ def _named_table(path: Path, listing: Listing) -> FoundTable:
             return table
     header = f"; it has {tables[0].header}" if tables else ""
     raise BoneAgeError(
-        f"{path}: no readings table; its header must have {_WANTED.removeprefix('wanted: ')}{header}"
+        f"{path}: not a readings table; its header must have {_WANTED.removeprefix('wanted: ')}{header}"
     )
 
 
@@ -248,7 +248,7 @@ _DRAWN = ({"imagenumber", "centre"}, {"imagenumber", "anomaly"}, {"caseid", "dec
 
 
 def _is_drawn(table: FoundTable) -> bool:
-    """Whether it stands beside every drawn atlas and is read by other stages."""
+    """Whether it comes with every drawn atlas and is read by other stages."""
     return any(names <= table.names for names in _DRAWN)
 
 
@@ -256,7 +256,7 @@ def _kind_of(table: FoundTable) -> str:
     names = table.names
     if {"patientid", "boneage"} <= names:
         return "deeplasia"
-    # This project's own case tables name images and readings too, but they are made from such a table.
+    # This project's own case tables have images and readings too, but are made from such a table.
     if table.is_ours or _is_drawn(table):
         return ""
     if names & ID_NAMES and names & FIRST_READING_NAMES and names & SECOND_READING_NAMES:
@@ -265,7 +265,7 @@ def _kind_of(table: FoundTable) -> str:
 
 
 class _Joined:
-    """Readings joined to the images, and what was noted on the way."""
+    """Readings joined to the images, with notes."""
 
     def __init__(self, images: dict[str, dict[str, object]], unit: str, listing: Listing):
         self.images, self.unit, self.listing = images, unit, listing
@@ -273,7 +273,7 @@ class _Joined:
         self.noted: list[str] = []
 
     def read_first(self, tables: list[FoundTable]) -> None:
-        """Joins the first table that has a row for any of the images, and notes the others."""
+        """Joins the first table with a row for any image, and notes the others."""
         used: FoundTable | None = None
         for table in tables:
             if used is None:
@@ -287,19 +287,19 @@ class _Joined:
                 continue
             else:
                 self._check_against(used, table)
-                fault = f"another readings table, not used; {used.name} is (leave only the one you want)"
+                fault = f"another readings table; {used.name} is used instead (leave only the one you want)"
             self.listing.skipped.append((table.name, fault))
         if used is None:
-            why = "no readings table found; bone age is empty, the year of age stands in"
+            why = "no readings table found; bone age is empty, the year of age is used instead"
             self.listing.skip(self.listing.folder, why)
             self.noted.append(self.listing.shown(self.listing.folder))
 
     def _fault_of_table(self, rows: list[_Row]) -> str:
-        """Why none of a table is used, or "": it is of another data set."""
+        """Why a whole table is not used, or ""."""
         if not any(row.number for row in rows):
             first = f" (the first is {rows[0].item!r})" if rows else ""
             return (
-                f"not a table of the atlas: none of its {len(rows)} ids has the form of one{first}; not used"
+                f"not a table of the atlas: none of its {len(rows)} ids has the atlas's form{first}; not used"
             )
         here = [row for row in rows if row.number in self.images]
         against = [row for row in here if _contradiction(row, self.images[row.number])]
@@ -327,13 +327,13 @@ class _Joined:
                 usable.setdefault(row.number, []).append((row, reading))
         against = {row.number: row for row in here if row not in fitting}
         for number, candidates in usable.items():
-            # Of two rows for an image the one that contradicts itself loses.
+            # Of two rows for an image, the one that contradicts itself loses.
             first, *others = sorted(candidates, key=lambda one: bool(_odd_sex(one[0])))
             self._use(table, *first, against.get(number))
             for row, _ in others:
                 odd = f" ({_odd_sex(row)})" if _odd_sex(row) else ""
                 self._note(
-                    table, row, f"second reading of this image{odd}; the first is used, remove one of them"
+                    table, row, f"another reading of this image{odd}; the first is used, remove one of them"
                 )
         told = {item for item, _ in self.listing.skipped}
         for number in sorted(set(self.images) - set(usable)):
@@ -342,7 +342,7 @@ class _Joined:
                 self.listing.skipped.append((number, why))
 
     def _fitting(self, rows: list[_Row]) -> list[_Row]:
-        """The rows that are for an image here and do not contradict its folder."""
+        """The rows that match an image and do not contradict its folder."""
         here = [row for row in rows if row.number in self.images]
         return [row for row in here if not _contradiction(row, self.images[row.number])]
 
@@ -356,7 +356,9 @@ class _Joined:
         return find_unit(table.name, values, _age_columns(table), pairs, self.unit)
 
     def _check_against(self, used: FoundTable, table: FoundTable) -> None:
-        """Raises where another table denies the one in use: one of them may hold a network's answers."""
+        """Raises if another table contradicts the one in use: one of them may hold a network's
+        predictions.
+        """
         rows = _rows_of(table)
         fitting = self._fitting(rows)
         try:
@@ -383,7 +385,7 @@ class _Joined:
         if reading.fault or image is not None:
             return reading, reading.fault or _contradiction(row, image)
         missed = any(row.number == number for _, number in NEVER_FOUND)
-        return None, "reading without an image" + (" (the atlas's index links to none)" if missed else "")
+        return None, "reading without an image" + (" (the atlas's index lacks it too)" if missed else "")
 
     def _use(self, table: FoundTable, row: _Row, reading: Reading, against: _Row | None) -> None:
         image = self.images[row.number]
@@ -392,10 +394,10 @@ class _Joined:
             image["reading_1"], image["reading_2"] = reading.years
         remarks = [reading.remark]
         if odd := _odd_sex(row):
-            remarks.append(f"{odd}; used, with the sex of the image's folder")
+            remarks.append(f"{odd}; used, with the folder's sex")
         if against:
             remarks.append(
-                f"the row {against.item} is for this image too, but contradicts its folder; this one is used"
+                f"row {against.item} is for this image too, but contradicts its folder; this row is used"
             )
         if any(remarks):
             self._note(table, row, "; ".join(filter(None, remarks)))
@@ -406,25 +408,24 @@ class _Joined:
 
 
 def _contradiction(row: _Row, image: dict[str, object]) -> str:
-    """What a row says of the child that the image's folder denies, or ""."""
+    """How a row contradicts the image's folder, or ""."""
     folder = f"{_CODE_OF_RACE[image['race']]}{image['sex']}{image['age_group']:02d}"
     if row.group and not folder.startswith(row.group):
-        return f"its id says {row.group}, the image lies in {folder}; not used"
+        return f"its id says {row.group}, the image is in {folder}; not used"
     if not row.group and row.sex and row.sex != image["sex"]:
-        return f"its sex is {row.sex}, the image lies in {folder}; not used"
+        return f"its sex is {row.sex}, the image is in {folder}; not used"
     return ""
 
 
 def _odd_sex(row: _Row) -> str:
     return (
-        f"sex is {row.sex} where its id says {row.group[3]}"
+        f"sex is {row.sex}, but its id says {row.group[3]}"
         if row.group and row.sex not in (None, row.group[3])
         else ""
     )
 
 
 def _rows_of(table: FoundTable) -> list[_Row]:
-    """The rows of a readings table."""
     kind = _kind_of(table)
     cells = [table.cells[column].tolist() for column in _age_columns(table)]
     id_column = table.column({"patientid"} if kind == "deeplasia" else IMAGE_NAMES) or table.column(ID_NAMES)
@@ -435,9 +436,9 @@ def _rows_of(table: FoundTable) -> list[_Row]:
     rows = []
     for index, item in enumerate(table.cells[id_column]):
         number, group = of(item)
-        fault = "" if number else "no 4-digit image number of the atlas's form; the reading cannot be joined"
+        fault = "" if number else "no 4-digit image number as in the atlas; the reading cannot be joined"
         rows.append(_Row(item, number, tuple(one[index] for one in cells), group, sexes[index], fault))
-    # Deeplasia's full annotation file holds other data sets too.
+    # Deeplasia's full annotation file covers other data sets too.
     for column in table.columns({"dir"})[:1]:
         folders = table.cells[column]
         rows = [row for row, folder in zip(rows, folders, strict=True) if folder == _DEEPLASIA_DIR]
@@ -451,12 +452,12 @@ def _age_columns(table: FoundTable) -> list[str]:
 
 
 def _deeplasia_place(item: str) -> tuple[str, str]:
-    """The image number and the group that an id of Deeplasia's form says."""
+    """Image number and group from an id of Deeplasia's form."""
     code = _DEEPLASIA_ID.fullmatch(canonical_id(item))
     if not code:
         return "", ""
     group = _DEEPLASIA_RACES[code[1]] + _DEEPLASIA_SEXES[code[2]]
-    # Of a year below ten only 0, or its own digit, may be left.
+    # Below ten, only 0 or the year's own digit may be given.
     year = {"": "", "0": "0"}.get(code[3], code[3].zfill(2))
     if year and int(year) > OLDEST_AGE_GROUP:
         return "", ""
@@ -464,7 +465,7 @@ def _deeplasia_place(item: str) -> tuple[str, str]:
 
 
 def _image_place(item: str) -> tuple[str, str]:
-    """The image number, and the group where a path says it; a spreadsheet may have cut leading zeros."""
+    """Image number, and the group if a path gives it; a spreadsheet may have dropped leading zeros."""
     name = canonical_id(item)
     digits = name.lstrip("0") if name.isdecimal() else "none"
     if len(digits) > 4 or not digits.isdecimal():

@@ -1,7 +1,7 @@
-"""The Digital Hand Atlas's web index, read politely into the tree that :mod:`boneage.sources.dha` reads.
+"""The Digital Hand Atlas's web index, fetched politely into the tree that :mod:`boneage.sources.dha` reads.
 
-The index is a form that asks for race, sex and year of age, and answers with a table of 12 cells a row
-whose first cell holds the link to the image.
+The index is a form for race, sex and year of age; its answer is a table with 12 cells per row, the first with
+the link to the image.
 """
 
 import contextlib
@@ -36,13 +36,13 @@ READINGS_TABLE = Table(
 LARGEST_IMAGE_BYTES = 32 * 2**20
 LARGEST_PAGE_BYTES = 8 * 2**20
 
-# After so many requests in a row without an answer the host is taken to be down.
+# After this many failed requests in a row the host counts as down.
 _MOST_FAILURES = 3
 
 
 @dataclass
 class _Form:
-    """A form of the index page: its address, how it is sent, its hidden fields, and what others offer."""
+    """A form of the index page: address, method, hidden fields, and the options of the others."""
 
     action: str = ""
     method: str = "GET"
@@ -50,13 +50,13 @@ class _Form:
     choices: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
-# What the form is known to ask where the page does not show it.
+# What the form is known to ask, for when the page does not show it.
 _KNOWN_FORM = _Form(method="POST", choices={"Race": [], "Gender": [], "Age": []})
 
 
 @dataclass
 class _Image:
-    """One image of the index: where it is, and where it belongs."""
+    """An image of the index: its address and where it belongs."""
 
     url: str
     group: str
@@ -77,30 +77,29 @@ def fetch_atlas(
 ) -> pd.DataFrame:
     """Fetches the atlas's images and readings from its web index into a folder.
 
-    One request at a time, with a pause between. An image that is there and complete is not fetched again,
-    so an interrupted run goes on where it stopped. The index's known wrong links
-    (:data:`dha.WRONG_LINKS`) are put right. Where the answer's table names the two readings, they
-    go to ``readings.csv`` in the folder, which :func:`boneage.sources.dha.read_atlas` finds.
+    Sends one request at a time, with a pause between. Complete images are not fetched again, so an
+    interrupted run continues. Known wrong links (:data:`dha.WRONG_LINKS`) are corrected. If the index gives
+    the two readings, they go to ``readings.csv`` in the folder, which :func:`boneage.sources.dha.read_atlas`
+    finds.
 
     Args:
         index_url: The index page.
         folder: Gets ``JPEGimages/BLKM/BLKM10/3145.jpg`` and so on.
-        years: The years of age to fetch.
-        web: How to ask; None asks once a second.
+        years: Years of age to fetch.
+        web: By default one request a second.
 
     Returns:
-        The table of what was not fetched, with the reason.
+        ``SKIPPED_TABLE`` with what was not fetched.
 
     Raises:
-        BoneAgeError: The host does not answer, no image is listed at all, or the disk is full. What was
-            fetched until then is kept.
+        BoneAgeError: The host does not answer, lists no image, or the disk is full. What was fetched is kept.
     """
     folder = make_folder(folder)
     web = web or Web(pause=1.0)
     skipped: list[tuple[str, str]] = []
     images = _listed(check_url(index_url), sorted(set(years)), web, skipped)
     if not images:
-        raise BoneAgeError(f"{index_url}: lists no image; check the address of the atlas's index")
+        raise BoneAgeError(f"{index_url}: lists no images; check the address of the atlas's index")
     _write_readings(folder / "readings.csv", images, skipped)
     patience = _Patience(index_url, skipped, (Unreachable,))
     for image in tqdm(images, desc="Fetching the atlas", unit="image"):
@@ -116,29 +115,29 @@ def _fetched(image: _Image, web: Web) -> bytes:
     """An image's bytes.
 
     Raises:
-        Refused: It is not there, or is not a whole JPEG or PNG.
+        Refused: Not there, or not a complete JPEG or PNG.
         Unreachable: The host does not answer.
     """
     try:
         body = web.fetch(image.url, LARGEST_IMAGE_BYTES)
     except Refused as error:
         if (image.group, image.filed) in NEVER_FOUND:
-            raise Refused(f"{error}; nobody has found this image, go on without it") from None
+            raise Refused(f"{error}; nobody has found this image; continue without it") from None
         raise
     if not _is_image(body):
-        raise Refused(f"{image.url}: answers with something else than a whole image; look at it in a browser")
+        raise Refused(f"{image.url}: the answer is not a complete image; look at it in a browser")
     return body
 
 
 def _is_image(body: bytes) -> bool:
-    """Whether bytes begin and end as a JPEG or PNG does."""
+    """Whether bytes begin and end like a JPEG or PNG."""
     end = body[-1024:]
     is_jpeg = body.startswith(b"\xff\xd8\xff") and b"\xff\xd9" in end
     return is_jpeg or (body.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" in end)
 
 
 class _Patience:
-    """Turns failed requests into skipped rows, until so many fail in a row that going on is of no use."""
+    """Turns failed requests into skipped rows, until too many fail in a row."""
 
     def __init__(self, host: str, skipped: list[tuple[str, str]], hopeless: tuple[type[BoneAgeError], ...]):
         self.host, self.skipped, self.hopeless = host, skipped, hopeless
@@ -153,13 +152,13 @@ class _Patience:
             self.failures = self.failures + 1 if isinstance(error, self.hopeless) else 0
             if self.failures >= _MOST_FAILURES:
                 raise BoneAgeError(
-                    f"{self.host}: gives no more answers ({error}); what was fetched is kept, run it later"
+                    f"{self.host}: no longer answers ({error}); what was fetched is kept, try again later"
                 ) from None
             self.skipped.append((item, str(error)))
 
 
 def _listed(index_url: str, years: list[int], web: Web, skipped: list[tuple[str, str]]) -> list[_Image]:
-    """Asks the index for every group; returns its images without doubles, in order."""
+    """Queries the index for every group; returns its images in order, without duplicates."""
     form = _form_of(index_url, web)
     groups = [(race, sex, year) for race in RACE_OF_CODE for sex in SEXES for year in years]
     images: dict[tuple[str, str], _Image] = {}
@@ -176,7 +175,7 @@ def _listed(index_url: str, years: list[int], web: Web, skipped: list[tuple[str,
 
 
 def _form_of(index_url: str, web: Web) -> _Form:
-    """The form on the index page that asks for race, sex and age; the known one where none is shown."""
+    """The index page's form for race, sex and age, or the known one if none is shown."""
     try:
         page = _parsed(web.fetch(index_url, LARGEST_PAGE_BYTES))
     except Refused:
@@ -185,7 +184,7 @@ def _form_of(index_url: str, web: Web) -> _Form:
         if all(_field(form, *names) for names in (("race",), ("gender", "sex"), ("age",))):
             form.action = urljoin(index_url, form.action)
             if urlsplit(form.action).netloc != urlsplit(index_url).netloc:
-                raise BoneAgeError(f"{index_url}: its form leads away to {form.action}; not followed")
+                raise BoneAgeError(f"{index_url}: its form leads to {form.action}; not followed")
             return form
     return _KNOWN_FORM
 
@@ -205,12 +204,12 @@ def _read_form(element: html.FormElement) -> _Form:
 
 
 def _field(form: _Form, *names: str) -> str:
-    """The form's field whose name ends as one of these (``ctl00$ddlRace`` asks for race)."""
+    """The form's field whose name ends in one of these (``ctl00$ddlRace`` is race)."""
     return next((name for name in form.choices if column_name(name).endswith(names)), "")
 
 
 def _answers(form: _Form, race: str, sex: str, year: int) -> dict[str, str]:
-    """The form's fields filled in for one group, with the values that the form itself offers."""
+    """The form filled in for one group, with the form's own option values."""
     wanted = {
         _field(form, "race"): ({column_name(race), column_name(RACE_OF_CODE[race])}, race),
         _field(form, "gender", "sex"): ({"f", "female"} if sex == "F" else {"m", "male"}, sex),
@@ -226,7 +225,7 @@ def _answers(form: _Form, race: str, sex: str, year: int) -> dict[str, str]:
 
 
 def _images_of(page: html.HtmlElement, page_url: str, skipped: list[tuple[str, str]]) -> list[_Image]:
-    """The images of one answer; a row whose link is not one to an image of this host is skipped."""
+    """The images of one answer; rows without a link to an image on this host are skipped."""
     images = []
     columns: tuple[int, int] | None = None
     for row in page.iter("tr"):
@@ -255,17 +254,17 @@ def _images_of(page: html.HtmlElement, page_url: str, skipped: list[tuple[str, s
 
 
 def _reading_columns(header: list[str]) -> tuple[int, int] | None:
-    """Which cells hold the two readings, by the header's names."""
+    """The two cells with the readings, from the header."""
     names = list(map(column_name, header))
     found = [[at for at, name in enumerate(names) if re.search(f"read(ing|er)?{n}$", name)] for n in "12"]
     return (found[0][0], found[1][0]) if all(found) else None
 
 
 def _write_readings(path: Path, images: list[_Image], skipped: list[tuple[str, str]]) -> None:
-    """Writes the readings of these images over those that an earlier run wrote."""
+    """Adds these images' readings to those of earlier runs."""
     rows = {image.number: image.readings for image in images if image.readings and any(image.readings)}
     if not rows:
-        skipped.append((path.name, "the index's table names no readings; join another readings table"))
+        skipped.append((path.name, "the index gives no readings; use another readings table"))
         return
     if path.is_file():
         old = read_table(path, READINGS_TABLE)[list(READINGS_TABLE)]
@@ -275,5 +274,5 @@ def _write_readings(path: Path, images: list[_Image], skipped: list[tuple[str, s
 
 
 def _parsed(page: bytes) -> html.HtmlElement:
-    # An empty page, or one of comments alone, would be none to the parser.
+    # The parser takes an empty page, or one of comments only, for no document.
     return html.document_fromstring(b"<body>" + page, html.HTMLParser(encoding="utf-8"))

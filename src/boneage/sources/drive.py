@@ -1,4 +1,4 @@
-"""Files of Google Drive by their sharing link: what it says, and the file behind it."""
+"""Files on Google Drive, by sharing link or id."""
 
 import re
 from pathlib import Path
@@ -9,13 +9,13 @@ from boneage.core.runtime import package
 from boneage.sources.kinds import fault_of
 
 MOUNTED = "/content/drive"
-"""Where Colab shows a mounted Drive."""
+"""Where Colab mounts Drive."""
 
 _ID = r"[A-Za-z0-9_-]{10,100}"
 _OF_FILE = re.compile(
     rf"(?:drive:|https://(?:drive|docs)\.google\.com/(?:\S*/d/|\S*[?&]id=))(?P<id>{_ID})(?:[/?&#]\S*)?"
 )
-# As long as the ids that Drive gives out; shorter words are names of folders.
+# As long as Drive's own ids; shorter words are folder names.
 _BARE_ID = re.compile(r"(?=\S*[0-9])(?=\S*[A-Z])[A-Za-z0-9_-]{25,60}")
 
 
@@ -28,28 +28,28 @@ def file_id(text: str) -> str | None:
     text = text.strip()
     if "/folders/" in text and text.startswith("https://"):
         raise BoneAgeError(
-            f"{text}: the link of a folder; put its radiographs into one zip and give the zip's link, or "
+            f"{text}: this is the link of a folder; put the radiographs into one zip and give its link, or "
             f"mount the Drive and give the folder's path ({MOUNTED}/MyDrive/...)"
         )
     if found := _OF_FILE.fullmatch(text):
         return found["id"]
     if re.match(r"\w+://|drive:", text):
         raise BoneAgeError(
-            f"{text}: not the sharing link of a file on Google Drive; name a folder, a zip, or such a link"
+            f"{text}: not the sharing link of a file on Google Drive; give a folder, a zip, or such a link"
         )
     return text if _BARE_ID.fullmatch(text) and not Path(text).exists() else None
 
 
 def absolute(text: str, base: Path | str = ".") -> str:
-    """A path from the base folder on, ``~`` resolved; what names a file on Drive stays as it is."""
+    """An absolute path, ``~`` expanded; references to Drive files are returned unchanged."""
     return text if file_id(text) else str((Path(base) / Path(text).expanduser()).resolve())
 
 
 def fetch_zip(drive_id: str, folder: Path | str) -> Path:
-    """The zip or tar.gz with this id, fetched into a folder once.
+    """Fetches the zip or tar.gz with this id into a folder, once.
 
     Raises:
-        BoneAgeError: It is not shared, is no archive, or the disk is full.
+        BoneAgeError: Not shared, not an archive, or the disk is full.
     """
     path = make_folder(folder) / f"drive-{drive_id}.zip"
     if not path.is_file():
@@ -66,24 +66,24 @@ def fetch_zip(drive_id: str, folder: Path | str) -> Path:
 
 
 def download(drive_id: str, part: Path, name: str) -> None:
-    """Fetches a file into a part file; a download that was cut goes on where it stopped.
+    """Fetches a file into ``part``, resuming an interrupted download.
 
     Raises:
-        BoneAgeError: It cannot be fetched, with what to do; or the disk is full.
+        BoneAgeError: It cannot be fetched, or the disk is full.
     """
-    # Only who fetches from Drive waits for its import.
+    # Imported late: only fetching from Drive needs it.
     gdown = package("gdown", "pip install gdown, or download the file and name it as data")
     try:
         found = gdown.download(id=drive_id, output=str(part), resume=True)
     except OSError as error:
         if error.errno is not None:
             raise write_error(part, error) from None
-        # What requests raises is an OSError too, but without a number.
+        # Errors of requests are OSErrors too, but without a number.
         raise _refused(name, error) from None
     except Exception as error:
         raise _refused(name, error) from None
     if not found or not part.is_file():
-        raise _refused(name, "nothing came")
+        raise _refused(name, "nothing received")
 
 
 def _refused(name: str, error: object) -> BoneAgeError:

@@ -1,4 +1,4 @@
-"""Whether a file is of the kind that its name says, or a web page that came in its place."""
+"""Whether a file is of the kind that its name says, or a web page sent in its place."""
 
 import re
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from boneage.sources.spellings import column_name
 
 ARCHIVES = (".zip", ".gz", ".tgz", ".tar")
 FOREIGN_ARCHIVES = (".7z", ".rar", ".bz2", ".xz", ".zst")
-"""Endings of archives that are not read."""
+"""Suffixes of unsupported archives."""
 
 TABLES = (".csv", ".tsv")
 
 _KIND_IN_WORDS = dict.fromkeys(ARCHIVES, "an archive") | dict.fromkeys(TABLES, "a table")
 
-# What a file begins with, by its name's ending; a DICOM file's sign stands behind a preamble.
+# First bytes by suffix; DICOM's come after a preamble.
 _SIGNATURES: dict[str, tuple[bytes, ...]] = {
     ".png": (b"\x89PNG\r\n\x1a\n",),
     ".jpg": (b"\xff\xd8\xff",),
@@ -36,36 +36,36 @@ _BEFORE_A_PAGE = b"\xef\xbb\xbf\xff\xfe \t\r\n"
 _PAGE = re.compile(rb"<(!doctype\s+html|html|head|body|script|meta|title)\b", re.IGNORECASE)
 _START_BYTES = 2**16
 
-# What pages say that come in place of a file, and what to do; the first that fits.
+# What pages sent in place of a file say, and what to do; the first match counts.
 _PAGES = (
     (
         r"quota exceeded|too many users have|download quota",
-        "Google Drive's page that says the file was asked for too often; try again tomorrow, or copy it to "
+        "Google Drive's page for a file with too many downloads; try again tomorrow, or copy it to "
         "your own Drive, mount that and name the file as data",
     ),
     (
         r"virus scan|scan this file for viruses|download anyway",
-        "Google Drive's page that asks to confirm, as the file is too large for its virus scan; download it "
+        "Google Drive's page for a file too large for its virus scan; download it "
         "in a browser and name the file as data",
     ),
     (
         r"captcha|checking your browser|enable javascript",
-        "a page that wants to see a person; download the file in a browser",
+        "a page that checks for a human visitor; download the file in a browser",
     ),
     (
         r"sign in|log ?in|password|captive|wi-?fi|hotspot|accept the terms|authenticat",
-        "a page that asks to sign in, of the site or of this network; open the address in a browser",
+        "a sign-in page of the site or of this network; open the address in a browser",
     ),
 )
 
 
 def page_in_words(start: bytes) -> str | None:
-    """What a web page that came in place of a file says, with what to do; None where it is no page.
+    """Describes a web page that came in place of a file, with what to do; None if it is not a page.
 
     Args:
         start: The first bytes of the file.
     """
-    # Without the zeros a page in UTF-16 reads as one in ASCII.
+    # Without zero bytes, UTF-16 reads as ASCII.
     start = start.replace(b"\0", b"").lstrip(_BEFORE_A_PAGE)
     if not (start.startswith(b"<") and _PAGE.search(start)):
         return None
@@ -74,13 +74,12 @@ def page_in_words(start: bytes) -> str | None:
 
 
 def fault_of(path: Path, name: str, columns: Sequence[str] = (), rows: int | None = None) -> str | None:
-    """What is wrong with a file that came under a name; None where it is of the kind that its ending says.
+    """What is wrong with a file for its name; None if it is of the kind that the suffix says.
 
     Args:
-        path: The file.
-        name: The name that it should have.
-        columns: Columns that a table must have; capitals and punctuation do not count.
-        rows: How many rows a table must have, where that is known.
+        name: The name it should have.
+        columns: Columns a table must have; case and punctuation are ignored.
+        rows: Number of rows a table must have, if known.
     """
     try:
         with open(path, "rb") as file:
@@ -94,27 +93,27 @@ def fault_of(path: Path, name: str, columns: Sequence[str] = (), rows: int | Non
         return f"it is not {_KIND_IN_WORDS.get(suffix, f'a {suffix} file')} but {page}"
     if suffix in ARCHIVES:
         if foreign := foreign_archive(path):
-            return f"it is a {foreign} archive, which is not read: {BY_HAND}"
+            return f"it is a {foreign} archive, which is not supported: {BY_HAND}"
         return None if is_archive(path) else "it is not an archive"
     if suffix in TABLES:
         return _fault_of_table(path, columns, rows)
     if suffix == ".dcm":
-        return None if start[_DICOM_PREAMBLE:].startswith(b"DICM") else "it is no DICOM file"
+        return None if start[_DICOM_PREAMBLE:].startswith(b"DICM") else "it is not a DICOM file"
     signatures = _SIGNATURES.get(suffix, (b"",))
-    return None if start.startswith(signatures) else f"it does not begin as a {suffix} file does"
+    return None if start.startswith(signatures) else f"it does not begin like a {suffix} file"
 
 
 def _fault_of_table(path: Path, columns: Sequence[str], rows: int | None) -> str | None:
     try:
         table = read_table(path, ())
     except BoneAgeError as error:
-        return f"it is no table ({str(error).removeprefix(f'{path}: ')})"
+        return f"it is not a table ({str(error).removeprefix(f'{path}: ')})"
     there = {column_name(name) for name in table.columns}
     missing = [name for name in columns if column_name(name) not in there]
     if missing:
-        return f"it is another table, without the column {', '.join(missing)}"
+        return f"it is another table: column {', '.join(missing)} is missing"
     if len(table.columns) < 2 or table.empty:
-        return "it is no table of several columns with a row"
+        return "it is not a table with several columns and at least one row"
     if not table.iloc[-1, -1] and not path.read_bytes().endswith(b"\n"):
         return "its last row is cut off"
     if rows is not None and len(table) != rows:

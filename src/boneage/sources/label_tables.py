@@ -1,4 +1,4 @@
-"""The tables below a data folder, CSV files and the sheets of workbooks alike, and which column is what."""
+"""Tables below a data folder, as CSV or workbook sheets, and which column is what."""
 
 import re
 import textwrap
@@ -45,7 +45,7 @@ SECOND_READING_NAMES = frozenset(f"{reader}{two}" for reader in _READERS for two
 _AGE_NAMES = BONE_AGE_NAMES | FIRST_READING_NAMES
 
 LARGEST_WORKBOOK_BYTES = 512 * 2**20
-"""The most that a workbook may unpack to; the challenge's 12,611 labels take 2 MiB."""
+"""Most bytes a workbook may unpack to; the challenge's 12,611 labels take 2 MiB."""
 _MOST_ROWS = 300_000
 _MOST_COLUMNS = 200
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
@@ -56,8 +56,7 @@ class FoundTable:
     """A table below the data folder.
 
     Attributes:
-        path: Its file.
-        name: The file, and the sheet where it is a workbook's, for messages.
+        name: The file and, for a workbook, the sheet, for messages.
         cells: Every cell as text.
     """
 
@@ -66,37 +65,36 @@ class FoundTable:
     cells: pd.DataFrame
 
     def columns(self, names: Collection[str]) -> list[str]:
-        """The columns whose name, without what it says of units, is one of these."""
+        """The columns whose name, without its unit, is one of these."""
         return [column for column in self.cells if without_unit(column) in names]
 
     def column(self, names: Collection[str]) -> str | None:
-        """The first such column; None without."""
+        """The first such column, or None."""
         return next(iter(self.columns(names)), None)
 
     @property
     def names(self) -> set[str]:
-        """Its columns' names without what they say of units."""
+        """Column names without their units."""
         return set(map(without_unit, self.cells))
 
     @property
     def sex_columns(self) -> list[str]:
-        """The columns that tell the sex."""
         return list(filter(is_sex_column, self.cells))
 
     @property
     def header(self) -> str:
-        """Its columns in words, for a message."""
+        """The column names, shortened for messages."""
         return textwrap.shorten(", ".join(map(str, self.cells)), 120, placeholder=" ...")
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is a table that this project made from others."""
+        """Whether this project made it from other tables."""
         names = set(self.cells)
         return any(set(own) <= names for own in (list(LABEL_TABLE)[:4], CASE_TABLE, PREDICTION_TABLE))
 
 
 def without_unit(column: str) -> str:
-    """A column's name without its unit, spaces and punctuation: ``Bone Age (months)`` is ``boneage``."""
+    """A column's name without unit, spaces and punctuation: ``Bone Age (months)`` is ``boneage``."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", without_brackets(column))
     words = [word for word in re.split(r"[\W_]+", spaced) if word and not unit_in_words(word)]
     joined = column_name("".join(words)) or column_name(column)
@@ -114,21 +112,21 @@ def _cut(name: str, joined: str) -> str:
 
 
 def tables_in(path: Path, shown: str) -> Iterator[FoundTable]:
-    """The tables of a file: one of a text file, one a sheet of a workbook; empty sheets are passed over.
+    """The tables of a file: one for a text file, one per non-empty sheet of a workbook.
 
     Raises:
-        BoneAgeError: It cannot be read as a table, or openpyxl, which reads workbooks, is not installed.
+        BoneAgeError: Not readable as a table, or openpyxl, which reads workbooks, is not installed.
     """
     suffix = path.suffix.lower()
     if suffix in OTHER_SUFFIXES:
-        raise BoneAgeError(f"{path}: {suffix} is not read; save it as CSV or .xlsx")
+        raise BoneAgeError(f"{path}: {suffix} is not supported; save it as CSV or .xlsx")
     if suffix in WORKBOOK_SUFFIXES:
         yield from _sheets(path, shown)
     else:
         table = read_table(path, ())
         if str(table.columns[0]).startswith("<"):
-            raise BoneAgeError(f"{path}: a web page in place of a table; fetch it again")
-        # A spreadsheet that has a title above its header leaves the other columns of that line empty.
+            raise BoneAgeError(f"{path}: a web page, not a table; fetch it again")
+        # A title above the header leaves the other columns of its line empty.
         titles = [not name or name.startswith("Unnamed: ") for name in table.columns]
         if any(titles):
             names = ["" if empty else name for name, empty in zip(table.columns, titles, strict=True)]
@@ -145,15 +143,15 @@ def _sheets(path: Path, shown: str) -> Iterator[FoundTable]:
         ) from None
     _check_workbook(path)
     try:
-        # Values only: a formula shows what the spreadsheet last found.
+        # Values only: a formula gives its last computed value.
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         sheets = [(sheet.title, _rows(sheet, path)) for sheet in book.worksheets]
         book.close()
     except BoneAgeError:
         raise
-    except Exception:  # A damaged workbook can trip the reader in any way; whatever the way, it is no table.
+    except Exception:  # A damaged workbook can make the reader raise anything.
         raise BoneAgeError(
-            f"{path}: a damaged workbook; open it and save it anew, or save it as CSV"
+            f"{path}: a damaged workbook; open it and save it again, or save it as CSV"
         ) from None
     for title, rows in sheets:
         if rows:
@@ -165,25 +163,25 @@ def _check_workbook(path: Path) -> None:
         with open(path, "rb") as file:
             if file.read(4) == _OLD_OFFICE:
                 raise BoneAgeError(
-                    f"{path}: protected or of an old Excel; save it as CSV or .xlsx without a password"
+                    f"{path}: protected or from an old Excel; save it as CSV or .xlsx without a password"
                 )
         with zipfile.ZipFile(path) as file:
             unpacked = sum(info.file_size for info in file.infolist())
     except OSError as error:
         raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     except zipfile.BadZipFile:
-        raise BoneAgeError(f"{path}: no workbook, or a damaged one; open it and save it anew") from None
+        raise BoneAgeError(f"{path}: not a workbook, or damaged; open it and save it again") from None
     if path.stat().st_size > LARGEST_TABLE_BYTES or unpacked > LARGEST_WORKBOOK_BYTES:
-        raise BoneAgeError(f"{path}: larger than any table of labels; save the sheet that is meant as CSV")
+        raise BoneAgeError(f"{path}: too large for labels; save just their sheet as CSV")
 
 
 def _rows(sheet, path: Path) -> list[list[str]]:
-    """The rows of a sheet that hold anything, as text."""
+    """The non-empty rows of a sheet, as text."""
     rows = sheet.iter_rows(values_only=True, max_col=_MOST_COLUMNS)
     texts = []
     for count, row in enumerate(rows):
         if count >= _MOST_ROWS:
-            raise BoneAgeError(f"{path}: more than {_MOST_ROWS} rows; save those that are meant as CSV")
+            raise BoneAgeError(f"{path}: more than {_MOST_ROWS} rows; save just those needed as CSV")
         text = [_text(cell) for cell in row]
         if any(text):
             texts.append(text)
@@ -201,7 +199,7 @@ def _text(cell: object) -> str:
 
 
 def _framed(rows: list[list[str]]) -> pd.DataFrame:
-    """Rows as a table; a title above the header is passed over."""
+    """Rows as a table; a title above the header is ignored."""
     first = next((i for i, row in enumerate(rows[:20]) if sum(map(bool, row)) > 1), 0)
     header = next((i for i, row in enumerate(rows[:20]) if _is_header(row)), first)
     names = rows[header]
@@ -214,13 +212,13 @@ def _framed(rows: list[list[str]]) -> pd.DataFrame:
 
 
 def _is_header(row: list[str]) -> bool:
-    """Whether cells name an id and an age, or an id and a sex, as titles and values do not."""
+    """Whether cells name an id and an age, or an id and a sex, unlike titles and values."""
     names = {without_unit(cell) for cell in row}
     return bool(names & ID_NAMES) and (bool(names & _AGE_NAMES) or any(map(is_sex_column, row)))
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says in words that it holds nothing: ``NA``, ``-``, ``n.d.``"""
+    """Whether a cell says that a value is missing: ``NA``, ``-``, ``n.d.``"""
     return plain(cell) in _MISSING
 
 

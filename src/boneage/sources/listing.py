@@ -1,4 +1,4 @@
-"""What the sources have in common: a walk through a downloaded folder, and the case table."""
+"""Shared by the sources: the walk through a downloaded folder, and the case table."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -24,13 +24,11 @@ _LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin"
 
 @dataclass
 class Listing:
-    """The files below a folder, in path order, and what was passed over with the reason.
+    """The files below a folder in path order, and what was skipped.
 
     Attributes:
-        folder: The folder, and what its archives were unpacked to in ``unpacked``.
-        unpacked: For each archive below it the folder that it was unpacked to, or why it was not.
-        files: All files.
-        skipped: Rows of ``tables.SKIPPED_TABLE``.
+        unpacked: For each archive below it the folder it was unpacked to, or why it was not.
+        skipped: Rows of ``SKIPPED_TABLE``.
     """
 
     folder: Path
@@ -45,7 +43,7 @@ class Listing:
         return [self.folder, *sorted(one for one in outside if not one.is_relative_to(self.folder))]
 
     def shown(self, path: Path) -> str:
-        """A file's path below the folder, or below what an archive was unpacked to, as text for any table."""
+        """A file's path below its root, as valid UTF-8 text."""
         root = next((one for one in self.roots if path.is_relative_to(one)), None)
         relative = path.relative_to(root) if root else path
         if root and root != self.folder:
@@ -58,15 +56,15 @@ class Listing:
 
     @cached_property
     def images(self) -> list[Path]:
-        """The files that are images by their suffix or, without one, by their start (DICOM)."""
+        """Images by suffix or, without one, by their first bytes (DICOM)."""
         others = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)
         return [path for path in self.files if path.suffix.lower() not in others and is_image(path)]
 
     def tables(self, beside: bool = False) -> list[FoundTable]:
-        """The tables below the folder; what cannot be read as one is noted with the reason.
+        """The tables below the folder; unreadable ones are noted.
 
         Args:
-            beside: Also those in the folder that holds it.
+            beside: Also tables in the parent folder.
         """
         paths = [path for path in self.files if path.suffix.lower() in TABLE_SUFFIXES]
         if beside:
@@ -86,13 +84,13 @@ class Listing:
         return found
 
     def skip_the_rest(self) -> None:
-        """Notes every file that is neither an image nor a table: nothing is passed over in silence."""
+        """Notes every other file, so that nothing is ignored silently."""
         images = set(self.images)
         for path in self.files:
             suffix = path.suffix.lower()
             if suffix in ARCHIVE_SUFFIXES:
-                place = self.unpacked.get(path, "an archive that is not read; unpack it here")
-                # One within an archive was unpacked beside itself.
+                place = self.unpacked.get(path, "an unsupported archive; unpack it here")
+                # An archive within an archive was unpacked beside itself.
                 beside = path.with_suffix("")
                 if isinstance(place, str) and not (beside != path and (beside / STAMP).exists()):
                     self.skip(path, place)
@@ -100,27 +98,29 @@ class Listing:
                 self.skip(path, _NOT_USED)
 
     def seen(self) -> str:
-        """What was seen and why it was not used, tables and archives first, for an error of one line."""
+        """What was found but not used and why, tables and archives first, for a one-line error."""
         rows = sorted(self.skipped, key=lambda row: _NOT_USED in row[1])
         shown = "; ".join(f"{item}: {reason}" for item, reason in rows[:_MOST_SEEN])
         more = f"; and {len(rows) - _MOST_SEEN} more" if len(rows) > _MOST_SEEN else ""
-        return f" (seen: {shown}{more})" if rows else ""
+        return f" (found: {shown}{more})" if rows else ""
 
 
 def list_files(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = None) -> Listing:
     """Every file below a folder, in path order.
 
-    Hidden files and the litter of macOS and Windows are left out in silence. A symbolic link is used only
-    when it is a file's and leads to a file inside the folder.
+    Hidden files and system files of macOS and Windows are left out silently. Symbolic links are followed only
+    from file to file within the folder.
 
     Args:
-        folder: The folder.
-        unpacked: What its archives were unpacked to, or why not (:func:`boneage.sources.local.unpack_below`).
+        unpacked: What its archives were unpacked to (:func:`boneage.sources.local.unpack_below`).
+
+    Raises:
+        BoneAgeError: No such folder.
     """
-    # The path is kept as the user gave it (a Drive shortcut stays one), made absolute.
+    # Made absolute but not resolved: a Drive shortcut stays one.
     folder = Path(os.path.abspath(folder))
     if os.path.isfile(folder):
-        raise BoneAgeError(f"{folder}: a file, not a folder; unpack it first or name the folder beside it")
+        raise BoneAgeError(f"{folder}: a file, not a folder; unpack it first, or give the folder it is in")
     if not os.path.isdir(folder):
         raise BoneAgeError(f"{folder}: no such folder; check the path")
     listing = Listing(folder, unpacked or {})
@@ -139,18 +139,18 @@ def _walk(folder: Path, listing: Listing) -> None:
     for root, names, files in os.walk(folder, onerror=unreadable):
         for name in [name for name in names if os.path.islink(os.path.join(root, name))]:
             names.remove(name)
-            listing.skip(Path(root, name), "a link to a folder is not followed; copy the folder here")
+            listing.skip(Path(root, name), "link to a folder, not followed; copy the folder here")
         names[:] = sorted(name for name in names if not _is_litter(name))
         for name in sorted(name for name in files if not _is_litter(name)):
             path = Path(root, name)
             if not _is_utf8(path):
                 listing.skip(path, "its path is not UTF-8; rename it")
             elif os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(inside):
-                listing.skip(path, "a link that leads out of the folder is not followed; copy the file here")
+                listing.skip(path, "link out of the folder, not followed; copy the file here")
             elif os.path.isfile(path):
                 listing.files.append(path)
             else:
-                listing.skip(path, "a link that leads nowhere, or no file; copy the file here")
+                listing.skip(path, "broken link or not a file; copy the file here")
 
 
 def case_table(
@@ -158,15 +158,14 @@ def case_table(
     units: Iterable[Mapping[str, str]] = (),
     noted: Iterable[str] = (),
 ) -> pd.DataFrame:
-    """The case table of some rows: columns as in ``tables.CASE_TABLE``, sorted by case id.
+    """``tables.CASE_TABLE`` from rows, sorted by case id.
 
-    ``age_group`` is whole years (nullable), ``bone_age`` and the readings are years (NaN where absent).
+    ``age_group`` is whole years (nullable), bone age and readings are years (NaN if absent).
 
     Args:
-        rows: The cases.
-        units: What each table of ages was taken for: ``table``, ``unit`` and ``why``. They stand in the
-            table's ``attrs["units"]``.
-        noted: Items of the table of what was left out that only carry a remark; in ``attrs["noted"]``.
+        units: The unit found for each table of ages: ``table``, ``unit`` and ``why``; kept in
+            ``attrs["units"]``.
+        noted: Items of ``SKIPPED_TABLE`` that were kept and only have a remark; kept in ``attrs["noted"]``.
     """
     table = pd.DataFrame(list(rows), columns=list(CASE_TABLE))
     kinds = {"age_group": "Int64", "bone_age": "float64", "reading_1": "float64", "reading_2": "float64"}

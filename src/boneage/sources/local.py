@@ -1,4 +1,4 @@
-"""The folder of radiographs that a person named: as it is, or out of the archives that it came in."""
+"""The user's folder of radiographs, or the archives it comes in."""
 
 import glob
 import os
@@ -15,10 +15,10 @@ _DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", r
 
 
 def local_data(path: Path | str, work: Path | str) -> Path:
-    """A folder of radiographs as it is; a zip, tar.gz or the Drive link of one, unpacked below ``work/data``.
+    """The folder given, or a zip, tar.gz or Drive link unpacked below ``work/data``.
 
-    Of a folder that Google Drive split into several zips (``atlas-20261129T083000Z-001.zip`` and so on) all
-    that lie beside the named one are unpacked.
+    If Google Drive split a folder into several zips (``atlas-20261129T083000Z-001.zip`` and so on), all of
+    them beside the given one are unpacked.
 
     Raises:
         BoneAgeError: No such path, not an archive, an unsafe one, or one that is not shared.
@@ -38,16 +38,16 @@ def local_data(path: Path | str, work: Path | str) -> Path:
         return unpack_all(path, Path(work) / "data" / _stem(path.name))
     except Broken as error:
         if drive_id:
-            # It came cut off, and must not be taken for the whole again.
+            # It arrived truncated, and must not be taken for complete by the next run.
             put_aside(path, str(error))
         raise
 
 
 def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
-    """Unpacks the archives that lie in a folder of radiographs, below ``work/data``.
+    """Unpacks the archives in a folder of radiographs below ``work/data``.
 
     Returns:
-        For each archive the folder with what it holds, or why it was not unpacked.
+        For each archive the folder with its contents, or why it was not unpacked.
     """
     below = Path(work) / "data" / f"{folder.name}-archives"
     found: dict[Path, Path | str] = {}
@@ -65,7 +65,7 @@ def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
             if not is_archive(path):
                 place: Path | str = _no_data(path)
             elif _lies_beside(path, folder):
-                place = "an archive; what it holds lies unpacked beside it"
+                place = "an archive, already unpacked beside itself"
             else:
                 place = unpack_all(path, below.joinpath(*inside.parts[:-1], _stem(path.name)))
         except BoneAgeError as error:
@@ -75,7 +75,7 @@ def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
 
 
 def _lies_beside(archive: Path, folder: Path) -> bool:
-    """Whether all files of a zip, by name and size, are in the folder already."""
+    """Whether all files of a zip, by name and size, are already in the folder."""
     try:
         with zipfile.ZipFile(archive) as file:
             held = {
@@ -90,7 +90,7 @@ def _lies_beside(archive: Path, folder: Path) -> bool:
 
 
 def _parts_of(path: Path) -> list[Path]:
-    """The zips of one download that Drive split, those beside the given one; alone where it is none."""
+    """All zips of one split Drive download, or just the given archive."""
     part = _DRIVE_PART.fullmatch(path.name)
     if not part:
         return [path]
@@ -99,20 +99,20 @@ def _parts_of(path: Path) -> list[Path]:
 
 
 def _unpack_parts(parts: list[Path], folder: Path) -> Path:
-    print(f"{len(parts)} zips of one download are read: {', '.join(part.name for part in parts)}")
+    print(f"{len(parts)} zips of one download: {', '.join(part.name for part in parts)}")
     for part in parts:
         unpack_all(part, folder / _stem(part.name))
     return folder
 
 
 def unpack_all(archive: Path, folder: Path) -> Path:
-    """Unpacks an archive and those in it: RSNA's validation images come in two zips within a zip."""
+    """Unpacks an archive and those in it: RSNA's validation images are two zips within a zip."""
     unpack(archive, folder)
     for inner in sorted(folder.rglob("*")):
         if inner.suffix.lower() not in kinds.ARCHIVES + kinds.FOREIGN_ARCHIVES or not inner.is_file():
             continue
         if kind := foreign_archive(inner):
-            print(f"{inner}: a {kind} archive, which is not read; {BY_HAND}")
+            print(f"{inner}: a {kind} archive, which is not supported; {BY_HAND}")
         above = inner.parents[: len(inner.relative_to(folder).parts) - 1]
         deeper = any((parent / STAMP).exists() for parent in above)
         if not deeper and not inner.name.startswith(".") and is_archive(inner):
@@ -121,12 +121,12 @@ def unpack_all(archive: Path, folder: Path) -> Path:
 
 
 def unpack_beside(archive: Path) -> Path:
-    """Unpacks an archive and those in it to the folder beside it that has its name."""
+    """Unpacks an archive and those in it to a folder of its name beside it."""
     return unpack_all(archive, archive.with_name(_stem(archive.name)))
 
 
 def put_aside(path: Path, fault: str) -> Path:
-    """Renames a file that is not what it should be, and says so; returns where it is."""
+    """Renames a faulty file to ``.wrong``, prints why, and returns the new path."""
     aside = path.with_name(path.name + ".wrong")
     print(f"{fault}; kept as {aside.name}")
     with writing(path):
@@ -134,12 +134,12 @@ def put_aside(path: Path, fault: str) -> Path:
 
 
 def _stem(name: str) -> str:
-    """An archive's name without what says that it is one; never the name itself."""
+    """An archive's name without its suffixes; never the name itself."""
     stem = re.sub(r"(\.(zip|tar|tgz|gz))+$", "", name, flags=re.IGNORECASE).lstrip(".") or "archive"
     return stem if stem != name else f"{name}_unpacked"
 
 
 def _no_data(path: Path) -> str:
-    """What a file is that is no archive, with what to do."""
+    """What a file that is not an archive is, with what to do."""
     fault = kinds.fault_of(path, "data.zip")
-    return f"neither a folder nor a zip, as {fault}; name the folder with the radiographs"
+    return f"neither a folder nor a zip, as {fault}; give the folder with the radiographs"

@@ -1,4 +1,4 @@
-"""From ``data_manifest.csv`` to verified files: fetched once, resumed when cut, unpacked safely."""
+"""Verified downloads from ``data_manifest.csv``: fetched once, resumable, unpacked safely."""
 
 import datetime
 import os
@@ -18,7 +18,7 @@ from boneage.sources.local import local_data, put_aside, unpack_beside
 from boneage.sources.web import Refused, Web, check_url
 
 MANIFEST = Path(__file__).resolve().parents[3] / "data_manifest.csv"
-"""The manifest of a checkout."""
+"""The checkout's manifest."""
 
 MANIFEST_TABLE = Table(
     "Data manifest",
@@ -47,16 +47,16 @@ FETCHED_TABLE = Table(
     "One row a file that was fetched.",
 )
 LARGEST_BYTES = 32 * 2**30
-"""The most that is fetched for one row; the largest of them, RSNA's training images, has 9.6 GB."""
+"""Most bytes fetched for one row; the largest, RSNA's training images, has 9.6 GB."""
 
 ARTEFACTS = {
     "dha": ("dha_atlas.zip", "la_dha.csv"),
     "rsna": ("rsna_training.zip", "rsna_training_labels.zip"),
 }
-"""The manifest's rows that make up a source."""
+"""The manifest rows of each source."""
 
 COLUMNS = {"la_dha.csv": ("patient_ID", "sex", "bone_age")}
-"""Columns that a table of the manifest must have, so that another one in its place is noticed."""
+"""Required columns of a table in the manifest, so that another one in its place is noticed."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9]{1,8}){0,2}")
 _DRIVE = re.compile(r"drive:([A-Za-z0-9_-]{10,100})?")
@@ -67,12 +67,12 @@ def read_manifest(path: Path | str = MANIFEST) -> pd.DataFrame:
     """Reads and checks a manifest.
 
     Returns:
-        The table with ``MANIFEST_TABLE``: text but for ``bytes`` and ``rows`` (whole numbers, may be
-        missing); ``sha256`` in lower case, empty where not known.
+        ``MANIFEST_TABLE``: text, but ``bytes`` and ``rows`` are nullable integers; ``sha256`` in lower case,
+        empty if unknown.
 
     Raises:
-        BoneAgeError: Not a table, or a row with an unsafe or doubled name, a source that is neither https
-            nor ``drive:<id>``, or a malformed hash or number.
+        BoneAgeError: Not a table, an unsafe or repeated name, a source that is neither https nor
+            ``drive:<id>``, or a malformed hash or number.
     """
     table = read_table(path, MANIFEST_TABLE)[list(MANIFEST_TABLE)]
     table["sha256"] = table["sha256"].str.lower()
@@ -81,7 +81,7 @@ def read_manifest(path: Path | str = MANIFEST) -> pd.DataFrame:
             raise BoneAgeError(f"{path}: row {row.name!r}: {fault}")
     doubled = table["name"][table["name"].duplicated()]
     if len(doubled):
-        raise BoneAgeError(f"{path}: name {doubled.iloc[0]} is there twice; remove one row")
+        raise BoneAgeError(f"{path}: name {doubled.iloc[0]} appears twice; remove one row")
     for column in ("bytes", "rows"):
         table[column] = pd.to_numeric(table[column].replace("", None)).astype("Int64")
     return table
@@ -97,25 +97,21 @@ def fetch(
 ) -> Path:
     """Fetches one row of the manifest, verifies it, and unpacks it if it is an archive.
 
-    A file that is there already is verified and not fetched again, unless it is not of the kind that its name
-    says; a cut download goes on where it stopped. Where the manifest knows no hash, the one that was seen is
-    said and recorded.
+    An existing file is verified and not fetched again, unless it is faulty; an interrupted download resumes.
+    If the manifest has no hash, the one found is printed and recorded.
 
     Args:
-        name: The row's name, which is the file's.
-        folder: Where it goes; an archive is unpacked to a folder beside it.
-        manifest_path: The manifest.
-        record: The CSV that lists what was fetched (``FETCHED_TABLE``); None puts ``fetched.csv``
-            into ``folder``.
-        web: How to ask; None asks with patience.
-        largest_bytes: The most that is fetched.
+        name: Name of the row and the file.
+        folder: The target; an archive is unpacked to a folder beside it.
+        record: CSV of what was fetched (``FETCHED_TABLE``); by default ``fetched.csv`` in ``folder``.
+        web: By default one with retries.
 
     Returns:
         The file, or the folder it was unpacked to.
 
     Raises:
-        BoneAgeError: No such row, a Drive id that is not filled in, no connection, a wrong hash, size or kind
-            (the file is kept beside as ``.wrong``), a full disk, or an unsafe archive.
+        BoneAgeError: No such row, no Drive id given, no connection, wrong hash, size or kind (the file is
+            kept as ``.wrong``), full disk, or unsafe archive.
     """
     folder = make_folder(folder)
     row = _row(name, manifest_path)
@@ -135,14 +131,14 @@ def fetch(
         try:
             return unpack_beside(path) if path.suffix.lower() in kinds.ARCHIVES else path
         except Broken as error:
-            # The next attempt, now or in a later run, must not find it where a good one is looked for.
+            # The next attempt, now or in a later run, must not take it for a good one.
             put_aside(path, str(error))
             if is_fresh:
                 raise
 
 
 def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
-    """The address of a row of the manifest.
+    """The address of a manifest row.
 
     Raises:
         BoneAgeError: No such row.
@@ -151,7 +147,7 @@ def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
 
 
 def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Path | str = MANIFEST) -> Path:
-    """The folder with a source's files: ``data`` where it is given, else fetched below ``work/data``.
+    """The folder with a source's files: ``data`` if given, else fetched below ``work/data``.
 
     What was fetched is recorded in ``work/fetched.csv``.
 
@@ -161,7 +157,7 @@ def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Pat
     if str(data):
         return local_data(data, work)
     if source not in ARTEFACTS:
-        raise BoneAgeError(f"{source}: the manifest has nothing for this source; name a folder or a zip")
+        raise BoneAgeError(f"{source}: the manifest has nothing for this source; give a folder or a zip")
     folder = Path(work) / "data" / source
     for name in ARTEFACTS[source]:
         fetch(name, folder, manifest_path, record=Path(work) / "fetched.csv")
@@ -195,7 +191,7 @@ def _row(name: str, manifest_path: Path | str) -> object:
 
 
 def _is_good(path: Path, row: object) -> bool:
-    """Whether the file is there and is what the manifest says; one that is not is moved aside."""
+    """Whether the file is there and matches the manifest; one that does not is put aside."""
     if not path.is_file():
         return False
     fault = _fault(path, row)
@@ -205,7 +201,7 @@ def _is_good(path: Path, row: object) -> bool:
 
 
 def _fault(path: Path, row: object) -> str | None:
-    """In what a file is not what its row of the manifest says, whether or not that knows its hash."""
+    """How a file differs from its row of the manifest, or None."""
     kind = kinds.fault_of(path, row.name, COLUMNS.get(row.name, ()), None if pd.isna(row.rows) else row.rows)
     if kind:
         return kind
@@ -218,11 +214,11 @@ def _fault(path: Path, row: object) -> str | None:
 
 
 def _fetch_drive(row: object, path: Path) -> Path:
-    """Fetches a file of Google Drive into a folder of its own, where gdown finds its own cut download."""
+    """Fetches a file from Google Drive into its own folder, where gdown finds what it left."""
     drive_id = row.source.removeprefix("drive:")
     if not drive_id:
         raise BoneAgeError(
-            f"{row.name}: nobody may pass it on, so name your own copy as data: a folder, a zip, or the "
+            f"{row.name}: not redistributable; give your own copy as data: a folder, a zip, or the "
             "sharing link of a zip on your Google Drive"
         )
     part = make_folder(path.with_name(f".{path.name}.drive")) / path.name
@@ -231,13 +227,13 @@ def _fetch_drive(row: object, path: Path) -> Path:
 
 
 def _fetch_https(row: object, part: Path, web: Web, largest_bytes: int) -> None:
-    """Fetches an address into the part file, going on where an earlier attempt or run stopped."""
+    """Fetches an address into the part file, resuming an earlier attempt."""
     tag = part.with_name(part.name + ".tag")
 
     def seen(total: int | None, validator: str) -> None:
         if total is not None and not pd.isna(row.bytes) and total != row.bytes:
             raise Refused(
-                f"{row.source}: has {total} bytes, the manifest says {row.bytes}; mend the manifest's row"
+                f"{row.source}: has {total} bytes, the manifest says {row.bytes}; correct the manifest"
             )
         _check_room(part, (total or 0) - part.stat().st_size)
         write_text(tag, f"{row.source}\n{validator}\n")
@@ -245,7 +241,7 @@ def _fetch_https(row: object, part: Path, web: Web, largest_bytes: int) -> None:
     with writing(part):
         known = tag.read_text(encoding="utf-8", errors="replace") if tag.is_file() else ""
         source, _, validator = known.strip().partition("\n")
-        # Else not the beginning of this address's file, as far as anyone knows.
+        # Otherwise the part may not be the beginning of this file.
         with open(part, "a+b" if source == row.source else "w+b") as file:
             web.download(row.source, file, largest_bytes, validator, seen, row.name)
             file.flush()
@@ -256,13 +252,13 @@ def _check_room(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise BoneAgeError(
-            f"{path.parent}: {needed / 2**30:.1f} GiB are to come and {free / 2**30:.1f} GiB are free; "
-            "make room or choose another work folder"
+            f"{path.parent}: {needed / 2**30:.1f} GiB needed, {free / 2**30:.1f} GiB free; "
+            "free some space or choose another work folder"
         )
 
 
 def _verified(row: object, part: Path, path: Path, manifest_path: Path | str, largest_bytes: int) -> str:
-    """The SHA-256 of what was fetched, once it agrees with the manifest; what does not is put aside."""
+    """The SHA-256 of a download that matches the manifest; any other is put aside."""
     size = part.stat().st_size
     fault = _fault(part, row)
     if not fault and size > largest_bytes:
@@ -271,12 +267,12 @@ def _verified(row: object, part: Path, path: Path, manifest_path: Path | str, la
         aside = _aside(path)
         _settle(part, aside)
         raise BoneAgeError(
-            f"{path}: {fault}; not used, kept as {aside.name}: fetch it again, or mend {manifest_path} "
+            f"{path}: {fault}; not used, kept as {aside.name}: fetch it again, or correct {manifest_path} "
             "if you trust the file"
         )
     sha256 = row.sha256 or sha256_of(part)
     if not row.sha256:
-        print(f"{row.name}: the manifest has no SHA-256 to verify it by; it has {sha256} ({size} bytes)")
+        print(f"{row.name}: not verified, as the manifest has no SHA-256; its own is {sha256} ({size} bytes)")
     return sha256
 
 
@@ -289,7 +285,7 @@ def _aside(path: Path) -> Path:
 
 
 def _settle(part: Path, path: Path) -> None:
-    """Moves a finished download to its place and clears what its making left."""
+    """Moves a finished download into place and removes its temporary files."""
     with writing(path):
         os.replace(part, path)
         part.with_name(part.name + ".tag").unlink(missing_ok=True)
@@ -298,7 +294,7 @@ def _settle(part: Path, path: Path) -> None:
 
 
 def _record(record: Path | str, row: object, size: int, sha256: str) -> None:
-    """Adds a row to the table of what was fetched; an older row of that name goes."""
+    """Adds a row to the table of fetched files, replacing one of the same name."""
     time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     new = pd.DataFrame([(row.name, row.name, sha256, size, time)], columns=list(FETCHED_TABLE))
     if Path(record).is_file():

@@ -1,4 +1,4 @@
-"""The RSNA Pediatric Bone Age Challenge 2017: its label tables and images become a case table.
+"""The RSNA Pediatric Bone Age Challenge 2017: label tables and images become a case table.
 
 Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290:498-503.
 """
@@ -19,35 +19,33 @@ from boneage.sources.readings import Reading, read_readings, refuse_contradictio
 from boneage.sources.spellings import canonical_id, id_finder, read_boolean, read_sexes
 from boneage.sources.units import Unit, bare_numbers, find_unit, unit_in_words
 
-# Two tables that say the same of an image may round its age differently.
+# Two tables with the same label may round the age differently.
 _SAME_YEARS = 0.05
 # Two columns of one table may be whole years and months.
 _SAME_WHOLE_YEARS = 1.0
-# Two tables that differ in more than a tenth of the images in both are not corrections of each other.
+# Tables that differ on a larger share of their common images are not corrections of each other.
 _MOST_CONTRADICTIONS = 0.1
 
 
 def read_rsna(
     folder: Path | str, unit: str = "", unpacked: Mapping[Path, Path | str] | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads the challenge's images and labels from wherever they lie below a folder.
+    """Reads the challenge's images and labels from anywhere below a folder.
 
-    Every table, CSV or sheet of a workbook, with columns for an id, a bone age and the sex is read and
-    joined to the images by their names: ``id,boneage,male`` of the training part, ``Image ID,male,Bone Age
-    (months)`` of the validation part, ``Case ID,Sex,Ground truth bone age (months)`` of the test part, and
-    tables like them. The challenge gives no race and no chronological age.
+    Every CSV or workbook sheet with columns for id, bone age and sex is joined to the images by name:
+    ``id,boneage,male`` (training), ``Image ID,male,Bone Age (months)`` (validation), ``Case ID,Sex,Ground
+    truth bone age (months)`` (test), and the like. The challenge gives no race and no chronological age.
 
     Args:
         folder: The folder with the unpacked archives.
-        unit: ``months`` or ``years`` where the tables do not tell; "" finds it (:func:`units.find_unit`).
+        unit: ``months`` or ``years``; "" finds it (:func:`units.find_unit`).
         unpacked: See :func:`boneage.sources.listing.list_files`.
 
     Returns:
-        The case table (:func:`listing.case_table`), and the table of what was left out with the reason.
+        The case table (:func:`listing.case_table`), and ``SKIPPED_TABLE``.
 
     Raises:
-        BoneAgeError: No label table, no image, no image with a label, or a table that may be in months as
-            well as years.
+        BoneAgeError: No label table, no image, no image with a label, or a table whose unit is ambiguous.
     """
     listing = list_files(folder, unpacked)
     images = _images_by_id(listing)
@@ -72,9 +70,9 @@ def read_rsna(
 
 
 def _is_label_table(table: FoundTable, listing: Listing) -> bool:
-    """Whether a table has the columns of labels; where it has not, that is noted."""
+    """Whether a table has the columns of labels; if not, that is noted."""
     if table.is_ours:
-        fault = "a table of this project, made from others; not used"
+        fault = "a table made by this project; not used"
     else:
         has = {
             "an id": table.column(ID_NAMES),
@@ -82,7 +80,7 @@ def _is_label_table(table: FoundTable, listing: Listing) -> bool:
             "the sex": next(iter(table.sex_columns), None),
         }
         missing = [what for what, column in has.items() if column is None]
-        fault = f"no label table: no column for {' and '.join(missing)} in its header ({table.header})"
+        fault = f"not a label table: no column for {' and '.join(missing)} in its header ({table.header})"
         if not missing:
             return True
     listing.skipped.append((table.name, fault))
@@ -90,7 +88,7 @@ def _is_label_table(table: FoundTable, listing: Listing) -> bool:
 
 
 def _sexes(table: FoundTable) -> list[tuple[str | None, str]]:
-    """The sex that each row tells, or why it tells none; two columns of it must agree."""
+    """Each row's sex, or why it has none; two columns must agree."""
     names = table.sex_columns
     told = [read_sexes(table.cells[name].tolist(), name) for name in names]
     rows = []
@@ -100,7 +98,7 @@ def _sexes(table: FoundTable) -> list[tuple[str | None, str]]:
             rows.append((next(iter(said.values())), ""))
             continue
         cells = " and ".join(f"{name} is {table.cells[name][index]!r}" for name in said or names[:1])
-        # A word such as "unknown" is no code that could mean two things.
+        # A word such as "unknown" is not an ambiguous code.
         words = [table.cells[name][index] for name in names]
         coded = any(len(word) < 3 or read_boolean(word) is not None for word in words)
         doubt = next((why for _, why in told if why and coded), _WRITE_SEX)
@@ -113,17 +111,19 @@ def _images_by_id(listing: Listing) -> dict[str, Path]:
     for path in listing.images:
         case_id = canonical_id(path.name)
         if not is_safe_id(case_id):
-            listing.skip(path, "its name is no id of 1 to 64 letters and digits; rename it as its label says")
+            listing.skip(
+                path, "its name is not an id of 1 to 64 letters and digits; rename it like its label"
+            )
         elif case_id in images:
             first = listing.shown(images[case_id])
-            listing.skip(path, f"second image with id {case_id}; {first} is used, remove one of them")
+            listing.skip(path, f"another image with id {case_id}; {first} is used, remove one of them")
         else:
             images[case_id] = path
     return images
 
 
 class _Labels:
-    """The labels of some tables, joined to the images one table after the other."""
+    """Labels joined to the images, table after table."""
 
     def __init__(self, images: dict[str, Path], unit: str, listing: Listing):
         self.images, self.unit, self.listing = images, unit, listing
@@ -134,7 +134,7 @@ class _Labels:
         self.noted: list[str] = []
 
     def read(self, table: FoundTable) -> None:
-        """Joins a table's rows; those that cannot be used are noted with the reason."""
+        """Joins a table's rows; unusable ones are noted."""
         ids = self._ids(table)
         sexes = _sexes(table)
         images = [self.find(one) for one in ids]
@@ -151,18 +151,18 @@ class _Labels:
             if fault and fault != _REPEATED:
                 self.listing.skipped.append((one, f"{table.name}: {fault}"))
         if repeated:
-            why = f"{repeated} of its {len(ids)} rows say again what another row said"
+            why = f"{repeated} of its {len(ids)} rows repeat another row"
             self.listing.skipped.append((table.name, why))
             self.noted.append(table.name)
 
     def _readings(self, table: FoundTable, joins: bool) -> list[Reading]:
-        """Each row's bone age; two columns of it must agree. The unit of a table that joins is noted."""
+        """Each row's bone age; two columns must agree. Notes the unit of a table that joins."""
         told: dict[str, list[Reading]] = {}
         for column in _age_columns(table):
             ages = table.cells[column].tolist()
             unit = Unit("months", "")
             if joins:
-                # What is set holds for a column whose name does not say otherwise.
+                # The user's unit counts for columns whose name does not say otherwise.
                 given = "" if told and unit_in_words(column) else self.unit
                 unit = find_unit(table.name, bare_numbers(ages), [column], given=given)
                 if not told:
@@ -179,7 +179,7 @@ class _Labels:
         readings: list[Reading],
         sexes: list[tuple[str | None, str]],
     ) -> None:
-        """Raises where a table denies what those before it said: one of them may hold a network's answers."""
+        """Raises if a table contradicts earlier ones: one of them may hold a network's predictions."""
         shared = [
             (image, self.cases[image], reading.mean, sex)
             for image, reading, (sex, _) in zip(images, readings, sexes, strict=True)
@@ -195,12 +195,12 @@ class _Labels:
             refuse_contradiction(table.name, used, said, len(shared), _MOST_CONTRADICTIONS)
 
     def _ids(self, table: FoundTable) -> list[str]:
-        """The ids of the column that names the most images; the first of equals."""
+        """The ids of the column that matches the most images; of equals the first."""
         columns = [table.cells[column].tolist() for column in table.columns(ID_NAMES)]
         return max(columns, key=lambda ids: sum(self.find(one) is not None for one in ids))
 
     def _row(self, image: str | None, one: str, reading: Reading, sex: str | None) -> str | None:
-        """Joins a row, or says why it cannot be."""
+        """Joins a row, or says why it cannot be joined."""
         if not is_safe_id(canonical_id(one)):
             return "id is not 1 to 64 letters and digits; correct it in the table"
         if reading.fault:
@@ -212,7 +212,7 @@ class _Labels:
             if _same(before, reading.mean, sex):
                 return _REPEATED
             return (
-                f"second label with this id, and it says otherwise than the first ({_said(before)}), "
+                f"second label with this id, different from the first ({_said(before)}), "
                 "which is used; remove one of them"
             )
         if sex is None:
@@ -237,13 +237,13 @@ def _said(case: dict[str, object]) -> str:
 
 
 def _age_columns(table: FoundTable) -> list[str]:
-    """The columns of bone ages; of two with the same name the reader numbers the second."""
+    """Bone age columns; pandas numbers the second of two with the same name."""
     names = table.columns(BONE_AGE_NAMES)
     return [column for column in table.cells if column in names or re.sub(r"\.\d+$", "", column) in names]
 
 
 def _agreed(told: dict[str, Reading]) -> Reading:
-    """What the columns of bone ages say together; one may be whole years and another months."""
+    """One reading from several bone age columns; one may be whole years and another months."""
     usable = {column: reading for column, reading in told.items() if not reading.fault}
     if not usable:
         return next(iter(told.values()))
@@ -255,13 +255,13 @@ def _agreed(told: dict[str, Reading]) -> Reading:
 
 
 def _single_readings(cells: list[str], unit: Unit) -> list[Reading]:
-    """The readings of a column, without those that what the others look like denies.
+    """The readings of a column, without those that the others make implausible.
 
-    Where nobody else is below a year, 0 is no newborn but was not read; among whole months 12.5 is in years.
+    If nobody else is below a year, 0 means not read; among whole months, 12.5 is in years.
     """
     readings = [read_readings((cell,), unit) for cell in cells]
     if not any(0 < reading.mean < 1 for reading in readings):
-        why = "a bone age of 0 where no other is below a year is taken for not read"
+        why = "a bone age of 0, with no other below a year, counts as not read"
         readings = [Reading(one.years, why) if one.mean == 0 else one for one in readings]
     numbers = np.array(bare_numbers(cells))
     whole_months = unit.name == "months" and not (numbers[numbers > OLDEST_YEARS] % 1 > 0).any()
@@ -287,8 +287,8 @@ def _why_none(images: dict[str, Path], tables: list[FoundTable], listing: Listin
     first = tables[0]
     ids = first.cells[first.column(ID_NAMES)].tolist()
     if not ids:
-        return f"{first.name} has no row below its header"
+        return f"{first.name} has no rows below its header"
     return (
-        f"images must be named <id>.png or <id>.jpg, with the ids of {first.name}: the first image is "
+        f"the images must be named <id>.png or <id>.jpg, with the ids of {first.name}: the first image is "
         f"{next(iter(images.values())).name}, the first id {ids[0]!r}"
     )

@@ -1,7 +1,7 @@
-"""How people and their spreadsheets write yes and no, a child's sex, and the id of an image.
+"""How people and spreadsheets write yes and no, a child's sex, and image ids.
 
-Understood is only what can mean one thing. Where letters mean different things in different languages (``m``
-is *male*, but *mujer* beside ``h``), the whole column decides, or says that it cannot.
+Only unambiguous spellings are understood. Where letters differ in meaning between languages (``m`` is *male*,
+but *mujer* beside ``h``), the whole column decides, or is refused as ambiguous.
 """
 
 import re
@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from boneage.images.reading import IMAGE_SUFFIXES
 
-# What Unicode does not decompose.
+# Letters that Unicode does not decompose.
 _UNMARKED = str.maketrans("ıłŁøØ", "ilLoO")
 
 
 def plain(text: str) -> str:
-    """Text in small letters without accents, outer spaces and punctuation: ``" Mädchen. "`` is ``madchen``.
+    """Lower-case text without accents, outer spaces and punctuation: ``" Mädchen. "`` is ``madchen``.
 
-    Letters of scripts other than Latin and Greek keep their marks: й without its own is another letter.
+    Only Latin and Greek letters lose their marks: й without its own is another letter.
     """
     letters, base = [], ""
     for letter in unicodedata.normalize("NFKD", text.translate(_UNMARKED)):
@@ -31,11 +31,11 @@ def plain(text: str) -> str:
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a text, each as :func:`plain`."""
+    """The words of a text, each through :func:`plain`."""
     return frozenset(map(plain, text.split()))
 
 
-# As spreadsheets write a logical value in their languages, and as people answer a question.
+# Logical values as spreadsheets write them in many languages, and answers to a question.
 _TRUE = word_set(
     """true t yes y wahr ja j vrai oui v verdadero si vero verdadeiro sim waar sant sand sann tosi kylla
     prawda tak pravda ano igaz igen adevarat da dogru evet istina истина да істина так αληθης αληθες
@@ -60,7 +60,7 @@ _FEMALE = word_set(
     dievca lany femeie fata kadin kiz женский женщина девочка жен жінка дівчина жена момиче θηλυ
     κοριτσι γυναικα 女 女性 女子 女孩 女生 여 여자 여성 여아 נקבה أنثى انثى perempuan wanita"""
 )
-# What two letters in one column can stand for, (boy, girl): German w is taken for f before.
+# What two letters in one column can mean, (boy, girl); a German w counts as f.
 _PAIRS = (
     ("m", "f"),  # male, female; masculin, féminin
     ("h", "f"),  # homme, femme
@@ -81,7 +81,7 @@ _PAIRS = (
     ("l", "p"),  # laki-laki, perempuan
     ("м", "ж"),  # мужской, женский
 )
-# What the language of a column's name makes of letters that mean different things in others.
+# Columns whose name gives the language, and so decides between meanings.
 _PAIRS_OF_COLUMN = {
     "geschlecht": (("m", "f"), ("j", "m"), ("k", "m")),
     "geslacht": (("m", "v"), ("j", "m")),
@@ -91,7 +91,7 @@ _PAIRS_OF_COLUMN = {
     "pohlavi": (("m", "z"),),
     "cinsiyet": (("e", "k"),),
 }
-# Alone, each of these is the first letter of a word for a boy in one language and for a girl in another.
+# Each of these alone is the first letter of a word for boy in one language and for girl in another.
 _MANY_SENSES = frozenset("hkvp")
 _SPANISH = frozenset(("sexo", "genero"))
 _SEX_COLUMNS = word_set(
@@ -106,19 +106,19 @@ _SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)e\+?([0-9]{1,2})", re.IGNORECASE)
 
 
 def column_name(text: str) -> str:
-    """A column's name as :func:`plain`, without spaces and punctuation: ``boneagemonths``."""
+    """A column's name through :func:`plain`, without spaces and punctuation: ``boneagemonths``."""
     return "".join(letter for letter in plain(text) if letter.isalnum())
 
 
 def without_brackets(name: str) -> str:
-    """A column's name without what it explains in brackets: ``Sex (M/F)`` is ``Sex``."""
+    """A column's name without text in brackets: ``Sex (M/F)`` is ``Sex``."""
     return re.sub(r"[(\[（【].*?[)\]）】]", " ", name)
 
 
 def read_boolean(text: str) -> bool | None:
-    """What a cell says of a yes-or-no question, in any language a spreadsheet writes; None where it does not.
+    """Yes or no, in any language that a spreadsheet writes; None for anything else.
 
-    ``1`` and ``0`` are yes and no, ``-1`` (as Access writes) is yes.
+    ``1`` and ``0`` are yes and no; ``-1``, as Access writes, is yes.
     """
     word = plain(text)
     if re.fullmatch(r"-?1([.,]0+)?", word) or word in _TRUE:
@@ -129,36 +129,36 @@ def read_boolean(text: str) -> bool | None:
 
 
 def read_sex(text: str) -> str | None:
-    """The sex, ``F`` or ``M``, that a single cell names; None where it names none.
+    """The sex, ``F`` or ``M``, in a single cell; None if it gives none.
 
-    ``m``, ``f`` and ``w`` alone are read as in English, French and German. In a whole column other letters
-    beside them may give them another meaning: use :func:`read_sexes`.
+    ``m``, ``f`` and ``w`` alone are read as in English, French and German. Other letters in the column may
+    change their meaning: use :func:`read_sexes`.
     """
     word = plain(text)
     return _sex_of_word(word) or {"m": "M", "м": "M", "f": "F", "w": "F", "ж": "F"}.get(word)
 
 
 def is_sex_column(name: str) -> bool:
-    """Whether a column of that name tells the sex: ``male``, ``Sex``, ``Geschlecht`` ..."""
+    """Whether a column's name is one for sex: ``male``, ``Sex``, ``Geschlecht`` ..."""
     return column_name(without_brackets(name)) in _SEX_COLUMNS | _MALE_COLUMNS | _FEMALE_COLUMNS
 
 
 def read_sexes(cells: Sequence[str], name: str) -> tuple[list[str | None], str]:
-    """The sexes that a column tells.
+    """The sexes in a column.
 
     Args:
         cells: The column's cells.
-        name: The column's name. Under ``male`` and its like 1, yes and true are a boy; under ``female`` a
-            girl; under ``sex`` and any other name numbers and logical values mean nothing by themselves.
+        name: The column's name. Under ``male`` and the like 1, yes and true mean a boy; under ``female`` a
+            girl; under ``sex`` or any other name numbers and logical values are ambiguous.
 
     Returns:
-        ``F``, ``M`` or None for each cell, and what could mean two things where something could, else "".
+        ``F``, ``M`` or None for each cell; and what is ambiguous, or "".
     """
     kind = column_name(without_brackets(name))
     words = [plain(cell) for cell in cells]
     letters = {word for word in words if len(word) == 1 and word.isalpha() and not _sex_of_word(word)}
     if kind in _MALE_COLUMNS:
-        # F is a girl here whether it stands for false or for female.
+        # F is a girl here, whether for false or for female.
         return [read_sex(word) or _of_boolean(word, "M", "F") for word in words], ""
     if kind in _FEMALE_COLUMNS:
         return _under_female(words, letters, name)
@@ -174,11 +174,12 @@ def read_sexes(cells: Sequence[str], name: str) -> tuple[list[str | None], str]:
 
 
 def canonical_id(text: str) -> str:
-    """An id before a spreadsheet or a person wrote it: ``1377.0``, ``1377.png``, ``'1377`` are ``1377``.
+    """An id as it was before a spreadsheet or a person changed it: ``1377.0``, ``1377.png`` and ``'1377`` are
+    ``1377``.
 
-    A folder before a file's name goes, and so do spaces around it. Leading zeros stay: see :func:`id_finder`.
+    Drops folders and outer spaces. Leading zeros stay: see :func:`id_finder`.
     """
-    # ="1377" is how text is forced upon a spreadsheet.
+    # ="1377" makes a spreadsheet keep text.
     path = unicodedata.normalize("NFKC", text).strip().removeprefix("=").strip(" \t\r\n\xa0'\"")
     path = path.replace("\\", "/")
     if ".." in path:
@@ -197,10 +198,9 @@ def canonical_id(text: str) -> str:
 
 
 def id_finder(known: Iterable[str]) -> Callable[[str], str | None]:
-    """A function that finds the id, among known ones, that a cell means.
+    """A function that finds the known id that a cell means.
 
-    An id that is written as known is found first; then one that differs in capitals or leading zeros, where
-    only one known id does.
+    Exact matches come first; then ids that differ in case or leading zeros, if only one known id does.
     """
     exact = {canonical_id(one): one for one in known}
     loose: dict[str, list[str]] = {}
@@ -238,7 +238,7 @@ def _under_female(words: list[str], letters: set[str], name: str) -> tuple[list[
 
 
 def _meaning_of(letters: set[str], column: str) -> tuple[dict[str, str], set[str]]:
-    """What the letters of a column mean, and which of them can mean two things."""
+    """What the letters of a column mean, and which of them are ambiguous."""
     alike = {"f" if letter == "w" else letter for letter in letters}
     pairs = [pair for pair in _PAIRS_OF_COLUMN.get(column, _PAIRS) if set(pair) <= alike]
     if not pairs:

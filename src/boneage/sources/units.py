@@ -1,4 +1,4 @@
-"""Whether a column of ages is months or years, from all that is known of it, and why."""
+"""Whether a column of ages is in months or years, and why."""
 
 import math
 import re
@@ -32,13 +32,13 @@ _ENDINGS = {
 _NUMBER = r"([0-9]+(?:[.,][0-9]+)?)\s*"
 _WITH_UNIT = re.compile(rf"{_NUMBER}([^\W\d_]+)\.?[\s,]*(?:{_NUMBER}([^\W\d_]+)\.?)?")
 _OPTION = '--unit months or --unit years (in a notebook OVERRIDES = {"unit": "years"})'
-# A share of typing errors that does not decide for a column.
+# Up to this share of a column may be typing errors.
 _STRAYS = 0.1
-# So many fractions of a year do not all happen to lie below .12.
+# This many fractions of a year do not all happen to be below .12.
 _FEW_FRACTIONS = 8
-# Years by which one unit must lie nearer to the folders' years of age than the other.
+# One unit must be nearer to the folders' years of age than the other by this many years ...
 _CLEARLY_NEARER = 0.3
-# Else an age in years must be 0.4 to 2.2 times the middle of the folder's year, one in months 5 to 27 times.
+# ... or a value in years be 0.4 to 2.2 times the middle of the folder's year, one in months 5 to 27 times.
 _LIKE = (0.4, 2.2)
 
 
@@ -48,7 +48,7 @@ class Unit:
 
     Attributes:
         name: ``months`` or ``years``.
-        why: What speaks for it, in words.
+        why: The evidence, in words.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Unit:
 
     @property
     def per_year(self) -> float:
-        """How many of it a year has."""
+        """How many of it make a year."""
         return PER_YEAR[self.name]
 
 
 def unit_in_words(text: str) -> str:
-    """The unit that a column's name or a cell states: ``months``, ``years``, or "" for none or both."""
+    """The unit in a column's name or a cell: ``months``, ``years``, or "" for none or both."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     words = [plain(word) for word in re.split(r"[\W\d_]+", spaced) if word]
     found = {
@@ -73,7 +73,7 @@ def unit_in_words(text: str) -> str:
 
 
 def number_of(text: str) -> float:
-    """The number a cell holds, perhaps with a decimal comma; NaN where it holds none."""
+    """A cell's number, perhaps with a decimal comma; NaN if it has none."""
     try:
         return float(text.replace(",", ".", 1)) if text.isascii() and "_" not in text else math.nan
     except ValueError:
@@ -81,21 +81,21 @@ def number_of(text: str) -> float:
 
 
 def years_of(cell: str, unit: Unit) -> float:
-    """A cell's age in years; NaN where it holds none.
+    """A cell's age in years; NaN if it has none.
 
-    A unit that the cell itself states counts before the column's: ``7 years``, ``90 mo``, ``7y 6m``.
+    A unit in the cell takes precedence over the column's: ``7 years``, ``90 mo``, ``7y 6m``.
     """
     stated = _stated(cell)
     return number_of(cell) / unit.per_year if stated is None else stated
 
 
 def bare_numbers(cells: Iterable[str]) -> list[float]:
-    """The numbers of the cells that state no unit of their own: what :func:`find_unit` looks at."""
+    """The numbers of the cells without a unit of their own, for :func:`find_unit`."""
     return [number_of(cell) for cell in cells if _stated(cell) is None]
 
 
 def _stated(cell: str) -> float | None:
-    """The age in years of a cell that states its unit, or None."""
+    """The age in years of a cell with a unit, or None."""
     parts = _WITH_UNIT.fullmatch(cell.strip())
     if not parts:
         return None
@@ -114,26 +114,25 @@ def find_unit(
     folder_ages: Iterable[tuple[float, float]] = (),
     given: str = "",
 ) -> Unit:
-    """Finds the unit of a column of ages, or says that it cannot be told.
+    """Finds the unit of a column of ages.
 
-    In this order: what the user says; the column's name; the folders' years of age; the range (no age in
-    years is above 20); fractions, which readings in months that are all below 20 do not have. That a source's
-    own tables are in months decides nothing by itself: one in which every value is a whole number up to 20
-    may be one of years all the same.
+    Evidence, in order: the user's setting; the column's name; the folders' years of age; the range (no age in
+    years is above 20); fractions, which readings in months that are all below 20 do not have. The habit of a
+    source does not count: whole numbers up to 20 may be years in any table.
 
     Args:
         name: The table, for errors.
-        values: The numbers of the column; NaN and negative ones are passed over.
-        columns: The names of its columns of ages.
-        folder_ages: Pairs of a value and the folder's whole year of age, where it is known.
-        given: The unit that the user set, or "".
+        values: Numbers of the column; NaN and negative ones are ignored.
+        columns: Names of its age columns.
+        folder_ages: Pairs of a value and the folder's whole year of age, if known.
+        given: The user's unit, or "".
 
     Raises:
-        BoneAgeError: Both units fit, neither does, or two of these contradict each other.
+        BoneAgeError: Both units fit, neither does, or the evidence is contradictory.
     """
     numbers = np.array([value for value in values if math.isfinite(value) and value >= 0], float)
     if given:
-        return Unit(given, f"as --unit {given} says")
+        return Unit(given, f"set by --unit {given}")
     stated = {unit_in_words(column) for column in columns} - {""}
     if len(stated) > 1:
         raise _unclear(name, f"its header says both ({', '.join(columns)})")
@@ -161,7 +160,7 @@ def find_unit(
 
 
 def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
-    """The unit that range and granularity tell ("" where they do not), and why."""
+    """The unit from range and granularity ("" if undecided), and why."""
     positive = numbers[numbers > 0]
     if not len(positive):
         return "", ""
@@ -171,7 +170,7 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
             f"{name}: its bone ages are neither months nor years (half of them are above {most:g}); "
             "write them in months or years"
         )
-    # 999 and the like, for "unknown", are of neither unit.
+    # 999 and the like, for "unknown", fit neither unit.
     positive = positive[positive <= most]
     above = int((positive > OLDEST_YEARS).sum())
     if above > _STRAYS * len(positive):
@@ -181,13 +180,13 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
             and (small % 1 > 0).mean() >= 0.5 > 5 * (large % 1 > 0).mean()
         ):
             raise BoneAgeError(
-                f"{name}: its bone ages seem to be of both units: {len(large)} values are above "
+                f"{name}: its bone ages seem to mix both units: {len(large)} values are above "
                 f"{OLDEST_YEARS:g}, and most of the {len(small)} others have fractions as ages in years do; "
                 f"write all of them in one, or say {_OPTION}"
             )
         return (
             "months",
-            f"{above} of {len(positive)} values are above {OLDEST_YEARS:g}, as no age in years is",
+            f"{above} of {len(positive)} values are above {OLDEST_YEARS:g}, too high for years",
         )
     if above:
         return "", ""
@@ -198,30 +197,30 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
             f"{name}: its bone ages seem to be years.months (no fraction is above .11, as in "
             f"{positive[hundredths > 0][0]:.2f}); write them as 12y 6m, or say {_OPTION}"
         )
-    # A few means of two readings may have halves; a quarter of the column is the habit of years.
+    # Means of two readings in months may have halves; a quarter with fractions means years.
     if broken >= 0.25 * len(positive):
         return "years", (
             f"none of {len(positive)} values is above {OLDEST_YEARS:g} and {broken} have fractions, "
-            "as ages in months do not"
+            "unlike ages in months"
         )
     return "", ""
 
 
 def _by_folder(pairs: Iterable[tuple[float, float]]) -> tuple[str, str]:
-    """The unit in which a column agrees with the folders' years of age ("" where neither does), and why."""
+    """The unit that agrees with the folders' years of age ("" if neither does), and why."""
     known = [(value, age) for value, age in pairs if math.isfinite(value) and value > 0]
     if not known:
         return "", ""
     far = {unit: _median_outside(known, per_year) for unit, per_year in PER_YEAR.items()}
     nearest = min(far, key=far.__getitem__)
     if max(far.values()) - far[nearest] < _CLEARLY_NEARER:
-        # Infants lie near their year of age in both; their months are many times that.
+        # In infants both units are close to the year of age, but months are many times that.
         ratio = float(np.median([value / (age + 0.5) for value, age in known]))
         near = [unit for unit in PER_YEAR if _LIKE[0] <= ratio / PER_YEAR[unit] <= _LIKE[1]]
         if not near:
             return "", ""
         nearest = near[0]
-    return nearest, f"taken for {nearest} they agree with the folders' years of age"
+    return nearest, f"in {nearest}, they agree with the folders' years of age"
 
 
 def _median_outside(known: list[tuple[float, float]], per_year: float) -> float:
@@ -229,7 +228,7 @@ def _median_outside(known: list[tuple[float, float]], per_year: float) -> float:
 
 
 def years_outside(age: float, year: float) -> float:
-    """How many years an age lies before or after a whole year of age: 0 from ``year`` to ``year + 1``."""
+    """Years by which an age lies outside a whole year of age: 0 from ``year`` to ``year + 1``."""
     return max(year - age, age - (year + 1), 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Polite requests: one at a time, named, with time-outs, a size cap, and retries that wait ever longer."""
+"""Polite requests: one at a time, with a user agent, time-outs, a size cap and retries with growing waits."""
 
 import contextlib
 import io
@@ -29,19 +29,19 @@ _CHUNK = 2**18
 
 
 class Unreachable(BoneAgeError):
-    """The host does not answer, or not in time: the same may work later."""
+    """The host does not answer in time; trying later may help."""
 
 
 class Refused(BoneAgeError):
-    """The host answered, but not with what was asked for: the same will not work later."""
+    """The host's answer is not what was asked for; trying later will not help."""
 
 
 class _CutOff(Exception):
-    """An answer of which the rest may come on another attempt."""
+    """An incomplete answer, of which another attempt may get the rest."""
 
 
 def check_url(url: str) -> str:
-    """Returns a url that may be fetched: https, or http on this machine (for tests).
+    """Returns a URL that may be fetched: https, or http on this machine (for tests).
 
     Raises:
         BoneAgeError: Anything else.
@@ -50,7 +50,7 @@ def check_url(url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise BoneAgeError(f"{url}: not a url; correct it") from None
+        raise BoneAgeError(f"{url}: not a URL; correct it") from None
     allowed = parts.scheme == "https" or (parts.scheme == "http" and host in _LOCAL_HOSTS)
     if not (allowed and host) or parts.username or any(c.isspace() for c in url):
         raise BoneAgeError(f"{url}: only https addresses are fetched; correct it")
@@ -58,7 +58,7 @@ def check_url(url: str) -> str:
 
 
 class _Retry(Retry):
-    """Waits as the host asks, but not for hours, and not where it asks in words that mean nothing."""
+    """Honours Retry-After, but caps it and ignores malformed values."""
 
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
         with contextlib.suppress(InvalidHeader):
@@ -68,7 +68,7 @@ class _Retry(Retry):
 
 
 class _Session(requests.Session):
-    """Follows only redirects to addresses that may be fetched."""
+    """Follows redirects to permitted addresses only."""
 
     same_host = False
 
@@ -77,18 +77,18 @@ class _Session(requests.Session):
         if target:
             url, host = check_url(urljoin(response.url, target)), urlsplit(response.url).netloc
             if self.same_host and urlsplit(url).netloc != host:
-                raise Refused(f"{url}: leads away from {host}; not followed")
+                raise Refused(f"{url}: redirects away from {host}; not followed")
         return target
 
 
 @dataclass
 class Web:
-    """A visitor that asks one thing at a time.
+    """A client that makes one request at a time.
 
     Attributes:
         pause: Seconds between requests.
-        attempts: How often the same is tried without progress.
-        timeout: Seconds without a byte after which an attempt has failed.
+        attempts: Attempts without progress before giving up.
+        timeout: Seconds without a byte after which an attempt fails.
     """
 
     pause: float = 0.0
@@ -98,11 +98,11 @@ class Web:
     def __post_init__(self) -> None:
         self._session, self._asked = _Session(), False
         self._session.max_redirects = _MOST_REDIRECTS
-        # The body's length and hash are those of the file only where nothing packs it on the way.
+        # Without compression, length and hash of the body are the file's.
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         retry = _Retry(
             total=self.attempts - 1,
-            other=1,  # A certificate gets no better by waiting.
+            other=1,  # A certificate does not improve by waiting.
             allowed_methods=None,
             status_forcelist=(429, *range(500, 600)),
             raise_on_status=False,
@@ -115,13 +115,13 @@ class Web:
     def fetch(
         self, url: str, largest_bytes: int, data: dict[str, str] | None = None, method: str = "GET"
     ) -> bytes:
-        """The whole answer to a request, redirected at most within the host.
+        """Fetches the answer to a request, following redirects within the host only.
 
-        The fields of a form go into the address of ``GET``, and are the body of ``POST``.
+        ``data`` goes into the address for ``GET`` and into the body for ``POST``.
 
         Raises:
-            Unreachable: The host does not answer, answers with server errors, or cuts every answer off.
-            Refused: Not found, not allowed, larger than the cap, or redirected to another host.
+            Unreachable: The host does not answer, answers with server errors, or every answer is cut off.
+            Refused: Not found, not allowed, over ``largest_bytes``, or redirected to another host.
         """
         body = io.BytesIO()
         fields = {"data" if method == "POST" else "params": data}
@@ -140,19 +140,18 @@ class Web:
         same_host: bool = False,
         **request: object,
     ) -> None:
-        """Adds to a file what it lacks of an address's content, or writes it anew where a host has no ranges.
+        """Completes a partial file from an address, or rewrites it if the host does not support ranges.
 
         Args:
-            url: The address; see :func:`check_url`.
-            file: Open for reading and writing; holds the beginning, or nothing.
-            largest_bytes: The most that is read.
-            validator: What the host named the content of which the file holds the beginning, or "".
-            seen: Told the whole size, where announced, and the validator of each answer before any byte of it
-                is written; may refuse it.
-            title: Of a bar that shows how far it is; "" shows none.
-            method: ``GET`` or ``POST``.
-            same_host: Whether a redirect to another host is refused.
-            request: Of ``requests.Session.request``.
+            url: See :func:`check_url`.
+            file: Open for reading and writing; empty, or the beginning of the content.
+            largest_bytes: Size limit.
+            validator: The host's validator of that beginning, or "".
+            seen: Called before each answer's first byte is written, with the total size (if announced) and
+                the validator; may raise.
+            title: Label of a progress bar; "" shows none.
+            same_host: Refuse redirects to other hosts.
+            request: For ``requests.Session.request``.
 
         Raises:
             Unreachable, Refused: As :meth:`fetch`.
@@ -196,11 +195,11 @@ class Web:
 
     @contextlib.contextmanager
     def _open(self, url: str, method: str, **request: object) -> Iterator[requests.Response]:
-        """The answer to a request; the body is not read yet.
+        """The answer to a request, its body unread.
 
         Raises:
-            Unreachable: No connection, a time-out, too many requests, or a server error, every time.
-            Refused: Any other answer than one that brings content.
+            Unreachable: No connection, time-out, too many requests or a server error, every time.
+            Refused: Any other answer without content.
         """
         if self._asked and self.pause:
             time.sleep(self.pause)
@@ -220,7 +219,7 @@ class Web:
         ) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise Refused(
-                    f"{url}: another answers in the host's name (a network's page that asks to sign in, or a "
+                    f"{url}: the certificate is not the host's (a network's sign-in page, or a "
                     "proxy); open the address in a browser first"
                 ) from None
             raise Unreachable(f"{url}: no answer ({type(error).__name__}); try again later") from None
@@ -229,18 +228,18 @@ class Web:
         with response:
             status = response.status_code
             if status == 429 or status >= 500:
-                raise Unreachable(f"{url}: answers {status}, {self.attempts} times; try again later")
+                raise Unreachable(f"{url}: answered {status}, {self.attempts} times; try again later")
             if status not in ((200, 206, 416) if request["headers"] else (200,)):
-                reason = {404: "not there (404)", 403: "not allowed (403)", 401: "not allowed (401)"}
+                reason = {404: "not found (404)", 403: "not allowed (403)", 401: "not allowed (401)"}
                 raise Refused(f"{url}: {reason.get(status, f'answers {status}')}; check the address")
             yield response
 
 
 def _place_of(response: requests.Response, file: IO[bytes], start: int) -> int:
-    """Where in the file an answer belongs that was asked for from a place on (RFC 9110, 14 and 15.5.17).
+    """The offset in the file at which a ranged answer belongs (RFC 9110, 14 and 15.5.17).
 
     Raises:
-        _CutOff: Nowhere; the file is emptied.
+        _CutOff: None; the file is emptied.
     """
     said = response.headers.get("Content-Range", "")
     whole_is_there = response.status_code == 416 and said.endswith(f"/{start}")
@@ -249,19 +248,19 @@ def _place_of(response: requests.Response, file: IO[bytes], start: int) -> int:
     if response.status_code == 416 or not said.startswith(f"bytes {start}-"):
         file.seek(0)
         file.truncate()
-        raise _CutOff("the file there has changed, or the answer is of another place in it")
+        raise _CutOff("the file has changed, or the answer is for another range")
     return start
 
 
 def _chunks_of(response: requests.Response) -> Iterator[bytes]:
-    """The body of an answer.
+    """The body of an answer, in chunks.
 
     Raises:
-        _CutOff: It ends before the length that the host announced, or the connection breaks.
+        _CutOff: It ends before the announced length, or the connection breaks.
     """
     announced = response.headers.get("Content-Length", "")
     read = 0
-    # Left to itself urllib3 throws away what came since the last whole chunk; the length is checked below.
+    # urllib3 would discard what follows the last whole chunk; the length is checked below instead.
     response.raw.enforce_content_length = False
     try:
         for chunk in response.iter_content(_CHUNK):
@@ -274,12 +273,12 @@ def _chunks_of(response: requests.Response) -> Iterator[bytes]:
 
 
 def _announced(headers: Mapping[str, str], start: int) -> int | None:
-    """The size of the whole content of which an answer brings the rest, or None."""
+    """Size of the whole content, or None."""
     length = headers.get("Content-Length", "")
     return start + int(length) if length.isdecimal() else None
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """What tells a later run whether the file is still the same; a weak tag cannot (RFC 9110, 13.1.5)."""
+    """A validator that tells whether the file is still the same; a weak tag does not (RFC 9110, 13.1.5)."""
     tag = headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
