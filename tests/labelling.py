@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from boneage.dataset.labels import Labels, build_labels, usable_cases
+from boneage.dataset.labels import Labels, build_labels
 from boneage.dataset.split import draw_split, plan_without_copies
+from boneage.dataset.usable import usable_cases
 
 
 def untouched_labels(

@@ -16,6 +16,7 @@ from boneage.core.settings import Settings
 from boneage.core.tables import CASE_TABLE
 from boneage.dataset.labels import write_labels
 from boneage.evaluation import metrics_by_split
+from boneage.sources import manifest, rsna
 from boneage.workspace import Workspace
 
 
@@ -216,7 +217,7 @@ def test_an_atlas_without_readings_falls_back_on_the_year_of_age_and_says_so(tmp
     def unreachable(*_, **__):
         raise BoneAgeError("la_dha.csv: no answer; try again later")
 
-    monkeypatch.setattr(pipeline.manifest, "fetch", unreachable)
+    monkeypatch.setattr(manifest, "fetch", unreachable)
     work = Workspace(Settings(source="dha", data=str(tmp_path / "atlas"), work=str(tmp_path / "work")))
     cases = pipeline.make_cases(work)
     assert cases["age_group"].tolist() == [7]
@@ -270,7 +271,7 @@ def test_an_empty_source_does_not_cost_the_cases_there_were(with_twins, tmp_path
     nothing = pd.DataFrame(columns=list(CASE_TABLE)), pd.DataFrame({"item": ["a"], "reason": ["no label"]})
     monkeypatch.setattr(pipeline, "get_data", lambda work: tmp_path)
     nothing[0].attrs = {"units": [], "noted": []}
-    monkeypatch.setattr(pipeline.rsna, "read_rsna", lambda *_: nothing)
+    monkeypatch.setattr(rsna, "read_rsna", lambda *_: nothing)
     with pytest.raises(BoneAgeError, match="no cases"):
         pipeline.make_cases(with_twins)
     assert (tmp_path / "work" / "cases.csv").read_bytes() == before

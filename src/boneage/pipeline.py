@@ -4,10 +4,7 @@ Every stage reads the tables of the stages before it from the work folder, write
 again at any time: what is done is not done again.
 """
 
-import itertools
-import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,43 +13,25 @@ import pandas as pd
 
 from boneage import anomalies as detectors
 from boneage import evaluation
-from boneage.anomalies import LIKELY
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import write_bytes, write_text
 from boneage.core.left_out import leave_out, refuse_nothing, tell_left_out
-from boneage.core.tables import (
-    SKIPPED_TABLE,
-    is_safe_id,
-    read_table,
-    skipped_table,
-    write_table,
-)
+from boneage.core.tables import SKIPPED_TABLE, read_table, skipped_table, write_table
 from boneage.dataset.augment import augment
 from boneage.dataset.in_force import (
     check_made,
     images_folder,
     load_labels,
     load_plan,
-    made_of_plan,
     plan_in_force,
-    without_copies,
+    plan_to_label,
 )
-from boneage.dataset.labels import (
-    Labels,
-    build_labels,
-    write_labels,
-)
+from boneage.dataset.labels import Labels, build_labels, write_labels
 from boneage.dataset.pack import Pack, build_pack, find_images, fingerprint, open_pack, read_image, rows_of
-from boneage.dataset.plan import balanced_plan
-from boneage.dataset.suggestions import (
-    mirrored_letters,
-    suggest_augmentations,
-    suggest_corrections,
-    suggest_for,
-)
+from boneage.dataset.plan import plan_of
+from boneage.dataset.suggestions import suggest_augmentations, suggest_corrections
 from boneage.dataset.usable import (
-    CHOSEN,
     Reviewed,
+    cases_to_make,
     load_cases,
     open_review,
     reviewable_cases,
@@ -64,11 +43,11 @@ from boneage.images import preprocess, sheets
 from boneage.phantom import atlas as phantom
 from boneage.report.compare import RECORDED_TABLES, compare, examine, record, training_of
 from boneage.report.one_case import one_case
-from boneage.review.applying import summary
+from boneage.review import unattended
 from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog
-from boneage.sources import dha, dha_index, local, manifest, rsna
-from boneage.sources.web import Web
+from boneage.sources import dha_index, manifest
+from boneage.sources.cases import read_source, tell_units
 from boneage.workspace import Workspace, files_digest, table_digest
 
 __all__ = [
@@ -100,9 +79,6 @@ __all__ = [
     "train_network",
     "wait_for_review",
 ]
-
-# Whose decisions the log shows where a detector's anomaly was taken for one.
-_DETECTORS = "detectors"
 
 
 def get_data(work: Workspace) -> Path:
@@ -145,56 +121,23 @@ def make_cases(work: Workspace) -> pd.DataFrame:
     """Reads the source into the case table, and writes it with what was left out.
 
     What each table of bone ages was taken for, months or years, and why, is printed and stands in
-    ``cases.json`` beside the case table.
+    ``cases.json`` beside the case table. One that was corrected by hand is kept under another name.
 
     Raises:
         BoneAgeError: The source holds no radiograph, or a table of bone ages may be in months as well as
             years.
     """
-    _keep_corrected(work)
+    work.put_corrected_aside("cases")
     with work.making("cases") as making:
-        folder = get_data(work)
-        unpacked = {} if work.settings.source == "phantom" else local.unpack_below(folder, work.large)
-        if work.settings.source == "rsna":
-            cases, skipped = rsna.read_rsna(folder, work.settings.unit, unpacked)
-        else:
-            readings = _fetched_readings(work, folder, unpacked)
-            cases, skipped = dha.read_atlas(
-                folder, readings, work.settings.source, work.settings.unit, unpacked
-            )
+        cases, skipped = read_source(work.settings, get_data(work), work.large)
         noted = [*cases["case_id"], *cases.attrs["noted"]]
         leave_out(work.skipped("cases"), skipped, len(cases), noted=noted)
         # A table that was made earlier, perhaps corrected by hand, is not lost to an empty one.
         refuse_nothing(work.skipped("cases"), skipped, len(cases), "cases")
-        units = cases.attrs["units"]
-        for one in units:
-            print(f"{one['table']}: bone ages in {one['unit']} ({one['why']})")
-        # Beside the table, so that whoever reads it later knows too.
-        write_text(work.cases.with_suffix(".json"), json.dumps({"units": units}, indent=1) + "\n")
+        tell_units(work.cases, cases)
         write_table(work.cases, cases)
         making.count = len(cases)
     return cases
-
-
-def _keep_corrected(work: Workspace) -> None:
-    """Keeps a case table that was corrected by hand, under another name, before it is written anew."""
-    if work.cases.is_file() and work.is_edited("cases"):
-        names = (f"cases-corrected-{number}" for number in itertools.count(1))
-        aside = next(one for one in map(work.cases.with_stem, names) if not one.exists())
-        write_bytes(aside, work.cases.read_bytes())
-        print(f"{work.cases} was corrected by hand; that table is kept as {aside.name}")
-
-
-def _fetched_readings(work: Workspace, folder: Path, unpacked: Mapping[Path, Path | str]) -> Path | None:
-    """The atlas's published readings where its images come without any; None where they have their own."""
-    own = dha.find_readings(folder, unpacked)
-    if own or work.settings.source != "dha" or work.settings.label != "reading":
-        return None
-    try:
-        return manifest.fetch("la_dha.csv", work.data, record=work.large / "fetched.csv", web=Web(attempts=2))
-    except BoneAgeError as error:
-        print(f"no readings, so the label is the atlas folder's year of age: {error}")
-        return None
 
 
 def make_images(work: Workspace) -> pd.DataFrame:
@@ -204,16 +147,7 @@ def make_images(work: Workspace) -> pd.DataFrame:
         BoneAgeError: No case table yet, one that was damaged since its images were made, no image could be
             made, or the work folder is full or read-only.
     """
-    cases, faults = load_cases(work)
-    damaged = faults[~faults["item"].isin(cases["case_id"])]
-    folder = work.large / preprocess.IMAGE_FOLDER
-    at_stake = [one for one in damaged["item"] if is_safe_id(one) and (folder / f"{one}.png").is_file()]
-    if at_stake:
-        raise BoneAgeError(
-            f"{work.cases}: {len(damaged)} rows cannot be used (the first, {damaged['item'].iloc[0]}: "
-            f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; mend it, "
-            "or make it anew with `python -m boneage cases`"
-        )
+    cases, faults = cases_to_make(work)
     with work.making("preprocess") as making:
         came_in = preprocess.preprocess(cases, work.large, work.settings.image_size, work.settings.pad)
         skipped = came_in[came_in["status"] == "skipped"]
@@ -277,76 +211,8 @@ def open_board(work: Workspace) -> ReviewBoard:
 
 
 def fill_review(work: Workspace, recorded: Path | None = None) -> str:
-    """Decides what nobody has decided yet by a log that was recorded earlier, where there is one.
-
-    Args:
-        work: Its settings' ``recorded_review`` names the log; drawn hands bring one of their own.
-        recorded: The log to take instead.
-
-    Returns:
-        What was done, in words.
-
-    Raises:
-        BoneAgeError: The recorded log is missing or no review log, or the disk is full.
-    """
-    recorded = recorded or _recorded_review(work)
-    if recorded is None:
-        return "No log was recorded earlier: what nobody has decided stays in."
-    if not os.path.isfile(recorded):
-        raise BoneAgeError(f"{recorded}: no such review log; check the path")
-    log = ReviewLog(recorded, read_only=True)
-    count = open_review(work).fill_from(log)
-    said = f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
-    return "\n".join([said, *log.notices])
-
-
-def wait_for_review(work: Workspace, reviewed: bool) -> str:
-    """Lets the stages after the review go on once it is done, or once a person says that it is.
-
-    Args:
-        work: The work folder.
-        reviewed: Whether a person has said that nothing more will be decided; what is undecided stays in.
-
-    Returns:
-        How many cases are decided, in words.
-
-    Raises:
-        BoneAgeError: Cases are undecided and nobody has said to go on; no images yet.
-    """
-    cases = reviewable_cases(work)["case_id"].tolist()
-    undecided = summary(open_review(work), cases).undecided
-    if undecided and not reviewed:
-        raise BoneAgeError(
-            f"{undecided:,} of {len(cases):,} cases are undecided: decide on the board, then tick REVIEWED "
-            "in the settings cell and choose Run all again (what is undecided stays in)"
-        )
-    return f"{len(cases) - undecided:,} of {len(cases):,} cases are decided; the others stay in."
-
-
-def reject_likely(work: Workspace) -> str:
-    """Rejects images with a likely anomaly, where no person is at hand and nobody has decided yet.
-
-    A person who looks decides better: about one in three of the images rejected so is sound, and half of the
-    spoilt ones stay. The decisions go into the log in the detectors' own name, so they can be told from a
-    person's, and each can be undone.
-
-    Returns:
-        What was done, in words.
-
-    Raises:
-        BoneAgeError: No images yet, or the log cannot be written.
-    """
-    anomalies = make_anomalies(work)
-    likely = anomalies[anomalies["kind"].isin(list(detectors.REJECTABLE)) & (anomalies["score"] >= LIKELY)]
-    log = ReviewLog(work.review, _DETECTORS)
-    touched = {row.case_id for row in log.rows}
-    # The most urgent stand first.
-    first = likely.drop_duplicates("case_id")
-    rejected = first[~first["case_id"].isin(touched)]
-    for one in rejected.itertuples():
-        note = f"{one.kind}, score {one.score:.2f}: {one.why}"
-        log.append(one.case_id, "reject", detectors.REJECTABLE[one.kind], note=note)
-    return f"{len(rejected)} images that nobody has decided on are rejected in the name of {_DETECTORS}."
+    """See :func:`boneage.review.unattended.fill_review`; drawn hands bring a log of their own."""
+    return unattended.fill_review(open_review(work), recorded or _recorded_review(work))
 
 
 def _recorded_review(work: Workspace) -> Path | None:
@@ -354,6 +220,17 @@ def _recorded_review(work: Workspace) -> Path | None:
         return Path(work.settings.recorded_review)
     drawn = work.data / "phantom" / phantom.REVIEW_NAME
     return drawn if work.settings.source == "phantom" and not work.settings.data and drawn.is_file() else None
+
+
+def wait_for_review(work: Workspace, reviewed: bool) -> str:
+    """See :func:`boneage.review.unattended.wait_for_review`."""
+    cases = reviewable_cases(work)["case_id"].tolist()
+    return unattended.wait_for_review(open_review(work), cases, reviewed)
+
+
+def reject_likely(work: Workspace) -> str:
+    """See :func:`boneage.review.unattended.reject_likely`."""
+    return unattended.reject_likely(ReviewLog(work.review, unattended.DETECTORS), make_anomalies(work))
 
 
 def apply_review(work: Workspace) -> Reviewed:
@@ -382,22 +259,9 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
     with work.making("plan") as making:
         usable = usable_of(work)
         split, ties = split_of(work, usable)
-        cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
-        cases = cases.merge(usable.cases[["case_id", *CHOSEN]], on="case_id")
-        corrections = cases.set_index("case_id")["corrections"]
-        training = corrections[cases.set_index("case_id")["split"] == "train"].to_dict()
-        allowed, unread = suggest_for(training, work.images, work.settings.laterality_matters)
-        total = work.settings.total or len(cases)
-        choices = work.settings.laterality_matters, work.settings.split_seed
-        plan, notices = balanced_plan(cases, total, allowed, *choices)
-        mirrored = mirrored_letters(corrections.to_dict(), work.images)
-        if mirrored:
-            notices.append(
-                f"{len(mirrored)} cases are mirrored to put them right, and so may be letters on them (the "
-                f"first: {mirrored[0]}); blank those on the board"
-            )
+        plan, unread, notices = plan_of(usable, split, work.images, work.settings)
         skipped = pd.concat([usable.skipped, unread], ignore_index=True)
-        leave_out(work.skipped("plan"), skipped, len(cases), noted=cases["case_id"])
+        leave_out(work.skipped("plan"), skipped, len(split), noted=split.index)
         write_table(work.plan, plan)
         making.count = len(plan)
     return plan, ties + notices
@@ -434,10 +298,7 @@ def make_labels(work: Workspace) -> Labels:
     """
     with work.making("labels") as making:
         usable = usable_of(work)
-        if work.plan.is_file():
-            plan, without_image = made_of_plan(work, plan_in_force(work))
-        else:
-            plan, without_image = without_copies(work, usable)
+        plan, without_image = plan_to_label(work, usable)
         labels = build_labels(usable, plan)
         labels = replace(labels, skipped=pd.concat([labels.skipped, without_image], ignore_index=True))
         leave_out(work.skipped("labels"), labels.skipped, len(labels.table))

@@ -7,6 +7,7 @@ not here, because it was carried alone or a cache was lost, is not compared.
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import sha256_of, write_text
+from boneage.core.files import sha256_of, write_bytes, write_text
 from boneage.core.left_out import in_words
 from boneage.core.settings import Settings
 from boneage.core.tables import CASE_TABLE, SKIPPED_TABLE, read_table
@@ -315,6 +316,15 @@ class Workspace:
         """Whether what a stage made is not as it was made, by hand or because it was cut short."""
         made = self.made(name)
         return made is not None and self._differs(STAGES[name].makes, (), made.output)
+
+    def put_corrected_aside(self, name: str) -> None:
+        """Keeps a table that was corrected by hand, under another name, before it is made anew."""
+        table = self._path(STAGES[name].makes)
+        if table.is_file() and self.is_edited(name):
+            names = (f"{table.stem}-corrected-{number}" for number in itertools.count(1))
+            aside = next(one for one in map(table.with_stem, names) if not one.exists())
+            write_bytes(aside, table.read_bytes())
+            print(f"{table} was corrected by hand; that table is kept as {aside.name}")
 
     def changes(self, name: str, **more: str) -> list[str]:
         """Why what a stage made no longer holds, each reason in a few plain words.

@@ -7,7 +7,8 @@ from labelling import untouched_labels
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import CASE_TABLE, LABEL_TABLE, SPLITS
-from boneage.dataset.labels import label_years, read_labels, write_labels
+from boneage.dataset.labels import read_labels, write_labels
+from boneage.dataset.usable import label_years
 
 
 def case_table(count=40, **columns):

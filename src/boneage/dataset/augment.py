@@ -79,7 +79,7 @@ def augment(plan: pd.DataFrame, images: Path | str, out: Path | str) -> pd.DataF
     images, out = Path(images), make_folder(out)
     if images.resolve() == out.resolve():
         raise BoneAgeError(
-            f"{out}: holds the images to grow from; choose another folder for the augmented set"
+            f"{out}: holds the images to augment; choose another folder for the augmented set"
         )
     lock = FileLock(out / LOCK_NAME, timeout=0)
     try:

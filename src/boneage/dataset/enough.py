@@ -5,7 +5,8 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.core.left_out import in_words
 from boneage.core.tables import skipped_table
-from boneage.dataset.labels import REJECTED, Labels
+from boneage.dataset.labels import Labels
+from boneage.dataset.usable import REJECTED
 
 FEWEST_TRAINING_CASES = 20
 LARGEST_SHARE_LEFT_OUT = 0.1

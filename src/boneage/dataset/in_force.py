@@ -7,9 +7,9 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import read_plan, read_table, skipped_table
 from boneage.dataset.augment import augment
-from boneage.dataset.labels import Labels, UsableCases, read_labels
+from boneage.dataset.labels import Labels, read_labels
 from boneage.dataset.split import plan_without_copies
-from boneage.dataset.usable import CHOSEN, split_of
+from boneage.dataset.usable import CHOSEN, UsableCases, split_of
 from boneage.workspace import Workspace
 
 
@@ -39,8 +39,29 @@ def plan_in_force(work: Workspace) -> pd.DataFrame:
     return plan
 
 
-def made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of the plan whose image was made, and the others with the reason."""
+def plan_to_label(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the plan whose image was made, and the others with the reason.
+
+    Where nothing was planned, every usable case stands once. The square images are used as they are, but
+    where a person corrected one: then all are made anew, so that no network ever sees one as it came.
+
+    Raises:
+        BoneAgeError: The plan is out of date, or no image of it was made.
+    """
+    if work.plan.is_file():
+        return _made_of_plan(work, plan_in_force(work))
+    corrections = usable.cases.set_index("case_id")["corrections"]
+    split, ties = split_of(work, usable)
+    for notice in ties:
+        print(notice)
+    plan = plan_without_copies(split, corrections)
+    if (corrections == "[]").all():
+        return plan, skipped_table([])
+    augment(plan, work.images, work.augmented)
+    return _made_of_plan(work, plan)
+
+
+def _made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if not work.augmented_record.is_file():
         raise BoneAgeError(
             f"{work.augmented}: the images of the plan are not made yet; run notebook 02 to its end or "
@@ -58,23 +79,6 @@ def made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.
     missing = plan.loc[[not one for one in is_made], "image_id"]
     reason = "label without an image: run `python -m boneage augment` again"
     return plan[is_made].reset_index(drop=True), skipped_table((image_id, reason) for image_id in missing)
-
-
-def without_copies(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The plan where none was made, and the rows that are without an image with the reason.
-
-    The square images are used as they are, but where a person corrected one: then all are made anew, so that
-    no network ever sees one as it came.
-    """
-    corrections = usable.cases.set_index("case_id")["corrections"]
-    split, ties = split_of(work, usable)
-    for notice in ties:
-        print(notice)
-    plan = plan_without_copies(split, corrections)
-    if (corrections == "[]").all():
-        return plan, skipped_table([])
-    augment(plan, work.images, work.augmented)
-    return made_of_plan(work, plan)
 
 
 def images_folder(work: Workspace, labels: Labels) -> Path:

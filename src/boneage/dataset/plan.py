@@ -9,14 +9,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, count, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.settings import TOTAL
+from boneage.core.settings import TOTAL, Settings
 from boneage.core.tables import PLAN_TABLE, SPLITS, is_safe_id
+from boneage.dataset.suggestions import mirrored_letters, suggest_for
+from boneage.dataset.usable import CHOSEN, UsableCases
 from boneage.images.augmentations import (
     DEFAULT_ALLOWED,
     EXPOSURE,
@@ -27,6 +30,39 @@ from boneage.images.augmentations import (
     parse_augmentations,
 )
 from boneage.images.operators import OPERATORS, format_corrections, format_operators, parse_corrections
+
+
+def plan_of(
+    usable: UsableCases, split: pd.Series, images: Path, settings: Settings
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Plans the augmented set of usable cases, each drawn from what suits its image.
+
+    Args:
+        usable: The cases, with what was chosen for each in review.
+        split: The split by case id.
+        images: Folder of preprocessed images, ``<case_id>.png``.
+        settings: The total, the seed, and whether laterality matters.
+
+    Returns:
+        The plan (``tables.PLAN_TABLE``), the images that could not be read with the reason, and what a person
+        should know, in words.
+
+    Raises:
+        BoneAgeError: See :func:`balanced_plan`.
+    """
+    corrections = usable.cases.set_index("case_id")["corrections"]
+    training = corrections[split[corrections.index] == "train"].to_dict()
+    allowed, unread = suggest_for(training, images, settings.laterality_matters)
+    cases = usable.strata.assign(split=split).rename_axis("case_id").reset_index()
+    cases = cases.merge(usable.cases[["case_id", *CHOSEN]], on="case_id")
+    choices = settings.laterality_matters, settings.split_seed
+    plan, notices = balanced_plan(cases, settings.total or len(cases), allowed, *choices)
+    if mirrored := mirrored_letters(corrections.to_dict(), images):
+        notices.append(
+            f"{len(mirrored)} cases are mirrored to put them right, and so may be letters on them (the "
+            f"first: {mirrored[0]}); blank those on the board"
+        )
+    return plan, unread, notices
 
 
 def balanced_plan(

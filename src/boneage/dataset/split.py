@@ -1,4 +1,4 @@
-"""Training, validation and test: drawn by case, before anything is grown.
+"""Training, validation and test: drawn by case, before anything is augmented.
 
 Copies of a case must never cross a split, so the split is drawn over cases and every later stage carries
 it along. The draw is stratified: each year of age gives each split its share as nearly as whole cases

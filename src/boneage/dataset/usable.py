@@ -1,12 +1,13 @@
 """The cases of a work folder that can be used, as its tables and its review log tell."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import read_cases, read_table
-from boneage.dataset.labels import REJECTED, UsableCases, usable_cases
+from boneage.core.tables import OLDEST_YEARS, RACES, SEXES, is_safe_id, read_cases, read_table, skipped_table
 from boneage.dataset.same_picture import same_pictures, ties_in_words
 from boneage.dataset.split import draw_split
 from boneage.review.applying import apply_log
@@ -15,6 +16,9 @@ from boneage.workspace import Workspace
 
 CHOSEN = {"corrections": "[]", "augmentations": ""}
 """What is chosen for an image in review, and what stands where nobody chose."""
+
+REJECTED = "rejected in review"
+"""How the reason begins for a case that a person, not a fault, has left out."""
 
 
 def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -34,6 +38,24 @@ def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
         why = f" (the first: {faults['reason'].iloc[0]})" if len(faults) else ""
         raise BoneAgeError(
             f"{path}: no usable case{why}; mend it, or make it anew with `python -m boneage cases`"
+        )
+    return cases, faults
+
+
+def cases_to_make(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As :func:`load_cases`, where no image that was made would be lost to a table damaged since.
+
+    Raises:
+        BoneAgeError: One would; also as :func:`load_cases`.
+    """
+    cases, faults = load_cases(work)
+    damaged = faults[~faults["item"].isin(cases["case_id"])]
+    at_stake = [one for one in damaged["item"] if is_safe_id(one) and (work.images / f"{one}.png").is_file()]
+    if at_stake:
+        raise BoneAgeError(
+            f"{work.cases}: {len(damaged)} rows cannot be used (the first, {damaged['item'].iloc[0]}: "
+            f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; mend it, "
+            "or make it anew with `python -m boneage cases`"
         )
     return cases, faults
 
@@ -76,6 +98,90 @@ def open_review(work: Workspace) -> ReviewLog:
         BoneAgeError: See :class:`boneage.review.log.ReviewLog`.
     """
     return ReviewLog(work.review, work.settings.reviewer)
+
+
+def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
+    """The label of each case in years, and its kind in words.
+
+    Args:
+        cases: A case table.
+        label: ``"reading"``: the mean of the radiologists' readings where there is one, else the atlas
+            folder's year of age; ``"age_group"``: always the folder's year. The two differ by 0.8 year
+            on average on the Digital Hand Atlas, so the kind is said wherever results stand.
+
+    Returns:
+        Years indexed by case id (NaN where a case has neither), and the kind.
+    """
+    ages = cases.set_index("case_id")[["bone_age", "age_group"]].astype(float)
+    if label == "age_group":
+        return ages["age_group"], "the atlas folder's year of age"
+    years = ages["bone_age"].fillna(ages["age_group"])
+    if (cases["source"] == "phantom").all():
+        return years, "simulated readings of drawn hands"
+    read, folder = int(ages["bone_age"].notna().sum()), int((years.notna() & ages["bone_age"].isna()).sum())
+    if not folder:
+        return years, "the radiologists' reading"
+    if not read:
+        return years, "the atlas folder's year of age"
+    return years, f"the radiologists' reading ({read} cases) or the folder's year of age ({folder})"
+
+
+@dataclass(frozen=True)
+class UsableCases:
+    """The cases that can be labelled.
+
+    Attributes:
+        cases: The case table without those that were left out.
+        years: The label in years by case id.
+        kind: Which age the label is, in words.
+        skipped: Cases that were left out and why (``item``, ``reason``).
+    """
+
+    cases: pd.DataFrame
+    years: pd.Series
+    kind: str
+    skipped: pd.DataFrame
+
+    @property
+    def strata(self) -> pd.DataFrame:
+        """Year of age, sex and race by case id: what the split and the plan are balanced over."""
+        cases = self.cases.set_index("case_id")
+        return pd.DataFrame(
+            {"year": np.floor(self.years[cases.index]), "sex": cases["sex"], "race": cases["race"]}
+        )
+
+
+def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | None = None) -> UsableCases:
+    """The cases that have a label, a sex and a known race, and are not left out for another reason.
+
+    Args:
+        cases: A case table (``tables.CASE_TABLE``); further columns are kept.
+        label: See :func:`label_years`.
+        left_out: Case ids that have no usable image or were rejected, with the reason.
+
+    Raises:
+        BoneAgeError: No case has both an image and a label.
+    """
+    years, kind = label_years(cases, label)
+    reasons = dict(left_out or {})
+    for case_id, sex, race in zip(cases["case_id"], cases["sex"], cases["race"], strict=True):
+        if case_id in reasons:
+            continue
+        if np.isnan(years[case_id]):
+            reasons[case_id] = "image without a label: neither a reading nor a year of age is known"
+        elif not 0 <= years[case_id] <= OLDEST_YEARS:
+            reasons[case_id] = f"age {years[case_id]:g} years is outside 0 to {OLDEST_YEARS:g}"
+        elif sex not in SEXES:
+            reasons[case_id] = "sex is unknown, and the label CSV needs TRUE or FALSE"
+        elif race not in RACES:
+            reasons[case_id] = f"race {race!r} must be one of {', '.join(RACES)}"
+    usable = cases[~cases["case_id"].isin(list(reasons))].reset_index(drop=True)
+    if usable.empty:
+        first = next((f" (the first, {item}: {reason})" for item, reason in reasons.items()), "")
+        raise BoneAgeError(
+            f"labels: no case has both an image and a label{first}; mend cases.csv or the images"
+        )
+    return UsableCases(usable, years[usable["case_id"]], kind, skipped_table(reasons.items()))
 
 
 @dataclass(frozen=True)
