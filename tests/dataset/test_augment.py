@@ -208,7 +208,8 @@ def test_killed_in_the_middle_it_makes_the_same_set_again(grown, tmp_path):
     code = (
         "import sys; from boneage.dataset import augment as augmenting\n"
         "from boneage.core.tables import read_table, PLAN_TABLE\n"
-        "augmenting._IMAGES_BETWEEN_SAVES = 20\n"
+        "from boneage.core import parallel\n"
+        "parallel.SECONDS_BETWEEN_SAVES = 0.0\n"
         "augmenting.augment(read_table(sys.argv[1], PLAN_TABLE), sys.argv[2], sys.argv[3])"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "plan.csv"), str(images), str(out)]

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_files import BAD, JPEG, PNG, a_hand, encoded, encoded_16_bit
 
-from boneage.core import files
+from boneage.core import files, parallel
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import read_table
 from boneage.images import preprocess as module
@@ -306,7 +306,7 @@ class TestSecondRun:
 
 class TestInterrupted:
     def interrupt_after(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-        made = module.on_all_cores
+        made = parallel.on_all_cores
 
         def interrupted(*arguments: object) -> object:
             for index, result in enumerate(made(*arguments)):
@@ -314,7 +314,7 @@ class TestInterrupted:
                     raise KeyboardInterrupt
                 yield result
 
-        monkeypatch.setattr(module, "on_all_cores", interrupted)
+        monkeypatch.setattr(parallel, "on_all_cores", interrupted)
 
     def test_it_goes_on_where_it_was(
         self, cases: pd.DataFrame, work: Path, monkeypatch: pytest.MonkeyPatch
@@ -342,7 +342,7 @@ class TestInterrupted:
         many.to_csv(tmp_path / "many.csv", index=False)
         program = (
             "import sys, pandas; from boneage.images import preprocess;"
-            "preprocess.SECONDS_BETWEEN_SAVES = 0.05;"
+            "from boneage.core import parallel; parallel.SECONDS_BETWEEN_SAVES = 0.05;"
             "preprocess.preprocess(pandas.read_csv(sys.argv[1], dtype=str), sys.argv[2], 512)"
         )
         process = subprocess.Popen(
@@ -389,7 +389,7 @@ class TestInterrupted:
     ) -> None:
         lengths = []
         save = module._save
-        monkeypatch.setattr(module, "SECONDS_BETWEEN_SAVES", 0.0)
+        monkeypatch.setattr(parallel, "SECONDS_BETWEEN_SAVES", 0.0)
         monkeypatch.setattr(
             module, "_save", lambda path, rows: lengths.append(sum(map(bool, rows))) or save(path, rows)
         )

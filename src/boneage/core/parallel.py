@@ -1,11 +1,18 @@
 """Loops over all cores in threads: safe in a notebook, and OpenCV and NumPy release the GIL."""
 
+import contextlib
+import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
+from boneage.core.errors import BoneAgeError
+
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S")
+
+SECONDS_BETWEEN_SAVES = 5.0
 
 
 def on_all_cores(
@@ -39,3 +46,38 @@ def on_all_cores(
         with warnings.catch_warnings(action="ignore"):
             results.close()
         cv2.setNumThreads(opencv_threads)
+
+
+def fill_rows(
+    rows: list[R],
+    make: Callable[[T], tuple[int, R]],
+    jobs: Sequence[T],
+    save: Callable[[list[R]], S],
+    title: str,
+) -> S:
+    """Does on all cores what the rows of a record still lack, so that the next run goes on where this stops.
+
+    Args:
+        rows: As things stand before.
+        make: Does one job; returns the place of its row, and the row.
+        jobs: What is to be done.
+        save: Writes the record: before the first job, every few seconds, at the end, and when it is stopped.
+        title: What the bar says.
+
+    Returns:
+        What ``save`` returns at the end.
+    """
+    save(rows)
+    saved = time.monotonic()
+    try:
+        for place, row in on_all_cores(make, jobs, title):
+            rows[place] = row
+            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                save(rows)
+                saved = time.monotonic()
+    except BaseException:
+        # Interrupted, or the disk is full: record what was made, if possible.
+        with contextlib.suppress(BoneAgeError):
+            save(rows)
+        raise
+    return save(rows)

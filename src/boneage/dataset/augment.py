@@ -3,7 +3,6 @@
 The plan is the truth: the same table gives the same bytes again, in any order and on any number of cores.
 """
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -16,7 +15,7 @@ from filelock import FileLock, Timeout
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, remove_leftovers, write_error
-from boneage.core.parallel import on_all_cores
+from boneage.core.parallel import fill_rows
 from boneage.core.tables import PLAN_TABLE, is_safe_id, read_table, skipped_table, write_table
 from boneage.images.grey_range import to_uint8
 from boneage.images.operators import apply_operators, operators_of_image
@@ -42,7 +41,6 @@ RECORD_TABLE = Table(
     "augmented/augmented.csv",
     "One row an image of the plan.",
 )
-_IMAGES_BETWEEN_SAVES = 500
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,7 @@ def augment(plan: pd.DataFrame, images: Path | str, out: Path | str) -> pd.DataF
         raise BoneAgeError(f"plan: column {missing[0]} is missing; make the plan again")
     images, out = Path(images), make_folder(out)
     if images.resolve() == out.resolve():
-        raise BoneAgeError(
-            f"{out}: holds the images to augment; choose another folder for the augmented set"
-        )
+        raise BoneAgeError(f"{out}: holds the images to augment; choose another folder for the augmented set")
     lock = FileLock(out / LOCK_NAME, timeout=0)
     try:
         lock.acquire()
@@ -101,21 +97,15 @@ def _augment(plan: pd.DataFrame, images: Path, out: Path) -> pd.DataFrame:
     rows, jobs = _settled(plan, images, out, before)
     # What an earlier plan made goes first, not last: it may show what this one blanks.
     remove_images(out, before.keys() - {row["image_id"] for row in rows if row["status"] == "ok"})
+
+    def make(job: _Job) -> tuple[int, dict[str, str]]:
+        index, row = _make(job)
+        if row["status"] == "skipped":
+            remove_images(out, [job.image_id])
+        return index, row
+
     # Every image is on record before it is made: what an interrupted run leaves behind is always known.
-    _save(out, rows)
-    try:
-        for done, (index, row) in enumerate(on_all_cores(_make, jobs, "Augment"), 1):
-            rows[index] = row
-            if row["status"] == "skipped":
-                remove_images(out, [row["image_id"]])
-            if done % _IMAGES_BETWEEN_SAVES == 0:
-                _save(out, rows)
-    except BaseException:
-        # Interrupted, or the disk is full: what was made is kept on record where that is still possible.
-        with contextlib.suppress(BoneAgeError):
-            _save(out, rows)
-        raise
-    return _save(out, rows)
+    return fill_rows(rows, make, jobs, lambda rows: _save(out, rows), "Augment")
 
 
 def _record_before(out: Path) -> dict[str, dict[str, str]]:

@@ -3,10 +3,8 @@
 Images are streamed: memory holds a fixed number of them and one row of the report for each.
 """
 
-import contextlib
 import dataclasses
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ import pandas as pd
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, remove_leftovers, writing
-from boneage.core.parallel import on_all_cores
+from boneage.core.parallel import fill_rows
 from boneage.core.settings import PADS
 from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
 from boneage.images.square import square_of_file
@@ -55,7 +53,6 @@ REPORT_TABLE = Table(
 )
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "made_bytes")
 
-SECONDS_BETWEEN_SAVES = 5.0
 _LEFTOVER_SECONDS = 60.0
 
 
@@ -102,26 +99,17 @@ def preprocess(
     before = _rows_before(work)
     rows, jobs = _plan(cases, work, before, size, pad)
 
-    # Rows to redo are dropped before their images are touched: what the report lists is there and current.
+    def make(job: _Job) -> tuple[int, dict[str, Any]]:
+        index, row = _make(job)
+        if row["status"] == "skipped" and job.case_id in before:
+            remove_images(folder, [job.case_id])
+        return index, row
+
     listed = set(cases["case_id"])
     _write_rows(work / UNLISTED_NAME, [row for case_id, row in before.items() if case_id not in listed])
-    _save(work, rows)
     remove_leftovers(folder, _LEFTOVER_SECONDS)
-    try:
-        saved = time.monotonic()
-        for index, row in on_all_cores(_make, jobs, "Preprocess"):
-            rows[index] = row
-            if row["status"] == "skipped" and row["case_id"] in before:
-                remove_images(folder, [row["case_id"]])
-            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                _save(work, rows)
-                saved = time.monotonic()
-    except BaseException:
-        # Interrupted, or the disk is full: record what was made, if possible.
-        with contextlib.suppress(BoneAgeError):
-            _save(work, rows)
-        raise
-    return _save(work, rows)
+    # Rows to redo are dropped before their images are touched: what the report lists is there and current.
+    return fill_rows(rows, make, jobs, lambda rows: _save(work, rows), "Preprocess")
 
 
 def read_report(work: Path | str) -> pd.DataFrame:
