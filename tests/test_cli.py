@@ -152,6 +152,14 @@ def test_damaged_settings_are_named(work, capsys):
     assert "settings.json" in capsys.readouterr().err
 
 
+def test_a_training_seed_is_for_one_command(work, capsys):
+    work.mkdir()
+    Settings(work=str(work), total=0, train_seed=7).save(work / "settings.json")
+    assert main(["train", "--work", str(work), "--train-seed", "2028", "--epochs", "3"]) == 2
+    kept = Settings.load(work / "settings.json")
+    assert (kept.train_seed, kept.epochs) == (7, (3,))
+
+
 def test_the_quick_verbs_do_not_wait_for_keras():
     line = "import sys, boneage.__main__; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", line]).returncode == 0

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from work_folders import TOTAL, prepare, prepared
 
-from boneage import pipeline, workspace
+from boneage import pipeline
 from boneage.__main__ import main
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import read_table
 from boneage.dataset import augment as augmenting
 from boneage.images import preprocess as preprocessing
-from boneage.workspace import STAGES, Workspace, next_stage
+from boneage.status import EDITED, MISSING, OUT_OF_DATE, UP_TO_DATE, next_stage, status_of
+from boneage.workspace import STAGES, Workspace
 
 EVERY = [*list(STAGES)[:-1], "train", "compare"]
 AFTER_PLAN = ["plan", "augment", "labels", "pack", "train", "compare"]
@@ -28,7 +29,7 @@ def train_nothing(work: Workspace, name: str) -> None:
     folder = work.runs / name
     folder.mkdir(parents=True)
     trained_on = {name: work.made("pack").more[name] for name in ("set", "fingerprint")}
-    record = {"size": work.settings.train_size, **trained_on}
+    record = {"size": work.settings.train_size, "epochs": 1, **trained_on}
     (folder / "record.json").write_text(json.dumps(record))
 
 
@@ -41,7 +42,7 @@ def an_anomaly(cases, *_):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Workspace:
     """A work folder in which every stage is done."""
-    work = prepare(tmp_path_factory.mktemp("finished"))
+    work = prepare(tmp_path_factory.mktemp("finished")).replace(epochs=(1,))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline.detectors, "find_anomalies", an_anomaly)
         pipeline.make_anomalies(work)
@@ -67,16 +68,16 @@ def made(finished, tmp_path, monkeypatch) -> Workspace:
 
 
 def states(work: Workspace) -> dict[str, str]:
-    table = work.status()
+    table = status_of(work)
     return dict(zip(table["Stage"], table["State"], strict=True))
 
 
 def out_of_date(work: Workspace) -> list[str]:
-    return [name for name, state in states(work).items() if state == workspace.OUT_OF_DATE]
+    return [name for name, state in states(work).items() if state == OUT_OF_DATE]
 
 
 def why(work: Workspace, stage: str) -> str:
-    return work.status().set_index("Stage").at[stage, "Why"]
+    return status_of(work).set_index("Stage").at[stage, "Why"]
 
 
 def edit(path, column, value) -> None:
@@ -86,9 +87,9 @@ def edit(path, column, value) -> None:
 
 
 def test_what_was_just_made_is_up_to_date_and_counted(made):
-    status = made.status()
+    status = status_of(made)
     assert status["Stage"].tolist() == EVERY
-    assert set(status["State"]) == {workspace.UP_TO_DATE}
+    assert set(status["State"]) == {UP_TO_DATE}
     assert not status["Why"].any()
     counts = status.set_index("Stage")["Made (UTC)"].str.partition(" on ")[0]
     assert counts[["cases", "preprocess", "plan", "pack", "train"]].tolist() == ["40", "40", "90", "90", "1"]
@@ -105,9 +106,9 @@ def test_what_was_just_made_is_up_to_date_and_counted(made):
         ("image_size", 64, EVERY[1:], "--image-size changed from 96 to 64"),
         ("data", "elsewhere", EVERY, "--data changed from"),
         ("unit", "years", EVERY, "--unit changed from none to years"),
+        ("epochs", (1, 3), ["train", "compare"], "no run of 3 epochs"),
         # What says nothing about what is made.
         ("reviewer", "Ada", [], ""),
-        ("epochs", (3,), [], ""),
     ],
 )
 def test_a_setting_that_counts_makes_its_stage_and_those_after_it_out_of_date(
@@ -117,7 +118,7 @@ def test_a_setting_that_counts_makes_its_stage_and_those_after_it_out_of_date(
     assert out_of_date(changed) == stages
     if stages:
         assert reason in why(changed, stages[0])
-        assert next_stage(changed.status()) == stages[0]
+        assert next_stage(status_of(changed)) == stages[0]
     assert out_of_date(made) == []
 
 
@@ -141,7 +142,7 @@ def test_decisions_count_by_what_they_come_to_and_not_by_how(made):
 
 def test_what_a_person_corrects_stands_and_what_follows_from_it_does_not(made):
     edit(made.cases, "bone_age", "3.5")
-    assert states(made)["cases"] == workspace.EDITED
+    assert states(made)["cases"] == EDITED
     assert out_of_date(made) == ["anomalies", "review", *AFTER_PLAN]
     assert why(made, "anomalies") == why(made, "plan") == "cases.csv was edited"
     with pytest.raises(BoneAgeError, match=r"labels\.csv: out of date \(cases\.csv was edited"):
@@ -167,7 +168,7 @@ def test_a_corrected_case_table_is_kept_aside_when_the_source_is_read_again(made
 
 def test_corrected_labels_stand_and_are_packed_and_trained_anew(made):
     edit(made.labels, "Bone Age", "3.5")
-    assert states(made)["labels"] == workspace.EDITED
+    assert states(made)["labels"] == EDITED
     assert out_of_date(made) == ["pack", "train", "compare"]
     assert why(made, "pack") == "labels.csv was edited"
     assert pipeline.load_labels(made).table["Bone Age"][0] == 3.5
@@ -178,7 +179,7 @@ def test_corrected_labels_stand_and_are_packed_and_trained_anew(made):
 def test_another_program_may_save_a_table_as_it_is(made):
     for path in (made.cases, made.plan, made.labels):
         read_table(path, ()).to_csv(path, index=False, sep=";", lineterminator="\r\n")
-    assert set(states(made).values()) == {workspace.UP_TO_DATE}
+    assert set(states(made).values()) == {UP_TO_DATE}
 
 
 @pytest.mark.parametrize("name", ["anomalies", "accepted", "plan"])
@@ -191,7 +192,7 @@ def test_a_table_that_nobody_should_edit_is_made_again(made, name):
 
 
 def test_other_detectors_look_again_at_every_image(made, monkeypatch):
-    monkeypatch.setattr(workspace, "_source_digest", lambda package: package and "other")
+    monkeypatch.setattr("boneage.workspace._source_digest", lambda package: package and "other")
     assert out_of_date(made) == ["anomalies"]
     assert why(made, "anomalies") == "the detectors changed"
 
@@ -241,7 +242,7 @@ def test_a_stage_that_was_stopped_is_not_taken_for_done(made, monkeypatch, stage
     assert stage in out_of_date(made)
     assert "not finished" in why(made, stage)
     run(made)
-    assert states(made)[stage] == workspace.UP_TO_DATE
+    assert states(made)[stage] == UP_TO_DATE
 
 
 def test_a_stage_that_fails_before_it_writes_leaves_what_was_made(made):
@@ -262,7 +263,7 @@ def test_a_work_folder_may_be_moved_and_copied_without_its_times(made, tmp_path)
     moved = made.replace(work=str(tmp_path / "other" / "place"))
     shutil.copytree(made.root, moved.root, copy_function=shutil.copyfile)
     shutil.rmtree(made.root)
-    assert set(states(moved).values()) == {workspace.UP_TO_DATE}
+    assert set(states(moved).values()) == {UP_TO_DATE}
     assert len(pipeline.load_labels(moved).table) == TOTAL
 
 
@@ -273,9 +274,9 @@ def test_labels_that_were_carried_alone_with_their_pack_are_used_as_they_are(mad
         shutil.copy(path, carried.root)
     assert len(pipeline.load_labels(carried).table) == TOTAL
     found = states(carried)
-    assert found["labels"] == found["pack"] == workspace.UP_TO_DATE
-    assert found["cases"] == workspace.MISSING
-    assert next_stage(carried.status()) == "train"
+    assert found["labels"] == found["pack"] == UP_TO_DATE
+    assert found["cases"] == MISSING
+    assert next_stage(status_of(carried)) == "train"
 
 
 def test_a_lost_cache_leaves_what_was_made_of_it_as_it_is(made, tmp_path):
@@ -283,8 +284,8 @@ def test_a_lost_cache_leaves_what_was_made_of_it_as_it_is(made, tmp_path):
     made.preprocess.unlink()
     made.record("preprocess").unlink()
     found = states(made)
-    assert found["preprocess"] == workspace.MISSING
-    assert found["labels"] == workspace.UP_TO_DATE
+    assert found["preprocess"] == MISSING
+    assert found["labels"] == UP_TO_DATE
     edit(made.cases, "bone_age", "3.5")
     with pytest.raises(BoneAgeError, match="was edited"):
         pipeline.load_labels(made)
@@ -294,10 +295,10 @@ def test_without_a_plan_the_labels_are_of_the_square_images(prepared):
     pipeline.open_review(prepared).append("2007", "keep", corrections=[{"name": "rotate", "degrees": 180}])
     pipeline.make_labels(prepared)
     pipeline.make_pack(prepared)
-    found = prepared.status().set_index("Stage")["State"]
-    assert found[["labels", "pack"]].tolist() == [workspace.UP_TO_DATE] * 2
-    assert found[["plan", "augment"]].tolist() == [workspace.MISSING] * 2
-    assert next_stage(prepared.status()) == "train"
+    found = status_of(prepared).set_index("Stage")["State"]
+    assert found[["labels", "pack"]].tolist() == [UP_TO_DATE] * 2
+    assert found[["plan", "augment"]].tolist() == [MISSING] * 2
+    assert next_stage(status_of(prepared)) == "train"
     assert out_of_date(prepared.replace(split_seed=7)) == ["labels", "pack"]
     pipeline.make_plan(prepared)
     assert "plan.csv is new" in why(prepared, "labels")

@@ -28,7 +28,8 @@ from boneage.dataset.pack import open_pack, rows_of
 from boneage.evaluation import RunKey
 from boneage.networks import NETWORKS, find
 from boneage.sources import drive
-from boneage.workspace import Workspace, next_stage
+from boneage.status import next_stage, status_of
+from boneage.workspace import Workspace
 
 _Does = Callable[[argparse.Namespace], None]
 
@@ -81,13 +82,25 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {}
 
-EVERY_VERB = ("work", "cache", "split_seed", "train_seed")
+EVERY_VERB = ("work", "cache", "split_seed")
+THIS_COMMAND_ONLY = ("accept_losses", "train_seed")
+"""Settings that the next verb does not take over."""
+
 _SOURCE = ("source", "data", "unit", "phantoms_per_group", "phantom_anomalies")
 _IMAGE = ("image_size", "pad")
 _PLAN = ("total", "laterality_matters")
 _LABEL = ("label", "validation_share", "test_share")
 _TRAINING = (
-    *("epochs", "train_size", "batch_size", "learning_rate", "weight_decay", "width", "weights"),
+    *(
+        "epochs",
+        "train_seed",
+        "train_size",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "width",
+        "weights",
+    ),
     *("accept_losses", "precision", "backend"),
 )
 _LABEL_FILE = {"labels": {"type": Path, "help": "label CSV (default: the work folder's)"}}
@@ -153,7 +166,7 @@ def _workspace(given: argparse.Namespace, keep: bool = True) -> Workspace:
     path = Workspace.at(str(overrides.get("work", Settings().work))).settings_file
     settings = Settings.load(path) if path.is_file() else Settings()
     # Whoever accepts losses has seen those of this command, and no later ones.
-    settings = settings.replace(accept_losses=False)
+    before = settings = settings.replace(accept_losses=False)
     if overrides.get("source", settings.source) != settings.source:
         # The folder that was named for one source holds nothing of another.
         overrides.setdefault("data", "")
@@ -162,7 +175,7 @@ def _workspace(given: argparse.Namespace, keep: bool = True) -> Workspace:
         overrides.setdefault("unit", "")
     settings = settings.replace(**{"work": str(path.parent), **overrides})
     if keep:
-        settings.save(path)
+        settings.replace(**{name: getattr(before, name) for name in THIS_COMMAND_ONLY}).save(path)
     return Workspace(settings)
 
 
@@ -376,7 +389,7 @@ def _compare(given: argparse.Namespace) -> None:
 @verb("which stages are made, out of date and why, or missing, and what to do next")
 def _status(given: argparse.Namespace) -> None:
     work = _workspace(given, keep=False)
-    status = work.status()
+    status = status_of(work)
     widths = [max(map(len, [name, *status[name]])) for name in status]
     for row in [tuple(status), *status.itertuples(index=False)]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -20,13 +20,10 @@ from pydantic import BaseModel, ValidationError
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import sha256_of, write_bytes, write_text
-from boneage.core.left_out import in_words
 from boneage.core.settings import Settings
-from boneage.core.tables import CASE_TABLE, SKIPPED_TABLE, read_table
+from boneage.core.tables import CASE_TABLE, read_table
 from boneage.review.applying import standing_choices
 from boneage.review.log import ReviewLog
-
-UP_TO_DATE, OUT_OF_DATE, MISSING, EDITED = "up to date", "out of date", "missing", "edited"
 
 # Of a large file, what is read to know it again; the end of a pack names its images.
 _SAMPLE = 2**16
@@ -95,7 +92,7 @@ STAGES = {
             by_hand=True,
         ),
         Stage("pack", "pack", {"labels": ()}, ("train_size",), large=True),
-        Stage("compare", "report", {"labels": (), "runs": ()}),
+        Stage("compare", "report", {"labels": (), "runs": ()}, ("epochs",)),
     )
 }
 """The stages in their order, by their verb."""
@@ -135,8 +132,6 @@ class Making:
     count: int = 0
     more: dict[str, str] = field(default_factory=dict)
 
-
-STATUS_COLUMNS = ("Stage", "State", "Made (UTC)", "Left out", "Why")
 
 RUNS_NAME = "runs"
 """The folder of all runs, in the work folder and among the records."""
@@ -287,7 +282,7 @@ class Workspace:
         """
         stage, path, before = STAGES[name], self.record(name), self.made(name)
         # What is read is digested first: a change while the stage runs counts as a change.
-        reads = {one: self._digest(one, columns) for one, columns in self._reads(stage).items()}
+        reads = {one: self._digest(one, columns) for one, columns in self.reads(stage).items()}
         path.unlink(missing_ok=True)
         making = Making(more=dict(more))
         try:
@@ -300,7 +295,7 @@ class Workspace:
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             count=making.count,
             reads=reads,
-            settings={one: getattr(self.settings, one) for one in self._settings(stage)},
+            settings=self._settings(stage),
             code=_source_digest(stage.code),
             output=self._digest(stage.makes),
             more=making.more,
@@ -309,7 +304,7 @@ class Workspace:
 
     def is_current(self, name: str, **more: str) -> bool:
         """Whether what a stage made is there as it was made, and would be made the same again."""
-        there = self._path(STAGES[name].makes).exists() and self.made(name) is not None
+        there = self.where(STAGES[name].makes).exists() and self.made(name) is not None
         return there and not self.is_edited(name) and not self.changes(name, **more)
 
     def is_edited(self, name: str) -> bool:
@@ -319,7 +314,7 @@ class Workspace:
 
     def put_corrected_aside(self, name: str) -> None:
         """Keeps a table that was corrected by hand, under another name, before it is made anew."""
-        table = self._path(STAGES[name].makes)
+        table = self.where(STAGES[name].makes)
         if table.is_file() and self.is_edited(name):
             names = (f"{table.stem}-corrected-{number}" for number in itertools.count(1))
             aside = next(one for one in map(table.with_stem, names) if not one.exists())
@@ -341,11 +336,10 @@ class Workspace:
         reasons = [f"the {one} changed" for one, digest in more.items() if made.more.get(one) != digest]
         if not here and name != "compare":
             return reasons
-        for one, columns in self._reads(stage).items():
+        for one, columns in self.reads(stage).items():
             if self._differs(one, columns, made.reads.get(one, Digest("", ""))):
                 reasons.append(self._words_of_change(one, made.reads.get(one)))
-        for one in self._settings(stage):
-            now = getattr(self.settings, one)
+        for one, now in self._settings(stage).items():
             before = made.settings.get(one, now)
             if before != now:
                 reasons.append(f"--{one.replace('_', '-')} changed from {_said(before)} to {_said(now)}")
@@ -353,139 +347,46 @@ class Workspace:
             reasons.append("the detectors changed")
         return reasons
 
-    def status(self) -> pd.DataFrame:
-        """Where every stage stands (:data:`STATUS_COLUMNS`), without reading an image.
+    def where(self, attribute: str) -> Path:
+        """The path that an attribute, as a stage names it, stands for."""
+        path: Path = self.pack() if attribute == "pack" else getattr(self, attribute)
+        return path
 
-        Tables are compared by their cells, the pack and the report by their size, start and end, runs by
-        their records. A stage is out of date, too, where one is whose table it reads.
-        """
-        rows: list[tuple[str, str, str, str, str]] = []
-        states: dict[str, str] = {}
-        for stage in STAGES.values():
-            if stage.name == "compare":
-                rows.append(self._status_of_runs(states))
-            state, why = self._state(stage, states)
-            states[stage.makes] = state
-            made = self.made(stage.name) if state != MISSING else None
-            said = f"{made.count:,} on {made.at[:16].replace('T', ' ')}" if made else ""
-            rows.append((stage.name, state, said, self._left_out(stage), "; ".join(why)))
-        return pd.DataFrame(rows, columns=list(STATUS_COLUMNS))
-
-    def _state(self, stage: Stage, states: Mapping[str, str]) -> tuple[str, list[str]]:
-        if not self._path(stage.makes).exists() or (
-            # What corrected images without a plan are made for, the labels, tells of them.
-            stage.name == "augment" and not self.plan.is_file()
-        ):
-            return MISSING, []
-        why = self.changes(stage.name)
-        why += [
-            f"{_WORDS.get(one, self._path(one).name)} out of date"
-            for one in self._reads(stage)
-            if states.get(one) == OUT_OF_DATE
-        ]
-        edited = self.is_edited(stage.name)
-        if edited and not stage.by_hand:
-            why.append(f"{self._path(stage.makes).name} was edited")
-        if why:
-            return OUT_OF_DATE, why
-        return (EDITED, ["corrected by hand, which stands"]) if edited else (UP_TO_DATE, [])
-
-    def _status_of_runs(self, states: dict[str, str]) -> tuple[str, str, str, str, str]:
-        folders = [one for one in sorted(self.runs.glob("*/")) if (one / "record.json").is_file()]
-        unfinished = sum(1 for _ in self.runs.glob("*/checkpoint"))
-        other = [one.name for one in folders if not self._is_of_pack(one / "record.json")]
-        states["runs"] = OUT_OF_DATE if other else UP_TO_DATE if folders else MISSING
-        why = []
-        if other:
-            why.append(f"{len(other)} trained on other images or labels (the first: {other[0]})")
-        elif folders and states.get("pack") == OUT_OF_DATE:
-            states["runs"] = OUT_OF_DATE
-            why.append("the pack out of date")
-        if unfinished:
-            why.append(f"{unfinished} not finished")
-        return "train", states["runs"], f"{len(folders):,}" if folders else "", "", "; ".join(why)
-
-    def _is_of_pack(self, record: Path) -> bool:
-        """Whether a run was trained on the pack of its size as it is now; also where that is not known."""
-        try:
-            run = json.loads(record.read_text(encoding="utf-8"))
-            pack = self.replace(train_size=run["size"]).made("pack")
-            of_set, trained_on = run["set"], run["fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, BoneAgeError):
-            return True
-        if pack is None or pack.more.get("set") != of_set:
-            return True
-        return bool(trained_on == pack.more.get("fingerprint"))
-
-    def _left_out(self, stage: Stage) -> str:
-        try:
-            if stage.name == "review":
-                skipped = read_table(self.rejected, ("case_id", "reason")).rename(columns={"case_id": "item"})
-            else:
-                skipped = read_table(self.skipped(stage.name), SKIPPED_TABLE)
-            output = self._path(stage.makes)
-            kept = read_table(output, ()).iloc[:, 0] if output.suffix == ".csv" else skipped["item"][:0]
-        except BoneAgeError:
-            return ""
-        if stage.name not in ("preprocess", "augment"):
-            # Of what was kept, too, something may be said.
-            skipped = skipped[~skipped["item"].isin(kept)]
-        made = self.made(stage.name)
-        return in_words(skipped, len(skipped) + (made.count if made else 0)) if len(skipped) else ""
-
-    def _path(self, attribute: str) -> Path:
-        where: Path = self.pack() if attribute == "pack" else getattr(self, attribute)
-        return where
-
-    def _reads(self, stage: Stage) -> dict[str, tuple[str, ...]]:
+    def reads(self, stage: Stage) -> dict[str, tuple[str, ...]]:
         """What a stage reads; without a plan the labels are of the square images."""
         without = "augmented_record" if stage.name == "labels" and not self.plan.is_file() else ""
         return {one: columns for one, columns in stage.reads.items() if one != without}
 
-    def _settings(self, stage: Stage) -> tuple[str, ...]:
+    def _settings(self, stage: Stage) -> dict[str, Any]:
+        names = set(stage.settings)
         if stage.name == "cases" and self.settings.source == "phantom":
-            return (*stage.settings, *_DRAWN)
+            names |= set(_DRAWN)
         # With a plan, the split is the plan's.
-        planned = stage.name == "labels" and self.plan.is_file()
-        return tuple(one for one in stage.settings if not (planned and one in _SPLIT))
+        if stage.name == "labels" and self.plan.is_file():
+            names -= set(_SPLIT)
+        return self.settings.model_dump(mode="json", include=names)
 
     def _digest(self, attribute: str, columns: tuple[str, ...] = ()) -> Digest:
-        path = self._path(attribute)
+        path = self.where(attribute)
         return Digest(_seal(path), _content(path, columns))
 
     def _differs(self, attribute: str, columns: tuple[str, ...], known: Digest) -> bool:
-        path = self._path(attribute)
+        path = self.where(attribute)
         if not path.exists() and attribute != "review":
             # It was carried away, or its cache was lost; a log that is gone takes its decisions with it.
             return False
         return _seal(path) != known.seal and _content(path, columns) != known.content
 
+    def words_of(self, attribute: str) -> str:
+        """What a table or folder is called."""
+        return _WORDS.get(attribute, self.where(attribute).name)
+
     def _words_of_change(self, attribute: str, known: Digest | None) -> str:
-        path = self._path(attribute)
-        words = _WORDS.get(attribute, path.name)
+        words = self.words_of(attribute)
         if not (known and known.seal) and attribute != "review":
             return f"{words} {'are' if words.endswith('s') else 'is'} new"
         edited = [one.name for one in STAGES.values() if one.makes == attribute and self.is_edited(one.name)]
         return f"{words} {'was edited' if edited else 'changed'}"
-
-
-def next_stage(status: pd.DataFrame) -> str:
-    """The verb to go on with; empty where everything is up to date.
-
-    Args:
-        status: From :meth:`Workspace.status`.
-    """
-    states = dict(zip(status["Stage"], status["State"], strict=True))
-    labelled = states["labels"] in (UP_TO_DATE, EDITED)
-    # Labels that were carried here with their pack need nothing of what they were made from.
-    before_labels = list(STAGES)[: list(STAGES).index("labels")]
-    needless = [one for one in before_labels if STAGES[one].optional or states["pack"] == UP_TO_DATE]
-    todo = (
-        str(name)
-        for name, state in states.items()
-        if state == OUT_OF_DATE or (state == MISSING and not (labelled and name in needless))
-    )
-    return next(todo, "")
 
 
 def files_digest(files: Mapping[str, Path]) -> str:
@@ -546,4 +447,4 @@ def _source_digest(package: str) -> str:
 
 
 def _said(value: object) -> str:
-    return str(value) if value not in ("", None) else "none"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value) or "none"

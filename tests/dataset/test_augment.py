@@ -214,7 +214,8 @@ def test_killed_in_the_middle_it_makes_the_same_set_again(grown, tmp_path):
     )
     command = [sys.executable, "-c", code, str(tmp_path / "plan.csv"), str(images), str(out)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as run:
-        while run.poll() is None and len(list(out.glob("[!.]*.png"))) < 60:
+        record = out / augmenting.RECORD_NAME
+        while run.poll() is None and not (record.is_file() and record.read_text().count(",ok,") >= 20):
             time.sleep(0.002)
         run.kill()
     record = pd.read_csv(out / augmenting.RECORD_NAME, dtype=str, keep_default_na=False)

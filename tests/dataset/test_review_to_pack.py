@@ -57,6 +57,13 @@ def test_the_same_decisions_and_seed_give_the_same_plan(prepared):
     assert not first.equals(other)
 
 
+def test_labels_know_the_seed_of_their_split(prepared):
+    drawn = prepared.replace(split_seed=0)
+    assert pipeline.make_labels(drawn).split_seed == pipeline.load_labels(drawn).split_seed == 0
+    drawn.labels.with_suffix(".json").unlink()
+    assert pipeline.load_labels(drawn).split_seed is None
+
+
 def test_a_plan_from_other_decisions_or_settings_is_refused(prepared):
     pipeline.make_plan(prepared)
     pipeline.make_augmented(prepared)

@@ -55,7 +55,7 @@ def fill_rows(
     save: Callable[[list[R]], S],
     title: str,
 ) -> S:
-    """Does on all cores what the rows of a record still lack, so that the next run goes on where this stops.
+    """Does on all cores what the rows of a record still lack; the next run goes on where this one stops.
 
     Args:
         rows: As things stand before.

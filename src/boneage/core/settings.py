@@ -101,7 +101,7 @@ class Settings(BaseModel):
         ge=0,
         le=2**32 - 1,
         description="Seed of every random choice of a training: first weights, order of the batches, random "
-        "transforms.",
+        "transforms; a verb takes it for this command only.",
     )
 
     phantoms_per_group: int = Field(

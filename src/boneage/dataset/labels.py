@@ -43,6 +43,7 @@ _FACTS = (
     ("label_kind", "kind", str),
     ("source", "source", str),
     ("lost_cases", "lost_cases", int),
+    ("split_seed", "split_seed", int),
 )
 
 
@@ -56,6 +57,7 @@ class Labels:
         source: Where the radiographs come from.
         skipped: Rows that were left out and why (``item``, ``reason``).
         lost_cases: How many cases of the case table have no label here though nobody rejected them.
+        split_seed: The seed of their split; None where it is not known.
     """
 
     table: pd.DataFrame
@@ -63,6 +65,7 @@ class Labels:
     source: str
     skipped: pd.DataFrame
     lost_cases: int = 0
+    split_seed: int | None = None
 
     @property
     def set(self) -> str:
@@ -226,7 +229,7 @@ def _read_facts(path: Path) -> dict[str, str | int]:
         return {
             attribute: facts[name]
             for name, attribute, kind in _FACTS
-            if type(facts.get(name)) is kind and facts[name]
+            if type(facts.get(name)) is kind and facts[name] != ""
         }
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}

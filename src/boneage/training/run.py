@@ -56,7 +56,17 @@ FROM_IMAGENET = "from ImageNet"
 
 # Settings that say nothing about a record's numbers: where the files lie and who reviewed them is nobody
 # else's business, and the same run elsewhere is the same run.
-_NOT_RECORDED = ("source", "data", "work", "cache", "reviewer", "recorded_review", "epochs", "backend")
+_NOT_RECORDED = (
+    "source",
+    "data",
+    "work",
+    "cache",
+    "reviewer",
+    "recorded_review",
+    "epochs",
+    "backend",
+    "split_seed",
+)
 
 
 def train(
@@ -314,7 +324,7 @@ def _record(
         "format": RECORD_FORMAT,
         "title": f"{title} (tiny)" if settings.width == "tiny" else title,
         **key._asdict(),
-        "split_seed": settings.split_seed,
+        "split_seed": labels.split_seed,
         "source": labels.source,
         "label_kind": labels.kind,
         "size": identity["size"],
