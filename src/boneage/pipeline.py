@@ -172,7 +172,7 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
     cases = reviewable_cases(work)
     if not work.is_current("anomalies"):
         with work.making("anomalies") as making:
-            table, skipped = detectors.find_anomalies(cases, work.images)
+            table, skipped = detectors.find_anomalies(cases, work.images, work.large / "anomalies.npz")
             looked_at = len(cases) - len(skipped)
             leave_out(work.skipped("anomalies"), skipped, looked_at)
             refuse_nothing(work.skipped("anomalies"), skipped, looked_at, "images that could be looked at")

@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import sha256_of, write_bytes, write_text
+from boneage.core.files import digest_of_source, sha256_of, write_bytes, write_text
 from boneage.core.settings import Settings
 from boneage.core.tables import CASE_TABLE, read_table
 from boneage.review.applying import standing_choices
@@ -438,12 +438,7 @@ def _content(path: Path, columns: tuple[str, ...]) -> str:
 
 
 def _source_digest(package: str) -> str:
-    if not package:
-        return ""
-    digest = hashlib.sha256()
-    for path in sorted((Path(__file__).parent / package).glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest_of_source(Path(__file__).parent / package) if package else ""
 
 
 def _said(value: object) -> str:

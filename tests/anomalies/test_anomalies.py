@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import itertools
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from boneage.anomalies.hand import find_hand
 from boneage.anomalies.laterality import leftness
 from boneage.anomalies.outline import edge_pattern
 from boneage.anomalies.typical import LEAST_HANDS, unusual_hands
+from boneage.core import parallel
 from boneage.core.tables import CASE_TABLE, SKIPPED_TABLE
 from boneage.images.operators import apply_operators
 from boneage.images.preprocess import IMAGE_FOLDER, preprocess
@@ -319,7 +321,7 @@ class TestStage:
         cv2.imwrite(str(folder / "c5.png"), images["c5"][:300])
         cases = cases_of(["c0", "c1", "c2", "c3", "c4", "c5", "gone"], sex="F", age_group=6, bone_age=6.5)
         cases.loc[1, "bone_age"] = 14.0
-        return cases, *find_anomalies(cases, folder, progress=False)
+        return cases, *find_anomalies(cases, folder)
 
     def test_the_table_has_its_columns_and_the_most_urgent_first(self, found):
         cases, table, _ = found
@@ -350,10 +352,39 @@ class TestStage:
         assert queue[len(queue) - len(silent) :] == silent
 
     def test_no_case_at_all_is_no_fault(self, tmp_path):
-        table, skipped = find_anomalies(cases_of([]), tmp_path, progress=False)
+        table, skipped = find_anomalies(cases_of([]), tmp_path)
         assert list(table) == list(ANOMALY_TABLE)
         assert len(table) == len(skipped) == 0
         assert review_queue(table, ["b", "a"]) == ["b", "a"]
+
+    def test_a_search_that_was_stopped_goes_on_and_finds_the_same(self, tmp_path, monkeypatch):
+        names = [f"c{seed}" for seed in range(4)]
+        folder = saved(tmp_path / "images", {name: a_hand(at, 6.0) for at, name in enumerate(names)})
+        cases, kept = cases_of(names), tmp_path / "kept.npz"
+        whole, _ = find_anomalies(cases, folder)
+        every, looked = parallel.on_all_cores, []
+
+        def stopped(work, jobs, title):
+            yield from itertools.islice(every(work, jobs, title), 3)
+            raise KeyboardInterrupt
+
+        def counted(work, jobs, title):
+            looked.extend(jobs)
+            yield from every(work, jobs, title)
+
+        monkeypatch.setattr(parallel, "on_all_cores", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            find_anomalies(cases, folder, kept)
+        monkeypatch.setattr(parallel, "on_all_cores", counted)
+        pd.testing.assert_frame_equal(find_anomalies(cases, folder, kept)[0], whole)
+        assert len(looked) == 1
+        cv2.imwrite(str(folder / "c1.png"), a_hand(9, 6.0))
+        changed, _ = find_anomalies(cases, folder)
+        looked.clear()
+        pd.testing.assert_frame_equal(find_anomalies(cases, folder, kept)[0], changed)
+        assert looked == [1]
+        kept.write_bytes(kept.read_bytes()[:999])
+        pd.testing.assert_frame_equal(find_anomalies(cases, folder, kept)[0], changed)
 
     def test_the_table_read_back_makes_the_same_queue(self, found, tmp_path):
         cases, table, _ = found
@@ -365,10 +396,10 @@ class TestStage:
 @pytest.mark.slow
 def test_drawn_anomalies_stand_in_the_first_tenth_of_the_queue(tmp_path):
     # About twenty ordinary hands for each anomalous one.
-    write_phantom_atlas(tmp_path / "atlas", 3, seed=5, anomalies=0.05, height=928, progress=False)
+    write_phantom_atlas(tmp_path / "atlas", 3, seed=5, anomalies=0.05, height=928)
     cases, _ = read_atlas(tmp_path / "atlas")
     preprocess(cases, tmp_path, 928)
-    table, skipped = find_anomalies(cases, tmp_path / IMAGE_FOLDER, progress=False)
+    table, skipped = find_anomalies(cases, tmp_path / IMAGE_FOLDER)
     assert len(skipped) == 0
     queue = review_queue(table, list(cases["case_id"]))
     truth = pd.read_csv(tmp_path / "atlas" / "phantom.csv", dtype=str, keep_default_na=False)

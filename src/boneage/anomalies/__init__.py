@@ -4,8 +4,7 @@ Detectors look at one image (:mod:`quality`, :mod:`text`, :mod:`foreign`), at al
 :mod:`typical`) or at the case table alone (:mod:`growth`). None of them decides anything.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,13 @@ from boneage.anomalies.duplicates import duplicate_anomaly, image_hash, near_dup
 from boneage.anomalies.foreign import foreign_anomalies
 from boneage.anomalies.growth import growth_anomalies
 from boneage.anomalies.hand import Hand, find_hand
+from boneage.anomalies.looks import Look, keep_looks, look_key, read_looks
 from boneage.anomalies.quality import quality_anomalies
 from boneage.anomalies.text import text_anomalies
 from boneage.anomalies.typical import hand_pattern, unusual_hands
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
-from boneage.core.parallel import on_all_cores
+from boneage.core.parallel import fill_rows
 from boneage.core.tables import read_table, skipped_table
 from boneage.images.reading import read_file
 
@@ -75,54 +75,48 @@ def _urgency(anomaly: Anomaly) -> float:
     return KINDS[anomaly.kind] * anomaly.score
 
 
-@dataclass(frozen=True, eq=False)
-class _Look:
-    """What one image gave: its row, its anomalies, and what the comparison with other images needs."""
-
-    row: int
-    anomalies: list[Anomaly]
-    pattern: np.ndarray
-    hash: np.ndarray
-
-
 def find_anomalies(
-    cases: pd.DataFrame, images: Path | str, progress: bool = True
+    cases: pd.DataFrame, images: Path | str, kept: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Looks at every case: its image by itself, its image among the others, and its ages.
 
     Args:
         cases: The case table.
         images: The folder of the preprocessed images, ``<case_id>.png``.
-        progress: Whether a bar shows how far it is.
+        kept: A file that keeps what was seen of each image, so that it is not looked at again.
 
     Returns:
         The anomalies, columns :data:`ANOMALY_TABLE`, the most urgent first; and what was skipped because
         its image is gone or cannot be read, with the reason.
 
     Raises:
-        BoneAgeError: The library ImageHash is not installed.
+        BoneAgeError: The library ImageHash is not installed, or the disk is full.
     """
-    folder, case_ids = Path(images), list(cases["case_id"])
-    looks, skipped = [], {}
+    case_ids = list(cases["case_id"])
+    files = [Path(images) / f"{case_id}.png" for case_id in case_ids]
+    keys = [look_key(file) for file in files]
+    known = read_looks(kept) if kept else {}
+    # What could not be read has its reason in place of a look.
+    seen: list[Look | str | None] = [known.get(key) for key in keys]
 
-    def work(row: int) -> _Look | tuple[int, str]:
+    def look(row: int) -> tuple[int, Look | str]:
         try:
-            image = _read(folder / f"{case_ids[row]}.png")
+            image = _read(files[row])
         except BoneAgeError as error:
             return row, str(error)
         hand = find_hand(image)
-        return _Look(row, _on_image(image, hand), hand_pattern(hand), image_hash(hand))
+        return row, Look(_on_image(image, hand), hand_pattern(hand), image_hash(hand))
 
-    for result in on_all_cores(work, range(len(case_ids)), "anomalies", progress):
-        if isinstance(result, _Look):
-            looks.append(result)
-        else:
-            skipped[result[0]] = result[1]
-    looks.sort(key=lambda look: look.row)
-    found = [(case_ids[look.row], anomaly) for look in looks for anomaly in look.anomalies]
-    found += [(case_ids[row], anomaly) for row, anomaly in _among_others(looks, case_ids)]
+    def save(rows: Sequence[Look | str | None]) -> None:
+        if kept:
+            keep_looks(kept, {key: one for key, one in zip(keys, rows, strict=True) if isinstance(one, Look)})
+
+    fill_rows(seen, look, [row for row, one in enumerate(seen) if one is None], save, "anomalies")
+    looks = {case_id: one for case_id, one in zip(case_ids, seen, strict=True) if isinstance(one, Look)}
+    found = [(case_id, anomaly) for case_id, one in looks.items() for anomaly in one.anomalies]
+    found += _among_others(looks)
     found += growth_anomalies(cases).items()
-    reasons = [(case_ids[row], skipped[row]) for row in sorted(skipped)]
+    reasons = [(case_id, one) for case_id, one in zip(case_ids, seen, strict=True) if isinstance(one, str)]
     return _table(found, case_ids), skipped_table(reasons)
 
 
@@ -133,14 +127,15 @@ def _read(path: Path) -> np.ndarray:
     return image
 
 
-def _among_others(looks: Sequence[_Look], case_ids: Sequence[str]) -> Iterable[tuple[int, Anomaly]]:
-    """Anomalies that only the comparison of images can tell, by row of the case table."""
+def _among_others(looks: Mapping[str, Look]) -> Iterable[tuple[str, Anomaly]]:
+    """Anomalies that only the comparison of images can tell, by case id."""
     if not looks:
         return
-    for at, anomaly in unusual_hands(np.stack([look.pattern for look in looks])).items():
-        yield looks[at].row, anomaly
-    for at, earlier, bits in near_duplicates(np.stack([look.hash for look in looks])):
-        yield looks[at].row, duplicate_anomaly(case_ids[looks[earlier].row], bits)
+    case_ids = list(looks)
+    for at, anomaly in unusual_hands(np.stack([look.pattern for look in looks.values()])).items():
+        yield case_ids[at], anomaly
+    for at, earlier, bits in near_duplicates(np.stack([look.hash for look in looks.values()])):
+        yield case_ids[at], duplicate_anomaly(case_ids[earlier], bits)
 
 
 def _table(found: Iterable[tuple[str, Anomaly]], case_ids: Sequence[str]) -> pd.DataFrame:

@@ -136,3 +136,9 @@ def sha256_of(path: Path | str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BoneAgeError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def digest_of_source(package: Path) -> str:
+    """The SHA-256 of a package's own modules."""
+    modules = sorted(package.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()
