@@ -14,7 +14,7 @@ import pandas as pd
 from boneage import anomalies as detectors
 from boneage import evaluation
 from boneage.core.errors import BoneAgeError
-from boneage.core.left_out import leave_out, refuse_nothing, tell_left_out
+from boneage.core.left_out import leave_out
 from boneage.core.tables import SKIPPED_TABLE, read_table, skipped_table, write_table
 from boneage.dataset.augment import augment
 from boneage.dataset.in_force import (
@@ -87,14 +87,11 @@ def get_data(work: Workspace) -> Path:
     Raises:
         BoneAgeError: There is no such folder, the archive is unsafe, or the download failed.
     """
-    if work.settings.source == "phantom" and not work.settings.data:
-        return phantom.write_phantom_atlas(
-            work.data / "phantom",
-            work.settings.phantoms_per_group,
-            work.settings.split_seed,
-            work.settings.phantom_anomalies,
-        )
-    return manifest.data_for(work.settings.source, work.settings.data, work.large)
+    chosen = work.settings
+    if chosen.source == "phantom" and not chosen.data:
+        how = chosen.phantoms_per_group, chosen.split_seed, chosen.phantom_anomalies
+        return phantom.write_phantom_atlas(work.data / "phantom", *how)
+    return manifest.data_for(chosen.source, chosen.data, work.large)
 
 
 def fetch_by_index(work: Workspace) -> Path:
@@ -107,9 +104,7 @@ def fetch_by_index(work: Workspace) -> Path:
         BoneAgeError: Another source, or the index does not answer as expected.
     """
     if work.settings.source != "dha":
-        raise BoneAgeError(
-            f"source {work.settings.source}: only the Digital Hand Atlas (dha) has a web index"
-        )
+        raise BoneAgeError(f"{work.settings.source}: --index is for the Digital Hand Atlas (dha) only")
     # Hours of polite requests outlive the runtime; the rest of ``data`` is soon fetched again.
     folder = work.root / "data" / "dha"
     skipped = dha_index.fetch_atlas(manifest.source_of("dha_index"), folder)
@@ -131,9 +126,8 @@ def make_cases(work: Workspace) -> pd.DataFrame:
     with work.making("cases") as making:
         cases, skipped = read_source(work.settings, get_data(work), work.large)
         noted = [*cases["case_id"], *cases.attrs["noted"]]
-        leave_out(work.skipped("cases"), skipped, len(cases), noted=noted)
         # A table that was made earlier, perhaps corrected by hand, is not lost to an empty one.
-        refuse_nothing(work.skipped("cases"), skipped, len(cases), "cases")
+        leave_out(work.skipped("cases"), skipped, len(cases), "cases", noted)
         tell_units(work.cases, cases)
         write_table(work.cases, cases)
         making.count = len(cases)
@@ -154,8 +148,7 @@ def make_images(work: Workspace) -> pd.DataFrame:
         reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
         reasons = pd.concat([faults, reasons], ignore_index=True)
         making.count = len(came_in) - len(skipped)
-        leave_out(work.skipped("preprocess"), reasons, making.count)
-        refuse_nothing(work.skipped("preprocess"), reasons, making.count, "images")
+        leave_out(work.skipped("preprocess"), reasons, making.count, "images")
     sheets.write_contact_sheet(work.contact_sheet, cases, came_in, work.large)
     return came_in
 
@@ -174,8 +167,7 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
         with work.making("anomalies") as making:
             table, skipped = detectors.find_anomalies(cases, work.images, work.large / "anomalies.npz")
             looked_at = len(cases) - len(skipped)
-            leave_out(work.skipped("anomalies"), skipped, looked_at)
-            refuse_nothing(work.skipped("anomalies"), skipped, looked_at, "images that could be looked at")
+            leave_out(work.skipped("anomalies"), skipped, looked_at, "images that could be looked at")
             write_table(work.anomalies, table)
             making.count = len(table)
     # Read back even when just found: one way or the other, the same table.
@@ -281,11 +273,9 @@ def make_augmented(work: Workspace) -> pd.DataFrame:
     plan = plan_in_force(work)
     with work.making("augment") as making:
         record = augment(plan, work.images, work.augmented)
-        path = work.skipped("augment")
-        skipped = read_table(path, SKIPPED_TABLE)
+        skipped = read_table(work.skipped("augment"), SKIPPED_TABLE)
         making.count = len(record) - len(skipped)
-        tell_left_out(path, skipped, making.count)
-        refuse_nothing(path, skipped, making.count, "images of the plan")
+        leave_out(work.skipped("augment"), skipped, making.count, "images of the plan")
     return record
 
 
@@ -335,8 +325,7 @@ def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None
             making.more["fingerprint"] = fingerprint(pack, rows_of(pack, labels.table)[0])
     pack = open_pack(work.pack())
     skipped = pd.concat([labels.skipped, missing, pack.skipped], ignore_index=True)
-    leave_out(work.skipped("pack"), skipped, len(pack.images))
-    refuse_nothing(work.skipped("pack"), skipped, len(pack.images), "packed images")
+    leave_out(work.skipped("pack"), skipped, len(pack.images), "packed images")
     return pack
 
 

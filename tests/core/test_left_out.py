@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boneage.core.left_out import in_words, leave_out, tell_left_out
+from boneage.core.left_out import in_words, leave_out
 from boneage.core.tables import SKIPPED_TABLE, read_table, skipped_table
 
 
@@ -66,5 +66,5 @@ def test_any_reasons_are_counted_whole_and_the_example_is_one_of_them(rows, kept
 def test_several_remarks_on_one_item_count_once(tmp_path, capsys):
     path = tmp_path / "skipped-cases.csv"
     rows = skipped_table([("1", "no reading"), ("1", "far from its age"), ("2", "no reading")])
-    tell_left_out(path, rows, 2, ["1", "2"])
+    leave_out(path, rows, 2, noted=["1", "2"])
     assert capsys.readouterr().out == f"kept, but with a remark: 2 of 2 (2: no reading); each in {path}\n"

@@ -21,24 +21,23 @@ _QUOTED_VALUE = re.compile(
 )
 
 
-def leave_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[str] = ()) -> None:
+def leave_out(
+    path: Path, skipped: pd.DataFrame, kept: int, what: str = "", noted: Collection[str] = ()
+) -> None:
     """Writes the table of what a stage left out, and prints a summary if it is not empty.
 
     Args:
         path: ``skipped-<stage>.csv``.
         skipped: ``tables.SKIPPED_TABLE``.
         kept: Number of rows not left out.
+        what: What the stage makes, in the plural, if it must make at least one.
         noted: Items in the table that were kept and only have a remark.
 
     Raises:
-        BoneAgeError: The folder is read-only, or the disk is full.
+        BoneAgeError: The stage made nothing, with the commonest reason; or the folder is read-only, or the
+            disk is full.
     """
     write_table(path, skipped)
-    tell_left_out(path, skipped, kept, noted)
-
-
-def tell_left_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collection[str] = ()) -> None:
-    """Prints a summary of what was left out, if anything; see :func:`leave_out`."""
     is_noted = skipped["item"].isin(list(noted))
     lost, remarks = skipped[~is_noted], skipped[is_noted]
     if len(lost):
@@ -47,21 +46,7 @@ def tell_left_out(path: Path, skipped: pd.DataFrame, kept: int, noted: Collectio
         # An item may have several remarks; count items.
         said = in_words(remarks.drop_duplicates("item"), kept)
         print(f"kept, but with a remark: {said}; each in {path}")
-
-
-def refuse_nothing(path: Path, skipped: pd.DataFrame, kept: int, what: str) -> None:
-    """Ends a stage that produced nothing, with the commonest reason.
-
-    Args:
-        path: ``skipped-<stage>.csv``.
-        skipped: ``tables.SKIPPED_TABLE``.
-        kept: Number of items produced.
-        what: What the stage produces, in the plural.
-
-    Raises:
-        BoneAgeError: ``kept`` is 0.
-    """
-    if kept == 0:
+    if what and kept == 0:
         why = in_words(skipped, len(skipped)) if len(skipped) else "nothing, because there was no input"
         raise BoneAgeError(f"no {what}: left out {why}; see {path}")
 
