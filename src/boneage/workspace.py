@@ -125,14 +125,6 @@ class Made(BaseModel):
     more: dict[str, str]
 
 
-@dataclass
-class Making:
-    """What a stage says of what it made, while it makes it."""
-
-    count: int = 0
-    more: dict[str, str] = field(default_factory=dict)
-
-
 RUNS_NAME = "runs"
 """The folder of all runs, in the work folder and among the records."""
 
@@ -271,35 +263,35 @@ class Workspace:
             return None
 
     @contextlib.contextmanager
-    def making(self, name: str, **more: str) -> Iterator[Making]:
+    def making(self, name: str, **more: str) -> Iterator[Made]:
         """Keeps on record what a stage makes inside the block, and of what.
 
-        A block that fails leaves what was on record if it has touched nothing, else none.
+        The block sets how many there are, and what else is to be compared. One that fails leaves what was on
+        record if it has touched nothing, else none.
 
         Args:
             name: The stage.
             more: Digests of what it is made of besides tables of this folder.
         """
         stage, path, before = STAGES[name], self.record(name), self.made(name)
-        # What is read is digested first: a change while the stage runs counts as a change.
-        reads = {one: self._digest(one, columns) for one, columns in self.reads(stage).items()}
+        made = Made(
+            at="",
+            count=0,
+            # Before it is made: a change while the stage runs counts as a change.
+            reads={one: self._digest(one, columns) for one, columns in self.reads(stage).items()},
+            settings=self._settings(stage),
+            code=_source_digest(stage.code),
+            output=Digest("", ""),
+            more=more,
+        )
         path.unlink(missing_ok=True)
-        making = Making(more=dict(more))
         try:
-            yield making
+            yield made
         except BaseException:
             if before is not None and not self._differs(stage.makes, (), before.output):
                 write_text(path, before.model_dump_json(indent=1) + "\n")
             raise
-        made = Made(
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            count=making.count,
-            reads=reads,
-            settings=self._settings(stage),
-            code=_source_digest(stage.code),
-            output=self._digest(stage.makes),
-            more=making.more,
-        )
+        made.at, made.output = datetime.now(UTC).isoformat(timespec="seconds"), self._digest(stage.makes)
         write_text(path, made.model_dump_json(indent=1) + "\n")
 
     def is_current(self, name: str, **more: str) -> bool:
@@ -391,16 +383,17 @@ class Workspace:
 
 def files_digest(files: Mapping[str, Path]) -> str:
     """A digest of many files by their names, sizes and times, none of which is read."""
-    digest = hashlib.sha256()
-    for name, path in files.items():
-        facts = path.stat()
-        digest.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+    facts = ((name, path.stat()) for name, path in files.items())
+    return _digest_of("".join(f"{name} {one.st_size} {one.st_mtime_ns}\n" for name, one in facts))
 
 
 def table_digest(table: pd.DataFrame) -> str:
     """A digest of the cells of a table."""
-    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+    return _digest_of(table.to_csv(index=False))
+
+
+def _digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _seal(path: Path) -> str:
@@ -410,7 +403,7 @@ def _seal(path: Path) -> str:
     """
     if path.is_dir():
         found = sorted(path.glob("*/record.json"))
-        return hashlib.sha256("".join(one.parent.name + sha256_of(one) for one in found).encode()).hexdigest()
+        return _digest_of("".join(one.parent.name + sha256_of(one) for one in found))
     if not path.is_file():
         return ""
     if path.suffix == ".csv":
@@ -420,21 +413,21 @@ def _seal(path: Path) -> str:
         size = file.seek(0, 2)
         start = (file.seek(0), file.read(_SAMPLE))
         end = (file.seek(max(0, size - _SAMPLE)), file.read(_SAMPLE))
-    return hashlib.sha256(repr((size, start, end)).encode()).hexdigest()
+    return _digest_of(repr((size, start, end)))
 
 
 def _content(path: Path, columns: tuple[str, ...]) -> str:
     """The cells that count, or what a review log says of every case; a damaged table is like no other."""
     if path.name == "review.csv":
-        said = json.dumps(standing_choices(ReviewLog(path, read_only=True)))
-        return hashlib.sha256(said.encode()).hexdigest()
+        return _digest_of(json.dumps(standing_choices(ReviewLog(path, read_only=True))))
     if path.suffix != ".csv" or not path.is_file():
         return _seal(path)
     try:
         table = read_table(path, columns)
     except BoneAgeError:
         return "damaged"
-    return table_digest(table[list(columns or table.columns)])
+    # A row that stands twice is read once.
+    return table_digest(table[list(columns or table.columns)].drop_duplicates())
 
 
 def _source_digest(package: str) -> str:
