@@ -272,7 +272,11 @@ def test_without_openpyxl_a_workbook_says_what_to_install(tmp_path, monkeypatch)
         ("labels.csv", b"id,boneage,male\n1,1\x0020,True\n", "not UTF-8 text"),
         ("labels.csv", b"\x89PNG\xff\xfe\x00", "not UTF-8"),
         ("images.zip", b"PK\x03\x04", "an unsupported archive"),
-        ("labels.csv", b"Case ID,Bone Age,Male,Location\n1,12,TRUE,Unknown\n", "a table made by this project"),
+        (
+            "labels.csv",
+            b"Case ID,Bone Age,Male,Location\n1,12,TRUE,Unknown\n",
+            "a table made by this project",
+        ),
     ],
 )
 def test_the_error_says_what_was_seen_and_why_it_was_not_used(tmp_path, name, content, words):

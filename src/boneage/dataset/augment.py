@@ -16,7 +16,7 @@ from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, remove_leftovers, write_error
 from boneage.core.parallel import fill_rows
-from boneage.core.tables import PLAN_TABLE, is_safe_id, read_table, skipped_table, write_table
+from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
 from boneage.images.grey_range import to_uint8
 from boneage.images.operators import apply_operators, operators_of_image
 from boneage.images.preprocess import remove_images
@@ -68,26 +68,19 @@ def augment(plan: pd.DataFrame, images: Path | str, out: Path | str) -> pd.DataF
         A row an image in the plan's order (``RECORD_TABLE``); status is ``ok`` or ``skipped``.
 
     Raises:
-        BoneAgeError: A missing column, ``out`` is ``images``, another run is at work in ``out``, a full
-            disk or a read-only folder.
+        BoneAgeError: ``out`` is ``images``, another run is at work in ``out``, a full disk or a read-only
+            folder.
     """
-    missing = [name for name in PLAN_TABLE if name not in plan.columns]
-    if missing:
-        raise BoneAgeError(f"plan: column {missing[0]} is missing; make the plan again")
     images, out = Path(images), make_folder(out)
     if images.resolve() == out.resolve():
         raise BoneAgeError(f"{out}: holds the images to augment; choose another folder for the augmented set")
-    lock = FileLock(out / LOCK_NAME, timeout=0)
     try:
-        lock.acquire()
+        with FileLock(out / LOCK_NAME, timeout=0):
+            return _augment(plan, images, out)
     except Timeout:
         raise BoneAgeError(f"{out}: another run makes these images; wait for its end, or stop it") from None
     except OSError as error:
         raise write_error(out, error) from None
-    try:
-        return _augment(plan, images, out)
-    finally:
-        lock.release()
 
 
 def _augment(plan: pd.DataFrame, images: Path, out: Path) -> pd.DataFrame:
