@@ -327,7 +327,7 @@ def test_a_download_that_fails_is_one_line_and_leaves_the_patience_as_it_was():
         assert socket.getdefaulttimeout() is not None
         raise Exception("URL fetch failure\nand a long story")
 
-    with pytest.raises(WeightsError, match="cannot be fetched") as error:
+    with pytest.raises(WeightsError, match="cannot be downloaded") as error:
         fetched(fails)
     assert "\n" not in str(error.value)
     assert socket.getdefaulttimeout() is None

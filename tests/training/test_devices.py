@@ -153,4 +153,4 @@ def test_a_batch_that_leaves_a_gpu_without_an_image_is_refused(work, tmp_path, o
     process = started(work, tmp_path, "tensorflow", devices=2, batch_size=batch_size)
     _, text = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert f"told: batches of {batch_size}: a batch of 1 images leaves one of 2 GPUs without" in text
+    assert f"told: batches of {batch_size}: a batch of 1 images leaves one of 2 GPUs with none" in text

@@ -116,7 +116,7 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
         *others, width, weights, variant = choice
         assert width == "full"
         if weights == "imagenet" and not internet:
-            raise WeightsError("the ImageNet weights cannot be fetched (no internet)")
+            raise WeightsError("the ImageNet weights cannot be downloaded (no internet)")
         return build(*others, "tiny", "scratch", variant)
 
     def weights(folder, **settings):
@@ -129,14 +129,13 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
     internet = False
     assert weights("offline") == "from scratch"
     assert (
-        "vgg16: the ImageNet weights cannot be fetched (no internet); it is trained"
-        in capsys.readouterr().out
+        "vgg16: the ImageNet weights cannot be downloaded (no internet); training" in capsys.readouterr().out
     )
     predictions = [
         read_run(tmp_path / one / "vgg16-1-plain-s5").predictions for one in ("unasked", "offline")
     ]
     pd.testing.assert_frame_equal(*predictions)
-    with pytest.raises(BoneAgeError, match="cannot be fetched"):
+    with pytest.raises(BoneAgeError, match="cannot be downloaded"):
         weights("insisting", weights="imagenet")
 
 
@@ -181,17 +180,17 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trai
 
 def test_a_run_at_another_share_of_the_rate_is_refused_by_name(trained, monkeypatch):
     first = trained()
-    assert first.record["learning_rate_factor"] == NETWORKS["cnn"].rate
-    monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
-    with pytest.raises(BoneAgeError, match=r"share of the learning rate \(1\.0, now 0\.3\)"):
+    assert first.record["learning_rate_factor"] == NETWORKS["cnn"].learning_rate_factor
+    monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], learning_rate_factor=0.3))
+    with pytest.raises(BoneAgeError, match=r"learning-rate factor \(1\.0, now 0\.3\)"):
         trained()
 
 
 def test_a_network_may_take_larger_batches_and_a_run_in_others_is_refused_by_name(trained, monkeypatch):
     first = trained()
-    assert first.record["batch_factor"] == NETWORKS["cnn"].batch == 1
-    monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], batch=3))
-    with pytest.raises(BoneAgeError, match=r"multiple of the batch size \(1, now 3\)"):
+    assert first.record["batch_factor"] == NETWORKS["cnn"].batch_factor == 1
+    monkeypatch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], batch_factor=3))
+    with pytest.raises(BoneAgeError, match=r"batch factor \(1, now 3\)"):
         trained()
     shutil.rmtree(first.folder)
     assert trained().record["batch_size"] == 3 * first.record["batch_size"]
@@ -256,7 +255,7 @@ def test_killed_and_started_again_on_jax_it_ends_as_if_it_had_not_been(work, tmp
     assert not (tmp_path / "cut" / "runs" / "cnn-3-plain-s5" / "record.json").exists()
     again = subprocess.run(command(work, tmp_path / "cut", *line), capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert "goes on after epoch" in again.stdout
+    assert "resumes after epoch" in again.stdout
     whole, cut = (read_run(tmp_path / one / "runs" / "cnn-3-plain-s5") for one in ("whole", "cut"))
     pd.testing.assert_frame_equal(comparable(cut), comparable(whole), check_exact=True)
     pd.testing.assert_frame_equal(cut.predictions, whole.predictions, check_exact=True)
@@ -326,7 +325,7 @@ def test_one_damaged_checkpoint_costs_one_epoch_and_the_end_is_the_same(
         run = trained(epochs=4, width="tiny")
         said = capsys.readouterr().out
         assert "the checkpoint is damaged" in said
-        assert "goes on after epoch 2 of 4" in said
+        assert "resumes after epoch 2 of 4" in said
         pd.testing.assert_frame_equal(comparable(run), comparable(whole), check_exact=True)
         pd.testing.assert_frame_equal(run.predictions, whole.predictions, check_exact=True)
 
@@ -345,8 +344,8 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(work, trained, trained_until
             tmp_path,
         )
     with monkeypatch.context() as patch:
-        patch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], rate=0.3))
-        with pytest.raises(BoneAgeError, match="share of the learning rate"):
+        patch.setitem(NETWORKS, "cnn", replace(NETWORKS["cnn"], learning_rate_factor=0.3))
+        with pytest.raises(BoneAgeError, match="learning-rate factor"):
             trained()
     state = tmp_path / "cnn-2-plain-s5" / "checkpoint" / "state.json"
     whole = state.read_text()

@@ -90,7 +90,7 @@ def test_where_memory_runs_out_the_run_is_one_of_half_the_batch(
 ):
     memory(4, error, after)
     halved = train(batch_size=8)
-    assert "batches of 8 are too large" in capsys.readouterr().out
+    assert "batches of 8 do not fit" in capsys.readouterr().out
     assert (halved.record["batch_size"], halved.record["settings"]["batch_size"]) == (4, 8)
     pd.testing.assert_frame_equal(timeless(halved), timeless(in_fours), check_exact=True)
     pd.testing.assert_frame_equal(halved.predictions, in_fours.predictions, check_exact=True)
@@ -98,7 +98,7 @@ def test_where_memory_runs_out_the_run_is_one_of_half_the_batch(
 
 def test_a_memory_too_small_for_one_image_is_said(train, memory, tmp_path):
     memory(0, MemoryError())
-    with pytest.raises(BoneAgeError, match=r"s5: one image of 32 px is too much .* smaller train_size"):
+    with pytest.raises(BoneAgeError, match=r"s5: one image of 32 px does not fit .* smaller train_size"):
         train(batch_size=4)
     assert not (tmp_path / "cnn-2-plain-s5" / "record.json").exists()
 

@@ -1,7 +1,6 @@
-"""The nine networks of the two tables: their names, their order, and how each is built.
+"""The nine networks of the results tables: their names, their order, and how each is built.
 
-Nothing here imports Keras before :func:`build_features` is called, so that tables and reports stay quick,
-and nothing here knows of files.
+Only :func:`build_features` imports Keras, so tables and reports stay quick. Nothing here touches files.
 """
 
 import importlib
@@ -15,21 +14,21 @@ if TYPE_CHECKING:
 
 
 class WeightsError(BoneAgeError):
-    """The weights that a network should begin with cannot be had."""
+    """The pretrained weights are not available."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """One row of the two tables.
+    """One network of the registry.
 
     Attributes:
-        key: The name in files, folders and on the command line, and of the module that builds it.
-        title: The name in the tables.
-        notebook: The notebook that teaches and trains it.
-        imagenet: Whether weights learnt on ImageNet are published for it.
-        multiple: The side of its images must be a multiple of this many pixels.
-        rate: The share of the settings' learning rate that it is trained with.
-        batch: How many times the settings' batch size its batches are.
+        key: Its name in files, folders and on the command line, and of the module that builds it.
+        title: Its name in the tables.
+        notebook: The notebook that trains it.
+        imagenet: Whether ImageNet weights are published for it.
+        multiple: The image side must be a multiple of this many pixels.
+        learning_rate_factor: Multiplies the learning rate of the settings.
+        batch_factor: Multiplies the batch size of the settings.
     """
 
     key: str
@@ -37,22 +36,28 @@ class Network:
     notebook: str
     imagenet: bool = False
     multiple: int = 1
-    rate: float = 1.0
-    batch: int = 1
+    learning_rate_factor: float = 1.0
+    batch_factor: int = 1
 
 
-# Without batch normalisation a deep network bears smaller steps only. VGG's share is the best of a third, a
-# tenth and a thirtieth for VGG16 from scratch, by the validation cases of real radiographs. So was
-# EfficientNetV2S's chosen, from scratch at 128 px, 18 epochs: in batches of 32 at three times the rate 1.46
-# years, at the rate itself 1.59; in batches of 8 at the rate itself 1.81, and at three times the rate it had
-# learnt nothing in six epochs.
+# Without batch normalisation a deep network needs smaller steps. VGG's factor is the best of 1/3, 1/10 and
+# 1/30 for VGG16 from scratch, by validation MAE on real radiographs. EfficientNetV2S's were chosen the same
+# way (from scratch, 128 px, 18 epochs): batches of 32 gave 1.46 years at three times the learning rate and
+# 1.59 at the rate itself; batches of 8 gave 1.81, and learnt nothing in six epochs at three times the rate.
 _IN_TABLE_ORDER = (
-    Network("vgg19", "VGG19", "04_vgg19", imagenet=True, rate=0.1),
-    Network("vgg16", "VGG16", "05_vgg16", imagenet=True, rate=0.1),
+    Network("vgg19", "VGG19", "04_vgg19", imagenet=True, learning_rate_factor=0.1),
+    Network("vgg16", "VGG16", "05_vgg16", imagenet=True, learning_rate_factor=0.1),
     Network("cnn", "CNN", "06_cnn"),
     Network("unet", "U-Net", "07_unet"),
     Network("attention", "Attention Mechanism", "08_attention"),
-    Network("efficientnetv2s", "EfficientNetV2S", "09_efficientnetv2s", imagenet=True, rate=3.0, batch=4),
+    Network(
+        "efficientnetv2s",
+        "EfficientNetV2S",
+        "09_efficientnetv2s",
+        imagenet=True,
+        learning_rate_factor=3.0,
+        batch_factor=4,
+    ),
     Network("resnet50", "Resnet50", "10_resnet50", imagenet=True),
     Network(
         "vision_transformer",
@@ -60,7 +65,7 @@ _IN_TABLE_ORDER = (
         "11_vision_transformer",
         imagenet=True,
         multiple=16,
-        rate=0.3,
+        learning_rate_factor=0.3,
     ),
     Network("yolo", "Yolo", "12_yolo", imagenet=True),
 )
@@ -69,11 +74,11 @@ NETWORKS: dict[str, Network] = {network.key: network for network in _IN_TABLE_OR
 """Every network by key, in the tables' order."""
 
 SMALLEST_SIZE = 32
-"""The smallest side in pixels of the images that the networks take: they halve it up to five times."""
+"""The smallest image side in pixels: the networks halve it up to five times."""
 
 
 def find(key: str) -> Network:
-    """The network of that key.
+    """The network with that key.
 
     Raises:
         BoneAgeError: There is none.
@@ -84,10 +89,10 @@ def find(key: str) -> Network:
 
 
 def check_size(key: str, size: int) -> None:
-    """Makes sure that a network takes images of that side.
+    """Checks that a network takes images of ``size`` pixels a side.
 
     Raises:
-        BoneAgeError: There is no such network, or it takes none of that size.
+        BoneAgeError: It does not, or there is no such network.
     """
     multiple = find(key).multiple
     if size >= SMALLEST_SIZE and size % multiple == 0:
@@ -103,23 +108,20 @@ def check_size(key: str, size: int) -> None:
 def build_features(
     key: str, images: "keras.KerasTensor", width: str = "full", weights: str = "scratch"
 ) -> "keras.KerasTensor":
-    """The features of images under a network, pooled to one vector an image.
-
-    The layer that pools is named ``pooled`` and takes the mean over a map, (batch, height, width, features).
+    """Image features, pooled to one vector an image by a layer named ``pooled``.
 
     Args:
-        key: A network.
-        images: Grey images, float, (batch, size, size, 1), 0 (black) to 255. Scaling them as the
-            network's weights expect is the network's own affair.
-        width: ``"full"``, or ``"tiny"`` for a narrow and shallow one that two processor cores can train.
-        weights: ``"imagenet"`` (full width only; they are fetched), or ``"scratch"``.
+        key: Key of the network.
+        images: Grey images, float, (batch, size, size, 1), 0 (black) to 255; the network scales them itself.
+        width: ``"full"``, or ``"tiny"`` for a narrow, shallow copy that trains on two processor cores.
+        weights: ``"imagenet"`` (full width only; downloaded), or ``"scratch"``.
 
     Returns:
         (batch, features).
 
     Raises:
-        WeightsError: The weights cannot be had.
-        BoneAgeError: There is no such network, or it takes no images of that size.
+        WeightsError: The weights are not available.
+        BoneAgeError: There is no such network, or it does not take images of that size.
     """
     check_size(key, images.shape[1])
     if weights == "imagenet" and not (find(key).imagenet and width == "full"):

@@ -1,4 +1,4 @@
-"""A plain convolutional network, sized to be learnt from scratch on some hundreds of radiographs."""
+"""A plain convolutional network, small enough to train from scratch on some hundreds of radiographs."""
 
 import keras
 
@@ -9,16 +9,16 @@ WIDTHS = {"full": (32, 64, 128, 256), "tiny": (16, 16, 32, 64)}
 
 
 def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
-    """Stages of two 3 x 3 convolutions and a halving each, then the mean over the picture.
+    """Stages of two 3 x 3 convolutions and max pooling, then global average pooling.
 
-    Batch normalisation follows Ioffe and Szegedy (2015), the mean over the picture in place of a flattened
-    map Lin, Chen and Yan (2014). See ``networks.build_features``; there are no published weights.
+    Batch normalisation after Ioffe and Szegedy (2015), global average pooling after Lin, Chen and Yan (2014).
+    See ``networks.build_features``.
     """
     return pooled(maps(local_contrast(images), width))
 
 
 def maps(images: keras.KerasTensor, width: str) -> keras.KerasTensor:
-    """The last maps, (batch, size / 16, size / 16, maps), of images scaled in whatever way."""
+    """The last feature maps, (batch, size / 16, size / 16, maps), of images in any range."""
     widths = WIDTHS[width]
     x = convolution(images, widths[0], stride=2)
     for stage, filters in enumerate(widths):

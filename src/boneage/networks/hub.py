@@ -1,4 +1,4 @@
-"""Networks of KerasHub, which is imported only where one of them is built."""
+"""KerasHub, imported only where one of its networks is built."""
 
 import contextlib
 import importlib.metadata
@@ -11,14 +11,13 @@ def keras_hub() -> ModuleType:
     """The package ``keras_hub``.
 
     Raises:
-        BoneAgeError: It is not installed, or it cannot be imported beside this Keras and its backend.
+        BoneAgeError: It is not installed, or cannot be imported with this Keras and backend.
     """
     return package("keras_hub", f"run {_installation()}, restart, and train this network again")
 
 
 def _installation() -> str:
-    """The line that installs what fits what is there: KerasHub brings TensorFlow Text, which is built for one
-    version of TensorFlow and fails, in ways of its own, beside another."""
+    """The command that installs a matching version: TensorFlow Text works with one TensorFlow only."""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
         major, minor, *_ = importlib.metadata.version("tensorflow").split(".")
         return f"`pip install keras-hub 'tensorflow-text=={major}.{minor}.*'`"

@@ -1,30 +1,29 @@
-"""What the networks see of a grey image: its local contrast, or colours as published weights expect them."""
+"""Network inputs: local contrast, or colour channels in the range that pretrained weights expect."""
 
 import keras
 
-# Variance, of grey levels from 0 to 1, below which a neighbourhood counts as flat and is not amplified.
+# Variance (grey levels 0 to 1) below which a neighbourhood counts as flat and is not amplified.
 FLAT = 1e-4
-# Side of the neighbourhood that a pixel is compared with, as a share of the image's: about a finger width.
+# Side of a pixel's neighbourhood as a share of the image side: about a finger's width.
 NEIGHBOURHOOD = 0.1
 
 
 def local_contrast(images: keras.KerasTensor) -> keras.KerasTensor:
-    """Standardises each pixel by the mean and deviation of the square around it.
+    """Standardises each pixel by the mean and standard deviation of the square around it.
 
     Local contrast normalisation, after Jarrett et al., "What is the best multi-stage architecture for
-    object recognition?", ICCV 2009: exposure, collimation and haze, which say nothing about age, drop out
-    before the first weight.
+    object recognition?", ICCV 2009: it removes exposure, collimation and haze, which say nothing about age.
 
     Args:
         images: (batch, size, size, 1), 0 to 255.
 
     Returns:
-        The same shape, about -3 to 3; zero where a neighbourhood is flat.
+        The same shape, about -3 to 3; zero where the neighbourhood is flat.
     """
     side = max(3, round(NEIGHBOURHOOD * images.shape[1]))
-    # In half precision the squares of small differences would vanish.
+    # In half precision the squares of small differences would underflow.
     levels = keras.layers.Rescaling(1 / 255, dtype="float32")(images)
-    # The images take the place of the channels: pooling a single channel is six times slower on a processor.
+    # Images as channels: pooling a single channel is six times slower on a processor.
     levels = keras.ops.transpose(levels, (3, 1, 2, 0))
     difference = levels - _neighbourhood_mean(levels, side)
     variance = _neighbourhood_mean(keras.ops.square(difference), side)
@@ -32,8 +31,8 @@ def local_contrast(images: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _neighbourhood_mean(x: keras.KerasTensor, side: int) -> keras.KerasTensor:
-    # Rows, then columns: the same mean as over the square, for 2 x side additions in place of side squared.
-    # Layers, not keras.ops.average_pool: what JSON makes of its sizes, JAX does not take.
+    # Rows, then columns: the same mean in 2 x side additions instead of side squared.
+    # Layers, not keras.ops.average_pool, whose sizes JAX refuses once they have been through JSON.
     for square in ((side, 1), (1, side)):
         x = keras.layers.AveragePooling2D(
             square, strides=1, padding="same", data_format="channels_last", dtype="float32"
@@ -44,31 +43,29 @@ def _neighbourhood_mean(x: keras.KerasTensor, side: int) -> keras.KerasTensor:
 def scaled_channels(
     images: keras.KerasTensor, scale: float | tuple[float, ...], offset: float | tuple[float, ...]
 ) -> keras.KerasTensor:
-    """Grey images as the three colour channels, in the range that a published network was trained on.
+    """Grey images as three colour channels, in the range that a pretrained network expects.
 
-    The grey is repeated, in place of the first kernel being summed over the colours: the network then gets
-    exactly what it would get from a grey colour image. With a different offset for each colour a summed
-    kernel is not the same at the rim, where the network pads with zeros after scaling.
+    The grey is repeated rather than the first kernel summed over the colours: with a different offset for
+    each colour, a summed kernel is wrong at the edge, where the network pads with zeros after scaling.
 
     Args:
         images: (batch, size, size, 1), 0 to 255.
-        scale: What each channel, or all, are multiplied with.
-        offset: What is added after that.
+        scale: Multiplies all channels, or each.
+        offset: Added afterwards.
 
     Returns:
         (batch, size, size, 3).
     """
     colour = keras.layers.Concatenate()([images, images, images])
-    # Lists, as a saved model has them.
+    # Lists, as in a saved model.
     scales, offsets = (list(one) if isinstance(one, tuple) else one for one in (scale, offset))
     return keras.layers.Rescaling(scales, offset=offsets, name="scaled")(colour)
 
 
 def contrast_channels(images: keras.KerasTensor) -> keras.KerasTensor:
-    """Local contrast as three colour channels: what a published network sees that begins at random weights.
+    """Local contrast as three colour channels, for published networks with random weights.
 
-    Nothing ties it to the range of ImageNet's images then, and radiographs, most of them dark, fill that
-    range badly.
+    The range of ImageNet's images does not matter then, and radiographs, most of them dark, fill it badly.
 
     Args:
         images: (batch, size, size, 1), 0 to 255.

@@ -1,4 +1,4 @@
-"""Which places of an image a prediction comes from, as far as the network itself can tell."""
+"""Which parts of an image a prediction comes from, as far as the network itself can tell."""
 
 import keras
 import numpy as np
@@ -8,11 +8,11 @@ from boneage.networks.layers import POOLED, STANDARDISED
 
 
 def years_by_place(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """How many years each place of the last maps adds to the prediction, or takes from it.
+    """The years that each place of the last feature maps adds to the prediction or takes from it.
 
-    The head weighs the means of the maps, so the prediction is a mean over places to begin with: the class
-    activation map of Zhou et al., "Learning deep features for discriminative localization", CVPR 2016. The
-    sum of a map and a number that is the same for all images is the prediction.
+    Class activation map after Zhou et al., "Learning deep features for discriminative localization", CVPR
+    2016: a linear head on pooled features is a mean over places. The prediction is the sum of the map and a
+    constant.
 
     Args:
         model: A network with its head, as ``training.build_model`` makes it.
@@ -33,7 +33,7 @@ def years_by_place(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def attention_by_place(model: keras.Model, images: np.ndarray) -> np.ndarray | None:
-    """How much each place counts, as a share of all, where the network attends; None where it does not.
+    """The attention weight of each place; None for a network without attention.
 
     Args:
         model: A network with its head.
@@ -48,11 +48,11 @@ def attention_by_place(model: keras.Model, images: np.ndarray) -> np.ndarray | N
 
 
 def outputs_of(model: keras.Model, tensor: keras.KerasTensor, images: np.ndarray) -> np.ndarray:
-    """What a part of a model that sees nothing but the images says of them.
+    """The value of an intermediate tensor of a model that depends on the images only.
 
     Args:
         model: A network with its head.
-        tensor: What to compute, somewhere in the model.
+        tensor: A tensor of the model.
         images: (images, size, size), 0 to 255.
 
     Returns:

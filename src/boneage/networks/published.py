@@ -1,4 +1,4 @@
-"""Networks of kept libraries: their weights fetched, and narrower or steadier copies of them."""
+"""Published networks: their pretrained weights, and narrower or shallower copies of them."""
 
 import socket
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import keras
 from boneage.networks import WeightsError
 from boneage.networks.layers import MOMENTUM
 
-# A download that is silent for so many seconds has failed; Keras itself would wait for ever.
+# Seconds without data after which a download has failed; Keras itself would wait for ever.
 _PATIENCE = 15.0
 
 
@@ -18,15 +18,15 @@ def application(build: Callable[..., keras.Model], size: int, weights: str, **op
 
     Args:
         build: The function of ``keras.applications`` that builds it.
-        size: Side of the images in pixels.
+        size: Image side in pixels.
         weights: ``"imagenet"`` or ``"scratch"``.
         options: Further arguments of that function.
 
     Returns:
-        A model from (batch, size, size, 3) to maps.
+        A model from (batch, size, size, 3) to feature maps.
 
     Raises:
-        WeightsError: The weights cannot be had.
+        WeightsError: The weights cannot be downloaded.
     """
     options = {"include_top": False, "input_shape": (size, size, 3), **options}
     if weights == "imagenet":
@@ -35,26 +35,26 @@ def application(build: Callable[..., keras.Model], size: int, weights: str, **op
 
 
 def fetched(load: Callable[[], keras.Model]) -> keras.Model:
-    """A model whose published weights are fetched from the internet, or found where they were kept before.
+    """Loads a model with pretrained weights, from the internet or the cache.
 
     Raises:
-        WeightsError: They cannot be had.
+        WeightsError: The weights cannot be downloaded.
     """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE)
     try:
         return load()
-    # The libraries raise whatever their own ways of downloading raise, down to a bare Exception.
+    # The libraries raise anything here, down to a bare Exception.
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         reason = f"{type(error).__name__}: {lines[0]}"[:200]
-        raise WeightsError(f"the ImageNet weights cannot be fetched ({reason})") from None
+        raise WeightsError(f"the ImageNet weights cannot be downloaded ({reason})") from None
     finally:
         socket.setdefaulttimeout(before)
 
 
 def settled(model: keras.Model) -> keras.Model:
-    """The same model; its batch normalisation settles within a hundred steps, as short runs need it to."""
+    """The same model with a lower batch normalisation momentum, which settles within a hundred steps."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, MOMENTUM)
@@ -62,16 +62,15 @@ def settled(model: keras.Model) -> keras.Model:
 
 
 def shallow_at_first(model: keras.Model, last: str, sums: str) -> keras.Model:
-    """The same model, whose residual branches add nothing until they have learnt to.
+    """The same model with residual branches that add nothing at first, and no stochastic depth.
 
-    The last scale of each branch begins at zero (Goyal et al., "Accurate, large minibatch SGD: training
-    ImageNet in 1 hour", arXiv 1706.02677, 2017), so a short training begins with the few layers that no
-    branch holds. And no branch is left out at random (stochastic depth).
+    The last scale of each branch starts at zero (Goyal et al., "Accurate, large minibatch SGD: training
+    ImageNet in 1 hour", arXiv 1706.02677, 2017), so a short training starts with a shallow network.
 
     Args:
-        model: A network that is not trained yet.
-        last: How the name of a branch's last batch normalisation ends.
-        sums: How the name of the layer ends that adds the branch, where there is one, in place of ``last``.
+        model: An untrained network.
+        last: Suffix of the name of a branch's last batch normalisation.
+        sums: Suffix that the name of the layer that adds the branch has in place of ``last``.
     """
     names = {layer.name for layer in model.layers}
     for layer in model.layers:
@@ -90,13 +89,13 @@ def thinned(
 ) -> keras.Model:
     """A narrower and shallower copy of a chain of blocks, with new weights.
 
-    What follows a layer that is left out gets its input from the last kept layer before it; so what is left
-    out must be whole blocks that change neither the size nor the number of their maps.
+    Only whole blocks that keep the size and number of their feature maps may be left out: the next layer is
+    connected to the last one kept.
 
     Args:
         model: A functional model with one input.
-        divisor: Every number of filters is divided by it.
-        left_out: Tells from a layer's name whether to leave it out.
+        divisor: Divides every number of filters.
+        left_out: Whether to leave out the layer of that name.
         changes: Set in the configuration of every convolution.
     """
     config = model.get_config()
@@ -107,7 +106,7 @@ def thinned(
         if left_out(name):
             stands_for[name] = layers[-1]["name"]
             continue
-        # The shapes that the layer had been built for.
+        # The shapes that the original layer was built for.
         layer.pop("build_config", None)
         of_layer = layer["config"]
         if "filters" in of_layer:
@@ -122,7 +121,7 @@ def thinned(
 
 
 def _renamed(value: object, stands_for: dict[str, str]) -> object:
-    """The same configuration with the histories of its tensors, ``[layer, node, tensor]``, renamed."""
+    """The same configuration with its tensor histories, ``[layer, node, tensor]``, renamed."""
     if isinstance(value, dict):
         return {name: _renamed(one, stands_for) for name, one in value.items()}
     if isinstance(value, list | tuple):

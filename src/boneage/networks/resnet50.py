@@ -1,4 +1,4 @@
-"""ResNet50 (He et al., CVPR 2016) as Keras has it: blocks that add a correction to what they were given."""
+"""ResNet50 (He et al., CVPR 2016) from Keras."""
 
 import re
 
@@ -10,12 +10,12 @@ from boneage.networks.published import application, settled, thinned
 from boneage.networks.vgg16 import CAFFE_OFFSET
 
 TINY_DIVISOR = 8
-# All blocks of a stage but the first, which halves the map, and one that keeps it.
+# The tiny network keeps the first block of each stage, which halves the map, and one other.
 _LATER_BLOCK = re.compile(r"conv\d_block[3-9]_")
 
 
 def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
-    """The last maps of ResNet50, averaged; see ``networks.build_features``."""
+    """The last feature maps of ResNet50, averaged; see ``networks.build_features``."""
     model = application(keras.applications.ResNet50, images.shape[1], weights)
     if width == "tiny":
         model = thinned(model, TINY_DIVISOR, lambda name: bool(_LATER_BLOCK.match(name)))

@@ -1,4 +1,4 @@
-"""What a network does to an image, stage by stage: the table that its notebook shows."""
+"""The table of a network's stages that its notebook shows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,16 +14,18 @@ STAGE_TABLE = Table(
         Column("Map", "Size of the feature map in pixels, or number of patches."),
         Column("Channels", "Number of channels.", ",.0f"),
         Column("Convolutions", "Number of convolutions in the stage.", ",.0f"),
-        Column("Parameters", "Number of its weights.", ",.0f"),
-        Column("Receptive field (px)", "Side of the part of the image that a place of the map sees.", ",.0f"),
+        Column("Parameters", "Number of weights in the stage.", ",.0f"),
+        Column(
+            "Receptive field (px)", "Side of the part of the image that one place of the map sees.", ",.0f"
+        ),
     ],
-    about="One row a stage, from the image on.",
+    about="One row a stage, from input to output.",
 )
 
-# A layer's window in pixels of the image, and how far apart two neighbouring windows are.
+# Receptive field of a layer and distance between neighbouring ones, in pixels of the image.
 _Window = tuple[int, int]
 _ONE_PIXEL: _Window = (1, 1)
-# What is one for the whole map has no place: such a value only says how much a map as a whole counts.
+# After global pooling a value has no place: it only weights a whole map.
 _NO_PLACE: _Window = (0, 0)
 
 _CONVOLUTION = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
@@ -32,22 +34,20 @@ _POOLING = keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
 
 
 def stage_table(model: keras.Model) -> pd.DataFrame:
-    """The part of a model that works on maps or patches, one row for each size in turn.
+    """The convolutional or patch-based part of a model, one row for each map size in turn.
 
-    The receptive field of a convolution or pooling with kernel k, on windows of w pixels that lie d pixels
-    apart, is w + (k - 1) d, and its own windows lie s d apart for a stride s (Araujo, Norris and Sim,
-    "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019). It is counted from the
-    first convolution on: what evens out the exposure before it takes part in no shape. A transposed
-    convolution brings the windows s times nearer again. Every patch of a transformer sees the whole image
-    from the first block on.
+    A convolution or pooling with kernel k and stride s, on receptive fields of w pixels that lie d pixels
+    apart, sees w + (k - 1) d pixels, s d apart (Araujo, Norris and Sim, "Computing Receptive Fields of
+    Convolutional Neural Networks", Distill, 2019); a transposed convolution divides the distance by s. Local
+    contrast normalisation before the first convolution is not counted. A transformer's patches see the whole
+    image from the first block on.
 
     Args:
-        model: A model whose images are square and whose layers are each used once; models in it are opened.
+        model: A model of square images that uses each layer once; nested models are opened.
 
     Returns:
         ``STAGE_TABLE``: map size in pixels (height × width) or number of patches, channels and receptive
-        field at the end of the stage, convolutions and parameters in it. What convolves no map (padding,
-        the head) is left out.
+        field at the end of the stage, convolutions and parameters in it. Stages without weights are left out.
     """
     image = model.input_shape[1]
     windows: dict[int, _Window] = {}
@@ -84,7 +84,7 @@ def _operations(model: keras.Model) -> Iterator[keras.Operation]:
 
 
 def _joined(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The stages without those that have no weights, such as padding; what they stood between is one."""
+    """Leaves out stages without weights, such as padding, and joins those on either side."""
     rows: list[dict[str, Any]] = []
     for stage in stages:
         if not stage["Parameters"]:
@@ -107,7 +107,6 @@ def _is_convolution(layer: keras.Operation) -> bool:
 
 
 def _patch_size(layer: keras.Operation) -> int | None:
-    """Side of the patches that a vision transformer's first layer cuts the image into."""
     side: int | None = getattr(layer, "patch_size", (None,))[0]
     return side
 

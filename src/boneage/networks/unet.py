@@ -1,4 +1,4 @@
-"""A U-Net (Ronneberger, Fischer and Brox, MICCAI 2015) whose picture is averaged to one number."""
+"""A U-Net (Ronneberger, Fischer and Brox, MICCAI 2015) with global average pooling on top."""
 
 import keras
 
@@ -6,15 +6,14 @@ from boneage.networks.inputs import local_contrast
 from boneage.networks.layers import convolution, pooled
 
 WIDTHS = {"full": (32, 64, 128, 256), "tiny": (8, 16, 32)}
-# Maps that the mean is taken of: the decoder's last stage is the narrowest, and has seen everything.
+# Feature maps before pooling; the decoder's own last stage is too narrow for the head.
 LAST_MAPS = {"full": 128, "tiny": 32}
 
 
 def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
-    """Down by halvings, up again by transposed convolutions, and across by skips; then the mean.
+    """Encoder, decoder with transposed convolutions, skip connections, and the mean; see ``build_features``.
 
-    The way up ends at half the image's side, where the way down begins. See ``networks.build_features``;
-    there are no published weights.
+    Encoder and decoder both work at half the image side at most.
     """
     *widths, bottom = WIDTHS[width]
     x = convolution(local_contrast(images), widths[0], stride=2)
@@ -36,6 +35,6 @@ def _twice(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
 
 
 def _cropped(skip: keras.KerasTensor, like: keras.KerasTensor) -> keras.KerasTensor:
-    """Without the last row and column where an odd number of them was halved."""
+    """Drops the last row and column where an odd size was halved."""
     over = skip.shape[1] - like.shape[1]
     return keras.layers.Cropping2D(((0, over), (0, over)))(skip) if over else skip

@@ -1,4 +1,4 @@
-"""VGG19 (Simonyan and Zisserman, ICLR 2015) as Keras has it: VGG16 with three more convolutions."""
+"""VGG19 (Simonyan and Zisserman, ICLR 2015) from Keras: VGG16 with three more convolutions."""
 
 import keras
 
@@ -6,5 +6,5 @@ from boneage.networks.vgg16 import vgg
 
 
 def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
-    """The last maps of VGG19, averaged; see ``networks.build_features``."""
+    """The last feature maps of VGG19, averaged; see ``networks.build_features``."""
     return vgg(keras.applications.VGG19, images, width, weights)

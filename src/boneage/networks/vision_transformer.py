@@ -1,4 +1,4 @@
-"""The vision transformer ViT-B/16 (Dosovitskiy et al., ICLR 2021) of KerasHub."""
+"""The vision transformer ViT-B/16 (Dosovitskiy et al., ICLR 2021) from KerasHub."""
 
 import keras
 from keras import ops
@@ -18,11 +18,10 @@ SIZES = {
 
 
 def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
-    """The mean of the patches after the last block; see ``networks.build_features``.
+    """The mean of the patch tokens after the last block; see ``networks.build_features``.
 
-    The class token stays in the sequence, as the weights expect it, but the mean of the patches is taken in
-    its place: the two did equally well in the original (appendix D.3), and a mean tells which place added
-    what.
+    The class token stays in the sequence, as the weights expect, but the head takes the mean of the patches:
+    both did equally well in the original (appendix D.3), and a mean can be traced back to places.
     """
     size = images.shape[1]
     if weights == "imagenet":
@@ -42,15 +41,13 @@ def backbone(size: int, width: str) -> keras.Model:
 
 
 def resized(model: keras.Model, size: int) -> keras.Model:
-    """The same vision transformer for images of another side: its position table is interpolated.
+    """The same vision transformer for another image size, with interpolated position embeddings.
 
-    The learnt positions lie on a grid, one for each patch; an image of another side has another grid over the
-    same picture, so the table is resized as a picture is (Dosovitskiy et al., section 3.2). The class token's
-    position stays.
+    After Dosovitskiy et al., section 3.2.
 
     Args:
         model: A ViTBackbone with a class token.
-        size: The new side of the images in pixels, a multiple of the patch's.
+        size: The new image side in pixels, a multiple of the patch side.
     """
     config = {**model.get_config(), "image_shape": (size, size, 3)}
     config.pop("name", None)
@@ -63,14 +60,14 @@ def resized(model: keras.Model, size: int) -> keras.Model:
 
 
 def resized_positions(table: keras.KerasTensor, side: int) -> keras.KerasTensor:
-    """A position table for another grid of patches.
+    """Position embeddings for another grid of patches, by bilinear interpolation without smoothing.
 
     Args:
-        table: (1 + grid x grid, features), the class token first.
+        table: (1 + grid x grid, features), the class token first, which stays.
         side: Side of the new grid.
 
     Returns:
-        (1 + side x side, features): the grid by bilinear interpolation, without smoothing.
+        (1 + side x side, features).
     """
     table = ops.convert_to_tensor(table)
     class_token, positions = table[:1], table[1:]

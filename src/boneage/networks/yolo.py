@@ -1,7 +1,7 @@
-"""CSPDarknet53, the backbone of YOLOv4 (Bochkovskiy, Wang and Liao, 2020), of KerasHub.
+"""CSPDarknet53, the backbone of YOLOv4 (Bochkovskiy, Wang and Liao, 2020), from KerasHub.
 
-It is what looks at the picture in YOLOv4; the neck and the heads that find boxes are left away, for there is
-nothing to find. Its blocks follow the Cross Stage Partial Network (Wang et al., CVPR Workshops 2020).
+The neck and the heads, which find boxes, are left out. Its blocks follow the Cross Stage Partial Network
+(Wang et al., CVPR Workshops 2020).
 """
 
 import keras
@@ -13,7 +13,7 @@ from boneage.networks.published import fetched, settled
 
 PRESET = "csp_darknet_53_ra_imagenet"
 
-# Mean and standard deviation of the colours of ImageNet, 0 to 1, by which timm's weights were trained.
+# Mean and standard deviation of ImageNet's colours, 0 to 1, with which timm's weights were trained.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALE = tuple(1 / (255 * one) for one in DEVIATION)
 OFFSET = tuple(-mean / one for mean, one in zip(MEAN, DEVIATION, strict=True))
@@ -33,7 +33,7 @@ SIZES = {
 
 
 def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:
-    """The last maps of CSPDarknet53, averaged; see ``networks.build_features``."""
+    """The last feature maps of CSPDarknet53, averaged; see ``networks.build_features``."""
     size = images.shape[1]
     if weights == "imagenet":
         hub = keras_hub()

@@ -1,4 +1,4 @@
-"""A network with its head: fitted, taken up where it stopped, and recorded so that it can be checked."""
+"""Trains a network, resumes interrupted runs, and records each run so that it can be checked."""
 
 from boneage.training.devices import join_hosts
 from boneage.training.model import build_model

@@ -1,4 +1,4 @@
-"""Training batches in a fixed order, and images as a model takes them."""
+"""Training batches in a reproducible order, and the input format of a model."""
 
 import keras
 import numpy as np
@@ -9,30 +9,30 @@ ModelInput = np.ndarray | tuple[np.ndarray, np.ndarray]
 
 
 def model_input(images: np.ndarray, male: np.ndarray | None) -> ModelInput:
-    """Images, and the sex where the model asks for it, as the model takes them.
+    """Images, and the sex if the model takes it, as a model expects them.
 
     Args:
         images: (images, size, size), 0 to 255.
         male: 1 for male and 0 for female, (images,), or None.
 
     Returns:
-        (images, size, size, 1), alone or beside (images, 1).
+        (images, size, size, 1), alone or with (images, 1).
     """
     images = images[..., np.newaxis]
     return images if male is None else (images, male[:, np.newaxis].astype(np.float32))
 
 
 class Batches(keras.utils.PyDataset):
-    """Training batches in an order that depends on the seed and the epoch alone.
+    """Training batches in an order that depends only on the seed and the epoch.
 
-    Who trains tells it each epoch (:meth:`begin`). It does not count by itself: Keras begins an epoch more
-    than it trains where it first looks at a batch of a model on several devices.
+    The training loop announces each epoch (:meth:`begin`). The object cannot count epochs itself: on several
+    devices Keras starts one more to look at a batch.
 
     Args:
-        pack: The images.
+        pack: The packed images.
         rows: Rows of the pack to train on.
         years: Bone age of each row, (rows,).
-        male: 1 for male and 0 for female, (rows,), where the model asks for it; else None.
+        male: 1 for male and 0 for female, (rows,), if the model takes the sex; else None.
         batch_size: Images a batch; the last one of an epoch may hold fewer.
         seed: Seeds the order.
     """
@@ -61,5 +61,5 @@ class Batches(keras.utils.PyDataset):
         return model_input(images, male), self._years[of_batch][:, np.newaxis]
 
     def begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Puts the batches in the order of an epoch, from 0; as a callback at its beginning takes it."""
+        """Sets the order for an epoch, from 0; usable as a Keras callback at the start of an epoch."""
         self._order = batches_of(np.arange(len(self._rows)), self._batch_size, self._seed, epoch)

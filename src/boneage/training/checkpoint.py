@@ -1,9 +1,9 @@
-"""What lies in a run folder while a run is under way, and what a finished one is known by.
+"""The state of a run on disk: checkpoints while it trains, its record once it is finished.
 
-``checkpoint/`` holds the states after the last two whole epochs: weights, optimiser and its schedule, the
-random generators, the history. Where the last is damaged, the run goes on from the one before; each is known
-to be whole by its hash. So the folder takes up to three times the room of the model with its optimiser, while
-the next is written. The record is written last, so where there is one, the run is whole.
+``checkpoint/`` holds the state after each of the last two epochs: weights, optimiser, schedule, random
+generators and history, with hashes that reveal damage. If the last is damaged, the run resumes from the one
+before. While a checkpoint is written, the folder takes up to three times the space of the model with its
+optimiser. The record is written last, so a run with a record is complete.
 """
 
 import hashlib
@@ -17,30 +17,30 @@ import numpy as np
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, sha256_of, write_text
 
-# The settings that a checkpoint must share with the run that takes it up.
+# Settings that must be the same when a run is resumed.
 RUN_SETTINGS = ("batch_size", "learning_rate", "weight_decay", "precision", "width", "weights")
 
-# What the reading of a record or a state that was edited or cut short may raise.
+# Raised when a record or state was edited or truncated.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 UNREADABLE_MODEL = (*_UNREADABLE, ImportError, NotImplementedError, zipfile.BadZipFile)
-"""What Keras may raise over a model file that is no model, or whose bytes are not those that were written."""
+"""What Keras may raise when a model file is damaged or not a model."""
 
 
 _NEWEST, _BEFORE = "state.json", "before.json"
 
 
 def save_checkpoint(model: keras.Model, state: dict, run: Path) -> None:
-    """Writes a checkpoint and keeps the one before it; a kill at any moment leaves at least one, whole."""
+    """Writes a checkpoint and keeps the one before; killed at any moment, it leaves at least one intact."""
     folder = run / "checkpoint"
     path = folder / f"epoch-{state['epoch']}.keras"
     save_model(model, path)
     newest = _read_state(folder / _NEWEST)
-    # Where the run went on from the one before, that stays: the newest was damaged.
+    # If the run resumed from the one before, the newest was damaged and the one before stays.
     if newest and newest["epoch"] < state["epoch"]:
         _write_state(folder / _BEFORE, newest)
     generators = [np.asarray(one).tolist() for one in _random_states(model)]
-    # Naming the file here is what makes it the checkpoint.
+    # The model file counts only once the state names it.
     files = {"model": path.name, "sha256": sha256_of(path), "generators": generators}
     _write_state(folder / _NEWEST, {**state, **files})
     states = [_read_state(folder / name) for name in (_NEWEST, _BEFORE)]
@@ -55,7 +55,7 @@ def _write_state(path: Path, state: dict) -> None:
 
 
 def _read_state(path: Path) -> dict | None:
-    """A state as it was written; None where there is none, or a bit of it has changed."""
+    """A state as it was written; None if it is missing or damaged."""
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         return state if state.pop("seal") == _seal(state) else None
@@ -68,19 +68,19 @@ def _seal(state: dict) -> str:
 
 
 def _random_states(model: keras.Model) -> list[keras.Variable]:
-    # A saved model leaves out where its random generators stand, and without that a run that is taken up
-    # would draw its first transforms and dropouts again.
+    # A saved model omits the state of its random generators; without it a resumed run would draw its first
+    # transforms and dropouts again.
     weights = {id(one) for one in model.weights}
     return [one for one in model.variables if id(one) not in weights]
 
 
 def load_checkpoint(run: Path, identity: dict) -> tuple[keras.Model | None, dict]:
-    """The model and the state of a run that was interrupted; None and nothing where there is none.
+    """The model and state of an interrupted run; None and an empty dict if there is none.
 
-    Where the newest checkpoint is damaged it says so and takes the one before.
+    If the newest checkpoint is damaged, it says so and loads the one before.
 
     Raises:
-        BoneAgeError: No checkpoint there is whole, or it belongs to a run with other settings or data.
+        BoneAgeError: All checkpoints are damaged, or they belong to a run with other settings or data.
     """
     folder, damaged = run / "checkpoint", ""
     for name in (_NEWEST, _BEFORE):
@@ -92,10 +92,10 @@ def load_checkpoint(run: Path, identity: dict) -> tuple[keras.Model | None, dict
             damaged = damaged or f"{folder / name}: the checkpoint is damaged ({type(error).__name__})"
             continue
         if damaged:
-            print(f"{damaged}; the one before is whole")
+            print(f"{damaged}; resuming from the one before")
         return found
     if damaged:
-        raise BoneAgeError(f"{damaged}, and none before it is whole; delete {folder} to begin again")
+        raise BoneAgeError(f"{damaged}, and there is no intact one before it; delete {folder} to start again")
     return None, {}
 
 
@@ -114,10 +114,10 @@ def _loaded(folder: Path, name: str, identity: dict) -> tuple[keras.Model, dict]
 
 
 def finished_record(run: Path, identity: dict) -> dict | None:
-    """The record of a finished run; None where it is not finished.
+    """The record of a finished run; None if it is not finished.
 
     Raises:
-        BoneAgeError: The record is damaged, or tells of a run with other settings or data.
+        BoneAgeError: The record is damaged, or belongs to a run with other settings or data.
     """
     path = run / "record.json"
     if not path.is_file():
@@ -139,19 +139,19 @@ def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
     words = {
         "fingerprint": "labels or images",
         "label_kind": "label",
-        "learning_rate_factor": f"share of the learning rate {values['learning_rate_factor']}",
-        "batch_factor": f"multiple of the batch size {values['batch_factor']}",
+        "learning_rate_factor": f"learning-rate factor {values['learning_rate_factor']}",
+        "batch_factor": f"batch factor {values['batch_factor']}",
     }
     changed = [words.get(name, f"{name} {values[name]}") for name in ours if theirs.get(name) != ours[name]]
     if changed:
         raise BoneAgeError(
-            f"{run}: holds a run with other {', '.join(changed)}; set that back, choose another work folder, "
-            "or delete this one"
+            f"{run}: holds a run with different {', '.join(changed)}; change that back, use another work "
+            "folder, or delete this one"
         )
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Writes a model whole or not at all.
+    """Writes a model atomically.
 
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.

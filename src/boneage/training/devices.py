@@ -1,9 +1,9 @@
-"""One run on several devices and hosts: they share every batch, and the losses are those of one device.
+"""Training on several devices and hosts: they share each batch, and the losses equal those of one device.
 
-On JAX a batch is handed to every device whole, and its rows are shared out inside the step. There a number of
-rows that the devices do not divide is allowed, so the last batch of an epoch needs no padding, which batch
-normalisation would count; and every host reads the same batch. On TensorFlow ``MirroredStrategy`` gives each
-GPU a slice, and the replicas' unequal slices are weighed by their rows.
+On JAX every device gets the whole batch and takes its rows inside the step. The number of rows need not be
+divisible by the number of devices, so the last batch of an epoch needs no padding, which would distort batch
+normalisation; every host reads the same batch. On TensorFlow ``MirroredStrategy`` gives each GPU a slice, and
+unequal slices are weighted by their rows.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from boneage.core.backends import hasten, layers_of, mirrored, replica_share
 from boneage.core.errors import BoneAgeError
 from boneage.core.runtime import device
 
-# As `keras.distribution.initialize` reads them, beside the addresses of the hosts.
+# Read by `keras.distribution.initialize`, like the addresses of the hosts.
 _PROCESSES, _PROCESS = "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID"
 
 
 def join_hosts(seed: int) -> None:
-    """Joins the other processes of a run on several hosts; does nothing where there is one.
+    """Joins the other processes of a run on several hosts; does nothing if there is one process.
 
     Every process runs the same command on the same work folder, with these variables set:
     ``KERAS_DISTRIBUTION_JOB_ADDRESSES`` (host and port of process 0), ``KERAS_DISTRIBUTION_NUM_PROCESSES``
-    and ``KERAS_DISTRIBUTION_PROCESS_ID`` (from 0). To be called before anything is computed.
+    and ``KERAS_DISTRIBUTION_PROCESS_ID`` (from 0). Call it before any computation.
 
     Raises:
-        BoneAgeError: The backend is not JAX, a variable is missing, or the processes do not meet.
+        BoneAgeError: The backend is not JAX, a variable is missing, or the processes cannot connect.
     """
     if os.environ.get(_PROCESSES, "1") == "1":
         return
@@ -42,24 +42,24 @@ def join_hosts(seed: int) -> None:
 
     if jax.distributed.is_initialized():
         return
-    # Where there is none, Keras would have the processes agree on a seed by a computation of its own.
+    # Without a seed Keras would run a computation across the processes to agree on one.
     keras.utils.set_random_seed(seed)
     try:
         keras.distribution.initialize()
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise BoneAgeError(
-            f"{_PROCESSES}: the processes do not meet ({reason}); check the addresses, and start them anew"
+            f"{_PROCESSES}: the processes cannot connect ({reason}); check the addresses and start them again"
         ) from None
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files and shows bars."""
+    """Whether this process writes the files and shows progress bars."""
     return keras.backend.backend() != "jax" or _processes()[0] == 0
 
 
 def wait_for_all() -> None:
-    """Waits until every process has come here, so that what the first one wrote is there for all."""
+    """Waits for all processes, so that all can read what the first one wrote."""
     if keras.backend.backend() == "jax" and _processes()[1] > 1:
         from jax.experimental import multihost_utils
 
@@ -67,17 +67,19 @@ def wait_for_all() -> None:
 
 
 def check_agreed(value: int, run: Path) -> None:
-    """Raises BoneAgeError unless all processes found the same number in the run folder, which they share."""
+    """Raises BoneAgeError unless all processes found the same number in the shared run folder."""
     if keras.backend.backend() != "jax" or _processes()[1] == 1:
         return
     from jax.experimental import multihost_utils
 
     if len(np.unique(multihost_utils.process_allgather(np.int32(value)))) > 1:
-        raise BoneAgeError(f"{run}: the hosts do not see the same files there; give all the same work folder")
+        raise BoneAgeError(
+            f"{run}: the hosts see different files there; give all of them the same work folder"
+        )
 
 
 def devices_in_words() -> str:
-    """The devices that train: ``"NVIDIA H200"``, ``"4 × NVIDIA H200"``."""
+    """The training devices: ``"NVIDIA H200"``, ``"4 × NVIDIA H200"``."""
     strategy = mirrored()
     count = strategy.num_replicas_in_sync if strategy else 1
     if keras.backend.backend() == "jax":
@@ -87,7 +89,7 @@ def devices_in_words() -> str:
 
 @contextlib.contextmanager
 def all_devices() -> Iterator[None]:
-    """Models that are built, loaded and trained inside live on all devices; where there is one, as ever."""
+    """Models built, loaded and trained inside use all devices."""
     strategy = mirrored()
     if strategy is not None:
         with strategy.scope():
@@ -101,9 +103,9 @@ def all_devices() -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """What one process does inside, within :func:`all_devices`, waits for no other.
+    """Inside :func:`all_devices`, lets one process work without waiting for the others.
 
-    Keras makes variables even to save a model, and would have all processes agree on what is in them.
+    Keras creates variables even when it saves a model, and would synchronise them across all processes.
     """
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
@@ -114,7 +116,7 @@ def alone() -> Iterator[None]:
 
 
 def share_out(model: keras.Model) -> None:
-    """Has the devices share each batch of a compiled model that was built within :func:`all_devices`."""
+    """Makes the devices share each batch of a compiled model built within :func:`all_devices`."""
     if keras.distribution.distribution() is not None:
         model.train_step, model.test_step = _shared(model.train_step), _shared(model.test_step)
     elif mirrored() is not None:
@@ -125,9 +127,9 @@ def share_out(model: keras.Model) -> None:
 
 
 def on_one_device(model: keras.Model) -> keras.Model:
-    """The same model where it lives on one device; else a copy that does, to be asked and no more.
+    """The model, or if it is on several devices a copy on one, for prediction only.
 
-    Asking takes a small part of a run's time, and a replica or a host need not have its share of the answers.
+    Prediction takes little of a run's time, and a replica or host may have no share of a small batch.
     """
     if mirrored() is None and (
         keras.backend.backend() != "jax" or len(keras.distribution.list_devices()) == 1
@@ -140,20 +142,20 @@ def on_one_device(model: keras.Model) -> keras.Model:
 
 
 def check_shares(rows: int, batch_size: int) -> None:
-    """Raises BoneAgeError where a batch of so many images leaves a GPU none: not every layer bears that."""
+    """Raises BoneAgeError if a batch would leave a GPU without images, which not every layer can handle."""
     strategy = mirrored()
     replicas = strategy.num_replicas_in_sync if strategy else 1
     for batch in (min(rows, batch_size), rows % batch_size):
-        # Each gets the next whole share, rounded up, until nothing is left.
+        # TensorFlow gives each replica its share rounded up until nothing is left.
         if batch and -(-batch // replicas) * (replicas - 1) >= batch:
             raise BoneAgeError(
-                f"batches of {batch_size}: a batch of {batch} images leaves one of {replicas} GPUs without; "
-                "choose another batch_size, add --backend jax, or show it fewer in CUDA_VISIBLE_DEVICES"
+                f"batches of {batch_size}: a batch of {batch} images leaves one of {replicas} GPUs with none;"
+                " choose another batch_size, add --backend jax, or list fewer in CUDA_VISIBLE_DEVICES"
             )
 
 
 class _WholeBatches(keras.distribution.DataParallel):
-    """Data parallel, with batches that every device is handed whole; :func:`_shared` shares them out."""
+    """Data parallelism in which every device gets the whole batch; :func:`_shared` splits it."""
 
     def get_data_layout(self, data_shape: tuple[int, ...]) -> keras.distribution.TensorLayout:
         return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
@@ -170,19 +172,19 @@ def _shared(step: Callable) -> Callable:
 
     def run(state: tuple, data: tuple) -> tuple:
         outputs, state = step(state, jax.lax.with_sharding_constraint(data, by_rows))
-        # What is told after each step lies whole on every device, where its process can read it.
+        # Replicated, so that every process can read the losses and metrics after each step.
         return jax.lax.with_sharding_constraint(outputs, whole), state
 
     return run
 
 
 def _weighed(whole: Callable) -> Callable:
-    """A replica's loss with a gradient that counts each row the same, however many the replica has."""
+    """A replica's loss, with a gradient that weights every row equally however many the replica has."""
 
     def compute_loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = whole(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         share = replica_share(keras.ops.shape(y)[0])
-        # The value stays the mean over the replica's rows, which Keras counts by rows itself.
+        # The value stays the mean over the replica's rows: Keras weights it by rows itself.
         return share * loss + keras.ops.stop_gradient((1 - share) * loss)
 
     return compute_loss

@@ -1,4 +1,4 @@
-"""What is done after each step and epoch of a run: its bar, and its state on disk."""
+"""Callbacks after each step and epoch: the progress bar, and the state on disk."""
 
 import time
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from tqdm.auto import tqdm
 
 
 class KeepEpochs(keras.callbacks.Callback):
-    """Adds each epoch to the history and hands the state over to be saved.
+    """Adds each epoch to the history and saves the state.
 
-    An epoch whose values are not all numbers is not added, and ends the training.
+    An epoch with a value that is not a number is not added, and ends the training.
 
     Args:
-        state: ``epoch`` and ``history`` are kept up to date in it.
+        state: ``epoch`` and ``history`` are updated in it.
         save: Called after each epoch.
     """
 
@@ -32,7 +32,7 @@ class KeepEpochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         values = {name: float(value) for name, value in (logs or {}).items()}
         if not all(np.isfinite(value) for value in values.values()):
-            # The last sound state stays.
+            # The last good state stays on disk.
             self.model.stop_training = True
             return
         now = time.perf_counter()
@@ -43,13 +43,13 @@ class KeepEpochs(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """One bar over all steps of a run, so that it tells the time left, with the errors of the last epoch.
+    """One bar over all steps of a run, which shows the time left and the errors of the last epoch.
 
     Args:
-        title: What the bar says.
+        title: Label of the bar.
         steps: Steps an epoch.
         epochs: Epochs of the whole run.
-        done: Epochs that were done before.
+        done: Epochs finished earlier.
     """
 
     def __init__(self, title: str, steps: int, epochs: int, done: int):

@@ -1,4 +1,4 @@
-"""A network with its regression head: from an image, and perhaps the sex, to years."""
+"""A network with its regression head: from an image, and optionally the sex, to years."""
 
 import keras
 import numpy as np
@@ -11,19 +11,19 @@ from boneage.networks import build_features
 
 DROPOUT = 0.3
 
-# Most by which an image is turned, shifted and zoomed in training, as shares of a turn, its side, its size.
+# Largest rotation, shift and zoom in training, as shares of a full turn, the image side and its size.
 ROTATION, SHIFT, ZOOM = 0.04, 0.06, 0.1
 
 MONTH_BINS = 240
-"""The ages that the month bins tell apart: birth to the end of the nineteenth year."""
+"""Range of the month bins: birth to the end of the nineteenth year."""
 
-# Wide enough to say that the same bones are older in a boy, by how much depending on the age.
+# Wide enough to learn that the same bones are older in a boy, by an amount that depends on age.
 _HIDDEN_WITH_SEX = 64
 
 
 @keras.saving.register_keras_serializable(package="boneage")
 def accuracy(truth: keras.KerasTensor, prediction: keras.KerasTensor) -> keras.KerasTensor:
-    """Share of the cases whose prediction is less than half a year off."""
+    """Share of the cases with an absolute error below half a year."""
     return ops.mean(ops.cast(ops.abs(prediction - truth) < ACCURATE_YEARS, "float32"), axis=-1)
 
 
@@ -39,13 +39,13 @@ def build_model(
 ) -> keras.Model:
     """A network with its regression head, not yet compiled.
 
-    The head says one number in standard deviations about the training mean, so an untrained network
-    starts at the mean, and the last layer turns it into years. Light random rotation, shift and zoom act
-    while training only.
+    The head predicts one number in standard deviations from the training mean, so an untrained network
+    predicts the mean, and the last layer converts it to years. Slight random rotation, shift and zoom act
+    in training only.
 
     Args:
         network: Key of the network.
-        size: Side of the images in pixels.
+        size: Image side in pixels.
         mean_years: Mean bone age of the training cases.
         std_years: Its standard deviation.
         seed: Seeds the random transforms and dropout.
@@ -60,13 +60,13 @@ def build_model(
         takes a list: the images, and 1 for male or 0 for female, (batch, 1).
 
     Raises:
-        WeightsError: The weights cannot be had.
-        BoneAgeError: The network takes no images of that size.
+        WeightsError: The pretrained weights are not available.
+        BoneAgeError: The network does not take images of that size.
     """
     images = keras.Input((size, size, 1), name="image")
-    # To the nearest pixel: between pixels an image is smoother than the untouched ones that are predicted,
-    # and the batch normalisation learns other averages. Not in half precision, where grey levels above 128
-    # are told apart by eighths at best.
+    # Nearest neighbour: interpolated images are smoother than the unchanged ones at prediction, and batch
+    # normalisation would learn other averages. Not in half precision, which is too coarse for grey levels
+    # above 128.
     exact = {"fill_mode": "nearest", "interpolation": "nearest", "dtype": "float32"}
     x = keras.layers.RandomRotation(ROTATION, seed=seed, **exact)(images)
     x = keras.layers.RandomTranslation(SHIFT, SHIFT, seed=seed + 1, **exact)(x)
@@ -81,7 +81,7 @@ def build_model(
         x = keras.layers.Dense(_HIDDEN_WITH_SEX, activation="relu", name="with_sex")(x)
     if variant == "month_bins":
         return _over_months(images, x, network, mean_years, std_years)
-    # Zeros, so that the first prediction is the mean whatever the features.
+    # Zeros, so that the first prediction is the mean whatever the features are.
     x = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="standardised_years")(x)
     years = keras.layers.Rescaling(std_years, offset=mean_years, dtype="float32", name="years")(x)
     return keras.Model(inputs, years, name=network)
@@ -97,21 +97,21 @@ def _over_months(
     expected = keras.layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="years")
     model = keras.Model(images, expected(head(x)), name=network)
     expected.set_weights([ages[:, np.newaxis]])
-    # So that this is the first answer, whatever the features.
+    # So that this is the first prediction whatever the features are.
     head.bias.assign(_normal_logits(ages, mean_years, std_years))
     return model
 
 
 def _normal_logits(ages: np.ndarray, mean_years: float, std_years: float) -> np.ndarray:
-    """Logarithms, but for a constant, of a normal distribution over bins that predicts a given mean.
+    """Logits of a normal distribution over the bins whose mean is the given one.
 
-    Birth cuts a wide distribution off, and what is left of it has a higher mean. A term that is linear in the
-    age moves its centre and keeps it normal, so one is found that sets the mean right.
+    Birth truncates a wide distribution, which raises its mean. A linear term in age moves the centre and
+    keeps it normal, so its slope is solved for the mean.
 
     Args:
-        ages: Middles of the bins in years, (bins,).
-        mean_years: The mean; the second bin's middle, or the last but one's, where it lies beyond.
-        std_years: The standard deviation of the whole distribution; at least a bin.
+        ages: Bin centres in years, (bins,).
+        mean_years: The mean, clipped to the second and the last but one bin centre.
+        std_years: The standard deviation of the untruncated distribution; at least one bin.
 
     Returns:
         (bins,).
@@ -123,6 +123,6 @@ def _normal_logits(ages: np.ndarray, mean_years: float, std_years: float) -> np.
     def excess(slope: float) -> float:
         return float(softmax(normal + slope * ages) @ ages) - mean
 
-    # At such a slope each bin has some 4000 times the share of the one before, so the mean is at an end.
+    # At this slope each bin has about 4000 times the probability of the one before: the mean is at an end.
     steepest = 100.0
     return normal + brentq(excess, -steepest, steepest) * ages

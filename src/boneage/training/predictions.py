@@ -1,4 +1,4 @@
-"""What a trained network says of images."""
+"""The predictions of a trained network."""
 
 from pathlib import Path
 
@@ -17,21 +17,21 @@ from boneage.training.batches import model_input
 from boneage.training.checkpoint import UNREADABLE_MODEL
 
 TURNS = (-8.0, 0.0, 8.0)
-"""Degrees by which images are rotated for test-time augmentation (TTA)."""
+"""Rotations for test-time augmentation (TTA), in degrees."""
 
-# Images that are turned into numbers at a time: memory knows no number of images.
+# Images predicted at a time, so that memory does not grow with their number.
 _LOT = 128
 
 
 def load_model(run: Path | str) -> keras.Model:
-    """The trained network of a finished run; what it takes is what :func:`build_model` says of its variant.
+    """The trained network of a finished run; for its inputs see :func:`build_model`.
 
     Raises:
         BoneAgeError: The run has no readable model.
     """
     path = Path(run) / "model.keras"
     if not path.is_file():
-        raise BoneAgeError(f"{path}: not there, and no other file holds the weights; train that run again")
+        raise BoneAgeError(f"{path}: missing, and the weights are in no other file; train that run again")
     try:
         model = keras.saving.load_model(path, compile=False)
     except UNREADABLE_MODEL as error:
@@ -42,13 +42,13 @@ def load_model(run: Path | str) -> keras.Model:
 
 
 def tta_images(images: np.ndarray) -> np.ndarray:
-    """Images as they are and a little turned to either side, each also mirrored.
+    """The images as they are and slightly rotated either way, each also mirrored.
 
     Args:
         images: uint8, (images, size, size).
 
     Returns:
-        uint8, (2 x turns, images, size, size). What a turn brings in from outside is the image's rim.
+        uint8, (2 x rotations, images, size, size). Rotation fills in from the image's edge.
     """
     size = images.shape[1]
     center = ((size - 1) / 2, (size - 1) / 2)
@@ -80,10 +80,10 @@ def prediction(
     Args:
         model: As ``build_model`` makes it.
         images: uint8, (images, size, size); may be memory-mapped.
-        male: Whether each is male, (rows,); used where the model asks for the sex.
+        male: Whether each is male, (rows,); used if the model takes the sex.
         batch_size: Images a step.
         tta: Whether to average over :func:`tta_images`.
-        rows: Which of the images, in their order; by default all.
+        rows: Which images, in order; by default all.
 
     Returns:
         Years, (rows,).
@@ -110,23 +110,23 @@ def prediction_table(
     batch_size: int = 16,
     tta: bool = False,
 ) -> pd.DataFrame:
-    """``tables.PREDICTION_TABLE`` of a label table whose images are these rows of the pack."""
+    """``tables.PREDICTION_TABLE`` for a label table whose images are these rows of the pack."""
     years = prediction(model, pack.images, table["Male"].to_numpy(bool), batch_size, tta, rows)
-    # Five decimals are five minutes of a child's life: far below anything a reading can tell.
+    # Five decimals are five minutes: far below the precision of any reading.
     columns = {"Case ID": table["Case ID"], "Split": table["Split"], "Prediction": np.round(years, 5)}
     return pd.DataFrame(columns, columns=list(PREDICTION_TABLE))
 
 
 def predict_pack(run: Path | str, pack: Pack, labels: Labels) -> pd.DataFrame:
-    """The predictions of a finished run for images, made as the run made its own (TTA included).
+    """The predictions of a finished run for other images, made like the run's own (TTA included).
 
-    Of the labels only ids, splits and sex are used.
+    Only ids, splits and sex of the labels are used.
 
     Returns:
         ``tables.PREDICTION_TABLE``; predictions in years.
 
     Raises:
-        BoneAgeError: The run is not finished or damaged, or the images are of another size.
+        BoneAgeError: The run is unfinished or damaged, or the images have another size.
     """
     model = load_model(run)
     size = model.inputs[0].shape[1]

@@ -1,4 +1,4 @@
-"""How a network is trained: the optimiser, its rate from step to step, and what is minimised."""
+"""The training recipe: optimiser, learning-rate schedule and loss."""
 
 from typing import Any
 
@@ -8,24 +8,24 @@ from boneage.core.settings import Settings
 from boneage.networks import find
 from boneage.training.model import accuracy
 
-# Share of the steps in which the learning rate rises from a hundredth to its full value.
+# Share of the steps in which the learning rate rises from a hundredth of its full value.
 WARM_UP = 0.1
 
-# Share of the rate with which weights are moved that know something already: a tenth (Kolesnikov et al.,
-# "Big Transfer (BiT)", ECCV 2020, trained at 0.03 and fine-tuned at 0.003).
+# Pretrained weights are fine-tuned at a tenth of the learning rate (Kolesnikov et al., "Big Transfer (BiT)",
+# ECCV 2020, trained at 0.03 and fine-tuned at 0.003).
 FINE_TUNING = 0.1
 
 
 @keras.saving.register_keras_serializable(package="boneage")
 class AdamW(keras.optimizers.Adam):
-    """AdamW (Loshchilov and Hutter, ICLR 2019), which asks the schedule for the rate once a step.
+    """AdamW (Loshchilov and Hutter, ICLR 2019) that evaluates the schedule once a step.
 
-    Keras's own (3.13) asks it once more for every variable, and the graph of a step holds the whole schedule
-    as often: a third of the time before the first step of a deep network.
+    Keras's own (3.13) evaluates it again for every variable, and each copy is in the step's graph: a third
+    of the time before the first step of a deep network.
 
     Args:
         learning_rate: Number or schedule.
-        decay: Share of a weight, times the learning rate, that it loses in a step.
+        decay: Share of a weight, times the learning rate, lost in each step.
         more: As for Adam.
     """
 
@@ -43,19 +43,21 @@ class AdamW(keras.optimizers.Adam):
 
 
 def compile_model(model: keras.Model, settings: Settings, steps: int, fine_tuned: bool = False) -> None:
-    """Makes a model ready for training.
+    """Compiles a model for training.
 
     The learning rate rises at first and then falls to zero along a cosine (Loshchilov and Hutter, ICLR 2017),
-    so that a run of other epochs is another training.
+    so a run of other length is a different training.
 
     Args:
-        model: As ``build_model`` makes it, named by its network.
-        settings: Learning rate and weight decay are used.
+        model: As ``build_model`` makes it, named after its network.
+        settings: Gives learning rate and weight decay.
         steps: Steps of the whole run.
-        fine_tuned: Whether it begins with published weights.
+        fine_tuned: Whether it starts from pretrained weights.
     """
     warm_up = max(1, round(WARM_UP * steps))
-    highest = settings.learning_rate * find(model.name).rate * (FINE_TUNING if fine_tuned else 1.0)
+    highest = (
+        settings.learning_rate * find(model.name).learning_rate_factor * (FINE_TUNING if fine_tuned else 1.0)
+    )
     schedule = keras.optimizers.schedules.CosineDecay(
         highest / 100,
         max(1, steps - warm_up),

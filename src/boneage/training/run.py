@@ -1,6 +1,6 @@
-"""Training one network: compile, fit, resume where it stopped, and leave a record that can be checked.
+"""Trains one network: compile, fit, resume, and write a record that can be checked.
 
-A run folder holds, once finished, ``record.json``, ``history.csv``, ``predictions.csv`` and ``model.keras``;
+A finished run folder holds ``record.json``, ``history.csv``, ``predictions.csv`` and ``model.keras``;
 until then see :mod:`boneage.training.checkpoint`.
 """
 
@@ -52,10 +52,9 @@ from boneage.training.predictions import load_model, prediction_table
 from boneage.training.recipe import compile_model
 
 FROM_IMAGENET = "from ImageNet"
-"""What a record says of a network that began with published weights."""
+"""How a record describes pretrained weights."""
 
-# Settings that say nothing about a record's numbers: where the files lie and who reviewed them is nobody
-# else's business, and the same run elsewhere is the same run.
+# Settings that do not affect the numbers or are recorded elsewhere; file locations and reviewers are private.
 _NOT_RECORDED = (
     "source",
     "data",
@@ -78,11 +77,11 @@ def train(
     runs: Path | str,
     variant: str = "",
 ) -> dict:
-    """Trains one network for a number of epochs, or takes the run up where it stopped.
+    """Trains one network, or resumes its run.
 
-    Training sees training cases only; validation cases are watched; test cases are predicted once, at the
-    end. A run that is finished is not trained again. Where a batch is too large for the device's memory,
-    the run begins anew with batches of half the size, and the record tells.
+    It trains on training cases only, reports validation errors each epoch, and predicts the test cases once,
+    at the end. A finished run is not trained again. If a batch does not fit into the device's memory, the
+    run starts again with half the batch size, which the record states.
 
     Args:
         network: Key of the network.
@@ -91,16 +90,16 @@ def train(
         pack: The packed images.
         settings: Batch size, learning rate, weight decay, precision, width, weights and training seed.
         runs: Folder of all runs; this one's is named by its ``evaluation.RunKey``.
-        variant: One of ``settings.VARIANTS``. ``"tta"`` trains nothing: it takes the finished plain run.
+        variant: One of ``settings.VARIANTS``. ``"tta"`` trains nothing: it uses the finished plain run.
 
     Returns:
         The run's record.
 
     Raises:
-        BoneAgeError: A case stands in two splits, there is too little to train on (see ``enough``), the
-            folder holds a run with other settings or data, another process trains it, the predictions are not
-            numbers, the network takes no images of that size, the weights that the settings insist on cannot
-            be had, one image is too much for the memory, there is no plain run to take, or the disk is full.
+        BoneAgeError: A case is in two splits, there is too little to train on (see ``enough``), the folder
+            holds a run with other settings or data, another process trains it, the loss or a prediction is
+            not a number, the network does not take images of that size, required weights are not available,
+            one image exceeds the memory, there is no plain run for TTA, or the disk is full.
     """
     check_size(network, pack.size)
     if variant not in VARIANTS:
@@ -108,16 +107,16 @@ def train(
     key = RunKey(network, epochs, labels.set, settings.train_seed, variant)
     run = make_folder(Path(runs) / str(key))
     try:
-        # The other processes of a run on several hosts only read the folder.
+        # On several hosts the other processes only read the folder.
         with filelock.FileLock(run / ".lock", timeout=0) if is_first() else contextlib.nullcontext():
             return _run(key, labels, pack, settings, run)
     except filelock.Timeout:
-        raise BoneAgeError(f"{run}: another process trains this run; wait for it or stop it") from None
+        raise BoneAgeError(f"{run}: another process is training this run; wait for it or stop it") from None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The cases of one split: rows of the pack, years, and 1 for male where the model asks for it."""
+    """The cases of one split: rows of the pack, years, and 1 for male if the model takes the sex."""
 
     rows: np.ndarray
     years: np.ndarray
@@ -138,8 +137,8 @@ def _run(key: RunKey, labels: Labels, pack: Pack, settings: Settings, run: Path)
         "backend": keras.backend.backend(),
         "label_kind": labels.kind,
         "fingerprint": fingerprint(pack, table),
-        "learning_rate_factor": find(key.network).rate,
-        "batch_factor": find(key.network).batch,
+        "learning_rate_factor": find(key.network).learning_rate_factor,
+        "batch_factor": find(key.network).batch_factor,
         **{name: getattr(settings, name) for name in RUN_SETTINGS},
     }
     finished = finished_record(run, identity)
@@ -147,7 +146,7 @@ def _run(key: RunKey, labels: Labels, pack: Pack, settings: Settings, run: Path)
     if finished is not None:
         print(f"{run.name}: finished on {finished['finished']}, not trained again")
         if is_first():
-            # It may have been killed while it cleared up.
+            # It may have been killed during the clean-up.
             shutil.rmtree(run / "checkpoint", ignore_errors=True)
         return finished
     parts = {split: _part(table, rows, split, key.variant == "sex") for split in SPLITS}
@@ -156,7 +155,7 @@ def _run(key: RunKey, labels: Labels, pack: Pack, settings: Settings, run: Path)
     else:
         model, state = _trained(run, identity, pack, parts, settings)
     if not is_first():
-        # It returns what the first process has written.
+        # Reads what the first process has written.
         wait_for_all()
         return finished_record(run, identity)
     predictions = prediction_table(
@@ -179,7 +178,7 @@ def _part(table: pd.DataFrame, rows: np.ndarray, split: str, with_sex: bool) -> 
 
 
 def _plain_run(run: Path, identity: dict) -> tuple[keras.Model, dict]:
-    """The network of the plain run, and its history as if it were this run's."""
+    """The network and state of the plain run, as if they were this run's."""
     record = finished_record(run, {**identity, "variant": ""})
     if record is None:
         raise BoneAgeError(f"{run}: not finished; train the network without a variant first")
@@ -191,17 +190,17 @@ def _plain_run(run: Path, identity: dict) -> tuple[keras.Model, dict]:
 def _trained(
     run: Path, identity: dict, pack: Pack, parts: dict[str, _Part], settings: Settings
 ) -> tuple[keras.Model, dict]:
-    """The trained model and the state at the end of its run, taken up where it stopped."""
+    """The trained model and final state, resumed from a checkpoint if there is one."""
     seed_everything(settings.train_seed)
     with all_devices():
         model, state = load_checkpoint(run, identity)
     check_agreed(state.get("epoch", 0), run)
     if model is not None:
-        print(f"{run.name}: goes on after epoch {state['epoch']} of {identity['epochs']}")
+        print(f"{run.name}: resumes after epoch {state['epoch']} of {identity['epochs']}")
     batch_size = state.get("batch_size", settings.batch_size * identity["batch_factor"])
     while True:
         try:
-            # Within the loop, because clearing the session below forgets both.
+            # Inside the loop, because clearing the session below resets both.
             with precision(settings.precision), all_devices():
                 if model is None:
                     model, state = _begun(identity, parts["train"], batch_size, settings)
@@ -214,15 +213,16 @@ def _trained(
             if not is_out_of_memory(error):
                 raise
             tried = batch_size
-        # Outside the except, whose traceback keeps what the step has taken of the memory.
+        # Outside the except block, whose traceback keeps the step's memory allocated.
         model, batch_size = None, tried // 2
         if not batch_size:
             raise BoneAgeError(
-                f"{run.name}: one image of {pack.size} px is too much for the memory of {device()}; "
+                f"{run.name}: one image of {pack.size} px does not fit into the memory of {device()}; "
                 "choose a smaller train_size"
             )
         print(
-            f"{run.name}: batches of {tried} are too large for {device()}; it begins anew, {batch_size} each"
+            f"{run.name}: batches of {tried} do not fit into the memory of {device()}; "
+            f"starting again with {batch_size}"
         )
         if is_first():
             shutil.rmtree(run / "checkpoint", ignore_errors=True)
@@ -241,7 +241,7 @@ def _begun(
 
 
 def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[keras.Model, str]:
-    """The untrained model, and what it begins with, in words."""
+    """The untrained model, and a description of its initial weights."""
     network, variant = identity["network"], identity["variant"]
     moments = (float(years.mean()), float(years.std()) or 1.0)
     choice = (network, identity["size"], *moments, settings.train_seed, settings.width)
@@ -251,8 +251,8 @@ def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[k
         except WeightsError as error:
             if settings.weights == "imagenet":
                 raise
-            print(f"{network}: {error}; it is trained from scratch")
-        # As if nothing had been tried.
+            print(f"{network}: {error}; training from scratch")
+        # The failed attempt drew random numbers.
         seed_everything(settings.train_seed)
     return build_model(*choice, "scratch", variant), "from scratch"
 
@@ -283,7 +283,7 @@ def _fit(
 
     model.fit(
         batches,
-        # The batches have their own order; Keras would draw one that no checkpoint keeps.
+        # The batches have their own order; Keras's is not in the checkpoint.
         shuffle=False,
         validation_data=validation,
         validation_batch_size=batch_size,
@@ -313,7 +313,7 @@ def _record(
     labels: Labels,
 ) -> dict:
     identity, history = state["identity"], pd.DataFrame(state["history"])
-    # The first epoch also compiles; where there are others, they tell the speed.
+    # The first epoch includes compilation, so it is left out if there are others.
     timed = history.iloc[1:] if len(history) > 1 else history
     counts = table.groupby("Split")["Case ID"].count()
     cases = table.groupby("Split")["Source ID"].nunique()
