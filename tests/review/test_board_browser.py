@@ -121,7 +121,7 @@ def test_reject_with_a_reason_and_with_a_note(board, page, tmp_path):
     button(page, GROWTH).click()
     status(page, "2 of 30 · 1 rejected")
     button(page, OTHER).click()
-    expect(page.locator(".ba-error")).to_contain_text("write in the note")
+    expect(page.locator(".ba-error")).to_contain_text("in the note")
     page.get_by_placeholder("note").click()
     page.keyboard.type("a ruler")
     button(page, OTHER).click()

@@ -1,5 +1,5 @@
-"""What a person decides about each image: the log on disk, and the board of widgets over it.
+"""The review of images by a person: the log of decisions on disk, and the board of widgets on top of it.
 
-In: images, anomalies, clicks. Out: ``review.csv``, append-only. The log knows no widgets, the board no
-files.
+In: images, anomalies, clicks. Out: ``review.csv``, append-only. The log knows nothing of widgets, the board
+nothing of files.
 """

@@ -1,4 +1,4 @@
-"""What a review log makes of a case table, and where the review stands."""
+"""Applies a review log to a case table, and counts how far the review has got."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from boneage.review.log import ReviewLog
 
 @dataclass(frozen=True)
 class Summary:
-    """Where a review stands: counts of cases, and the cases on which reviewers disagree."""
+    """Progress of a review: counts of cases, and the cases on which reviewers disagree."""
 
     cases: int
     accepted: int
@@ -22,7 +22,7 @@ class Summary:
 
 
 def summary(log: ReviewLog, cases: Sequence[str]) -> Summary:
-    """Counts a review over the given case ids; where reviewers differ the last decision counts."""
+    """Counts the decisions on the given case ids; where reviewers disagree, the last decision counts."""
     final, standing = log.final(), log.standing()
     ours = [final[case_id] for case_id in cases if case_id in final]
     rejected = [row.reason for row in ours if row.decision == "reject"]
@@ -40,25 +40,25 @@ def summary(log: ReviewLog, cases: Sequence[str]) -> Summary:
 
 
 def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Takes the rejected cases out of a case table; cases not yet reviewed stay in, and a notice says so.
+    """Removes the rejected cases from a case table; unreviewed cases stay in, with a notice.
 
-    Boxes to blank hide what nobody should see, so those of every reviewer count, not only of the last.
+    Boxes to blank hide what nobody should see, so the boxes of all reviewers apply, not only the last one's.
 
     Returns:
-        The accepted cases with the columns ``corrections`` (JSON, an empty list where none was chosen) and
-        ``augmentations`` (JSON, empty where nobody chose); the rejected ones (``case_id, reason, note,
-        reviewer``); and notices in words.
+        The accepted cases with the columns ``corrections`` (JSON, an empty list for none) and
+        ``augmentations`` (JSON, empty if nobody chose any); the rejected ones (``case_id, reason, note,
+        reviewer``); and notices.
     """
     final, standing = log.final(), log.standing()
     ids = cases["case_id"].tolist()
     counts = summary(log, ids)
     notices = [
         *log.notices,
-        *(f"case {one}: decided, but no longer in the case table" for one in final if one not in set(ids)),
+        *(f"case {one}: reviewed, but no longer in the case table" for one in final if one not in set(ids)),
         *(f"case {one}: reviewers disagree; the last decision counts" for one in counts.disagreements),
     ]
     if counts.undecided:
-        notices.append(f"{counts.undecided} cases are not reviewed yet; they stay in")
+        notices.append(f"{counts.undecided} cases are not reviewed yet and stay in")
     rejected = [final[one] for one in ids if one in final and final[one].decision == "reject"]
     table = pd.DataFrame(
         [(row.case_id, row.reason, row.note, row.reviewer) for row in rejected],
@@ -73,10 +73,10 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.Dat
 
 
 def standing_choices(log: ReviewLog) -> list[tuple[str, ...]]:
-    """What a log says of every case, whatever way it came to that.
+    """The outcome of a log, whatever the order of its rows.
 
     Returns:
-        Sorted: the ids of rejected cases; the id, corrections and augmentations of those kept with any.
+        Sorted: the ids of rejected cases; the id, corrections and augmentations of kept cases that have any.
     """
     standing = log.standing()
     said: list[tuple[str, ...]] = []

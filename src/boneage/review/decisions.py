@@ -1,8 +1,8 @@
-"""A decision about an image, and the line of CSV that says it.
+"""A decision about an image, and its line of CSV.
 
-A note is stored as a JSON string: it comes back exactly, stays on one line, and starts with a quotation mark,
-so no spreadsheet runs it. The last cell of a line is always quoted, so that a line cut short is never taken
-for a whole one.
+A note is stored as a JSON string: it is read back exactly, stays on one line, and starts with a quotation
+mark, so no spreadsheet runs it as a formula. The last cell of a line is always quoted, so a truncated line is
+never taken for a complete one.
 """
 
 import csv
@@ -22,29 +22,29 @@ from boneage.images.operators import format_corrections
 LOG_TABLE = Table(
     "Review log",
     [
-        Column("time", "When it was decided, UTC."),
-        Column("case_id", "Name of the case."),
-        Column("decision", "keep, reject, or undo, after which the decision before stands again."),
-        Column("reason", "Why it is rejected."),
-        Column("corrections", "What puts the image right, as JSON."),
+        Column("time", "Time of the decision, UTC."),
+        Column("case_id", "Id of the case."),
+        Column("decision", "keep, reject, or undo, which restores the decision before."),
+        Column("reason", "Reason for the rejection."),
+        Column("corrections", "Corrections of the image, as JSON."),
         Column(
-            "augmentations", "What its augmented images may be drawn from, as JSON; empty leaves that open."
+            "augmentations", "Augmentations its copies may be drawn from, as JSON; empty if nobody chose any."
         ),
-        Column("note", "A remark."),
-        Column("reviewer", "Who decided."),
+        Column("note", "Comment."),
+        Column("reviewer", "Name of the reviewer."),
     ],
     "review.csv",
-    "One row a decision, the last of a case stands; rows are only ever added.",
+    "One row a decision; the last of a case counts. Rows are only ever added.",
 )
 DECISIONS = ("keep", "reject", "undo")
 REASONS = ("ring", "bracelet", "skeleton unknown", "growth abnormality", "other")
 
-UNREADABLE_BOX = "the box to blank cannot be read; decide this case again"
-"""The note of a case that was kept with a box that the log no longer tells: it is rejected until then."""
+UNREADABLE_BOX = "a box to blank cannot be read; review this case again"
+"""Note of a case kept with an unreadable box to blank: it is rejected until it is reviewed again."""
 
 HEADER = (",".join(LOG_TABLE) + "\n").encode()
 LONGEST_CELL = 131_072
-"""The longest cell that Python's csv module reads back."""
+"""The longest cell that Python's csv module can read."""
 
 _REVIEWER = re.compile(r"(\w[\w .'-]{0,63})?")
 
@@ -53,8 +53,8 @@ _REVIEWER = re.compile(r"(\w[\w .'-]{0,63})?")
 class Decision:
     """One row of the log: ``note`` is any text, ``time`` ISO 8601 in UTC.
 
-    ``corrections`` is a JSON list of operators with their values; ``augmentations`` a JSON list of names that
-    copies may be drawn from, ``[]`` for no copies, and empty where nobody chose.
+    ``corrections`` is a JSON list of operators with their values; ``augmentations`` a JSON list of operator
+    names that copies may be drawn from, ``[]`` for no copies, and empty if nobody chose any.
     """
 
     time: str
@@ -68,12 +68,12 @@ class Decision:
 
 
 def is_reviewer(name: str) -> bool:
-    """Whether a reviewer may be called that."""
+    """Whether this is a valid name for a reviewer."""
     return _REVIEWER.fullmatch(name) is not None
 
 
 def reasons_of(decision: str) -> tuple[str, ...]:
-    """The reasons that a decision may have; the empty one for any but a rejection."""
+    """The reasons allowed for a decision; only the empty one unless it is a rejection."""
     return REASONS if decision == "reject" else ("",)
 
 
@@ -99,12 +99,12 @@ def line_of_cells(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(cells)
     doubled = last.replace('"', '""')
-    # A lone surrogate has no UTF-8; its backslash form is what JSON reads back.
+    # A lone surrogate has no UTF-8 encoding; JSON reads its backslash escape.
     return f'{text.getvalue()},"{doubled}"'.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def cells_of(line: bytes) -> list[str] | None:
-    """The cells of a line that is a decision; None for any other."""
+    """The cells of a line if it holds a decision; else None."""
     try:
         (cells,) = csv.reader([_decoded(line)[0]], strict=True)
     except (ValueError, csv.Error):
@@ -117,18 +117,18 @@ def cells_of(line: bytes) -> list[str] | None:
 
 
 def read_line(line: bytes) -> tuple[Decision | None, list[str]]:
-    """The decision that a line says, None where it says none; and what is wrong with it, in words."""
+    """The decision on a line, or None; and what is wrong with the line."""
     cells = cells_of(line)
     if cells is None:
-        return None, [" is no decision and is left out; mend it in the file"]
+        return None, [" is not a decision and is ignored; correct it in the file"]
     time, case_id, decision, reason, corrections, augmentations, note, reviewer = cells
     notices = []
     if _decoded(line)[1]:
-        notices.append(" is not UTF-8; check its note, and save such files as CSV UTF-8")
+        notices.append(" is not UTF-8; check its note, and save the file as CSV UTF-8")
     chosen, faults = _readable(corrections or "[]", "corrections", format_corrections)
     names, unknown = _readable(augmentations.strip() or "[]", "augmentations", format_augmentations)
     faults += unknown
-    notices += [f", case {case_id}: {fault}; the decision stands without it" for fault in faults]
+    notices += [f", case {case_id}: {fault}; the decision counts without it" for fault in faults]
     is_choice = augmentations.strip() and (names or not unknown)
     row = Decision(
         time,
@@ -140,22 +140,22 @@ def read_line(line: bytes) -> tuple[Decision | None, list[str]]:
         _note(note),
         reviewer,
     )
-    # Who drew a box meant to hide something: the image must not go on with it in sight. Typed by hand it may
-    # be "Blank".
+    # The box was meant to hide something, so the image must not be used without it. Typed by hand it may be
+    # "Blank".
     if decision == "keep" and corrections.casefold().count("blank") > row.corrections.count("blank"):
         row = replace(row, decision="reject", reason="other", corrections="[]", note=UNREADABLE_BOX)
-        notices.append(f", case {case_id}: {UNREADABLE_BOX}, it is left out until then")
+        notices.append(f", case {case_id}: {UNREADABLE_BOX}; it is left out until then")
     return row, notices
 
 
 def _readable(text: str, what: str, check: Callable[[list[Any]], str]) -> tuple[list[Any], list[str]]:
-    """The entries of a JSON list that can be used, and what is wrong with the others."""
+    """The valid entries of a JSON list, and what is wrong with the others."""
     try:
         named = json.loads(text)
     except (ValueError, RecursionError):
         named = None
     if not isinstance(named, list):
-        return [], [f"broken {what}"]
+        return [], [f"invalid {what}"]
     good: list[Any] = []
     faults = []
     for one in named:
@@ -168,7 +168,7 @@ def _readable(text: str, what: str, check: Callable[[list[Any]], str]) -> tuple[
 
 
 def _decoded(line: bytes) -> tuple[str, bool]:
-    """A line as text, and whether it had to be guessed at."""
+    """A line as text, and whether its encoding had to be guessed."""
     try:
         return line.decode("utf-8"), False
     except UnicodeDecodeError:

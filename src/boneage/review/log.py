@@ -1,6 +1,6 @@
-"""What a person decides about each image: an append-only log with undo, resume, and several reviewers.
+"""The review log: append-only, with undo, resume, and several reviewers.
 
-A decision is one line of CSV and on disk before the call returns.
+A decision is one line of CSV, written to disk before the call returns.
 """
 
 import contextlib
@@ -40,21 +40,21 @@ def _now() -> datetime:
 class ReviewLog:
     """A review log on disk; several processes may have it open at once.
 
-    A log in a folder that cannot be written is opened to read. Rows that were once read stay: a log that is
-    deleted or replaced while it is open gets them back, merged with what stands there now.
+    In a read-only folder it is opened for reading. Rows once read are never lost: if the file is deleted or
+    replaced while open, they are merged with what is there now.
 
     Args:
-        path: The CSV file; made by the first decision.
+        path: The CSV file; created by the first decision.
         reviewer: Whose decisions this object writes; may be empty.
-        clock: Tells the time.
-        read_only: Whether the file and its folder stay as they are, whatever is wrong with them.
+        clock: Returns the current time.
+        read_only: Whether to leave the file and its folder unchanged, even if damaged.
 
     Attributes:
         rows: Every readable row in the order written, as of the last call.
-        notices: What was mended or left out, in words for the reviewer.
+        notices: What was repaired or ignored, in words for the reviewer.
 
     Raises:
-        BoneAgeError: The file is no review log, cannot be read, or is locked by another for 10 s.
+        BoneAgeError: The file is not a review log, cannot be read, or is locked by another process for 10 s.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ReviewLog:
         read_only: bool = False,
     ) -> None:
         if not is_reviewer(reviewer):
-            raise BoneAgeError(f"reviewer {reviewer!r}: name it with up to 64 letters, digits, spaces, . ' -")
+            raise BoneAgeError(f"reviewer {reviewer!r}: use up to 64 letters, digits, spaces, . ' -")
         self.path = Path(path)
         self.reviewer = reviewer
         self.rows: list[Decision] = []
@@ -78,7 +78,7 @@ class ReviewLog:
         self.refresh()
 
     def refresh(self) -> None:
-        """Reads what others wrote since, and mends what a crash or a spreadsheet left."""
+        """Reads what others have written, and repairs damage by a crash or a spreadsheet."""
         with self._locked(to_read=True) as may_write:
             self._read(may_write)
 
@@ -91,19 +91,19 @@ class ReviewLog:
         augmentations: Sequence[str] | None = None,
         note: str = "",
     ) -> Decision:
-        """Writes one decision; it is on disk when this returns.
+        """Writes one decision to disk.
 
         Args:
             case_id: The case.
             decision: One of :data:`DECISIONS`.
             reason: One of :data:`REASONS` for a rejection, else empty.
-            corrections: What puts the image right.
-            augmentations: What copies may be drawn from; None leaves it to the suggestion for the image, an
-                empty list makes no copies.
+            corrections: Corrections of the image.
+            augmentations: Augmentations that copies may be drawn from; None for the suggested ones, an empty
+                list for no copies.
             note: Any text.
 
         Raises:
-            BoneAgeError: A value does not fit, or the log cannot be written; then nothing is recorded.
+            BoneAgeError: A value is invalid, or the log cannot be written; then nothing is recorded.
         """
         if not is_safe_id(case_id):
             raise BoneAgeError(f"case_id {case_id!r}: must be 1 to 64 letters, digits, _ or -")
@@ -111,7 +111,7 @@ class ReviewLog:
             raise BoneAgeError(f"decision {decision!r}: must be one of {', '.join(DECISIONS)}")
         if reason not in reasons_of(decision):
             raise BoneAgeError(
-                f"reason {reason!r}: a rejection takes one of {', '.join(REASONS)}, the rest none"
+                f"reason {reason!r}: a rejection needs one of {', '.join(REASONS)}, other decisions none"
             )
         chosen = format_corrections(corrections), format_augmentations(augmentations)
         with self._locked():
@@ -121,13 +121,13 @@ class ReviewLog:
         return row
 
     def undo(self, case_id: str | None = None) -> str | None:
-        """Takes back this reviewer's decision on a case, or the last one that stands.
+        """Takes back this reviewer's decision on a case, or their last one.
 
-        What this reviewer had decided before on the case stands again, with its corrections; undone again,
-        what was decided before that. Decisions of other reviewers stay as they are.
+        It restores their previous decision on the case, with its corrections; a second undo restores the one
+        before that. Decisions of other reviewers are not touched.
 
         Returns:
-            The case whose decision was taken back; None where this reviewer has nothing to take back.
+            The case whose decision was taken back; None if there is nothing to take back.
         """
         with self._locked():
             self._read()
@@ -139,17 +139,16 @@ class ReviewLog:
             return case_id
 
     def fill_from(self, recorded: "ReviewLog") -> int:
-        """Takes over a recorded review where no person is at hand; what a person did here always wins.
+        """Adds the decisions of a recorded review for cases that this log has no row of.
 
-        The decisions that stand in the recorded log are appended with their time, reviewer and note, for
-        the cases of which this log has no row. A decision that was taken back here is a row too, so it is
-        not filled again, and filling twice adds nothing.
+        They keep their time, reviewer and note. A decision taken back here is also a row, so it is not filled
+        in again, and filling twice adds nothing.
 
         Returns:
-            How many decisions were added; they are on disk, all of them or none.
+            The number of decisions added; all of them are on disk, or none.
         """
         if recorded.path.resolve() == self.path.resolve():
-            raise BoneAgeError(f"{self.path}: cannot be filled from itself; name the recorded log")
+            raise BoneAgeError(f"{self.path}: cannot be filled from itself; name another log")
         recorded.refresh()
         standing = recorded.standing()
         with self._locked():
@@ -165,13 +164,13 @@ class ReviewLog:
         return len(rows)
 
     def state(self, reviewer: str | None = None) -> dict[str, Decision]:
-        """The standing decisions of one reviewer (by default this one) by case, the latest last."""
+        """The decisions in force of one reviewer (by default this one) by case, the latest last."""
         return self.standing().get(self.reviewer if reviewer is None else reviewer, {})
 
     def standing(self) -> dict[str, dict[str, Decision]]:
-        """The standing decisions by reviewer and case, in the order in which they were made.
+        """The decisions in force by reviewer and case, in the order they were made.
 
-        A reviewer's last row of a case wins; an undo takes it back, and the one before it stands again.
+        A reviewer's last row of a case counts; an undo restores the one before.
         """
         stacks: dict[tuple[str, str], list[int]] = {}
         for at, row in enumerate(self.rows):
@@ -187,16 +186,16 @@ class ReviewLog:
         return found
 
     def final(self) -> dict[str, Decision]:
-        """The decision that counts for each case: the last one that stands, whoever made it."""
+        """The decision that counts for each case: the last one in force by any reviewer."""
         standing = self.standing()
         return {row.case_id: row for row in self.rows if standing[row.reviewer].get(row.case_id) is row}
 
     @contextlib.contextmanager
     def _locked(self, to_read: bool = False) -> Iterator[bool]:
-        """Holds the log; yields whether it may be written."""
+        """Locks the log; yields whether it can be written."""
         if self._read_only:
             if not to_read:
-                raise BoneAgeError(f"{self.path}: opened to read only; open it anew to decide")
+                raise BoneAgeError(f"{self.path}: opened read-only; open it again to make decisions")
             yield False
             return
         make_folder(self.path.parent)
@@ -204,7 +203,7 @@ class ReviewLog:
         try:
             lock.acquire()
         except Timeout:
-            raise BoneAgeError(f"{self.path}: another board holds the lock; close it and try again") from None
+            raise BoneAgeError(f"{self.path}: locked by another board; close that and try again") from None
         except OSError as error:
             if not to_read or error.errno not in _READ_ONLY:
                 raise write_error(self.path, error) from None
@@ -216,7 +215,7 @@ class ReviewLog:
             lock.release()
 
     def _time(self) -> str:
-        # Boards on one log share one file: the clock of one may lag, the order of the rows does not.
+        # Several boards may share the file, and clocks may differ; the order of the rows is reliable.
         return self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
 
     def _write(self, rows: Sequence[Decision]) -> None:
@@ -239,7 +238,7 @@ class ReviewLog:
         self._seen = self._stamp()
 
     def _sync_folder(self) -> None:
-        """A new name, too, survives a power cut; file systems that cannot do this keep it anyhow or never."""
+        """Makes a new file name survive a power cut, on file systems that can."""
         with contextlib.suppress(OSError):
             folder = os.open(self.path.parent, os.O_RDONLY)
             try:
@@ -248,7 +247,7 @@ class ReviewLog:
                 os.close(folder)
 
     def _stamp(self) -> tuple[int, ...] | None:
-        """What changes when the file does."""
+        """A value that changes whenever the file does."""
         try:
             facts = os.stat(self.path)
         except FileNotFoundError:
@@ -263,23 +262,23 @@ class ReviewLog:
         mended = whole_lines(found)
         if mended is None:
             raise BoneAgeError(
-                f"{self.path}: no review log; if a spreadsheet saved it, save it there again as "
-                "CSV UTF-8, else move it away or name another file"
+                f"{self.path}: not a review log; if a spreadsheet saved it, save it again as CSV "
+                "UTF-8, else move it or name another file"
             )
         whole, aside = mended
         if not whole.startswith(self._known):
             whole, regained = merged(bytes(self._known), whole)
             if stamp is None:
-                self._notice("was deleted while open; it was written again with all its rows")
+                self._notice("was deleted while open; it was restored with all its rows")
             elif regained:
-                self._notice(
-                    f"was replaced while open by another copy; rows that it lacked and are back: {regained}"
-                )
+                self._notice(f"was replaced by another copy while open; rows restored: {regained}")
         if not may_write:
             if not self._read_only:
-                self._notice("is in a folder that cannot be written, so it is open to read only")
+                self._notice("is in a read-only folder, so it is opened read-only")
             if aside:
-                self._notice("was cut short or saved by another program; it is left so, its whole rows count")
+                self._notice(
+                    "was truncated or saved by another program; it is left as it is, its complete rows count"
+                )
             stamp = None
         elif whole != found:
             if aside:
@@ -292,10 +291,10 @@ class ReviewLog:
 
     def _on_disk(self) -> bytes:
         try:
-            # Asked before it is read: what is named by mistake may be huge.
+            # Checked before reading: a file named by mistake may be huge.
             if os.stat(self.path).st_size > LARGEST_TABLE_BYTES:
                 raise BoneAgeError(
-                    f"{self.path}: larger than 64 MiB, which no review log is; name the right file"
+                    f"{self.path}: larger than 64 MiB, too large for a review log; name the right file"
                 )
             return self.path.read_bytes()
         except IsADirectoryError as error:
@@ -313,7 +312,7 @@ class ReviewLog:
         self._notice(aside.why)
 
     def _take_new(self, data: bytes) -> None:
-        """Reads the lines that come after the known ones; where those are not the start, all of them."""
+        """Reads the lines after the known ones, or all of them if the file no longer starts with those."""
         if not data.startswith(self._known):
             self._known, self._lines, self.rows = bytearray(), 0, []
         start = max(len(self._known), len(HEADER))

@@ -1,4 +1,4 @@
-"""What a review log on disk has to bear: crashes, spreadsheets, and copies put in its place."""
+"""Repairs a review log on disk after crashes, spreadsheets and replaced copies."""
 
 import codecs
 import contextlib
@@ -14,12 +14,12 @@ from typing import NamedTuple
 from boneage.review.decisions import HEADER, LOG_TABLE, cells_of, line_of_cells
 
 _OUR_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
-# In the order in which they are tried; the two last are what spreadsheets write besides UTF-8.
+# In the order tried; spreadsheets also write the last two.
 _ENCODINGS = ("utf-8-sig", "utf-16", "cp1252")
 
 
 class Aside(NamedTuple):
-    """What is taken out of a log: where it is kept, and why, in words for the reviewer."""
+    """Content removed from a log: the file that keeps it, and why, in words for the reviewer."""
 
     suffix: str
     data: bytes
@@ -27,7 +27,7 @@ class Aside(NamedTuple):
 
 
 def whole_lines(data: bytes) -> tuple[bytes, Aside | None] | None:
-    """A log with our header and only whole lines, and what is to be kept aside; None for no review log."""
+    """A log with our header and only complete lines, and what is set aside; None if it is no review log."""
     if HEADER.startswith(data):
         return (data if data == HEADER else b""), None
     if not data.startswith(HEADER):
@@ -36,20 +36,20 @@ def whole_lines(data: bytes) -> tuple[bytes, Aside | None] | None:
     tail = data[end:]
     if not tail:
         return data, None
-    # Our own lines end with a quotation mark; one typed by hand need not.
+    # Lines we write end with a quotation mark; one typed by hand may not.
     if cells_of(tail) and (tail.endswith(b'"') or not _OUR_TIME.match(tail.decode("utf-8", "replace"))):
         return data + b"\n", None
-    why = "its last line was cut short by a crash; it is kept in .torn, decide that case again"
+    why = "its last line was truncated by a crash and is kept in .torn; review that case again"
     return data[:end], Aside(".torn", tail + b"\n", why)
 
 
 def merged(known: bytes, found: bytes) -> tuple[bytes, int]:
-    """All lines of two copies of a log, each one's in its order, and how many of the first the other lacked.
+    """All lines of two copies of a log in order, and how many lines of the first the second lacked.
 
-    Where the two went on differently from the same place, the lines stand in the order of their times.
+    Where both continued differently from the same place, the lines are ordered by time.
     """
     ours, theirs = _lines(known), _lines(found)
-    # Matched by place first: a clock that lags must not carry a decision past one that came before it.
+    # Matched by place first: a slow clock must not move a decision past an earlier one.
     steps = difflib.SequenceMatcher(None, ours, theirs, False).get_opcodes()
     moved = Counter(line for tag, _, _, first, last in steps if tag != "equal" for line in theirs[first:last])
     lines: list[bytes] = []
@@ -67,7 +67,7 @@ def merged(known: bytes, found: bytes) -> tuple[bytes, int]:
 
 
 def _lines(log: bytes) -> list[bytes]:
-    """The lines below the header, decisions quoted as we do, whoever wrote them."""
+    """The lines below the header, with decisions quoted our way."""
     lines = log[len(HEADER) :].split(b"\n")[:-1]
     return [line_of_cells(cells) if (cells := cells_of(line)) else line + b"\n" for line in lines]
 
@@ -80,15 +80,15 @@ def _from_spreadsheet(data: bytes) -> tuple[bytes, Aside] | None:
     if _is_sorted_otherwise(rows):
         rows.sort(key=lambda row: row[0])
         how = "saved and sorted"
-    why = f"was {how} by another program; mended, the original is kept as .before-mending"
+    why = f"was {how} by another program; it is repaired, and the original kept as .before-mending"
     lines = [line_of_cells(row).replace(b"\r", b" ") for row in rows]
     return HEADER + b"".join(lines), Aside(".before-mending", data, why)
 
 
 def _spreadsheet_rows(data: bytes) -> list[list[str]] | None:
-    """The cells of a log that another program saved, whatever its encoding and separator; None for no log."""
+    """The cells of a log saved by another program, in any encoding and separator; None if it is no log."""
     for encoding in _ENCODINGS:
-        # Without its mark any bytes of even number would pass for UTF-16.
+        # Without a byte order mark any even number of bytes would pass for UTF-16.
         if encoding == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             continue
         with contextlib.suppress(ValueError, csv.Error):
@@ -103,7 +103,7 @@ def _spreadsheet_rows(data: bytes) -> list[list[str]] | None:
 
 
 def _is_sorted_otherwise(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a reviewer's own times go down, which only sorting in a spreadsheet does."""
+    """Whether a reviewer's times go backwards, which only sorting in a spreadsheet does."""
     if not all(_OUR_TIME.fullmatch(row[0]) for row in rows):
         return False
     latest: dict[str, str] = {}

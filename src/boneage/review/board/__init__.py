@@ -1,11 +1,11 @@
-"""The review of images in a notebook: core widgets over a review log, and keys where they can be heard.
+"""The review board in a notebook: core widgets over a review log, with keys where a script can run.
 
-A decision is on disk before the next image shows. Nothing is deleted by a click: what the board writes are
-rows of the log, and a later cell applies them. The board knows no files and no training: it is handed a case
-table, anomalies, a log and a function that reads an image.
+A decision is on disk before the next image shows. No click deletes anything: the board adds rows to the log,
+and a later cell applies them. The board knows nothing of files or training: it is given a case table,
+anomalies, a log and a function that reads an image.
 
-Valid on ipywidgets 7.7.1 (Colab's) and 8. A small script (anywidget, where it is there) hears keys and the
-pointer; without it a click on a picture is a click on a button that lies over it, and every button works.
+Works with ipywidgets 7.7.1 (Colab's) and 8. A small script (with anywidget, if installed) handles keys and
+the pointer; without it a click on an image is a click on a button over it, and every button works.
 """
 
 from boneage.review.board.one_image import Suggest

@@ -13,19 +13,19 @@ _TIPS = {
     "darken": "darker",
     "contrast": "with more or less contrast",
     "contrast up": "with more contrast",
-    "gamma lighter": "dark parts lighter",
-    "gamma darker": "dark parts darker",
+    "gamma lighter": "with lighter dark parts",
+    "gamma darker": "with darker dark parts",
     "clahe": "with more local contrast",
     "sharpen": "sharper",
     "tint": "as through a warm or cool filter",
-    "invert": "black for white",
+    "invert": "inverted",
 }
-# Names that say the same as two others; what was recorded with them is shown by those.
+# Names that stand for two others; a log that has them is shown with those two.
 _BOTH = {"brightness": ("brighten", "darken"), "gamma": ("gamma lighter", "gamma darker")}
 
 
 class AugmentationsPanel:
-    """A switch a name. Until a person chooses, what is suggested is on, and counts."""
+    """A switch for each augmentation. Until a person chooses, the suggested ones are on."""
 
     def __init__(self, make: Maker, events: Events, changed: Callable[[], None]):
         self._changed = changed
@@ -47,16 +47,16 @@ class AugmentationsPanel:
 
     @property
     def augmentations(self) -> list[str] | None:
-        """What a person chose, an empty list for no copies; None where nobody chose."""
+        """What a person chose, an empty list for no copies; None if nobody chose."""
         return self.names if self._is_chosen else None
 
     @property
     def names(self) -> list[str]:
-        """What copies are drawn from as it stands, whoever chose it."""
+        """What copies are drawn from now, chosen or suggested."""
         return [name for name, switch in self.switches.items() if switch.value]
 
     def show(self, chosen: Sequence[str] | None, suggested: Sequence[str]) -> bool:
-        """Shows what was chosen, or with None what is suggested; whether the switches can say all of it."""
+        """Shows the choice, or for None the suggestion; returns whether the switches can show all of it."""
         self._is_chosen = chosen is not None
         names = [
             one for name in (suggested if chosen is None else chosen) for one in _BOTH.get(name, (name,))

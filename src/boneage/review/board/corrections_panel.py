@@ -1,4 +1,4 @@
-"""The controls of the corrections: what puts an image right, in every split."""
+"""The controls for corrections, which apply to an image in every split."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +19,9 @@ _SIDES = {"x": "left", "y": "top", "width": "wide", "height": "high"}
 
 @dataclass(frozen=True)
 class _Dial:
-    """An operator with one parameter: where it changes nothing, and what it is set to when switched on.
+    """An operator with one parameter: its neutral value, and its value when switched on.
 
-    ``log`` is for factors: twice and half lie equally far from one.
+    ``log`` is for factors: double and half are equally far from one.
     """
 
     parameter: str
@@ -35,22 +35,22 @@ class _Dial:
 _DIALS = {
     "rotate": _Dial("degrees", 0.0, 5.0, 0.1, ".1f"),
     "brightness": _Dial("levels", 0.0, 20.0, 1.0, ".0f"),
-    # In steps of log 2, so fine that every hundredth of the log can be set again.
+    # Steps of log 2, fine enough to set every hundredth that a log may hold.
     "contrast": _Dial("factor", 1.0, 1.2, 0.005, log=True),
     "gamma": _Dial("power", 1.0, 0.8, 0.005, log=True),
 }
-_SWITCHES = {"flip": "mirror, for a right hand", "invert": "black for white, for a positive"}
+_SWITCHES = {"flip": "mirror a right hand", "invert": "invert an image with dark bones"}
 _QUARTER = 90.0
 
 
 class CorrectionsPanel:
-    """A switch for each correction, a slider where there is something to set, and boxes to blank.
+    """A switch for each correction, a slider for each value, and boxes to blank.
 
     Args:
         make: Makes the widgets.
-        events: Wires them.
+        events: Connects them.
         changed: Called when a person changed something.
-        marked_box: Gives the box of the anomaly in sight.
+        marked_box: Returns the box of the anomaly in view.
         can_draw: Whether a box can be drawn with the mouse.
         draws: Called with whether the next drag draws a box.
     """
@@ -68,20 +68,20 @@ class CorrectionsPanel:
         self._boxes: list[Box] = []
         self.switches = {
             name: make.switch(
-                name, f"{_SWITCHES.get(name, 'a slider sets how much')}; again to leave it", "switch"
+                name, f"{_SWITCHES.get(name, 'set how much with the slider')}; click again to undo", "switch"
             )
             for name in (*_SWITCHES, *_DIALS)
         }
         self.sliders = {name: _slider(make, name) for name in _DIALS}
-        self.turn_left = make.button("↺ 90°", "a quarter turn to the left", "small")
-        self.turn_right = make.button("↻ 90°", "a quarter turn to the right", "small")
-        self.reset_button = make.button("None", "the image as it came", "small")
-        self.draw_button = make.switch("Draw a box", "then drag over what is to be blanked", "small")
+        self.turn_left = make.button("↺ 90°", "rotate by 90° anticlockwise", "small")
+        self.turn_right = make.button("↻ 90°", "rotate by 90° clockwise", "small")
+        self.reset_button = make.button("None", "remove all corrections", "small")
+        self.draw_button = make.switch("Draw a box", "then drag over the part to blank", "small")
         self.blank_marked = make.button(
-            "Blank the marked box", "hide what lies in the anomaly's box", "small"
+            "Blank the marked box", "blank the box of the anomaly in view", "small"
         )
-        self.add_box = make.button("+ box", "one more box to blank, set by the sliders", "small")
-        self.remove_box = make.button("✕", "take the chosen box away", "small")
+        self.add_box = make.button("+ box", "add a box to blank, set by the sliders", "small")
+        self.remove_box = make.button("✕", "remove the chosen box", "small")
         self.which_box = make(widgets.Dropdown, "which", options=[("no box", -1)])
         self.box_sliders = {
             side: make.slider("box-slider", min=0.0, max=1.0, step=0.001, description=words, readout=False)
@@ -94,12 +94,12 @@ class CorrectionsPanel:
 
     @property
     def boxes(self) -> list[Box]:
-        """The boxes to blank, in shares of the image."""
+        """The boxes to blank, as shares of the image."""
         return list(self._boxes)
 
     @property
     def corrections(self) -> list[dict[str, Any]]:
-        """What is switched on, in the order in which it is applied."""
+        """The corrections switched on, in the order applied."""
         chosen: list[dict[str, Any]] = [
             {"name": "blank", **dict(zip(_SIDES, box, strict=True))} for box in self._boxes
         ]
@@ -111,7 +111,7 @@ class CorrectionsPanel:
         return chosen
 
     def show(self, corrections: Sequence[Mapping[str, Any]]) -> bool:
-        """Sets the controls to corrections; whether they can say all of it."""
+        """Sets the controls to corrections; returns whether they can show all of them."""
         self._boxes = [
             tuple(float(one[side]) for side in _SIDES) for one in corrections if one["name"] == "blank"
         ]
@@ -125,14 +125,14 @@ class CorrectionsPanel:
         return self.corrections == [dict(one) for one in corrections]
 
     def use(self, suggested: Sequence[Mapping[str, Any]]) -> None:
-        """Sets the controls to a suggestion; the boxes that are there stay."""
+        """Sets the controls to a suggestion; existing boxes stay."""
         boxes = [one for one in self.corrections if one["name"] == "blank"]
         self.show(boxes + [one for one in suggested if one not in boxes])
 
     def blank(self, box: Box) -> None:
         """Adds a box to blank, in shares of the image."""
-        # Outward to whole thousandths, which are the steps of the log: what was marked stays covered.
-        # What is a hair beyond one is there by the sum's rounding.
+        # Rounded outwards to thousandths, the precision of the log, so that the marked part stays covered.
+        # Rounding can take a sum slightly above one.
         left, top = (math.floor(round(start * 1000, 6)) / 1000 for start in box[:2])
         ends = (round((box[at] + box[at + 2]) * 1000, 6) for at in (0, 1))
         right, bottom = (min(math.ceil(end) / 1000, 1.0) for end in ends)
@@ -152,7 +152,7 @@ class CorrectionsPanel:
         for slider in self.box_sliders.values():
             events.value(slider, lambda _: self._box_slid())
         events.value(self.which_box, self._show_boxes)
-        # Also when the board lets go of it for the next image.
+        # Also when the board resets it for the next image.
         self.draw_button.observe(lambda change: draws(change["new"]), "value")
         events.click(self.turn_left, lambda: self._turn(_QUARTER))
         events.click(self.turn_right, lambda: self._turn(-_QUARTER))
@@ -182,7 +182,7 @@ class CorrectionsPanel:
         self._changed()
 
     def _turn(self, degrees: float) -> None:
-        """Turns on from where it is; of the two ways round the shorter."""
+        """Rotates on from the current angle, the shorter way round."""
         slider = self.sliders["rotate"]
         slider.value = round((slider.value + degrees + 180) % 360 - 180, 2)
         self.switches["rotate"].value = slider.value != 0
@@ -204,7 +204,7 @@ class CorrectionsPanel:
     def _blank_marked(self, marked: Box | None) -> None:
         if marked is None:
             how = "draw one with the mouse" if self._can_draw else "add one with + box and its sliders"
-            raise BoneAgeError(f"no box is marked on this image; {how}")
+            raise BoneAgeError(f"this image has no marked box; {how}")
         self.blank(marked)
 
     def _remove_box(self) -> None:

@@ -1,4 +1,4 @@
-"""Tells what a person does from what the board itself changes."""
+"""Tells a person's changes from the board's own."""
 
 import contextlib
 import time
@@ -11,10 +11,10 @@ _ECHO_SECONDS = 2.0
 
 
 class Events:
-    """Wires what a person does to acts; what the board changes while it acts is not a person's doing.
+    """Connects widgets to actions, and ignores changes that the board itself makes.
 
     Args:
-        attempt: Runs an act and tells what goes wrong.
+        attempt: Runs an action and reports errors.
     """
 
     def __init__(self, attempt: Callable[[Callable[[], None]], None]):
@@ -22,11 +22,11 @@ class Events:
         self._busy = False
 
     def click(self, button: widgets.Button, act: Callable[[], None]) -> None:
-        """Runs an act at each click."""
+        """Runs an action at each click."""
         button.on_click(lambda _: self.run(act))
 
     def value(self, control: widgets.Widget, act: Callable[[Any], None]) -> None:
-        """Runs an act with each value that a person sets."""
+        """Runs an action with each value that a person sets."""
         echoes = _Echoes(control)
 
         def changed(change: Mapping[str, Any]) -> None:
@@ -42,14 +42,14 @@ class Events:
         control.observe(changed, "value")
 
     def run(self, act: Callable[[], None]) -> None:
-        """Runs an act unless another is under way."""
+        """Runs an action unless another is running."""
         if not self._busy:
             with self.away():
                 self._attempt(act)
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """What changes in here is not a person's doing."""
+        """Changes made inside are the board's own."""
         before, self._busy = self._busy, True
         try:
             yield
@@ -58,13 +58,13 @@ class Events:
 
 
 class _Echoes:
-    """What a slider on the page says back of what the board set it to.
+    """Recognises a slider's echo of a value that the board has set.
 
-    That of ipywidgets 8 rounds to its steps and tells so, perhaps when the next image is in sight already:
-    taken for a person's doing, it would turn that one too.
+    The slider of ipywidgets 8 rounds to its steps and reports that, perhaps when the next image is already
+    in view: taken for a person's change, it would alter that image too.
 
     Attributes:
-        stands: The value that the slider ought to have.
+        stands: The value that the slider should have.
     """
 
     def __init__(self, control: widgets.Widget):
@@ -74,19 +74,19 @@ class _Echoes:
         self._set: list[tuple[float, float]] = []
 
     def note(self, value: Any) -> None:
-        """Remembers what the board sets."""
+        """Remembers a value set by the board."""
         self.stands = value
         if self._step is not None:
             self._set = [*self._recent(), (time.monotonic(), value)]
 
     def has(self, value: Any) -> bool:
-        """Whether a value is, but for rounding, one that the board has just set."""
+        """Whether the board has just set this value, apart from rounding."""
         return any(abs(value - was) <= self._rounding(was) for _, was in self._recent())
 
     def _recent(self) -> list[tuple[float, float]]:
         return [(at, value) for at, value in self._set if time.monotonic() - at < _ECHO_SECONDS]
 
     def _rounding(self, value: float) -> float:
-        # The steps of a logarithmic slider are those of its exponent.
+        # A logarithmic slider steps its exponent.
         step = self._step if self._base is None else abs(value) * (self._base**self._step - 1)
         return 0.51 * step

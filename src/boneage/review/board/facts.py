@@ -1,4 +1,4 @@
-"""What the board knows of a case, and how it says it."""
+"""What the board knows about a case, and how it is worded."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Case:
-    """A row of the case table, with None where the table says nothing; ages and readings in years."""
+    """A row of the case table, with None for unknown; ages and readings in years."""
 
     case_id: str
     sex: str
@@ -27,19 +27,19 @@ class Case:
 
     @property
     def year(self) -> int | None:
-        """The year of age: the atlas folder's where there is one, else the bone age's."""
+        """The year of age: from the atlas folder if there is one, else of the bone age."""
         age = self.bone_age if self.age_group is None else self.age_group
         return None if age is None else math.floor(age)
 
     @property
     def who(self) -> str:
-        """Such as "girl, 5 years": whom to compare the case with."""
+        """Such as "girl, 5 years": the group to compare the case with."""
         sex = {"F": "girl", "M": "boy"}.get(self.sex, "sex unknown")
         return f"{sex}, {words_of_year(self.year)}"
 
     @property
     def about(self) -> tuple[str, str]:
-        """Two lines: who the child is, and what the readers said."""
+        """Two lines: the child, and the readings."""
         race = self.race if self.race not in ("", "Unknown") else "race unknown"
         age = None if self.age_group is None else math.floor(self.age_group)
         sex = self.who.split(",")[0]
@@ -49,7 +49,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Anomaly:
-    """What a detector says of an image: a score from 0 to 1, a box or None, and why in words."""
+    """An anomaly of an image: a score from 0 to 1, a box or None, and the reason."""
 
     kind: str
     score: float
@@ -58,7 +58,7 @@ class Anomaly:
 
     @property
     def is_likely(self) -> bool:
-        """Whether it counts: in the filters, the grid, and the box that is drawn. The others are faint."""
+        """Whether it is used in the filters, in the grid and for the box drawn; the others are faint."""
         return self.score >= LIKELY
 
     @property
@@ -69,7 +69,7 @@ class Anomaly:
 
 
 def read_cases(cases: pd.DataFrame) -> dict[str, Case]:
-    """The rows of a case table by id; the first one where an id stands twice."""
+    """The rows of a case table by id; the first one if an id is duplicated."""
     found: dict[str, Case] = {}
     for row in cases.to_dict("records"):
         case_id = str(row["case_id"])
@@ -99,7 +99,7 @@ def read_anomalies(anomalies: pd.DataFrame, known: Collection[str]) -> dict[str,
 
 
 def box_in_image(x: float | None, y: float | None, width: float | None, height: float | None) -> Box | None:
-    """The part of a box that lies in the image; None where there is none."""
+    """The part of a box inside the image, or None."""
     if x is None or y is None or width is None or height is None:
         return None
     left, top = max(x, 0.0), max(y, 0.0)
@@ -108,7 +108,7 @@ def box_in_image(x: float | None, y: float | None, width: float | None, height: 
 
 
 def alike(case_id: str, cases: Mapping[str, Case], left_out: Collection[str], most: int) -> list[str]:
-    """Cases of the same sex and year of age, evenly from the least to the most mature; none if no year."""
+    """Cases of the same sex and year of age, from least to most mature; none if the year is unknown."""
     case = cases[case_id]
     if case.year is None:
         return []
@@ -139,7 +139,7 @@ def words_of_bone_age(case: Case, short: bool = False) -> str:
 
 
 def words_of_decision(decision: Decision | None) -> tuple[str, str]:
-    """A decision in words, and its word in the style sheet."""
+    """A decision in words, and its class in the style sheet."""
     if decision is None:
         return "undecided", "undecided"
     if decision.decision == "keep":

@@ -16,7 +16,7 @@ TILES = 24
 
 
 class Grid:
-    """A page of tiles, and what is marked on it.
+    """A page of tiles, and which of them are marked.
 
     Attributes:
         unseen: Cases of the page whose images cannot be read.
@@ -36,7 +36,7 @@ class Grid:
         self._kind = ALL
         self.unseen: list[str] = []
         self.tiles: list[Tile] = []
-        self.open_buttons = [make.button("⤢", "look at this image large", "open") for _ in range(TILES)]
+        self.open_buttons = [make.button("⤢", "show this image large", "open") for _ in range(TILES)]
         for button in self.open_buttons:
             tile = Tile(make, "mark this image for rejection", button)
             self.tiles.append(tile)
@@ -46,8 +46,8 @@ class Grid:
             widgets.Dropdown, "filter", options=[("choose a reason", ""), *((one, one) for one in REASONS)]
         )
         self.note = make(widgets.Text, "note", placeholder="note (needed for “other”)")
-        self.decide_button = make.button("", "write a decision for each image of this page", "page")
-        self.unmark_button = make.button("Unmark all", "take the marks away")
+        self.decide_button = make.button("", "record a decision for each image on this page", "page")
+        self.unmark_button = make.button("Unmark all", "remove all marks")
         events.click(self.unmark_button, self._unmark)
         self.widget = make.column(
             make.row(
@@ -69,7 +69,7 @@ class Grid:
 
     @property
     def rest(self) -> list[str]:
-        """The cases of the page that are neither marked nor decided, and can be seen."""
+        """The readable cases of the page that are neither marked nor decided."""
         return [
             tile.case_id
             for tile in self.tiles
@@ -80,9 +80,9 @@ class Grid:
         ]
 
     def show(self, page: Sequence[str], state: Mapping[str, Decision], kind: str = ALL) -> None:
-        """Shows a page of at most :data:`TILES` cases, none of them marked, with the decisions that stand.
+        """Shows a page of at most :data:`TILES` cases, none of them marked, with the decisions in force.
 
-        Each tile shows the anomaly of the kind that is filtered for.
+        Each tile shows the anomaly of the kind filtered for.
         """
         self._state, self._kind = state, kind
         self.unseen = []
@@ -96,16 +96,16 @@ class Grid:
         self._show_counts()
 
     def read_ahead(self, page: Sequence[str]) -> None:
-        """Has the tiles of a page ready soon."""
+        """Prepares the tiles of a page."""
         self._images.read_ahead([], [self._looked_at(case_id) for case_id in page])
 
     def _looked_at(self, case_id: str) -> tuple[str, Box | None]:
-        """A case and the box to look at: that of its anomaly."""
+        """A case and the box of its anomaly."""
         found = self._anomaly(case_id)
         return case_id, None if found is None else found.box
 
     def _anomaly(self, case_id: str) -> Anomaly | None:
-        """The likely anomaly of a case that was filtered for, else its first; faint ones do not count."""
+        """The likely anomaly of the kind filtered for, else the case's first likely one."""
         likely = [one for one in self._anomalies.get(case_id, ()) if one.is_likely]
         return next((one for one in likely if one.kind == self._kind), likely[0] if likely else None)
 

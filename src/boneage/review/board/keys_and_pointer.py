@@ -1,6 +1,6 @@
-"""Keys and the pointer, which core widgets cannot hear: a small script, where anywidget can be had.
+"""Keys and the pointer, which core widgets cannot handle: a small script, if anywidget is installed.
 
-Without it the board works as well, by its buttons and sliders alone.
+Without it the board works with its buttons and sliders alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,19 +13,19 @@ _SCRIPT = Path(__file__).with_suffix(".js")
 
 
 class KeysAndPointer:
-    """What the script on the page says and is told.
+    """Messages to and from the script on the page.
 
-    It says ``{"key": name, "seen": ...}``, ``{"box": [x, y, width, height], "seen": ...}`` in shares of the
-    image, ``{"view": [left, top, side]}`` in the same, and ``{"tone": [level, window]}`` in grey levels. Each
-    question after a view or a tone waits for the answer to the one before. ``seen`` is what was in sight when
-    a key was pressed: a decision counts for that and nothing else.
+    From it: ``{"key": name, "seen": ...}``, ``{"box": [x, y, width, height], "seen": ...}`` in shares of the
+    image, ``{"view": [left, top, side]}`` likewise, and ``{"tone": [level, window]}`` in grey levels. After a
+    view or a tone it waits for the answer before it sends another. ``seen`` is what was in view when the key
+    was pressed: the decision applies to that and nothing else.
 
     Args:
         act: Called with each message.
 
     Attributes:
-        widget: To be put into the board; None where anywidget is not there.
-        seen: What is in sight.
+        widget: The widget to add to the board; None without anywidget.
+        seen: What is in view.
     """
 
     def __init__(self, act: Callable[[Mapping[str, Any]], None]):
@@ -36,13 +36,13 @@ class KeysAndPointer:
             self.widget.on_msg(lambda _widget, content, _buffers: self.hear(content))
 
     def hear(self, message: Mapping[str, Any]) -> None:
-        """Acts on a message of the script."""
+        """Handles a message from the script."""
         self._act(message)
         if self.widget is not None and ("view" in message or "tone" in message):
             self.widget.answered += 1
 
     def tell(self, **state: Any) -> None:
-        """Tells the script what is in sight (``seen``, ``view``, ``tone``), or that a box is drawn next."""
+        """Tells the script what is in view (``seen``, ``view``, ``tone``), or that a box is drawn next."""
         self.seen = state.get("seen", self.seen)
         if self.widget is not None:
             for name, value in state.items():
@@ -54,7 +54,7 @@ def _make_widget() -> widgets.DOMWidget | None:
         import traitlets
         from anywidget import AnyWidget
     except Exception:
-        # Left out, or broken by another package's version: not worth a board.
+        # Missing, or broken by another package's version: the board works without it.
         return None
 
     class Script(AnyWidget):

@@ -8,9 +8,9 @@ W = TypeVar("W", bound=widgets.DOMWidget)
 
 
 class Maker:
-    """Makes widgets that share one layout, and one style a kind: the style sheet does the rest.
+    """Makes widgets that share one layout, and one style a kind; the style sheet does the rest.
 
-    By default a widget brings two more models along, which would be more than half of what a board sends.
+    By default every widget brings two more models, which would be over half of what a board sends.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Maker:
         self._styles: dict[type, widgets.Widget] = {}
 
     def __call__(self, kind: type[W], *classes: str, **traits: Any) -> W:
-        """A widget of a kind with classes of the style sheet and traits."""
+        """A widget of a kind, with classes of the style sheet and traits."""
         if kind in self._styles:
             traits.setdefault("style", self._styles[kind])
         traits.setdefault("layout", self._layout)
@@ -32,23 +32,21 @@ class Maker:
         return self(widgets.Button, *classes, description=words, tooltip=tip, button_style=look)
 
     def switch(self, words: str, tip: str, *classes: str, on: bool = False) -> widgets.ToggleButton:
-        """A button that stays pressed."""
+        """A toggle button."""
         return self(widgets.ToggleButton, *classes, description=words, tooltip=tip, value=on)
 
     def slider(self, *classes: str, **traits: Any) -> widgets.FloatSlider:
-        """A slider."""
         return self(widgets.FloatSlider, "slider", *classes, **traits)
 
     def jpeg(self) -> widgets.Image:
-        """A picture."""
         return self(widgets.Image, "image", format="jpeg")
 
     def words(self, text: str, *classes: str) -> widgets.HTML:
-        """Text, HTML where it has marks."""
+        """Text, as HTML."""
         return self(widgets.HTML, *classes, value=text)
 
     def row(self, *children: widgets.Widget, classes: tuple[str, ...] = ()) -> widgets.HBox:
-        """Widgets beside each other."""
+        """Widgets side by side."""
         return self(widgets.HBox, "row", *classes, children=children)
 
     def column(self, *children: widgets.Widget, classes: tuple[str, ...] = ()) -> widgets.VBox:
@@ -61,9 +59,9 @@ class Maker:
 
 
 class Tile:
-    """A small picture that is marked by a click on it: a switch lies over it, and a caption below.
+    """A small image that a click marks: a switch lies over it, and a caption below.
 
-    ``tip`` says what a click does; ``below`` are widgets beside the caption.
+    ``tip`` is the tooltip; ``below`` are widgets beside the caption.
     """
 
     def __init__(self, make: Maker, tip: str, *below: widgets.Widget):
@@ -90,12 +88,12 @@ class Tile:
         self.widget.layout.visibility = "visible"
 
     def clear(self) -> None:
-        """Leaves the place empty; it keeps its size."""
+        """Clears the tile, keeping its size."""
         self.case_id = None
         self.mark(False)
         self.widget.layout.visibility = "hidden"
 
     def mark(self, on: bool, words: str = "") -> None:
-        """Sets the mark and what stands on it."""
+        """Sets the mark and its label."""
         self.switch.value = on
         self.switch.description = words

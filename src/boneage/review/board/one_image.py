@@ -1,4 +1,4 @@
-"""One image large, what it becomes beside it, what is known and flagged of it, and others like it."""
+"""One image large, its preview with corrections, its anomalies, and similar cases."""
 
 import html
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -35,20 +35,20 @@ from boneage.review.decisions import Decision
 NEIGHBOURS = 8
 
 CAN_BE_HIDDEN = ("burnt-in text", "ring", "bracelet", "metal")
-"""Kinds of anomaly whose box holds a thing; that of the others is the hand, and blanked nothing is left."""
+"""Kinds of anomaly whose box holds an object; the others' box holds the hand, which must not be blanked."""
 
 LARGEST_ZOOM = 8.0
-"""Of an image of 928 pixels it shows 116: every pixel is seen, more would only be blur."""
+"""Shows 116 of 928 pixels; more would only blur."""
 
 _ZOOM_OF_A_CLICK = 3.0
-_CELLS = 7  # A click on the image falls into one of 7 x 7 places; the middle one is the image's middle.
+_CELLS = 7  # The image has 7 x 7 places to click, so that one is in the middle.
 _SUGGESTIONS_KEPT = 256
 _NARROWEST_WINDOW, _WIDEST_WINDOW = 8.0, 512.0
 
 
 @dataclass(frozen=True)
 class Suggest:
-    """What gives suggestions: corrections for a case and its image, augmentations for a corrected image."""
+    """Suggests corrections for a case and its image, and augmentations for a corrected image."""
 
     corrections: Callable[[str, np.ndarray], list[dict[str, Any]]]
     augmentations: Callable[[np.ndarray], list[str]]
@@ -56,7 +56,7 @@ class Suggest:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the controls are set to: corrections, and augmentations or None where nobody chose any."""
+    """The state of the controls: corrections, and augmentations or None if nobody chose any."""
 
     corrections: Sequence[Mapping[str, Any]] = ()
     augmentations: Sequence[str] | None = None
@@ -66,10 +66,10 @@ class OneImage:
     """The view of one case.
 
     Attributes:
-        picture, preview, copy: The image, what it becomes, and an example of its copies.
-        cells: Buttons over the image, row by row; a click enlarges there.
+        picture, preview, copy: The image, its preview with corrections, and an example of its copies.
+        cells: Buttons over the image, row by row; a click zooms in there.
         corrections, augmentations: The two panels.
-        neighbours: Tiles of cases of the same sex and year.
+        neighbours: Tiles of cases of the same sex and year of age.
     """
 
     def __init__(
@@ -89,32 +89,34 @@ class OneImage:
         self._corrected: np.ndarray | None = None
         self._compared: str | None = None
         self._suggested: list[dict[str, Any]] = []
-        # Found once, and ahead: looking for letters takes as long as showing an image.
+        # Cached and prepared ahead: finding letters takes as long as showing an image.
         self._corrections_for = lru_cache(_SUGGESTIONS_KEPT)(self._find_corrections)
         self._names_for = lru_cache(_SUGGESTIONS_KEPT)(self._find_names)
         self._zoom, self._centre, self._tone = 1.0, (0.5, 0.5), PLAIN_TONE
         self._example = 0
         self.picture, self.preview, self.copy = (make.jpeg() for _ in range(3))
         self.preview_title = make.words("", "title")
-        self.copy_button = make.button("", "an example of the copies; a click draws another", "over")
+        self.copy_button = make.button("", "an example copy; click to draw another", "over")
         self.copy_title = make.words("", "caption")
         self.facts = make.words("", "facts")
         self.anomaly_list = make(widgets.Select, "anomalies", options=[], rows=3)
         self.why = make.words("", "why")
-        self.cells = [make.button("", "enlarge here", "cell") for _ in range(_CELLS * _CELLS)]
+        self.cells = [make.button("", "zoom in here", "cell") for _ in range(_CELLS * _CELLS)]
         self.zoom = make.slider(min=1.0, max=LARGEST_ZOOM, step=0.25, readout_format=".1f")
         self.zoom_out = make.button("−", "smaller", "narrow")
         self.zoom_in = make.button("+", "larger", "narrow")
-        self.whole_button = make.button("Whole", "see all of the image again")
+        self.whole_button = make.button("Whole", "show the whole image again")
         self.show_box = make.switch("Boxes", "draw the boxes on the image", on=True)
         self.level, self.window = (
             make.slider("named", min=low, max=high, step=0.5, readout_format=".0f", description=words)
             for words, low, high in (("Level", 0.0, 255.0), ("Window", _NARROWEST_WINDOW, _WIDEST_WINDOW))
         )
         self.tone_button = make.button(
-            "As is", "every grey level as it is; level and window change the view alone"
+            "As is", "show unchanged grey levels; level and window change the view only"
         )
-        self.suggest_button = make.button("Use suggested", "set both lists to what suits this image", "small")
+        self.suggest_button = make.button(
+            "Use suggested", "set both lists to the suggestions for this image", "small"
+        )
         self.suggested = make.words("", "suggested", "dim")
         can_draw = script.widget is not None
         self.corrections = CorrectionsPanel(
@@ -127,7 +129,7 @@ class OneImage:
         )
         self.augmentations = AugmentationsPanel(make, events, self._show_copy)
         self.neighbours = [
-            Tile(make, "see this one beside the image; click again to leave it") for _ in range(NEIGHBOURS)
+            Tile(make, "compare with this case; click again to stop") for _ in range(NEIGHBOURS)
         ]
         self.neighbours_title = make.words("", "title")
         self._wire(events)
@@ -139,14 +141,14 @@ class OneImage:
 
     @property
     def choice(self) -> Choice:
-        """What the controls are set to."""
+        """The state of the controls."""
         names = self.augmentations.augmentations
         return Choice(tuple(self.corrections.corrections), None if names is None else tuple(names))
 
     def show(self, case_id: str, decision: Decision | None, choice: Choice, rejected: Collection[str]) -> str:
-        """Shows a case with the decision that stands; returns what went wrong, in words.
+        """Shows a case with its decision in force; returns what went wrong, in words.
 
-        Cases that are rejected are not compared with.
+        Rejected cases are not offered for comparison.
         """
         self._case_id, self._compared, self._example = case_id, None, 0
         self._zoom, self._centre, self._tone = 1.0, (0.5, 0.5), PLAIN_TONE
@@ -167,7 +169,7 @@ class OneImage:
         return fault and f"case {case_id}: {fault}"
 
     def read_ahead(self, coming: Mapping[str, str], rejected: Collection[str]) -> None:
-        """Has ready soon what cases will show, given their recorded corrections as JSON, the next first."""
+        """Prepares what the coming cases will show, given their corrections as JSON, the next first."""
         others = [other for case_id in coming for other in self.neighbours_of(case_id, rejected)]
         finds = [
             find
@@ -180,7 +182,7 @@ class OneImage:
         self._images.read_ahead(list(coming), [(other, None) for other in dict.fromkeys(others)], finds)
 
     def neighbours_of(self, case_id: str, rejected: Collection[str]) -> list[str]:
-        """The cases that are shown for comparison with a case."""
+        """The cases shown for comparison with a case."""
         return alike(case_id, self._cases, rejected, NEIGHBOURS)
 
     def look_at(self, left: float, top: float, side: float) -> None:
@@ -188,7 +190,7 @@ class OneImage:
         self._zoom_to(1 / max(side, 1 / LARGEST_ZOOM), (left + side / 2, top + side / 2))
 
     def set_tone(self, level: float, window: float) -> None:
-        """Shows the image by a level and a window, which change nothing but the view."""
+        """Shows the image with a level and a window, which change the view only."""
         level = min(max(level, self.level.min), self.level.max)
         self._tone = (level, min(max(window, _NARROWEST_WINDOW), _WIDEST_WINDOW))
         self._look()
@@ -211,7 +213,7 @@ class OneImage:
             events.value(tile.switch, lambda on, tile=tile: self._compare(tile, on))
 
     def lay_out(self, make: Maker, decisions: widgets.Widget) -> widgets.VBox:
-        """All of a case on one screen, with the controls of the decision in it."""
+        """All of a case on one screen, with the controls for the decision."""
         left = make.column(
             make.box(self.picture, make.box(*self.cells, classes=("cells",)), classes=("frame", "look")),
             make.row(self.zoom_out, self.zoom, self.zoom_in, self.whole_button, self.show_box),
@@ -236,7 +238,7 @@ class OneImage:
     def _show_anomalies(self) -> None:
         found = self._anomalies.get(self._case_id, [])
         self.anomaly_list.options = [(one.words, at) for at, one in enumerate(found)]
-        # A faint one is there for who looks for it; it does not point at anything by itself.
+        # A faint anomaly is listed, but its box is not drawn unasked.
         self.anomaly_list.index = 0 if found and found[0].is_likely else None
         self._show_why()
 
@@ -250,7 +252,7 @@ class OneImage:
             return None
         if picked.kind not in CAN_BE_HIDDEN:
             raise BoneAgeError(
-                f"{picked.kind}: its box holds the hand itself, which a network must see; draw a smaller one"
+                f"{picked.kind}: its box holds the hand, which a network must see; draw a smaller one"
             )
         return picked.box
 
@@ -266,7 +268,7 @@ class OneImage:
         self._show_picture()
 
     def _look(self) -> None:
-        """Shows both pictures by the part and the tone that are set, and the controls with them."""
+        """Shows both images with the zoom and tone set, and updates the controls."""
         self.zoom.value = self._zoom
         self.level.value, self.window.value = self._tone
         self._script.tell(view=list(window_of(self._zoom, self._centre)), tone=list(self._tone))
@@ -288,7 +290,7 @@ class OneImage:
         return render_view(image, self._zoom, self._centre, tone=self._tone, marks=marks)
 
     def _show_preview(self) -> None:
-        """What the image becomes, or the neighbour that a person wants beside it."""
+        """Shows the corrected image, or the case chosen for comparison."""
         if self._compared is not None:
             case = self._cases[self._compared]
             self.preview_title.value = (
@@ -310,7 +312,7 @@ class OneImage:
         if self._corrected is None or not names:
             self.copy.value, self.copy_title.value = empty_picture(TILE_PIXELS, "no copies"), ""
             return
-        # Small is enough to see what it is, and is made at once.
+        # Small is enough to recognise, and quick to make.
         side = min(TILE_PIXELS, len(self._corrected))
         small = cv2.resize(self._corrected, (side, side), interpolation=cv2.INTER_AREA)
         drawn = draw_example(names, f"{self._case_id} {self._example}")
@@ -328,7 +330,7 @@ class OneImage:
         self._show_augmentations(self.augmentations.augmentations)
 
     def _show_augmentations(self, chosen: Sequence[str] | None) -> bool:
-        """Shows what was chosen, or what suits the corrected image; whether all of it can be shown."""
+        """Shows the chosen or suggested augmentations; returns whether all can be shown."""
         suggested: Sequence[str] = ()
         if self._image is not None:
             suggested = self._names_for(self._case_id, format_corrections(self.corrections.corrections))
@@ -370,9 +372,9 @@ class OneImage:
         found = self.neighbours_of(self._case_id, rejected)
         who = html.escape(self._cases[self._case_id].who)
         self.neighbours_title.value = (
-            f"Others like this one ({who}), least mature first; click one to compare"
+            f"Similar cases ({who}), least mature first; click one to compare"
             if found
-            else f"No other case like this one ({who}) to compare with"
+            else f"No similar case ({who}) to compare with"
         )
         for tile, case_id in zip(self.neighbours, found, strict=False):
             caption = words_of_bone_age(self._cases[case_id], short=True)
@@ -399,7 +401,7 @@ class OneImage:
         self._look()
 
     def _enlarge(self, at: int) -> None:
-        """Enlarges where the image was clicked; where it is enlarged already, moves there."""
+        """Zooms in where the image was clicked; if zoomed in already, moves there."""
         left, top, side = window_of(self._zoom, self._centre)
         down, across = divmod(at, _CELLS)
         centre = (left + (across + 0.5) / _CELLS * side, top + (down + 0.5) / _CELLS * side)

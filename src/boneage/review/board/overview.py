@@ -1,4 +1,4 @@
-"""Where the review stands: ages before and after, counts, and what comes next at the end."""
+"""Progress of the review: ages before and after, counts, and what to do at the end."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _MOST_NAMED = 12
 
 
 class Overview:
-    """The histogram of ages, and the end of a review; ``what_next`` says what to do then."""
+    """The age histogram, and the end of a review; ``what_next`` says what to do then."""
 
     def __init__(self, make: Maker, cases: Mapping[str, Case], log: ReviewLog, what_next: str):
         self._cases, self._log, self._what_next = cases, log, what_next
@@ -25,23 +25,23 @@ class Overview:
         self.clear_button = make(
             widgets.Button,
             description="Show all images",
-            tooltip="take the filters off",
+            tooltip="clear the filters",
             button_style="primary",
             layout=widgets.Layout(),
         )
         self.widget = make.column(self.words, self.clear_button, self.picture, classes=("view", "card"))
 
     def show_ages(self, ids: Sequence[str]) -> None:
-        """Shows how the ages of cases stand."""
+        """Shows the ages of cases before and after the review."""
         self._show(ids, "Ages before and after the review", "")
 
     def show_end(self, ids: Sequence[str], undecided: int, is_filtered: bool) -> None:
-        """Says that nothing is left to decide, here or at all."""
+        """Says that nothing is left to decide, with these filters or at all."""
         if not ids:
-            self._show(ids, "There is no image to review", "Build the board with a table that has cases.")
+            self._show(ids, "There is no image to review", "Open the board with a table that has cases.")
         elif undecided:
-            advice = f"{undecided} others are undecided; take the filters off to go on with them."
-            self._show(ids, "Nothing is left to decide among these images", advice, is_filtered)
+            advice = f"{undecided} others are undecided; clear the filters to continue with them."
+            self._show(ids, "All of these images are decided", advice, is_filtered)
         else:
             self._show(ids, f"All {len(ids)} images are decided", self._what_next, is_filtered)
 
@@ -70,5 +70,5 @@ class Overview:
         if counts.disagreements:
             named = ", ".join(counts.disagreements[:_MOST_NAMED])
             more = ", …" * (len(counts.disagreements) > _MOST_NAMED)
-            words.append(f"reviewers disagree on {named}{more}, where the last decision counts")
+            words.append(f"reviewers disagree on {named}{more}; the last decision counts")
         return " · ".join(words)

@@ -1,4 +1,4 @@
-"""What the board shows of an image, as JPEG of the size shown, and images read before they are asked for."""
+"""JPEGs of an image at the size the board shows, and a cache that reads ahead."""
 
 import io
 import threading
@@ -19,30 +19,30 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 IMAGE_PIXELS = 600
-"""Side of the large image as it is sent: what the widest layout shows, in some 30 kB."""
+"""Side of the large image in pixels: what the widest layout shows, about 30 kB."""
 
 TILE_PIXELS = 240
 _JPEG_QUALITY = 85
-_MARGIN = 4  # Pixels between a box and what it marks, which is often no wider than the line.
+_MARGIN = 4  # Pixels between a box and the object in it, which is often no wider than the line.
 _IMAGES_KEPT = 48  # Decoded, 0.9 MB each.
 _TILES_KEPT = 2048  # As JPEG, 8 kB each.
 
-# Blue, green, red, as OpenCV has them; as in the style sheet.
+# Blue, green, red, as in OpenCV; the same colours as in the style sheet.
 AMBER, BLUE, GREY = (59, 177, 242), (233, 180, 86), (150, 150, 150)
 
 Tone = tuple[float, float]
-"""Level and window in grey levels: the level is shown as middle grey, the window from black to white."""
+"""Level (shown as middle grey) and window (shown from black to white), in grey levels."""
 
 PLAIN_TONE: Tone = (127.5, 255.0)
-"""Every grey level as it is."""
+"""Unchanged grey levels."""
 
 
 def window_of(zoom: float, centre: tuple[float, float]) -> tuple[float, float, float]:
     """The part of an image that a zoom shows.
 
     Args:
-        zoom: How many times enlarged, from 1.
-        centre: Its (x, y) in shares of the image; moved inward where the window would reach beyond.
+        zoom: Magnification, from 1.
+        centre: Its (x, y) in shares of the image; moved inwards to keep the window inside.
 
     Returns:
         Left, top and side of the window, in shares of the image.
@@ -65,11 +65,11 @@ def render_view(
 
     Args:
         image: uint8, (side, side).
-        zoom: How many times enlarged, from 1.
+        zoom: Magnification, from 1.
         centre: (x, y) of the part, in shares of the image.
-        box: A box to draw, as that of a likely anomaly.
+        box: A box to draw, as for a likely anomaly.
         pixels: Side of the JPEG.
-        tone: Level and window, for the eye alone.
+        tone: Level and window of the view.
         marks: More boxes, each with its colour (blue, green, red).
     """
     left, top, side = window_of(zoom, centre)
@@ -88,21 +88,21 @@ def render_view(
             (round((x - left) / side * pixels) + out, round((y - top) / side * pixels) + out)
             for x, y, out in ((across, down, -_MARGIN), (across + width, down + height, _MARGIN))
         )
-        # Dark beside bright, so that it shows on any grey level.
+        # Dark next to bright, to be visible on any grey level.
         cv2.rectangle(view, first, last, (0, 0, 0), 4)
         cv2.rectangle(view, first, last, colour, 2)
     return cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 def _curve_of(tone: Tone) -> np.ndarray:
-    """What each grey level is shown as, uint8 (256,)."""
+    """The grey level shown for each grey level, uint8 (256,)."""
     level, window = tone
     shown = (np.arange(256) - level) / max(window, 1.0) * 255 + 127.5
     return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
 
 
 def empty_picture(pixels: int = IMAGE_PIXELS, words: str = "no image") -> bytes:
-    """What stands in an image's place where there is none, as JPEG."""
+    """A placeholder for a missing image, as JPEG."""
     picture = np.full((pixels, pixels), 24, np.uint8)
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, pixels / 500
     (width, _), _ = cv2.getTextSize(words, font, scale, 1)
@@ -111,13 +111,13 @@ def empty_picture(pixels: int = IMAGE_PIXELS, words: str = "no image") -> bytes:
 
 
 def ages_figure(before: Sequence[int], after: Sequence[int]) -> bytes:
-    """The histogram of ages before and after a review, as PNG for a dark ground.
+    """Histogram of ages before and after a review, as PNG for a dark background.
 
     Args:
         before: Whole years of age of all cases.
-        after: Those of the cases that are not rejected.
+        after: Those of the cases not rejected.
     """
-    # Only who looks at the ages waits for matplotlib.
+    # Imported only when the ages are shown: matplotlib is slow to import.
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -146,12 +146,12 @@ def ages_figure(before: Sequence[int], after: Sequence[int]) -> bytes:
 
 
 class Images:
-    """Images and tiles that were read, the least used forgotten first; reads ahead in a thread.
+    """A cache of images and tiles (least recently used dropped first) that a thread fills ahead.
 
-    The thread touches no widget: it only gets ready what the next click will ask for.
+    The thread touches no widget.
 
     Args:
-        read_image: Gives a case's image, uint8 (side, side); raises BoneAgeError where it cannot.
+        read_image: Returns a case's image, uint8 (side, side); raises BoneAgeError if it cannot.
     """
 
     def __init__(self, read_image: Callable[[str], np.ndarray]):
@@ -175,10 +175,10 @@ class Images:
         return image
 
     def tile(self, case_id: str, box: Box | None = None) -> bytes | None:
-        """A small picture of an image, with a box on it, as JPEG; None where the image cannot be read."""
+        """A small image with a box on it, as JPEG; None if the image cannot be read."""
         tile = self._kept(self._tiles, (case_id, box))
         if tile is None:
-            # Read past the images that are kept: a page of tiles must not push the next image out.
+            # Bypasses the image cache: a page of tiles must not push the next image out.
             image = self._kept(self._images, case_id)
             try:
                 image = self._read_image(case_id) if image is None else image
@@ -194,15 +194,15 @@ class Images:
         tiles: Sequence[tuple[str, Box | None]],
         finds: Sequence[Callable[[], object]] = (),
     ) -> None:
-        """Has images, then tiles, then what finds give ready soon; what is not begun of before is dropped."""
+        """Prepares images, then tiles, then the results of ``finds``; drops what was queued before."""
         for one in self._coming:
             one.cancel()
         reads = [partial(self.image, one) for one in images] + [partial(self.tile, *one) for one in tiles]
-        # What cannot be read is told when it is asked for.
+        # An unreadable image is reported when it is shown.
         self._coming = [self._reader.submit(read) for read in (*reads, *finds)]
 
     def wait(self) -> None:
-        """Returns when everything that was asked for is read."""
+        """Waits until everything queued is read."""
         wait(self._coming)
 
     def _kept(self, kept: OrderedDict[K, T], key: K) -> T | None:

@@ -35,40 +35,40 @@ from boneage.review.decisions import REASONS, Decision
 from boneage.review.log import ReviewLog
 
 DOUBLE_CLICK_SECONDS = 0.25
-"""A decision so soon after an image came up is the second half of a double click, and not meant for it."""
+"""A decision this soon after an image appears is the second half of a double click."""
 
 ONE, MANY, AGES = "One image", f"{TILES} images", "Ages"
 
-_Draft = tuple[Choice, str]  # What the controls were set to for an image, and its note.
+_Draft = tuple[Choice, str]  # The controls' state for an image, and its note.
 _NOTHING: _Draft = (Choice(), "")
 
-# Images that are read ahead: two seconds of a hasty person's clicks.
+# Images read ahead: two seconds of fast clicking.
 _AHEAD = 4
 _MOST_NAMED = 3
 _STYLE = Path(__file__).with_name("board.css")
 
 
 class ReviewBoard:
-    """A board on which a person reviews images; the last expression of a cell shows it.
+    """A board on which a person reviews images; shown as the last expression of a cell.
 
-    It opens at the first image of the queue that is undecided. Several boards may share a log: each reads
-    what the others wrote before it shows the next image.
+    It opens at the first undecided image of the queue. Several boards may share a log: each reads what the
+    others wrote before it shows the next image.
 
     Args:
         cases: A case table (``tables.CASE_TABLE``).
         anomalies: ``case_id, kind, score`` (0 to 1), ``x, y, width, height`` (shares of the image; empty
-            where there is no box), ``why``; the highest score first.
+            without a box), ``why``; the highest score first.
         log: Where decisions are written.
-        read_image: Gives the image of a case, uint8 (side, side); raises BoneAgeError where it is gone. It
-            is called from a thread, too.
-        queue: Case ids in the order of the review; the table's order where None.
-        suggest: What gives suggestions for an image; None where nothing does.
-        what_next: What to do when every image is decided, for the person to read.
+        read_image: Returns the image of a case, uint8 (side, side); raises BoneAgeError if it is missing.
+            Also called from a thread.
+        queue: Case ids in review order; the table's order if None.
+        suggest: Suggests corrections and augmentations; None for no suggestions.
+        what_next: Shown when every image is decided.
 
     Attributes:
-        widget: All of it.
+        widget: The whole board.
         one, grid, overview: The views of one image, of many, and of the ages.
-        script: Keys and the pointer, where anywidget is there; every button works without it.
+        script: Keys and the pointer, if anywidget is installed; every button works without it.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ReviewBoard:
         read_image: Callable[[str], np.ndarray],
         queue: Sequence[str] | None = None,
         suggest: Suggest | None = None,
-        what_next: str = "Run the next cell: it applies the log.",
+        what_next: str = "Run the next cell to apply the log.",
     ):
         self._cases = read_cases(cases)
         flagged = read_anomalies(anomalies, self._cases)
@@ -87,7 +87,7 @@ class ReviewBoard:
         self._queue = Queue(
             [case_id for case_id in dict.fromkeys(ids) if case_id in self._cases],
             {case_id: case.year for case_id, case in self._cases.items()},
-            # Faint anomalies order the queue; a filter that shows them too would pass nearly everything.
+            # Faint anomalies only order the queue; a filter with them would pass nearly everything.
             {case_id: {one.kind for one in found if one.is_likely} for case_id, found in flagged.items()},
         )
         self._log = log
@@ -117,7 +117,7 @@ class ReviewBoard:
 
     @property
     def current(self) -> str | None:
-        """The case in sight; None when nothing is left to decide."""
+        """The case in view; None if nothing is left to decide."""
         return self._queue.current
 
     # Controls.
@@ -132,7 +132,7 @@ class ReviewBoard:
         )
         self.age_filter = make(widgets.Dropdown, "filter", options=self._age_options())
         self.kind_filter = make(widgets.Dropdown, "filter", options=self._kind_options())
-        self.undecided_only = make.switch("Undecided only", "leave out what is decided")
+        self.undecided_only = make.switch("Undecided only", "hide decided images")
         self.jump = make(
             widgets.Combobox,
             "jump",
@@ -141,13 +141,18 @@ class ReviewBoard:
             continuous_update=False,
         )
         self.go_button = make.button("Go", "show the case with this id")
-        self.back_button = make.button(self._with_key("‹ Back", "←"), "the image that was in sight before")
+        self.back_button = make.button(self._with_key("‹ Back", "←"), "go back to the previous image")
         self.undo_button = make.button(
-            self._with_key("↶ Undo", "U"), "take the last decision back: what stood before stands again"
+            self._with_key("↶ Undo", "U"), "take back the last decision and restore the one before"
         )
-        self.skip_button = make.button(self._with_key("Skip ›", "→"), "the next image, without a decision")
+        self.skip_button = make.button(
+            self._with_key("Skip ›", "→"), "go to the next image without a decision"
+        )
         self.keep_button = make.button(
-            self._with_key("✓ Keep", "K"), "keep this image, as its two lists are set", "keep", look="success"
+            self._with_key("✓ Keep", "K"),
+            "keep this image with its corrections and augmentations",
+            "keep",
+            look="success",
         )
         self.reject_buttons = {
             reason: make.button(
@@ -211,20 +216,18 @@ class ReviewBoard:
             parts.append(self.script.widget)
         return make.column(*parts, classes=("board",))
 
-    # What is in sight.
+    # The current view.
 
     def _attempt(self, act: Callable[[], None]) -> None:
-        """Runs what a click asks for; what goes wrong is said in the board, and the person can go on."""
+        """Runs the action of a click; errors are shown in the board, and the person can go on."""
         self._say()
         try:
             act()
         except BoneAgeError as error:
             self._say(str(error), "error")
         except Exception as error:
-            # Notebooks hide what a click raises; a board that stands still would be a riddle.
-            self._say(
-                f"the board has a defect ({error!r}); what was saved is safe, run its cell again", "error"
-            )
+            # Notebooks hide exceptions in callbacks, so the board would just seem stuck.
+            self._say(f"internal error ({error!r}); saved decisions are safe, run this cell again", "error")
             raise
 
     def _say(self, words: str = "", look: str = "") -> None:
@@ -238,7 +241,7 @@ class ReviewBoard:
         self._go(self._first_undecided())
 
     def _refresh(self) -> None:
-        """Reads what other boards wrote; where that fails, the person goes on with what was read before."""
+        """Reads what other boards wrote; on failure the person goes on with what was read before."""
         known = len(self._log.notices)
         try:
             self._log.refresh()
@@ -249,11 +252,11 @@ class ReviewBoard:
             self._show_notices()
 
     def _show_notices(self) -> None:
-        """Lists what the log tells, and says the latest."""
+        """Lists the notices of the log, and shows the latest."""
         lines = [*self._log.notices]
         gone = sum(case_id not in self._cases for case_id in self._state)
         if gone:
-            lines.append(f"{gone} decided cases are no longer in the case table; their rows stay in the log")
+            lines.append(f"{gone} reviewed cases are no longer in the case table; their rows stay in the log")
         if lines:
             items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
             title = f"{len(lines)} notice{'s' * (len(lines) != 1)} about the log"
@@ -271,7 +274,7 @@ class ReviewBoard:
         self._show()
 
     def _show(self) -> None:
-        """Shows the current case as the person looks at cases, or the end where there is none."""
+        """Shows the current case in the current view, or the end if there is none."""
         case_id = self._queue.current
         if self.mode.value == AGES:
             self.mode.value = ONE
@@ -283,7 +286,7 @@ class ReviewBoard:
             self._show_page()
         else:
             self._show_one(case_id)
-        # Anew each time, so that a key pressed before is known to have meant something else.
+        # New each time, so that a key pressed earlier is recognised as meant for something else.
         self._shown += 1
         self.script.tell(seen=str(self._shown))
         self._show_status()
@@ -297,7 +300,7 @@ class ReviewBoard:
         is_draft = case_id in self._drafts
         choice, self.note.value = self._drafts.pop(case_id, recorded)
         fault = self.one.show(case_id, decision, choice, rejected) or fault
-        # As the controls say it; they may know other words for the same.
+        # In the controls' own wording, which may differ from the log's.
         self._drafted_for, self._untouched = case_id, recorded if is_draft else self._draft()
         if fault:
             self._say(fault, "error")
@@ -307,7 +310,7 @@ class ReviewBoard:
         self.one.read_ahead(recorded, rejected)
 
     def _keep_draft(self) -> None:
-        """What was set and typed for an image, but not decided, is there again when the image is."""
+        """Keeps what was set and typed for an undecided image until it is shown again."""
         draft = self._draft()
         if self._drafted_for is not None and draft != self._untouched:
             self._drafts[self._drafted_for] = draft
@@ -331,7 +334,7 @@ class ReviewBoard:
         count, decided = len(self._queue.view), sum(one in self._state for one in self._queue.ids)
         at = count if self._queue.at is None else self._queue.at + 1
         rejected = len(self._rejected().intersection(self._queue.ids))
-        # Only what was decided here was saved now; a log's other rows have times of their own.
+        # Only decisions made on this board have a save time here.
         earlier = "recorded earlier" if decided else "nothing saved yet"
         saved = earlier if self._saved is None else f"saved {self._saved:%H:%M:%S}"
         words = [f"{at} of {count}", f"{rejected} rejected", saved]
@@ -343,10 +346,10 @@ class ReviewBoard:
         self.place.value = max(at, 1)
         self.place.disabled = count < 2
 
-    # What a key or the pointer does.
+    # Keys and the pointer.
 
     def _hear(self, message: Mapping[str, Any]) -> None:
-        """Acts on what the script on the page says."""
+        """Handles a message from the script on the page."""
         if "view" in message:
             self.one.look_at(*map(float, message["view"]))
         if "tone" in message:
@@ -356,7 +359,9 @@ class ReviewBoard:
             moves[message["key"]]()
         elif "key" in message or "box" in message:
             if message.get("seen") != self.script.seen:
-                raise BoneAgeError("that came before the image was in sight; look at it, then do it again")
+                raise BoneAgeError(
+                    "the key was pressed before this image appeared; look at it and press again"
+                )
             self._mark_or_decide(message)
 
     def _mark_or_decide(self, message: Mapping[str, Any]) -> None:
@@ -366,17 +371,17 @@ class ReviewBoard:
             if box is not None and self.one.is_seen:
                 self.one.corrections.blank(box)
         elif self._body.children == (self.grid.widget,):
-            # On a page a number only says what the marked are rejected for.
+            # On a page a number only sets the reason for the marked images.
             if key == "keep":
                 self._decide_page()
             elif self.grid.marked:
                 self.grid.reason.value = REASONS[int(key) - 1]
             else:
-                raise BoneAgeError("mark what is to be rejected with a click, then press the number")
+                raise BoneAgeError("click the images to reject, then press the number")
         elif self._body.children == (self._one_view,):
             self._decide(*(("keep", "") if key == "keep" else ("reject", REASONS[int(key) - 1])))
 
-    # What a click does.
+    # Clicks.
 
     def _decide(self, decision: str, reason: str) -> None:
         case_id = self._queue.current
@@ -384,7 +389,7 @@ class ReviewBoard:
             return
         self._check_hand()
         if decision == "keep" and not self.one.is_seen:
-            raise BoneAgeError(f"case {case_id}: what cannot be seen cannot be kept; skip it, or reject it")
+            raise BoneAgeError(f"case {case_id}: an unreadable image cannot be kept; skip it or reject it")
         note = _checked_note(reason, self.note.value)
         choice = self.one.choice
         self._log.append(case_id, decision, reason, choice.corrections, choice.augmentations, note)
@@ -396,7 +401,7 @@ class ReviewBoard:
 
     def _check_hand(self) -> None:
         if time.monotonic() - self._shown_at < DOUBLE_CLICK_SECONDS:
-            raise BoneAgeError("so quick a second click or key is taken for a slip; do it again to decide")
+            raise BoneAgeError("ignored as a double click; click or press again to decide")
 
     def _decide_page(self) -> None:
         self._check_hand()
@@ -444,7 +449,7 @@ class ReviewBoard:
             return
         case_id = self._queue.next(self._state if self.undecided_only.value else ())
         if case_id is None:
-            raise BoneAgeError("there is no other image here; choose other filters to see more")
+            raise BoneAgeError("no other image matches the filters; change them to see more")
         self._go(case_id)
 
     def _back(self) -> None:
@@ -454,7 +459,7 @@ class ReviewBoard:
         elif self._queue.back():
             self._show()
         else:
-            raise BoneAgeError("this is the first image that was in sight")
+            raise BoneAgeError("this is the first image you looked at")
 
     def _turn_page(self, by: int) -> None:
         page = self._queue.page(TILES, by)
@@ -463,9 +468,9 @@ class ReviewBoard:
         self._go(page[0])
 
     def _undo(self) -> None:
-        """Takes back what this board's last click decided, be it a page; else the log's last decision.
+        """Takes back this board's last click, even on a whole page; else the log's last decision.
 
-        What stood before stands again, and is shown. Where nothing stood, the controls stay as they were set.
+        The previous decision is restored and shown. If there was none, the controls stay as they were set.
         """
         self._refresh()
         while self._clicks and not any(case_id in self._state for case_id in self._clicks[-1]):
@@ -547,7 +552,7 @@ class ReviewBoard:
 
 
 def _recorded(decision: Decision | None) -> tuple[_Draft, str]:
-    """What was chosen with a decision, and its note; and what of them cannot be read, in words."""
+    """The choice and note recorded with a decision, and what of them cannot be read."""
     if decision is None:
         return _NOTHING, ""
     try:
@@ -555,11 +560,14 @@ def _recorded(decision: Decision | None) -> tuple[_Draft, str]:
         corrections = tuple(parse_corrections(decision.corrections))
         return (Choice(corrections, None if names is None else tuple(names)), decision.note), ""
     except BoneAgeError as error:
-        return (Choice(), decision.note), f"case {decision.case_id}: {error}; shown without what was recorded"
+        return (
+            Choice(),
+            decision.note,
+        ), f"case {decision.case_id}: {error}; shown without its recorded choices"
 
 
 def _checked_note(reason: str, note: str) -> str:
     note = note.strip()
     if reason == "other" and not note:
-        raise BoneAgeError("other: write in the note what it is, then click again")
+        raise BoneAgeError("other: describe it in the note, then click again")
     return note
