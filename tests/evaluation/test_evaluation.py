@@ -217,7 +217,7 @@ def test_runs_of_two_folders_stand_side_by_side(tmp_path):
     ]
     assert [run.name for run in runs][2] == "unet-18-plain-s2026"
     assert left_out.to_records(index=False).tolist() == [
-        ("yolo-10-plain-s2026", "another run of that name finished later and stands in its place"),
+        ("yolo-10-plain-s2026", "another run of that name finished later and is used instead"),
     ]
     for run in runs:
         record_run(run, recorded)
@@ -262,8 +262,8 @@ def test_runs_of_every_variant_set_and_seed_lie_in_one_folder(tmp_path):
     reasons = left_out.set_index("item")["reason"]
     assert sorted(reasons.index) == ["10", "11", "2", "8", "9"]
     assert "1 finished later" in reasons["2"]
-    assert "'ears' is no variant" in reasons["8"]
-    assert "'whole' is no set" in reasons["10"]
+    assert "'ears' is not a known variant" in reasons["8"]
+    assert "'whole' is not a known set" in reasons["10"]
     assert "training seed is missing" in reasons["11"]
 
 
@@ -379,6 +379,6 @@ def test_predictions_are_shown_with_what_was_said_of_them():
 
     sheet = predictions_sheet(joined, read_image, seed=1, count=2)
     assert read[:4] + read[6:] == ["a", "f", "e", "c", "d", "b"]
-    assert "worst: d, true 5.00, said 7.00, off by +2.00 years" in sheet.words
-    assert "best: a, true 5.00, said 5.04, off by +0.04 years" in sheet.words
+    assert "worst: d, true 5.00, predicted 7.00, error +2.00 years" in sheet.words
+    assert "best: a, true 5.00, predicted 5.04, error +0.04 years" in sheet.words
     assert len(predictions_sheet(joined.head(1), read_image).words.split(";")) == 4

@@ -89,7 +89,7 @@ def test_of_a_head_that_is_not_linear_the_map_is_its_slope_at_the_image(variant)
 def test_the_sex_is_used_where_the_model_asks_for_it():
     model, images = tiny_model("cnn", "sex"), images_of()
     assert np.abs(heat_map(model, images, MALE) - heat_map(model, images, ~MALE)).max() > 1e-6
-    with pytest.raises(BoneAgeError, match="cnn: asks for the sex"):
+    with pytest.raises(BoneAgeError, match="cnn: takes the sex"):
         heat_map(model, images)
 
 

@@ -170,7 +170,7 @@ def test_bands_outlive_a_csv(tmp_path):
         ([[1.0] * 9], [[1.0] * 9], "do not match"),
         ([1.0] * 9, [1.0] * 8 + [np.nan], "not a finite number"),
         ([1.0] * 8 + [np.inf], [1.0] * 9, "not a finite number"),
-        ([1.0] * 8, [1.0] * 8, "8 validation cases allow no 0.9 interval, 9 are needed"),
+        ([1.0] * 8, [1.0] * 8, "8 validation cases are too few for a 0.9 interval, 9 are needed"),
     ],
 )
 def test_cases_that_calibrate_nothing_are_refused(truth, prediction, words):

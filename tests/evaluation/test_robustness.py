@@ -231,7 +231,7 @@ def test_one_image_has_a_change_without_an_interval():
     ("prediction", "truth", "words"),
     [
         (mean_level, [5.0], "3 images and"),
-        (mean_level, [5.0, np.nan, 5.0], "each image needs its bone age"),
+        (mean_level, [5.0, np.nan, 5.0], "each image needs its own"),
         (lambda images: mean_level(images)[:2], [5.0] * 3, "predictions of 3 images as they are"),
         (lambda images: mean_level(images) * np.nan, [5.0] * 3, "not a finite"),
     ],

@@ -864,9 +864,9 @@ def test_too_few_validation_cases_are_a_sentence(tmp_path: Path) -> None:
     assert comparison.tables.coverage.empty
     (notice,) = comparison.tables.interval_notices.to_dict("records")
     assert notice["item"] == "CNN, 10 epochs"
-    assert "8 validation cases allow no 0.9 interval, 9 are needed" in notice["reason"]
+    assert "8 validation cases are too few for a 0.9 interval, 9 are needed" in notice["reason"]
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
-    assert "8 validation cases allow no 0.9 interval" in page.text
+    assert "8 validation cases are too few for a 0.9 interval" in page.text
     assert report.coverage_chart(comparison) is None
 
 

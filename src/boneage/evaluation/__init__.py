@@ -1,6 +1,6 @@
-"""What finished runs are worth: metrics, intervals, robustness, heat maps.
+"""Evaluation of finished runs: metrics, prediction intervals, robustness, heat maps.
 
-In: labels and predictions, joined by id; trained networks. Out: numbers with their intervals, as tables.
+In: labels and predictions, joined by id; trained networks. Out: tables of numbers with their intervals.
 """
 
 from boneage.evaluation.bootstrap import holm, mae_interval, mean_differences

@@ -1,4 +1,4 @@
-"""Intervals and p-values by the bootstrap over cases, and their correction for number."""
+"""Bootstrap intervals and p-values over cases, and Holm correction."""
 
 import numpy as np
 import pandas as pd
@@ -7,21 +7,21 @@ from scipy import stats
 BOOTSTRAP_RESAMPLES = 2000
 
 PAIRED_RESAMPLES = 10_000
-"""So many that the smallest p, 2 / 10,001, stays below 0.05 after Holm's correction for 36 pairs."""
+"""Enough for the smallest p, 2 / 10,001, to stay below 0.05 after Holm correction for 36 pairs."""
 
 
 def mae_interval(error: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of an MAE over other cases like these, by the percentile bootstrap.
+    """95 % percentile bootstrap interval of an MAE over cases.
 
-    After Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. It says how much the
-    MAE depends on which cases were tested, not how much on the seed of the training.
+    After Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. It covers the choice of
+    test cases, not the training seed.
 
     Args:
-        error: Prediction minus truth in years, (cases,).
-        seed: The same seed gives the same interval.
+        error: Prediction minus ground truth in years, (cases,).
+        seed: Seeds the resampling.
 
     Returns:
-        Its ends in years; NaN for fewer than two cases.
+        Lower and upper end in years; NaN for fewer than two cases.
     """
     size = np.abs(np.asarray(error, float))
     if len(size) < 2:
@@ -31,7 +31,7 @@ def mae_interval(error: np.ndarray, seed: int = 0) -> tuple[float, float]:
         np.mean,
         method="percentile",
         n_resamples=BOOTSTRAP_RESAMPLES,
-        # Drawn in small lots, so that memory stays flat on a source of many thousand cases.
+        # In small batches, to limit memory on a source of many thousand cases.
         batch=100,
         rng=np.random.default_rng(seed),
     ).confidence_interval
@@ -39,17 +39,17 @@ def mae_interval(error: np.ndarray, seed: int = 0) -> tuple[float, float]:
 
 
 def mean_differences(differences: np.ndarray, seed: int = 0) -> pd.DataFrame:
-    """The mean of paired differences, its 95 % interval and its p, by the bootstrap over cases.
+    """Means of paired differences with 95 % intervals and p-values, by the bootstrap over cases.
 
-    The percentile interval after Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
-    p is two-sided: the level at which that interval just reaches zero, which is twice the smaller share of
-    resamples at or beyond zero; one is added to both counts, so that it is never zero (Davison and Hinkley,
-    "Bootstrap Methods and their Application", 1997, chapter 4). All rows are drawn with the same cases.
+    The percentile interval is after Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter
+    13. p is two-sided: twice the smaller share of resamples at or beyond zero, with one added to both counts
+    so that it is never zero (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, chapter
+    4). All rows are resampled with the same cases.
 
     Args:
-        differences: For each pair and case the absolute error of the one less that of the other, in years,
+        differences: For each pair and case the absolute error of one minus that of the other, in years,
             (pairs, cases).
-        seed: The same seed gives the same table.
+        seed: Seeds the resampling.
 
     Returns:
         ``difference``, ``low``, ``high`` in years and ``p``, one row a pair; all but the first are NaN for
@@ -81,7 +81,7 @@ def mean_differences(differences: np.ndarray, seed: int = 0) -> pd.DataFrame:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p-values corrected for their number, so that all together err at most as often as one alone.
+    """p-values after Holm correction for multiple tests.
 
     After Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
     Statistics 1979; 6:65-70.
@@ -90,7 +90,7 @@ def holm(p: np.ndarray) -> np.ndarray:
         p: p-values from 0 to 1, (tests,).
 
     Returns:
-        The corrected ones, in the same order.
+        The corrected p-values, in the same order.
     """
     p = np.asarray(p, float)
     order = np.argsort(p)

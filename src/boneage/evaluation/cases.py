@@ -1,4 +1,4 @@
-"""The cases that a run predicts best and worst, and how they are shown."""
+"""The best and worst predicted cases of a run, and a sheet of them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,16 +12,16 @@ from boneage.images.sheets import sheet_of
 
 
 def cases_by_error(joined: pd.DataFrame, seed: int = 0, count: int = 1) -> dict[str, pd.DataFrame]:
-    """The cases whose predictions are nearest, in the middle, drawn at random, and farthest off.
+    """The cases with the best, median, random and worst predictions.
 
     Args:
-        joined: Predictions beside the truth, as ``evaluation.join_truth`` makes it.
-        seed: Draws the random ones.
-        count: Cases of each kind, fewer where there are fewer.
+        joined: Predictions with ground truth, from ``evaluation.join_truth``.
+        seed: Seeds the random choice.
+        count: Cases of each kind, fewer if there are fewer.
 
     Returns:
-        ``best``, ``median``, ``random`` and ``worst`` -> rows of the table, by absolute error; the worst
-        first among the worst. Of cases equally far off the one whose Case ID comes first.
+        ``best``, ``median``, ``random`` and ``worst`` -> rows of the table by absolute error, for ``worst``
+        the largest error first. Ties are ordered by Case ID.
 
     Raises:
         BoneAgeError: There is no case.
@@ -42,13 +42,12 @@ def cases_by_error(joined: pd.DataFrame, seed: int = 0, count: int = 1) -> dict[
 def predictions_sheet(
     joined: pd.DataFrame, read_image: Callable[[str], np.ndarray], seed: int = 0, count: int = 4
 ) -> Picture:
-    """The best, the middle, random and the worst predictions of a run, a row each, with their images.
+    """Best, median, random and worst predictions of a run with their images, one row each.
 
     Args:
-        joined: Predictions beside the truth, as ``evaluation.join_truth`` makes it; of one split, for a run's
-            training cases say nothing about others.
-        read_image: The image of a case, uint8 (size, size).
-        seed: Draws the random ones.
+        joined: Predictions with ground truth, from ``evaluation.join_truth``, of one split.
+        read_image: Returns the image of a case, uint8 (size, size).
+        seed: Seeds the random choice.
         count: Images in a row.
 
     Raises:
@@ -64,6 +63,6 @@ def predictions_sheet(
 
 
 def words_of_prediction(row: Mapping[Any, Any]) -> str:
-    """What stands beneath an image: truth and prediction, and how far that is off, in years."""
+    """The caption of an image: ground truth, prediction and error in years."""
     off = f"{row['Error']:+z.2f}".replace("-", "−")
-    return f"true {row['Bone Age']:.2f}, said {row['Prediction']:.2f}\noff by {off} years"
+    return f"true {row['Bone Age']:.2f}, predicted {row['Prediction']:.2f}\nerror {off} years"

@@ -1,7 +1,7 @@
-"""Which places of an image a prediction comes from: heat maps, and how much of one lies on growth centres.
+"""Heat maps: which parts of an image a prediction comes from, and how much of a map lies on growth centres.
 
-A heat map says where a network looks, not whether what it sees there is right. On drawn hands, whose growth
-centres are known, the share of the map that lies on them is a number for it.
+A heat map shows where a network looks, not whether what it sees there is right. On drawn hands, whose growth
+centres are known, the share of the map on them is a measure of that.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,9 +26,9 @@ from boneage.networks.maps import attention_by_place, outputs_of, years_by_place
 from boneage.phantom.drawing import draw_hand, hand_region
 
 CENTRE_RADIUS = 0.03
-"""How far a growth centre reaches, as a share of a drawn image's longer side.
+"""Radius of a growth centre as a share of a drawn image's longer side.
 
-On drawn hands of 2 to 14 years a disc of this radius holds nine of ten epiphyses and carpals whole.
+On drawn hands of 2 to 14 years, nine in ten epiphyses and carpals lie completely in a disc of this radius.
 """
 
 CENTRES = Table(
@@ -54,38 +54,37 @@ CENTRES = Table(
     about="One row a drawn hand.",
 )
 
-# Years: at two most epiphyses have appeared, at seventeen most plates have closed.
+# Years: most epiphyses have appeared at two, most growth plates have closed at seventeen.
 _YOUNGEST, _OLDEST = 2.0, 17.0
 
-# Even steps of grey level look even in it, also to colour-blind readers (van der Walt and Smith, 2015).
+# Perceptually uniform, also for colour-blind readers (van der Walt and Smith, 2015).
 _COLOURS = "viridis"
-# Share of the colour where the map is highest: the bones below it stay visible.
+# Opacity at the map's peak, low enough for the bones to stay visible.
 _STRENGTH = 0.6
 
-# Images at a time, as many as in ``networks.maps``: attention takes patches squared.
+# Images at a time, as in ``networks.maps``: attention needs memory for patches squared.
 _LOT = 8
 
 
 def heat_map(model: keras.Model, images: np.ndarray, male: np.ndarray | None = None) -> np.ndarray:
-    """How much each place of images counts for a network's predictions, as a share of all.
+    """The contribution of each place of an image to the prediction, as a share of all.
 
-    The attention network says it itself; of the vision transformer it is the roll-out of its attention
-    (:func:`roll_out`). Of the others it is the years that each place adds or takes, signs left away:
-    Grad-CAM (:func:`grad_cam`), or where the head is linear the class activation map, which then is the
-    same. Grad-CAM's own ReLU, which keeps what speaks for a class, would keep what makes older and drop
-    what makes younger; for an age the one tells as much as the other.
+    For the attention network the attention weights, for the vision transformer attention rollout
+    (:func:`roll_out`), for the others the absolute years that each place adds or takes: Grad-CAM
+    (:func:`grad_cam`), or with a linear head the class activation map, which is then the same. The ReLU of
+    Grad-CAM is left out, because evidence for a younger age counts as much as for an older one.
 
     Args:
         model: A network with its head, as ``training.build_model`` makes it.
         images: (images, size, size), 0 to 255.
-        male: Whether each is male, (images,); used where the model asks for the sex.
+        male: Whether each is male, (images,); used if the model takes the sex.
 
     Returns:
-        float, (images, height, width) of the network's last maps or patches; not negative, sum 1 for each
-        image. The same everywhere where the image takes no part in the prediction, as before training.
+        float, (images, height, width) of the last feature maps or patches; not negative, sum 1 for each
+        image. Uniform if the image does not affect the prediction, as before training.
 
     Raises:
-        BoneAgeError: The model asks for the sex and is told none.
+        BoneAgeError: The model takes the sex, and ``male`` is missing.
     """
     attention = attention_by_place(model, images)
     if attention is not None:
@@ -110,28 +109,27 @@ def _head_is_linear(model: keras.Model) -> bool:
 
 
 def grad_cam(model: keras.Model, images: np.ndarray, male: np.ndarray | None = None) -> np.ndarray:
-    """Grad-CAM of the prediction: the last maps, each weighed by its slope, signs kept.
+    """Grad-CAM of the prediction: the last feature maps, weighted by their gradients, with signs.
 
     Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization",
-    ICCV 2017, with the prediction in years in place of a class's score and without the ReLU. A map's weight
-    is the mean over places of how the prediction changes with it. The head sees nothing but the means of the
-    maps, so only the head is differentiated. Where the head is linear the slope is the head's own weight,
-    and this is the class activation map, ``networks.maps.years_by_place``.
+    ICCV 2017, with the prediction in years instead of a class score and without the ReLU. The head sees only
+    the means of the maps, so only the head is differentiated. With a linear head this is the class activation
+    map, ``networks.maps.years_by_place``.
 
     Args:
         model: A network with its head.
         images: (images, size, size), 0 to 255.
-        male: Whether each is male, (images,); used where the model asks for the sex.
+        male: Whether each is male, (images,); used if the model takes the sex.
 
     Returns:
         (images, height, width) in years.
 
     Raises:
-        BoneAgeError: The model asks for the sex and is told none.
+        BoneAgeError: The model takes the sex, and ``male`` is missing.
     """
     asks_for_sex = len(model.inputs) == 2
     if asks_for_sex and male is None:
-        raise BoneAgeError(f"{model.name}: asks for the sex; say which images are male")
+        raise BoneAgeError(f"{model.name}: takes the sex as input; pass male, too")
     maps = outputs_of(model, model.get_layer(POOLED).input, images)
     head = keras.Model([model.get_layer(POOLED).output, *model.inputs[1:]], model.output)
     sex = [keras.ops.reshape(keras.ops.cast(male, "float32"), (-1, 1))] if asks_for_sex else []
@@ -141,16 +139,16 @@ def grad_cam(model: keras.Model, images: np.ndarray, male: np.ndarray | None = N
 
 
 def roll_out(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """How much of each patch of the image is in the mean of the last patches, where attention mixes them.
+    """The share of each input patch in the mean of the last patches of a vision transformer.
 
-    Attention roll-out (Abnar and Zuidema, "Quantifying attention flow in transformers", ACL 2020): in each
-    block a patch is half itself, by the shortcut, and half what it attends to, heads averaged; the blocks'
-    matrices are multiplied. It knows the attention only: neither what a patch holds, nor what the head does
-    with it. The class token's part is left out, for it shows no place.
+    Attention rollout (Abnar and Zuidema, "Quantifying attention flow in transformers", ACL 2020): in each
+    block a patch is half itself, by the shortcut, and half what it attends to, averaged over heads; the
+    matrices of the blocks are multiplied. It covers the attention only, neither the content of a patch nor
+    the head. The class token has no place and is left out.
 
     Args:
         model: A vision transformer with its head.
-        images: (images, size, size), 0 to 255, in which size is a multiple of the patch's side.
+        images: (images, size, size), 0 to 255; size is a multiple of the patch side.
 
     Returns:
         (images, rows of patches, columns of patches), not negative.
@@ -164,7 +162,7 @@ def roll_out(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def _transformer(model: keras.Model) -> keras.Model | None:
-    """KerasHub's ViTBackbone in a model, known by its encoder; None where there is none."""
+    """KerasHub's ViTBackbone inside a model, found by its encoder; else None."""
     for layer in model.layers:
         if isinstance(layer, keras.Model) and "vit_encoder" in [one.name for one in layer.layers]:
             return layer
@@ -181,20 +179,20 @@ def _roll_out(backbone: keras.Model, scaled: np.ndarray) -> np.ndarray:
         mixing = np.asarray(keras.ops.cast(keras.ops.mean(attention, axis=1), "float32"))
         flow = (itself + mixing) / 2 @ flow
         tokens = block(tokens)
-    # The prediction is made of the mean of the patches; the first token is no patch.
+    # The head takes the mean of the patches; the first token is the class token.
     of_patches: np.ndarray = flow[:, 1:, 1:].mean(axis=1)
     return of_patches
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image, coloured where a map says that it counts.
+    """An image with a heat map in colour on top.
 
-    The colour begins at the share that a place would have in an even map, and is the strongest at the
-    map's peak, or at twice the even share where the peak is lower: a nearly even map shall look even.
+    Colour starts at the share of a uniform map, and is strongest at the map's peak or at twice the uniform
+    share, whichever is higher, so a nearly uniform map looks uniform.
 
     Args:
         image: uint8, (size, size).
-        heat: A map of it, (height, width), as :func:`heat_map` makes it.
+        heat: Its heat map, (height, width), from :func:`heat_map`.
 
     Returns:
         uint8, (size, size, 3), red, green, blue.
@@ -211,16 +209,16 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
 def heat_sheet(
     model: keras.Model, images: np.ndarray, captions: Sequence[str], male: np.ndarray | None = None
 ) -> Picture:
-    """Images as a network sees them, each with where it looks beside it.
+    """A sheet of images, each followed by its heat map.
 
     Args:
         model: A network with its head.
         images: uint8, (images, size, size).
-        captions: What stands beneath each.
-        male: Whether each is male, (images,); used where the model asks for the sex.
+        captions: The caption of each.
+        male: Whether each is male, (images,); used if the model takes the sex.
 
     Raises:
-        BoneAgeError: The model asks for the sex and is told none.
+        BoneAgeError: The model takes the sex, and ``male`` is missing.
     """
     maps = heat_map(model, images, male)
     pairs = [
@@ -231,19 +229,18 @@ def heat_sheet(
             ("where it looks", overlay(image, heat)),
         )
     ]
-    return sheet_of(pairs, "Images, each followed by itself coloured where the network looks", columns=4)
+    return sheet_of(pairs, "Images, each followed by its heat map", columns=4)
 
 
 @dataclass(frozen=True)
 class CentreMass:
-    """How much of a map lies on growth centres, beside what that should be compared with.
+    """The share of a heat map on growth centres, and what to compare it with.
 
     Attributes:
-        on_hand: Share of the map that lies on the hand, 0 to 1.
-        on_centres: Share of it that lies on growth centres.
-        even_over_hand: The same of a map that is even over the hand and zero elsewhere, as coarse.
-        at_best: The same of the best map as coarse: of a place that is larger than a growth centre some
-            must lie beside it.
+        on_hand: Share of the map on the hand, 0 to 1.
+        on_centres: Share on growth centres.
+        even_over_hand: The same for a map of the same resolution that is uniform over the hand.
+        at_best: The same for the best map of that resolution; below 1, as a place is larger than a centre.
     """
 
     on_hand: float
@@ -253,14 +250,12 @@ class CentreMass:
 
 
 def mass_on_growth_centres(heat: np.ndarray, centres: np.ndarray, hand: np.ndarray) -> CentreMass:
-    """The share of a map that lies on growth centres.
-
-    What a place of the map counts is spread evenly over the square of the image that it stands for.
+    """The share of a map on growth centres; each place is spread evenly over its square of the image.
 
     Args:
-        heat: (height, width), sum 1, as :func:`heat_map` makes it.
-        centres: bool, (size, size): where the growth centres lie, as :func:`near` draws them.
-        hand: bool, (size, size): where the hand lies.
+        heat: (height, width), sum 1, from :func:`heat_map`.
+        centres: bool, (size, size): the growth centres, from :func:`near`.
+        hand: bool, (size, size): the hand.
     """
     covered, of_hand = (_share_of_places(mask, heat.shape) for mask in (centres, hand))
     even = float((of_hand * covered).sum() / of_hand.sum())
@@ -276,7 +271,7 @@ def _share_of_places(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def near(
     points: Iterable[tuple[float, float]], shape: tuple[int, int], radius: float = CENTRE_RADIUS
 ) -> np.ndarray:
-    """The places of an image that are near a point.
+    """The pixels near any of the points.
 
     Args:
         points: x, y in pixels.
@@ -297,13 +292,13 @@ def near(
 
 @dataclass(frozen=True, eq=False)
 class DrawnHand:
-    """A drawn hand as a network sees it, and where its growth centres are.
+    """A drawn hand at a network's image size, with its growth centres.
 
     Attributes:
         bone_age: Years.
         male: Whether it is a boy's.
         image: uint8, (size, size).
-        centres: bool, square: what is near a growth centre.
+        centres: bool, square: pixels near a growth centre.
         hand: bool, of the same shape: hand and forearm.
     """
 
@@ -315,13 +310,13 @@ class DrawnHand:
 
 
 def drawn_hands(size: int, count: int = 32, seed: int = 0, radius: float = CENTRE_RADIUS) -> list[DrawnHand]:
-    """Hands to judge heat maps on, from 2 to 17 years in even steps, girls and boys in turn.
+    """Drawn hands for judging heat maps, evenly spaced from 2 to 17 years, girls and boys in turn.
 
     Args:
-        size: Side of the images in pixels.
-        count: How many.
-        seed: Draws them.
-        radius: How far a growth centre reaches, as a share of the drawn image's longer side.
+        size: Image side in pixels.
+        count: Number of hands.
+        seed: Seeds the drawing.
+        radius: Radius of a growth centre as a share of the drawn image's longer side.
     """
     ages = np.linspace(_YOUNGEST, _OLDEST, count)
     return [
@@ -340,9 +335,9 @@ def _drawn(age: float, sex: str, seed: int, size: int, radius: float) -> DrawnHa
 
 
 def growth_centre_table(model: keras.Model, hands: Sequence[DrawnHand]) -> pd.DataFrame:
-    """How much of a network's heat maps lies on the growth centres of drawn hands.
+    """The share of a network's heat maps on the growth centres of drawn hands.
 
-    It says something about networks that were trained on drawn hands; to others these are strange.
+    Meaningful only for networks trained on drawn hands.
 
     Args:
         model: A network with its head.

@@ -1,28 +1,25 @@
-"""How far a prediction may be off: split-conformal prediction intervals, calibrated on the validation cases.
+"""Split-conformal prediction intervals, calibrated on the validation cases.
 
-The interval is the prediction plus and minus a half-width: so large that the errors of nine in ten validation
-cases, counted with the correction for their number, lie within it. Whatever the network and however its
-errors are distributed, such an interval holds a new case's bone age with a probability of at least 90 %, if
-the new case and the validation cases are exchangeable. After Vovk, Gammerman and Shafer, "Algorithmic
-Learning in a Random World", 2005, chapters 2 and 4, and Lei, G'Sell, Rinaldo, Tibshirani and Wasserman,
-"Distribution-free predictive inference for regression", Journal of the American Statistical Association
-2018; 113:1094-1111.
+The interval is the prediction plus and minus a half-width that covers 90 % of the validation errors, with the
+finite-sample correction. For any network and error distribution it contains a new case's bone age with a
+probability of at least 90 %, if the new case and the validation cases are exchangeable. After Vovk, Gammerman
+and Shafer, "Algorithmic Learning in a Random World", 2005, chapters 2 and 4, and Lei, G'Sell, Rinaldo,
+Tibshirani and Wasserman, "Distribution-free predictive inference for regression", Journal of the American
+Statistical Association 2018; 113:1094-1111.
 
-One half-width for all ages would be too wide where errors are small and too narrow where they are large. So
-there is one for each band of predicted ages (Mondrian, in Vovk's word; groups in Romano, Barber, Sabatti and
-Candès, "With malice toward none: assessing uncertainty via equalized coverage", Harvard Data Science Review
-2020; 2(2)), and the 90 % hold within each band. Bands go by the prediction, as a new case has no other age.
+Each band of predicted ages has its own half-width (Mondrian conformal prediction, Vovk; Romano, Barber,
+Sabatti and Candès, "With malice toward none: assessing uncertainty via equalized coverage", Harvard Data
+Science Review 2020; 2(2)), as errors differ with age, and the 90 % hold within each band. Bands go by the
+prediction, because a new case has no other age.
 
-What the guarantee stands on: validation and test cases are drawn by case from the same lot (by lot within
-each year, sex and race, so that they are exchangeable there and as good as exchangeable in all), and training
-chooses nothing by the validation cases (no early stopping, no best epoch), so to the finished network both
-are equally new. What breaks it: images from another scanner, hospital or population; images turned or lit
-as none of the validation cases; a network, an ensemble or a recipe that was picked because it did best on
-these same validation cases (the more there were to pick from, the more so); several images of one case.
-It is a promise over draws of the validation cases too: with few of them, the interval of one run may hold
-somewhat more or fewer than 90 % (``LEAST_CASES``).
+The guarantee rests on two things: validation and test cases are drawn at random by case (within each year,
+sex and race), and training selects nothing by validation error (no early stopping, no best epoch). It fails
+for images from another scanner, hospital or population; for images rotated or exposed unlike any validation
+case; for a network, ensemble or recipe chosen by its error on these validation cases (the more candidates,
+the worse); and for several images of one case. It also holds on average over draws of the validation cases:
+with few of them, the coverage of one run may differ from 90 % (``LEAST_CASES``).
 
-The libraries that do this (crepes, MAPIE) are not on Colab, and it is one rank in a sorted list.
+The libraries for this (crepes, MAPIE) are not on Colab, and it takes one rank in a sorted list.
 """
 
 import math
@@ -36,15 +33,15 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import OLDEST_YEARS
 
 ALPHA = 0.1
-"""The share of cases that may lie outside of their interval: the intervals are 90 % intervals."""
+"""The share of cases that may lie outside their interval, for 90 % intervals."""
 
 BAND_STARTS = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
-"""Where each band of predicted ages begins, in years; predictions beyond belong to the outermost bands."""
+"""Lower bounds of the bands of predicted ages in years; predictions beyond go to the outermost bands."""
 
 LEAST_CASES = 30
-"""The fewest validation cases with which a band stands alone. What share of new cases a 90 % interval from n
-cases truly holds is drawn from a beta distribution (Vovk, "Conditional validity of inductive conformal
-predictors", Machine Learning 2013; 92:349-376); from 30 on it is at least 80 % in 95 of 100 draws."""
+"""The fewest validation cases for a band of its own. The true coverage of a 90 % interval from n cases has
+a beta distribution (Vovk, "Conditional validity of inductive conformal predictors", Machine Learning 2013;
+92:349-376); from 30 cases on it is at least 80 % in 95 of 100 draws."""
 
 BANDS = Table(
     "Half-widths of the prediction intervals",
@@ -92,29 +89,28 @@ COVERAGE = Table(
 ALL_PREDICTIONS = "all"
 
 _COVERAGE_CONFIDENCE = 0.95
-# An error of exactly the half-width lies within, whatever the last bit of the sum says.
+# Tolerance for rounding: an error equal to the half-width lies inside.
 _ROUNDING_YEARS = 1e-9
 
 
 def calibrate(truth: np.ndarray, prediction: np.ndarray, alpha: float = ALPHA) -> pd.DataFrame:
     """The half-width of the intervals in each band of predicted ages.
 
-    Of n errors in a band, the half-width is the one of rank ceil((n + 1)(1 - alpha)). A band of fewer than
-    ``LEAST_CASES`` is joined with the smaller of its neighbours, the smallest band first; with fewer in all,
-    all ages share one half-width. Bands are joined by their counts, never by the errors, so that the
-    guarantee stays.
+    Of n errors in a band, it is the one of rank ceil((n + 1)(1 - alpha)). A band of fewer than
+    ``LEAST_CASES`` is joined with the smaller of its neighbours, the smallest band first; with fewer in
+    total, all ages share one half-width. Bands are joined by counts, never by errors, which keeps the
+    guarantee.
 
     Args:
-        truth: Bone ages of the validation cases in years, (cases,). Never of the test cases, on which the
-            coverage is shown, nor of training cases, whose errors are too small.
+        truth: Bone ages of the validation cases in years, (cases,); never of test or training cases.
         prediction: Their predictions in years, (cases,).
         alpha: The share that may lie outside, above 0 and below 1.
 
     Returns:
-        ``BANDS``, one row a band, numbers only; ``Level`` is 1 - alpha.
+        ``BANDS``, one row a band; ``Level`` is 1 - alpha.
 
     Raises:
-        BoneAgeError: The two differ in length, are empty, hold what is not a finite number, or are too few
+        BoneAgeError: The two differ in length, are empty, contain a value that is not finite, or are too few
             for a finite interval (at 90 %, fewer than 9); or alpha is out of range.
     """
     truth, prediction = _checked(truth, prediction, "validation")
@@ -135,21 +131,19 @@ def intervals(bands: pd.DataFrame, prediction: np.ndarray) -> tuple[np.ndarray, 
     """The prediction interval of each prediction.
 
     Args:
-        bands: What :func:`calibrate` returns, from validation cases of the same network.
+        bands: From :func:`calibrate`, on validation cases of the same network.
         prediction: Predictions in years, (cases,).
 
     Returns:
-        Lower and upper ends in years, (cases,) each. They are kept between 0 and ``OLDEST_YEARS``, where
-        every bone age lies, which costs no coverage.
+        Lower and upper ends in years, (cases,) each, clipped to 0 to ``OLDEST_YEARS``, which costs no
+        coverage.
 
     Raises:
         BoneAgeError: A prediction is not a finite number.
     """
     prediction = np.asarray(prediction, float)
     if not np.isfinite(prediction).all():
-        raise BoneAgeError(
-            "intervals: a prediction is not a finite number; look at its image and its network"
-        )
+        raise BoneAgeError("intervals: a prediction is not a finite number; check its image and its network")
     half_width = bands["Half-width (years)"].to_numpy()[
         _band_of(prediction, bands["Predictions from (years)"].to_numpy())
     ]
@@ -158,21 +152,21 @@ def intervals(bands: pd.DataFrame, prediction: np.ndarray) -> tuple[np.ndarray, 
 
 
 def coverage_table(bands: pd.DataFrame, truth: np.ndarray, prediction: np.ndarray) -> pd.DataFrame:
-    """How many of the test cases lie within their interval, by band and in all.
+    """The share of test cases inside their interval, by band and overall.
 
     Args:
-        bands: What :func:`calibrate` returns, from the validation cases.
+        bands: From :func:`calibrate`, on the validation cases.
         truth: Bone ages of the test cases in years, (cases,).
         prediction: Their predictions in years, (cases,).
 
     Returns:
-        ``COVERAGE``, one row a band and a last one of all. ``Coverage low`` and ``high`` are the
-        exact 95 % interval of the coverage (Clopper and Pearson, Biometrika 1934; 26:404-413): a level
-        outside of it speaks against exchangeable cases, or for an unlucky draw of validation cases. A band
-        without a test case has no coverage (NaN).
+        ``COVERAGE``, one row a band and a last one overall. ``Coverage low`` and ``high`` are the exact 95 %
+        interval of the coverage (Clopper and Pearson, Biometrika 1934; 26:404-413): a nominal level outside
+        it suggests cases that are not exchangeable, or an unlucky draw of validation cases. NaN for a band
+        without test cases.
 
     Raises:
-        BoneAgeError: The two differ in length, are empty or hold what is not a finite number.
+        BoneAgeError: The two differ in length, are empty or contain a value that is not finite.
     """
     truth, prediction = _checked(truth, prediction, "test")
     low, high = intervals(bands, prediction)
@@ -192,7 +186,7 @@ def coverage_table(bands: pd.DataFrame, truth: np.ndarray, prediction: np.ndarra
 
 
 def notices(bands: pd.DataFrame) -> list[str]:
-    """Where validation cases were too few for a band of their own, in words."""
+    """Notices on bands with too few validation cases for a half-width of their own."""
     columns = zip(_words(bands), bands["Bands joined"], bands["Validation cases"], strict=True)
     said = [
         f"predictions {words}: {joined} bands of age share one interval ({count} validation cases), as each "
@@ -212,13 +206,13 @@ def _checked(truth: np.ndarray, prediction: np.ndarray, split: str) -> tuple[np.
     truth, prediction = np.asarray(truth, float), np.asarray(prediction, float)
     if truth.shape != prediction.shape or truth.ndim != 1:
         raise BoneAgeError(
-            f"intervals: {truth.shape} {split} truths and {prediction.shape} predictions do not match"
+            f"intervals: {truth.shape} {split} bone ages and {prediction.shape} predictions do not match"
         )
     if not len(truth):
-        raise BoneAgeError(f"intervals: no {split} case; give the split a share when the labels are made")
+        raise BoneAgeError(f"intervals: no {split} case; give that split a share and make the labels again")
     if not (np.isfinite(truth).all() and np.isfinite(prediction).all()):
         raise BoneAgeError(
-            f"intervals: a {split} truth or prediction is not a finite number; train that run again"
+            f"intervals: a {split} bone age or prediction is not a finite number; train that run again"
         )
     return truth, prediction
 
@@ -228,7 +222,7 @@ def _band_of(prediction: np.ndarray, starts: np.ndarray | tuple[float, ...]) -> 
 
 
 def _groups(counts: np.ndarray) -> list[list[int]]:
-    """Neighbouring bands joined until each group has ``LEAST_CASES``, or all are one."""
+    """Joins neighbouring bands until each group has ``LEAST_CASES``, or one group is left."""
     groups = [[band] for band in range(len(counts))]
     while len(groups) > 1:
         cases = [int(counts[group].sum()) for group in groups]
@@ -242,11 +236,11 @@ def _groups(counts: np.ndarray) -> list[list[int]]:
 
 
 def _half_width(size: np.ndarray, alpha: float) -> float:
-    # Rounded, as 0.9 times a number of cases may come out a trifle above the whole number that it is.
+    # Rounded, because 0.9 times a count may come out slightly above a whole number.
     rank = math.ceil(round((len(size) + 1) * (1 - alpha), 9))
     if rank > len(size):
         raise BoneAgeError(
-            f"intervals: {len(size)} validation cases allow no {1 - alpha:.3g} interval, "
+            f"intervals: {len(size)} validation cases are too few for a {1 - alpha:.3g} interval, "
             f"{math.ceil(round(1 / alpha, 9)) - 1} are needed; give validation a larger share"
         )
     return float(np.sort(size)[rank - 1])

@@ -1,4 +1,4 @@
-"""How far predictions are from the truth: the metrics of a split, by group and by case."""
+"""Metrics of predictions against ground truth, by split and by group."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import RACES, SPLITS
 
 ACCURATE_YEARS = 0.5
-"""A prediction this close rounds to the right whole year: the tables' Accuracy counts those below it."""
+"""Accuracy counts absolute errors below this, which round to the right whole year."""
 
 AGE_BANDS = {0: "0–4 years", 5: "5–9 years", 10: "10–14 years", 15: "15+ years"}
-"""First year of age of each band: babies and toddlers, childhood, the years of puberty, closing plates."""
+"""Bands of age by first year: infants and toddlers, childhood, puberty, closing growth plates."""
 
 
 def metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | int | None]:
@@ -23,19 +23,21 @@ def metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | int 
         prediction: Predictions in years, (cases,).
 
     Returns:
-        ``count``; ``mae``, ``rmse`` and ``bias`` (mean of prediction minus truth) in years; ``loss`` (mean
-        squared error) in years squared; ``accuracy`` and ``within_1_year``, shares of the cases with an
-        absolute error below half a year and of at most one; ``r2`` (None where all truths are equal).
+        ``count``; ``mae``, ``rmse`` and ``bias`` (mean of prediction minus ground truth) in years; ``loss``
+        (mean squared error) in years squared; ``accuracy`` and ``within_1_year``, shares of the cases with an
+        absolute error below half a year and of at most one; ``r2`` (None if all bone ages are equal).
 
     Raises:
         BoneAgeError: The two differ in length, are empty, or a prediction is not a finite number.
     """
     truth, prediction = np.asarray(truth, float), np.asarray(prediction, float)
     if truth.shape != prediction.shape or truth.ndim != 1 or not len(truth):
-        raise BoneAgeError(f"metrics: {truth.shape} truths and {prediction.shape} predictions do not match")
+        raise BoneAgeError(
+            f"metrics: {truth.shape} bone ages and {prediction.shape} predictions do not match"
+        )
     if not (np.isfinite(truth).all() and np.isfinite(prediction).all()):
         raise BoneAgeError(
-            "metrics: a prediction is not a finite number; the training diverged, lower its rate"
+            "metrics: a prediction is not a finite number; the training diverged, lower the learning rate"
         )
     error = prediction - truth
     squares = float(np.mean(error**2))
@@ -59,7 +61,7 @@ def group_of(labels: pd.DataFrame) -> pd.DataFrame:
         labels: ``Male``, ``Location`` (the race) and ``Bone Age`` in years.
 
     Returns:
-        Ordered categories, in the order to show them in.
+        Ordered categories, in display order.
     """
     sexes, races = ["Girls", "Boys"], [race for race in RACES if race != "Unknown"]
     sex = np.where(labels["Male"].astype(bool), "Boys", "Girls")
@@ -67,7 +69,7 @@ def group_of(labels: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Sex": pd.Categorical(sex, sexes, ordered=True),
-            # A case of unknown race is of no group.
+            # A case of unknown race belongs to no group.
             "Race": pd.Categorical(labels["Location"], races, ordered=True),
             "Age": pd.cut(ages, edges, right=False, labels=list(AGE_BANDS.values())),
         },
@@ -76,10 +78,10 @@ def group_of(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def metrics_by_split(labels: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """The metrics of each split that has cases, the truth joined from the labels.
+    """The metrics of each split that has cases.
 
     Raises:
-        BoneAgeError: A prediction has no label, or stands under another split there.
+        BoneAgeError: A prediction has no label, or its split differs from the label's.
     """
     joined = join_truth(labels, predictions)
     return {
@@ -90,16 +92,16 @@ def metrics_by_split(labels: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
 
 
 def join_truth(labels: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Predictions beside their labels, in the predictions' order.
+    """Predictions with their labels, in the predictions' order.
 
     Returns:
-        The label columns and ``Prediction``, ``Error`` (prediction minus truth), both in years.
+        The label columns and ``Prediction``, ``Error`` (prediction minus ground truth), both in years.
 
     Raises:
-        BoneAgeError: A prediction has no label, stands twice, or stands under another split there.
+        BoneAgeError: A prediction has no label or is duplicated, or its split differs from the label's.
     """
     if not predictions["Case ID"].is_unique:
-        raise BoneAgeError("predictions: a Case ID stands twice; train that run again")
+        raise BoneAgeError("predictions: a Case ID is duplicated; train that run again")
     joined = predictions.merge(labels, on="Case ID", how="left", suffixes=("", " of label"))
     unknown = joined.loc[joined["Bone Age"].isna(), "Case ID"]
     if len(unknown):
@@ -109,14 +111,14 @@ def join_truth(labels: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
         )
     if (joined["Split"] != joined["Split of label"]).any():
         raise BoneAgeError(
-            "predictions: the split is not that of the labels; the run belongs to other labels"
+            "predictions: the split differs from that of the labels; the run belongs to other labels"
         )
     joined["Error"] = joined["Prediction"] - joined["Bone Age"]
     return joined.drop(columns="Split of label")
 
 
 def constant_predictor(labels: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """The metrics of always saying the training cases' median age: what a network must beat."""
+    """The metrics of the baseline, which predicts the training median for every case."""
     median = labels.loc[labels["Split"] == "train", "Bone Age"].median()
     return {
         split: metrics(rows.to_numpy(), np.full(len(rows), median))

@@ -1,16 +1,16 @@
-"""What a change of the image does to the predictions, where it changes nothing about the hand's age.
+"""Robustness: how predictions change when the image changes but the bone age does not.
 
 The winner of the RSNA challenge of 2017 had a mean absolute difference of 6.9 months on the Digital Hand
-Atlas, and of 45.2 months on the same images turned by 180 degrees: Santomartino et al., "Can AI handle the
+Atlas, and of 45.2 months on the same images rotated by 180 degrees: Santomartino et al., "Can AI handle the
 stress? A robustness evaluation of a state-of-the-art deep learning bone age algorithm", RSNA 108th Scientific
 Assembly 2022; in full: Santomartino, Putman, Beheshtian, Parekh and Yi, "Evaluating the robustness of a deep
 learning bone age algorithm to clinical image variation using computational stress testing", Radiology:
-Artificial Intelligence 2024. The kinds of change are theirs (rotation, flips, brightness,
-contrast, inversion, marker, resolution), and blur, noise and JPEG besides; the amounts are ours.
+Artificial Intelligence 2024. The kinds of change are theirs (rotation, flips, brightness, contrast,
+inversion, marker, resolution), plus blur, noise and JPEG; the amounts are ours.
 
-Images are changed at the size at which the network sees them. Lengths are shares of the image's side, so that
-they mean the same at every size; noise and JPEG work on single pixels and on blocks of eight, which cover
-more of a hand the smaller the image is.
+Images are changed at the size that the network sees. Lengths are shares of the image side, so they mean the
+same at every size; noise and JPEG act on single pixels and on blocks of eight, which cover more of the hand
+the smaller the image is.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,9 +32,9 @@ class Perturbation(NamedTuple):
     """One change of an image.
 
     Attributes:
-        name: What is done (``KINDS``).
-        amount: How much, in the unit of the kind; None where there is no more or less.
-        words: Both, for a reader.
+        name: Its kind (``KINDS``).
+        amount: How much, in the unit of the kind; None if it has none.
+        words: Both, in words.
     """
 
     name: str
@@ -67,8 +67,7 @@ PERTURBATIONS = (
     *(Perturbation("letter L", share, f"letter L, {share:.0%} of side") for share in (0.06, 0.12)),
     *(Perturbation("bright disc", share, f"bright disc, {share:.0%} of side") for share in (0.06, 0.12)),
 )
-"""What is tried, in the table's order: from what any radiographer may do by chance to what nobody would
-overlook."""
+"""The changes tried, in the table's order: from everyday variation to faults that nobody would overlook."""
 
 UNCHANGED = "as they are"
 
@@ -128,14 +127,14 @@ ROBUSTNESS = Table(
 )
 
 _MOVED_YEARS = 1.0
-# A marker lies this share of the side off the image's rim, as lead letters do.
+# Distance of a marker from the image edge as a share of the side, as for lead letters.
 _MARGIN = 0.03
 _WHITE = 255
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of change: how an image (size, size) is changed, and the lowest and highest amount, if any."""
+    """A kind of change: a function on an image (size, size), and the range of its amount, if any."""
 
     change: Callable[[np.ndarray, Any, np.random.Generator], np.ndarray]
     range: tuple[float, float] | None
@@ -152,8 +151,7 @@ def _operator(name: str) -> Kind:
 
 
 def _rotate(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
-    # It stays as sharp as a large image that is turned first and made small then: what smoothing does is a
-    # kind of its own.
+    # Keeps the sharpness of an image that is rotated before it is scaled down; blur is a kind of its own.
     return rotated(image, degrees, cv2.INTER_LANCZOS4)
 
 
@@ -194,7 +192,7 @@ def _disc(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarr
 
 
 def _with_marker(image: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """A white marker in the darkest corner of the image, where it is least likely to hide a bone."""
+    """Adds a white marker in the darkest corner, where it is least likely to hide a bone."""
     margin = max(1, round(_MARGIN * len(image)))
     rows = (slice(margin, margin + shape.shape[0]), slice(-margin - shape.shape[0], -margin))
     columns = (slice(margin, margin + shape.shape[1]), slice(-margin - shape.shape[1], -margin))
@@ -218,26 +216,26 @@ KINDS: dict[str, Kind] = {
     "letter L": Kind(_letter, (0.01, 0.4)),
     "bright disc": Kind(_disc, (0.01, 0.4)),
 }
-"""By name. Amounts: degrees anticlockwise (corners are cut off, and what comes in continues the edges);
-grey levels out of 256 (brightness, and the standard deviation of noise); a factor about the image's mean grey
-level; the standard deviation of a Gaussian blur, the height of a letter and the diameter of a disc as shares
-of the side; the JPEG quality, 1 to 100; by what the resolution is divided."""
+"""Kinds by name. Amounts: degrees anticlockwise (corners are cut off, and edges are extended); grey levels of
+256 (brightness, and the standard deviation of noise); a factor about the mean grey level; shares of the side
+(the standard deviation of a Gaussian blur, the height of a letter, the diameter of a disc); the JPEG quality,
+1 to 100; the divisor of the resolution."""
 
 
 def perturbed(images: np.ndarray, name: str, amount: float | None, seed: int = 0) -> np.ndarray:
-    """Images with one change made to each.
+    """Copies of images with one change made to each.
 
     Args:
-        images: uint8, (images, size, size); they are left as they are.
+        images: uint8, (images, size, size).
         name: One of ``KINDS``.
-        amount: How much of it, as described there; None for flips and inversion.
-        seed: Seeds the noise, which differs from image to image; nothing else is left to chance.
+        amount: In the unit of the kind; None for flips and inversion.
+        seed: Seeds the noise, which differs from image to image; all else is deterministic.
 
     Returns:
         uint8, (images, size, size).
 
     Raises:
-        BoneAgeError: The images are none, the name is unknown, or the amount is out of range.
+        BoneAgeError: ``images`` is no such array, the name is unknown, or the amount is out of range.
     """
     images = np.asanyarray(images)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2] or not images.size:
@@ -266,32 +264,28 @@ def robustness_table(
     seed: int = 0,
     perturbations: Sequence[Perturbation] = PERTURBATIONS,
 ) -> pd.DataFrame:
-    """How far each change moves the error and the predictions.
+    """The effect of each change on the error and the predictions.
 
     Args:
-        prediction: What a network says of images: uint8 (images, size, size) in, years (images,) out.
-        images: uint8, (cases, size, size), one a case, none that the network was trained on.
+        prediction: Maps images, uint8 (images, size, size), to years (images,).
+        images: uint8, (cases, size, size), one a case, none of them used in training.
         truth: Their bone ages in years, (cases,).
         seed: Seeds the noise and the bootstrap.
-        perturbations: What to try.
+        perturbations: The changes to try.
 
     Returns:
-        ``ROBUSTNESS``, a first row of the images as they are, then one row a perturbation.
-        ``Images`` says in words what was done. ``Change`` is the MAE minus that of the images as they are,
-        with its 95 % interval over cases (:func:`bootstrap.mean_differences`: what one case gains
-        and loses is compared with itself). ``Mean shift`` is the mean of the predictions' differences from
-        those of the images as they are, movement the absolute difference: its mean, its 95th percentile, and
-        the share of cases that it moves by more than a year. The intervals are not corrected for
-        their number: of forty changes that did nothing, two would seem to do something.
+        ``ROBUSTNESS``, the unchanged images first, then one row a change. The change in MAE has a 95 %
+        interval over cases from the paired bootstrap (:func:`bootstrap.mean_differences`), not corrected for
+        multiple comparisons: of forty changes without effect, two would seem to have one.
 
     Raises:
-        BoneAgeError: There is no image, images and truth differ in number, or a prediction is missing or is
-            not a finite number.
+        BoneAgeError: There is no image, images and bone ages differ in number, or a prediction is missing or
+            not finite.
     """
     truth = np.asarray(truth, float)
     if truth.shape != (len(images),) or not len(truth) or not np.isfinite(truth).all():
         raise BoneAgeError(
-            f"robustness: {len(images)} images and {truth.shape} truths; each image needs its bone age"
+            f"robustness: {len(images)} images and {truth.shape} bone ages; each image needs its own"
         )
     predictions = [_predicted(prediction, images, UNCHANGED)]
     for name, amount, words in tqdm(perturbations, "robustness", unit="perturbation"):

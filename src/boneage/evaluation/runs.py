@@ -1,4 +1,4 @@
-"""Finished runs as they lie in their folders: their names, what their records say, and the two tables."""
+"""Finished runs on disk: their names, their records, and the results tables."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ from boneage.dataset.labels import SETS
 from boneage.networks import NETWORKS
 
 Record = dict[str, Any]
-"""What record.json of a run says: checked when it is read."""
+"""The content of a run's record.json, checked when it is read."""
 
 RECORD_FORMAT = 2
 
@@ -72,7 +72,7 @@ HISTORY_TABLE = Table(
     about="One row an epoch of a run.",
 )
 
-# What must be equal for two runs to stand in one table, and how to say it.
+# What two runs in one table must share, and its name in messages.
 _COMPARABLE = {
     "source": "source",
     "label_kind": "label",
@@ -80,7 +80,7 @@ _COMPARABLE = {
     "size": "image size",
 }
 
-# What README tells of a run besides.
+# Further entries that a record must have.
 _TOLD = (
     "cases",
     "constant_predictor",
@@ -94,7 +94,7 @@ _TOLD = (
 
 
 class RunKey(NamedTuple):
-    """What tells a run from the others of its work folder; as text the name of its folder."""
+    """Identifies a run within its work folder; as text it is the name of the run's folder."""
 
     network: str
     epochs: int
@@ -107,7 +107,7 @@ class RunKey(NamedTuple):
         return "-".join(filter(None, words))
 
     def place(self) -> tuple[int, ...]:
-        """Where it stands among others: in the tables' order, then by epochs, set, variant and seed."""
+        """Sort key: in the tables' order, then by epochs, set, variant and seed."""
         orders: tuple[Iterable[str], ...] = (NETWORKS, SETS, VARIANTS)
         network, of_set, variant = (
             list(order).index(one)
@@ -117,16 +117,16 @@ class RunKey(NamedTuple):
 
 
 def key_of(record: Record) -> RunKey:
-    """The key of the run that a record is of."""
+    """The key of a record's run."""
     return RunKey(*(record[name] for name in RunKey._fields))
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run as it lies in its folder.
+    """A finished run.
 
     Attributes:
-        record: What record.json says.
+        record: The content of record.json.
         history: One row an epoch.
         predictions: ``tables.PREDICTION_TABLE``; predictions in years.
         folder: The run folder.
@@ -139,22 +139,21 @@ class Run:
 
     @property
     def key(self) -> RunKey:
-        """What tells it from other runs."""
         return key_of(self.record)
 
     @property
     def name(self) -> str:
-        """The name of its folder, whatever that was renamed to."""
+        """The name its folder should have, even if that was renamed."""
         return str(self.key)
 
 
 def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
-    """Reads every finished run below some folders, in the order of ``RunKey.place``.
+    """Reads every finished run in some folders, in the order of ``RunKey.place``.
 
-    Of two records of one key the one that finished last stands.
+    Of several records with one key, the one that finished last is used.
 
     Returns:
-        The runs, no two of one name, and what was left out with its reason (``item``, ``reason``).
+        The runs, with unique names, and what was left out with its reason (``item``, ``reason``).
     """
     runs: dict[RunKey, Run] = {}
     reasons: list[tuple[str, str]] = []
@@ -162,7 +161,7 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
         try:
             run = read_run(folder)
         except BoneAgeError as error:
-            # A report is passed on; where its folder lay on this machine is nobody else's business.
+            # Reports are passed on, so paths of this machine stay out of them.
             reasons.append((folder.name, str(error).replace(str(folder), folder.name)))
             continue
         rival = runs.setdefault(run.key, run)
@@ -171,7 +170,7 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
         newest, older = sorted((run, rival), key=lambda one: one.record["finished"], reverse=True)
         same = newest.folder.name == older.folder.name
         rival_name = "another run of that name" if same else newest.folder.name
-        reasons.append((older.folder.name, f"{rival_name} finished later and stands in its place"))
+        reasons.append((older.folder.name, f"{rival_name} finished later and is used instead"))
         runs[run.key] = newest
     return [runs[key] for key in sorted(runs, key=RunKey.place)], skipped_table(reasons)
 
@@ -185,7 +184,7 @@ def read_run(folder: Path | str) -> Run:
     folder = Path(folder)
     path = folder / "record.json"
     if not path.is_file():
-        raise BoneAgeError(f"{folder}: not finished (no record.json); run the same training again to go on")
+        raise BoneAgeError(f"{folder}: not finished (no record.json); run the same training again to resume")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -206,13 +205,13 @@ def _record_fault(record: object) -> str | None:
     if not isinstance(record, dict) or record.get("format") != RECORD_FORMAT:
         return f"not a record of format {RECORD_FORMAT}"
     for name, known, what in (
-        ("network", NETWORKS, "network of the tables"),
-        ("set", SETS, "set"),
-        ("variant", VARIANTS, "variant of a network"),
+        ("network", NETWORKS, "known network"),
+        ("set", SETS, "known set"),
+        ("variant", VARIANTS, "known variant"),
     ):
         value = record.get(name)
         if not isinstance(value, str) or value not in known:
-            return f"{value!r} is no {what}"
+            return f"{value!r} is not a {what}"
     for name, least, what in (("epochs", 1, "number of epochs"), ("train_seed", 0, "training seed")):
         if type(record.get(name)) is not int or record[name] < least:
             return f"the {what} is missing"
@@ -233,7 +232,7 @@ def _record_fault(record: object) -> str | None:
 
 
 def _metrics_fault(of_split: object) -> str | None:
-    """The name of a metric that is absent or no finite number; R2 may be absent, or unknown."""
+    """The name of a metric that is missing or not finite; R2 may be missing or None."""
     if not isinstance(of_split, dict):
         return "error"
     for name in dict.fromkeys([*_METRIC_OF_COLUMN.values(), *of_split]):
@@ -246,7 +245,7 @@ def _metrics_fault(of_split: object) -> str | None:
 
 
 def record_run(run: Run, folder: Path | str) -> None:
-    """Puts a run's record, history and predictions into its folder below another, its weights not.
+    """Copies a run's record, history and predictions, not its weights, to its folder in another one.
 
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
@@ -254,7 +253,7 @@ def record_run(run: Run, folder: Path | str) -> None:
     there = make_folder(Path(folder) / run.name)
     if there.resolve() == run.folder.resolve():
         return
-    # The record last: without it the folder holds no run.
+    # The record last, as it marks a complete run.
     for name in ("history.csv", "predictions.csv", OUTSIDE_NAME, "record.json"):
         if (run.folder / name).is_file():
             write_bytes(there / name, (run.folder / name).read_bytes())
@@ -263,7 +262,7 @@ def record_run(run: Run, folder: Path | str) -> None:
 
 
 def keep_outside(run: Run, predictions: pd.DataFrame, images: str) -> None:
-    """Keeps a run's predictions for another source's images in its folder, so that they outlast the model.
+    """Saves a run's predictions for another source's images in its folder, so that they outlast the model.
 
     Args:
         run: The run.
@@ -277,10 +276,10 @@ def keep_outside(run: Run, predictions: pd.DataFrame, images: str) -> None:
 
 
 def kept_outside(run: Run, images: str) -> pd.DataFrame | None:
-    """What :func:`keep_outside` kept of this very run for these very images, or None.
+    """What :func:`keep_outside` saved for this run and these images, or None.
 
     Raises:
-        BoneAgeError: The kept table is damaged.
+        BoneAgeError: The saved table is damaged.
     """
     path = run.folder / OUTSIDE_NAME
     if not path.is_file():
@@ -299,12 +298,12 @@ def _read_predictions(path: Path, columns: Collection[str], advice: str) -> pd.D
 
 
 def tabled_runs(runs: Iterable[Run], of_set: str) -> list[Run]:
-    """The runs of one set that stand in the two tables: of no variant, and the lowest of several seeds."""
+    """The runs of one set in the results tables: plain, and of several seeds the lowest."""
     return first_of_seeds(run for run in runs if run.key.set == of_set and not run.key.variant)
 
 
 def first_of_seeds(runs: Iterable[Run]) -> list[Run]:
-    """Of runs that differ in their training seed alone the one with the lowest."""
+    """Of runs that differ only in their training seed, the one with the lowest."""
     runs = list(runs)
     first: dict[RunKey, Run] = {}
     for run in sorted(runs, key=lambda run: run.key.train_seed):
@@ -313,7 +312,7 @@ def first_of_seeds(runs: Iterable[Run]) -> list[Run]:
 
 
 def check_comparable(records: Iterable[Record]) -> None:
-    """Makes sure that runs may stand in one table: same source, labels, split, images, size and width.
+    """Checks that runs can share a table: same source, labels, split, images, size and width.
 
     Raises:
         BoneAgeError: Two differ; both are named.
@@ -326,12 +325,12 @@ def check_comparable(records: Iterable[Record]) -> None:
         if differing:
             raise BoneAgeError(
                 f"{key_of(records[0])} and {key_of(record)}: trained on different {differing[0]}, so they "
-                "cannot stand in one table; train one of them again"
+                "cannot share a table; train one of them again"
             )
 
 
 def results_table(records: Iterable[Record], epochs: int) -> pd.DataFrame:
-    """One of the two tables: all nine networks in their order, those not run yet with empty cells.
+    """One of the results tables: all nine networks in order, with empty cells for those not run yet.
 
     Args:
         records: Records of :func:`tabled_runs`; those of ``epochs`` epochs are shown.
@@ -339,7 +338,7 @@ def results_table(records: Iterable[Record], epochs: int) -> pd.DataFrame:
 
     Returns:
         Indexed by the networks' titles, columns ``RESULTS_TABLE``; MAE in years, Loss in years squared,
-        Accuracy a share from 0 to 1; NaN for a network that was not run.
+        Accuracy a share from 0 to 1; NaN for a network not run.
 
     Raises:
         BoneAgeError: The runs are not comparable.
@@ -360,10 +359,10 @@ def _table_row(of_split: Record) -> dict[str, float]:
 
 
 def histories_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """How the error of runs fell, one row an epoch: ``HISTORY_TABLE``, in the runs' order.
+    """Learning curves of runs, one row an epoch: ``HISTORY_TABLE``, in the runs' order.
 
-    ``mae`` is that of the training images as they were shown, changed copies and random turns included, while
-    the network was changing; ``val_mae`` is empty where there were no validation cases.
+    ``mae`` is on the training images as shown, with augmentation, while the network changed; ``val_mae`` is
+    empty without validation cases.
     """
     columns = list(HISTORY_TABLE)
     tables = []
