@@ -32,8 +32,8 @@ def test_a_case_in_words():
         "**ASIF05-5262**: girl, Asian, bone age 5.46 years as read, age 5 by its folder, not in the set."
         in words
     )
-    assert "Found odd: ring 0.93 (a bright band)." in words
-    assert "Decided: reject ring by Ada." in words
+    assert "Anomalies: ring 0.93 (a bright band)." in words
+    assert "Decision: reject ring by Ada." in words
     bare = CASE | {"bone_age": float("nan"), "age_group": pd.NA, "sex": "M"}
     assert "boy, Asian, no age, test" in words_of_case(bare, "test", NOTHING_ODD, [])
     assert "so it stays in" in words_of_case(bare, "test", NOTHING_ODD, [])

@@ -530,8 +530,8 @@ def test_the_heading_adds_up_where_there_are_copies(tmp_path: Path, labels: Labe
     more = dataclasses.replace(labels, table=pd.concat([labels.table, copies], ignore_index=True))
     heading = compare(tmp_path, more).heading
     assert "60 cases: 30 train, 15 validation, 15 test." in heading
-    assert "80 images: one of each case and 20 changed copies of training cases" in heading
-    assert "which makes 50 for training" in heading
+    assert "80 images: one of each case and 20 augmented copies of training cases" in heading
+    assert "50 for training in total" in heading
     assert "copies" not in compare(tmp_path, labels).heading
 
 

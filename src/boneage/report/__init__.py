@@ -1,4 +1,4 @@
-"""A comparison of the finished runs: its tables, as Markdown, as CSV, and as one HTML file."""
+"""Compares the finished runs: the tables as Markdown and CSV, and a report as one HTML file."""
 
 from boneage.report.comparison import Comparison, compare_runs
 from boneage.report.coverage import COVERAGE_OF_RUNS, coverage_view

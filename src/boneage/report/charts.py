@@ -1,4 +1,4 @@
-"""What every figure shares: a chart that carries its words, colours, dress, and panels side by side."""
+"""Shared parts of all figures: a chart with its text alternative, colours, style, and panels."""
 
 import io
 import textwrap
@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from boneage.core.pictures import Shown
 
 WIDTH_INCHES = 4.8
-"""So narrow that matplotlib's 10 point letters stay readable on a phone held upright."""
+"""Narrow enough for matplotlib's 10 point letters to be readable on a phone held upright."""
 
 CSS_PIXELS_PER_INCH = 110
-_SHARPNESS = 1.6  # pixels of the picture for each CSS pixel: crisp on fine screens, still a small file
+_SHARPNESS = 1.6  # image pixels for each CSS pixel: sharp on high-resolution screens, still a small file
 _WIDE_PANEL_INCHES = 2.55
 
-# The palette of Okabe and Ito, "Color Universal Design", 2008: told apart by colour-blind readers.
+# The colour-blind safe palette of Okabe and Ito, "Color Universal Design", 2008.
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = (
     "#0072B2",
     "#E69F00",
@@ -34,10 +34,10 @@ SERIES_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)
 
 
 class Chart(Figure, Shown):
-    """A matplotlib Figure that a notebook shows, with what is to be seen in it as words.
+    """A matplotlib Figure that a notebook shows, with a text alternative.
 
     Attributes:
-        words: The text alternative, for those who do not see the picture.
+        words: The text alternative.
     """
 
     words = ""
@@ -47,41 +47,41 @@ class Chart(Figure, Shown):
         self.get_layout_engine().set(w_pad=0.06, h_pad=0.08)
 
     def png(self, transparent: bool = False) -> bytes:
-        """The figure as a PNG file, on white or on nothing."""
+        """The figure as a PNG file, on white or transparent."""
         file = io.BytesIO()
         dpi = CSS_PIXELS_PER_INCH * _SHARPNESS
-        # The backend is named: the notebook's own must not draw it.
+        # The backend is named so that the notebook's own does not draw it.
         self.savefig(file, format="png", dpi=dpi, transparent=transparent, backend="agg")
         return file.getvalue()
 
     @property
     def css_width(self) -> int:
-        """The width to show it at, in CSS pixels."""
+        """The display width in CSS pixels."""
         return round(self.get_figwidth() * CSS_PIXELS_PER_INCH)
 
     @property
     def css_height(self) -> int:
-        """The height that goes with it, in CSS pixels."""
+        """The display height in CSS pixels."""
         return round(self.get_figheight() * CSS_PIXELS_PER_INCH)
 
 
 def panels(
     names: Collection[str], height: float, wide: bool, head: str, xlabel: str, ylabel: str
 ) -> tuple[Chart, list[Axes]]:
-    """A chart with a panel for each name, all on the same axes.
+    """A chart with a panel for each name, all with the same axes.
 
     Args:
-        names: What the panels are of.
+        names: The panels.
         height: Of a panel, in inches.
-        wide: Whether three may stand side by side, as a laptop shows them; else two, as a phone does.
-        head: The title over all of them.
-        xlabel: What the lowest panels say below them.
-        ylabel: What the panels at the left say beside them.
+        wide: Whether to use three columns, as on a laptop; else two, as on a phone.
+        head: The title of the chart.
+        xlabel: Label below the lowest panels.
+        ylabel: Label beside the left panels.
     """
     columns = min(3 if wide else 2, max(1, len(names)))
     rows = -(-max(1, len(names)) // columns)
     width = max(WIDTH_INCHES, columns * _WIDE_PANEL_INCHES) if wide else WIDTH_INCHES
-    # A single panel is as wide as the chart, and so higher.
+    # A single panel is as wide as the chart, and therefore higher.
     figure = Chart(1.4 + rows * height * (1.6 if columns == 1 else 1.0), width)
     every = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     for axes in every[len(names) :]:
@@ -96,8 +96,8 @@ def panels(
 
 
 def dress(axes: Axes, grid: str = "both") -> None:
-    """A light grid below everything, no box, small figures."""
-    # See-through grey shows on white and on black.
+    """A light grid, no frame, small tick labels."""
+    # Transparent grey is visible on white and on black.
     axes.grid(axis=grid, color="#808080", alpha=0.25, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -105,20 +105,19 @@ def dress(axes: Axes, grid: str = "both") -> None:
 
 
 def title(figure: Chart, words: str, *below: str) -> None:
-    """A title over the whole figure, with smaller facts below it."""
+    """A title over the whole figure, with smaller subtitles below it."""
     width = round(figure.get_figwidth() * 11.5)
     lines = [part for line in (words, *below) for part in textwrap.wrap(line, width)]
-    # A title may hold a folder's or a label's name: a dollar sign there is no formula.
+    # A title may contain a folder or label name, in which a dollar sign is no formula.
     figure.suptitle("\n".join(lines), fontsize=10.5, x=0.01, ha="left", parse_math=False)
 
 
 def panel_title(axes: Axes, words: str, *below: str) -> None:
-    """The title of one panel."""
     axes.set_title("\n".join((words, *below)), loc="left", fontsize=9, parse_math=False)
 
 
 def legend(figure: Chart, columns: int = 1) -> None:
-    """One legend below the whole figure, each word once."""
+    """One legend below the whole figure, without duplicates."""
     entries = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -135,10 +134,10 @@ def legend(figure: Chart, columns: int = 1) -> None:
 
 
 def signed(value: float) -> str:
-    """A number with two decimals, its sign, and a proper minus."""
+    """A number with two decimals, its sign, and a typographic minus."""
     return f"{value:+z.2f}".replace("-", "−")
 
 
 def levels(colour: str) -> Colormap:
-    """From see-through to a colour, so that what is small takes the ground it stands on."""
+    """From transparent to a colour, so that small values take the background."""
     return LinearSegmentedColormap.from_list(colour, [to_rgba(colour, 0.08), to_rgba(colour, 1.0)])

@@ -1,4 +1,4 @@
-"""The runs of a work folder compared: from their records to the report, examinations and what is kept."""
+"""Compares the runs of a work folder: report, examinations and recorded results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from boneage.dataset.pack import fingerprint, open_pack, rows_of
 from boneage.workspace import RUNS_NAME, Workspace
 
 RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
-"""The tables of a comparison that need the labels, which are not passed on, and so are recorded."""
+"""The tables that are recorded because they need the labels, which are not passed on."""
 
 
 def compare(
@@ -32,12 +32,12 @@ def compare(
 
     Args:
         work: The work folder.
-        outside: The work folder of another source, for a test on its images; needs its labels and pack.
-        examined: How many networks to :func:`examine`, if any; what was found earlier is shown all the same.
-        recorded: Where runs were recorded earlier (:func:`record`), to be compared with these.
+        outside: The work folder of another source, with labels and pack, for an external test.
+        examined: Number of networks to :func:`examine`; earlier examinations are shown in any case.
+        recorded: Folder with earlier recorded runs (:func:`record`) to include.
 
     Raises:
-        BoneAgeError: No labels, the outside folder holds none or is of the same source, or the disk is full.
+        BoneAgeError: No labels, the outside folder has none or is of the same source, or the disk is full.
     """
     labels = load_labels(work)
     if len(labels.skipped):
@@ -58,7 +58,7 @@ def compare(
 
 
 def record(comparison: report.Comparison, folder: Path) -> None:
-    """Puts the runs, without their weights, and the tables that README shows into a folder to be kept.
+    """Copies the runs, without weights, and the tables for README to a folder.
 
     Args:
         comparison: From :func:`compare`.
@@ -71,7 +71,7 @@ def record(comparison: report.Comparison, folder: Path) -> None:
         evaluation.record_run(run, folder / RUNS_NAME)
     for name in RECORDED_TABLES:
         table = getattr(comparison.tables, name)
-        # Where nothing was tested on another source this time, what was found earlier stands.
+        # Without an external test this time, the earlier one stays.
         if len(table):
             write_table(folder / f"{name}.csv", table)
     path = folder / "robustness.csv"
@@ -83,20 +83,20 @@ def record(comparison: report.Comparison, folder: Path) -> None:
 def examine(
     work: Workspace, comparison: report.Comparison, count: int = report.EXAMINED
 ) -> report.Comparison:
-    """Examines the best networks on the images of the test cases, and writes the report anew.
+    """Examines the best networks on the test images, and writes the report again.
 
-    How far changed images move the predictions, where the network looks, and on drawn hands, if it was
-    trained on such, how much of that lies on growth centres. What was found is kept in ``comparison/``, so
-    that it is found once, and an examination that was stopped goes on.
+    It measures robustness to changed images, shows heat maps, and for networks trained on drawn hands
+    measures how much of the heat maps lies on growth centres. Results are kept in ``comparison/``, so an
+    interrupted examination resumes and none is repeated.
 
     Args:
         work: The work folder.
         comparison: From :func:`compare`.
-        count: How many networks: those with the lowest validation MAE, each with its best number of epochs;
-            the next best in place of one that cannot be examined.
+        count: Number of networks: those with the lowest validation MAE, each with its best number of epochs;
+            one that cannot be examined is replaced by the next.
 
     Returns:
-        The comparison with its ``examinations``; networks that could not be examined stand in ``left_out``.
+        The comparison with its ``examinations``; networks that failed are in ``left_out``.
 
     Raises:
         BoneAgeError: The count is below one, or the disk is full.
@@ -104,15 +104,15 @@ def examine(
     if count < 1:
         raise BoneAgeError(f"examine {count}: the number of networks must be at least 1")
     training_of(work)
-    # It needs Keras, as the training does.
+    # Imported here because it needs Keras.
     from boneage.report.examine import examine_run
 
     folder, reasons = report.tables_folder(work.report), []
     runs = report.best_networks(comparison.runs.tabled, comparison.runs.joined, len(comparison.runs.tabled))
     if comparison.runs.tabled and not runs:
-        reasons.append(("examination", "no run has validation cases, by which the best is chosen"))
+        reasons.append(("examination", "no run has validation cases to choose the best by"))
     examined, count = 0, min(count, len(runs))
-    # No bar over a single network: it has one of its own.
+    # No bar for a single network, which has its own.
     with tqdm(desc="examination", total=count, unit="network", disable=count == 1) as bar:
         for run in runs:
             if examined == count:
@@ -149,14 +149,14 @@ def _with_examinations(
 def _test_outside(
     work: Workspace, runs: report.ComparedRuns, other: Workspace
 ) -> tuple[report.Outside, pd.DataFrame]:
-    """Predictions for another source's images, kept ones first; also what could not be predicted, and why.
+    """Predictions for another source's images, from the cache if possible, and what failed with the reason.
 
-    They are of the tabled runs, and of those beside them that are no variant.
+    Of the tabled runs, and of plain ones beside them.
     """
     others = read_labels(other.labels)
     if others.source == runs.labels.source:
         raise BoneAgeError(
-            f"{other.labels}: also of the source {others.source}, so it is no test from outside; name the "
+            f"{other.labels}: from the same source {others.source}, so it is no external test; name the "
             "work folder of another source"
         )
     joined, reasons = {}, []
@@ -175,7 +175,7 @@ def _test_outside(
 
 
 def training_of(work: Workspace) -> ModuleType:
-    """The package that trains, imported late as it needs Keras, joined with the other hosts if there are any.
+    """The training package, imported late as it needs Keras, joined with the other hosts if there are any.
 
     Raises:
         BoneAgeError: Its backend cannot be imported.

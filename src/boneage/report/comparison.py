@@ -1,4 +1,4 @@
-"""The finished runs side by side: what may stand together, and every table of the comparison."""
+"""The comparison of finished runs: its data and all its tables."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from boneage.report.words import (
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a comparison, each a CSV of its name beside the page.
+    """The tables of a comparison, each also a CSV of its name beside the page.
 
     Attributes:
         results: Epochs -> ``RESULTS``, in rising order.
@@ -39,10 +39,10 @@ class Tables:
         groups: ``GROUPS``.
         references: ``REFERENCES``.
         coverage: ``COVERAGE_OF_RUNS``.
-        outside: ``OUTSIDE``; empty where no run was tested on another source.
-        coverage_outside: ``COVERAGE_OF_RUNS`` of that source's cases.
-        interval_notices: Which run has no interval, or bands that share one, and why (``item``, ``reason``).
-        left_out: Runs that are in no table, and why (``item``, ``reason``).
+        outside: ``OUTSIDE``; empty without an external test.
+        coverage_outside: ``COVERAGE_OF_RUNS`` on that source's cases.
+        interval_notices: Runs without intervals or with joined bands, and why (``item``, ``reason``).
+        left_out: Runs in no table, and why (``item``, ``reason``).
     """
 
     results: dict[int, pd.DataFrame]
@@ -62,15 +62,14 @@ class Tables:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The finished runs side by side.
+    """A comparison of finished runs.
 
     Attributes:
-        heading: What every table is headed by: source, label, cases of each split, how they were split,
-            image size.
-        runs: What is compared: the runs, their labels, and their predictions beside the ground truth.
+        heading: Heads every table: source, label, cases of each split, how they were split, image size.
+        runs: The compared runs, their labels, and their predictions with ground truth.
         tables: All tables.
-        outside: Predictions for another source's images, if there are any.
-        examinations: What was found out about networks from images; kept from earlier, or made for this one.
+        outside: Predictions for another source's images, if any.
+        examinations: Examinations of networks, made now or kept from earlier.
     """
 
     heading: str
@@ -81,12 +80,12 @@ class Comparison:
 
 
 def compare_runs(runs: ComparedRuns, epochs: Iterable[int], outside: Outside | None = None) -> Comparison:
-    """Puts finished runs side by side.
+    """Compares finished runs.
 
     Args:
-        runs: What may be compared, from :func:`boneage.report.matching.match_runs`.
+        runs: From :func:`boneage.report.matching.match_runs`.
         epochs: Epoch counts to show tables of; those of the runs are added.
-        outside: Predictions for another source's images, if there are any.
+        outside: Predictions for another source's images, if any.
     """
     labels, tabled, joined = runs.labels, runs.tabled, runs.joined
     records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in tabled]
@@ -122,7 +121,7 @@ def _heading(labels: Labels, runs: list[Run]) -> str:
 
 
 def _counts(table: pd.DataFrame) -> str:
-    """How many cases and images there are, of each split and in all: numbers that add up."""
+    """The number of cases and images, by split and in total."""
     cases = table.groupby("Split")["Source ID"].nunique().reindex(SPLITS, fill_value=0)
     images = table["Split"].value_counts().reindex(SPLITS, fill_value=0)
     copies = images - cases
@@ -131,6 +130,6 @@ def _counts(table: pd.DataFrame) -> str:
     if not copies.any():
         return counts
     return (
-        f"{counts} {images.sum():,} images: one of each case and {copies['train']:,} changed copies of "
-        f"training cases, which makes {images['train']:,} for training."
+        f"{counts} {images.sum():,} images: one of each case and {copies['train']:,} augmented copies of "
+        f"training cases, {images['train']:,} for training in total."
     )

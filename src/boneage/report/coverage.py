@@ -1,4 +1,4 @@
-"""How far a single prediction of each network may be off: its intervals, and how many cases they hold."""
+"""Prediction intervals of each network, and their coverage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,17 +31,17 @@ COVERAGE_OF_RUNS = replace(
 def coverage_of_runs(
     runs: Sequence[Run], joined: Mapping[str, pd.DataFrame], outside: Mapping[str, pd.DataFrame] | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The intervals of each plain run, made from its validation cases, and what they hold of other cases.
+    """The prediction intervals of each plain run, calibrated on its validation cases, and their coverage.
 
     Args:
         runs: The plain runs, in the tables' order.
-        joined: Run name -> what ``evaluation.join_truth`` returns.
-        outside: The same with another source's labels, all of whose cases are counted in place of the test
-            cases; runs that were not tested there are left out.
+        joined: Run name -> from ``evaluation.join_truth``.
+        outside: The same with another source's labels, whose cases are all used in place of the test cases;
+            runs not tested there are left out.
 
     Returns:
-        ``COVERAGE_OF_RUNS``, for each run the rows of ``intervals.coverage_table``; and in words which
-        run has no interval and why, or bands that share one (``item``, ``reason``).
+        ``COVERAGE_OF_RUNS``, for each run the rows of ``intervals.coverage_table``; and notices on runs
+        without intervals or with joined bands (``item``, ``reason``).
     """
     tables, said = [], []
     for run in runs:
@@ -69,12 +69,12 @@ def _years(joined: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def coverage_view(table: pd.DataFrame, title: str = intervals.COVERAGE.title) -> View:
-    """For each run the coverage of its intervals over all ages."""
+    """The coverage over all ages for each run."""
     return COVERAGE_OF_RUNS.part(title).show(table[table["Predictions"] == intervals.ALL_PREDICTIONS])
 
 
 def coverage_by_band(table: pd.DataFrame) -> list[View]:
-    """For each epoch count the coverage by band of predicted ages."""
+    """The coverage by band of predicted ages, a table for each epoch count."""
     bands = table[table["Predictions"] != intervals.ALL_PREDICTIONS]
     return [
         COVERAGE_OF_RUNS.part(

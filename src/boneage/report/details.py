@@ -1,4 +1,4 @@
-"""What is known of each run: its error on the test cases and on another source, its time; the baseline."""
+"""The details of each run: test error, external test error, training time; and the baseline."""
 
 from dataclasses import dataclass
 
@@ -122,7 +122,7 @@ OUTSIDE = Table(
         with_interval("MAE (months)", "The same in months.", ".1f", unit=_INTERVAL_MONTHS),
         _WITHIN,
         _BIAS,
-        Column("Baseline MAE (years)", "MAE of always predicting the training median.", ".2f"),
+        Column("Baseline MAE (years)", "MAE of predicting the training median for every case.", ".2f"),
         RUN,
     ],
     "outside.csv",
@@ -136,12 +136,12 @@ OUTSIDE = Table(
 
 @dataclass(frozen=True)
 class Outside:
-    """A test of the runs on another source's images, none of which they were trained on.
+    """An external test of the runs, on another source's images.
 
     Attributes:
         source: That source.
-        label_kind: Which age its label is.
-        joined: Run name -> what ``evaluation.join_truth`` returns with that source's labels.
+        label_kind: Its kind of label.
+        joined: Run name -> from ``evaluation.join_truth`` with that source's labels.
     """
 
     source: str
@@ -150,7 +150,6 @@ class Outside:
 
 
 def details_table(runs: list[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """``DETAILS``, one row a run."""
     rows = []
     for run in runs:
         record, predictions = run.record, joined[run.name]
@@ -195,7 +194,7 @@ def _quality(joined: pd.DataFrame, seed: int, prefix: str = "") -> dict[str, flo
 
 
 def baseline_table(labels: Labels) -> pd.DataFrame:
-    """``BASELINE_ERRORS``: always predicting the training median."""
+    """``BASELINE_ERRORS``: the error of predicting the training median."""
     rows = []
     if (labels.table["Split"] == "train").any():
         for split, values in constant_predictor(labels.table).items():
@@ -216,7 +215,7 @@ def baseline_table(labels: Labels) -> pd.DataFrame:
 
 
 def outside_table(runs: ComparedRuns, test: Outside | None) -> pd.DataFrame:
-    """``OUTSIDE``, one row a run that was tested on another source."""
+    """``OUTSIDE``, one row a run tested on another source."""
     rows = []
     table = runs.labels.table
     median = table.loc[table["Split"] == "train", "Bone Age"].median()

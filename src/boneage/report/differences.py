@@ -1,4 +1,4 @@
-"""Which differences between networks are significant on the test cases."""
+"""Significant differences between networks on the test cases."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from boneage.networks import find
 from boneage.report.variants import errors_on_test
 
 LEVEL = 0.05
-"""A difference is significant if its corrected p lies below: of twenty tables of networks that are in truth
-equal, at most one then shows a significant pair."""
+"""Significance level for the corrected p: of twenty tables of equally good networks, at most one then shows a
+significant pair."""
 
 
 DIFFERENCES = Table(
@@ -57,11 +57,11 @@ DIFFERENCES = Table(
 
 
 def differences_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Every pair of plain runs of one epoch count: by how much their test MAE differs, and whether it counts.
+    """The difference in test MAE of every pair of plain runs of one epoch count, and its significance.
 
     Args:
         runs: The plain runs, in the tables' order.
-        joined: Run name -> what ``evaluation.join_truth`` returns, the same cases in all of one count.
+        joined: Run name -> from ``evaluation.join_truth``, with the same cases within one epoch count.
 
     Returns:
         ``DIFFERENCES``; interval and p are those of ``evaluation.mean_differences``.

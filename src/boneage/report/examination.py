@@ -1,6 +1,6 @@
-"""What an examination of a network found, kept beside the comparison's tables so that it is done once.
+"""The examination of a network, kept beside the comparison's tables so that it is made once.
 
-Made in :mod:`boneage.report.examine`, which needs Keras; nothing here does.
+It is made by :mod:`boneage.report.examine`, which needs Keras; nothing here does.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ from boneage.networks import find
 from boneage.report.words import EPOCHS, NETWORK, RUN, printable, title_of
 
 EXAMINED = 3
-"""How many networks are examined where nothing else is said."""
+"""Number of networks examined by default."""
 
-# Raised when an examination finds something else for the same run, so that what was kept is made anew.
+# Increase it when examinations change, so that kept ones are made again.
 _FORMAT = 3
 
 ROBUSTNESS_OF_RUNS = replace(
@@ -34,7 +34,7 @@ ROBUSTNESS_OF_RUNS = replace(
         EPOCHS,
         *ROBUSTNESS.columns,
         RUN,
-        Column("Finished", "When the training ended, which tells a later run of the same name apart."),
+        Column("Finished", "When the training ended; differs for a later run of the same name."),
     ],
     file="robustness.csv",
     about="One row a run and change of the images.",
@@ -78,14 +78,14 @@ _WORDS_OF_ROBUSTNESS = ("Images", "Perturbation")
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found out about one network from its images.
+    """The examination of one network.
 
     Attributes:
         run: Name of the run's folder.
         title: Network and epochs in words.
         robustness: ``robustness.ROBUSTNESS``.
-        heat: A sheet as PNG: its best, median, a random and its worst test case, and where the network looks.
-        centres: ``explain.CENTRES``, one row a drawn hand; None where it was trained on others.
+        heat: A PNG sheet of its best, median, a random and its worst test case with heat maps.
+        centres: ``explain.CENTRES``, one row a drawn hand; None unless trained on drawn hands.
     """
 
     run: str
@@ -96,14 +96,14 @@ class Examination:
 
     @property
     def sheet(self) -> Picture:
-        """The sheet of heat maps, with its words."""
+        """The sheet of heat maps, with its text alternative."""
         words = f"Where {self.title} looks: its best, median, a random and its worst test case"
         return Picture.read(io.BytesIO(self.heat), words)
 
 
 @dataclass(frozen=True)
 class ExaminedFiles:
-    """Where the parts of a run's examination lie, and whether they are its own.
+    """The files of a run's examination, and whether they are up to date.
 
     Attributes:
         run: The run.
@@ -115,27 +115,26 @@ class ExaminedFiles:
 
     @property
     def robustness(self) -> Path:
-        """The table of changed images."""
+        """The robustness table."""
         return self.folder / f"robustness-{self.run.name}.csv"
 
     @property
     def heat(self) -> Path:
-        """The sheet of heat maps. It shows test cases."""
+        """The sheet of heat maps, which shows test cases."""
         return self.folder / f"heat-{self.run.name}.png"
 
     @property
     def centres(self) -> Path | None:
-        """The table of growth centres; None where the network was trained on none that are known."""
+        """The table of growth centres; None unless trained on drawn hands."""
         drawn = "phantom" in str(self.run.record["source"]).split(" and ")
         return self.folder / f"centres-{self.run.name}.csv" if drawn else None
 
     @property
     def parts(self) -> list[Path]:
-        """All of them."""
         return [path for path in (self.robustness, self.heat, self.centres) if path]
 
     def is_current(self, path: Path) -> bool:
-        """Whether a part is there as it was made, from this very training."""
+        """Whether a file is unchanged and from this training."""
         try:
             stamp = json.loads(_stamp_file(path).read_text(encoding="utf-8"))["stamp"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -143,8 +142,8 @@ class ExaminedFiles:
         return path.is_file() and stamp == self._stamp() + sha256_of(path)
 
     def keep(self, path: Path, made: pd.DataFrame | bytes) -> None:
-        """Writes a part and what it was made from."""
-        # The stamp goes first and last: a part from an older training is never taken for this one's.
+        """Writes a file, and what it was made from."""
+        # The stamp is removed first and written last, so an old file is never taken for this training's.
         write_text(_stamp_file(path), "{}\n")
         if isinstance(made, bytes):
             write_bytes(path, made)
@@ -153,7 +152,7 @@ class ExaminedFiles:
         write_text(_stamp_file(path), json.dumps({"stamp": self._stamp() + sha256_of(path)}) + "\n")
 
     def read(self) -> Examination:
-        """What was kept; every part is there and current."""
+        """The kept examination; every file must be there and current."""
         centres = None
         if self.centres:
             centres = _numbers(read_table(self.centres, ("Male",)), ("Male",))
@@ -173,7 +172,7 @@ class ExaminedFiles:
 
 
 def kept_examinations(runs: Sequence[Run], folder: Path) -> list[Examination]:
-    """The examinations that are there of runs as they are, in the runs' order.
+    """The kept, up-to-date examinations of plain runs, in the runs' order.
 
     Args:
         runs: The plain runs.
@@ -186,13 +185,13 @@ def kept_examinations(runs: Sequence[Run], folder: Path) -> list[Examination]:
 def robustness_of_runs(
     runs: Sequence[Run], examinations: Sequence[Examination], recorded: Path
 ) -> pd.DataFrame:
-    """What changed images do to each examined run.
+    """Robustness of each examined run.
 
     Args:
         runs: The plain runs, in the tables' order.
         examinations: Of some of them.
-        recorded: Such a table from earlier, if it is there; of runs that are as they were, and not examined
-            now, its rows are taken over.
+        recorded: Such a table from earlier, if any; its rows are kept for unchanged runs that were not
+            examined now.
 
     Returns:
         ``ROBUSTNESS_OF_RUNS``.
@@ -216,7 +215,7 @@ def robustness_of_runs(
 
 
 def centres_view(examinations: Sequence[Examination]) -> View:
-    """How much of each network's heat maps lies on the growth centres of drawn hands."""
+    """The share of each network's heat maps on the growth centres of drawn hands."""
     rows = []
     for one in (one for one in examinations if one.centres is not None):
         mean = one.centres.mean(numeric_only=True)

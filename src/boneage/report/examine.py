@@ -1,4 +1,4 @@
-"""Examines a trained network on its test cases' images, and on drawn hands if it was trained on such."""
+"""Examines a trained network on its test images, and on drawn hands if it was trained on such."""
 
 import functools
 from pathlib import Path
@@ -21,16 +21,16 @@ from boneage.training import load_model, prediction
 
 
 def examine_run(files: ExaminedFiles, pack: Path, labels: Labels, joined: pd.DataFrame) -> Examination:
-    """How a network bears changed images and where it looks; what was found before is not sought again.
+    """Robustness and heat maps of a network; parts examined before are not made again.
 
     Args:
         files: Of a plain run.
-        pack: The file of packed images that it was trained on; opened only where something is missing.
+        pack: The pack that it was trained on; opened only if a part is missing.
         labels: The labels that it was trained on.
-        joined: Its predictions beside the truth (``evaluation.join_truth``).
+        joined: Its predictions with ground truth (``evaluation.join_truth``).
 
     Raises:
-        BoneAgeError: It has no test case, its model is not there, the images are not its own, or the disk is
+        BoneAgeError: It has no test case, its model is missing, the pack has other images, or the disk is
             full.
     """
     run = files.run
@@ -39,15 +39,15 @@ def examine_run(files: ExaminedFiles, pack: Path, labels: Labels, joined: pd.Dat
         return files.read()
     test = joined[joined["Split"] == "test"]
     if test.empty:
-        raise BoneAgeError("no test case to examine it on; give the test a share when the labels are made")
-    if not (run.folder / "model.keras").is_file():
         raise BoneAgeError(
-            "its model.keras is not there to be examined; train it here, or copy that file back"
+            "no test case to examine it on; give the test set a share and make the labels again"
         )
+    if not (run.folder / "model.keras").is_file():
+        raise BoneAgeError("its model.keras is missing; train it here, or copy that file back")
     opened = open_pack(pack)
     if fingerprint(opened, rows_of(opened, labels.table)[0]) != run.record["fingerprint"]:
         raise BoneAgeError(
-            f"{pack.name} holds other images than it was trained on; train it again to examine it"
+            f"{pack.name} has other images than it was trained on; train it again to examine it"
         )
     model = load_model(run.folder)
     table, rows, _ = rows_of(opened, test)
@@ -69,7 +69,7 @@ def _drawn_hands(size: int) -> list[DrawnHand]:
 
 
 def _heat_sheet(model: keras.Model, test: pd.DataFrame, images: np.ndarray) -> Picture:
-    """Best, median, random and worst case, above as the network sees them, below where it looks."""
+    """Best, median, random and worst case: above as the network sees them, below with heat maps."""
     by_kind = cases_by_error(test)
     shown = pd.concat(by_kind.values())
     row_of = {case_id: row for row, case_id in enumerate(test["Case ID"])}

@@ -1,4 +1,4 @@
-"""For whom a network errs: its test error by sex, race and age."""
+"""Test error by sex, race and age."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from boneage.networks import find
 from boneage.report.words import EPOCHS, NETWORK, RUN, years_and_months
 
 FEW_CASES = 10
-"""A group of fewer cases is marked: its MAE hangs on single cases, and so does the bootstrap's interval."""
+"""Groups of fewer cases are marked: single cases dominate their MAE and its bootstrap interval."""
 
 GROUPS = Table(
     "Subgroups",
@@ -36,7 +36,7 @@ def groups_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.Dat
 
     Args:
         runs: The plain runs, in the tables' order.
-        joined: Run name -> what ``evaluation.join_truth`` returns.
+        joined: Run name -> from ``evaluation.join_truth``.
 
     Returns:
         ``GROUPS``.

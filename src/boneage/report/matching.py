@@ -1,4 +1,4 @@
-"""Which finished runs may be compared, and what each is compared for."""
+"""Which finished runs can be compared, and with what."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,21 +17,22 @@ from boneage.evaluation import (
     tabled_runs,
 )
 
-# A record's MAE and the one made anew differ by the rounding of ages and predictions, no more.
+# A recorded and a recomputed MAE differ only by the rounding of ages and predictions.
 _SAME_MAE_YEARS = 1e-3
 
 
 @dataclass(frozen=True)
 class ComparedRuns:
-    """Finished runs whose held-out cases are the same, by what they are compared for.
+    """Finished runs with the same held-out cases, by what they are compared for.
 
     Attributes:
-        labels: The labels of all of them.
-        tabled: The runs of the two tables: on the set of the labels, of no variant; of several training
-            seeds the lowest.
-        beside: Runs of a variant or on the other set, each beside the tabled run of its network and epochs.
-        reseeded: Runs that differ from one of those in their training seed alone.
-        joined: Run name -> its predictions beside the truth (``evaluation.join_truth``); of a run on the
+        labels: Their labels.
+        tabled: The runs of the results tables: on the set of the labels, plain; of several training seeds
+            the lowest.
+        beside: Runs of a variant or on the other set, each compared with the tabled run of its network and
+            epochs.
+        reseeded: Runs that differ from one of those only in their training seed.
+        joined: Run name -> its predictions with ground truth (``evaluation.join_truth``); for a run on the
             other set those of held-out cases.
         left_out: Runs that cannot be compared, and why (``item``, ``reason``).
     """
@@ -45,7 +46,7 @@ class ComparedRuns:
 
     @property
     def all(self) -> list[Run]:
-        """Every run that is compared."""
+        """Every compared run."""
         return [*self.tabled, *self.beside, *self.reseeded]
 
     def tabled_for(self, run: Run) -> Run:
@@ -56,11 +57,10 @@ class ComparedRuns:
 def match_runs(runs: Sequence[Run], left_out: pd.DataFrame, labels: Labels) -> ComparedRuns:
     """Sorts finished runs by what they can be compared for.
 
-    A run whose predictions do not belong to the labels is left out with its reason. Of the runs of one table
-    that differ in source, label, split, images or size the larger group stands, of two equally large ones
-    that with the newest run. A run of a variant, of the other set or of another seed stands beside the
-    tabled run of its network and epochs if it is of the same source, label, held-out cases, size, width and
-    first weights.
+    A run whose predictions do not belong to the labels is left out with its reason. If the runs of one table
+    differ in source, label, split, images or size, the largest group is kept, or of equal ones that with the
+    newest run. A run of a variant, of the other set or of another seed is kept if it shares source, label,
+    held-out cases, size, width and initial weights with the tabled run of its network and epochs.
 
     Args:
         runs: Finished runs (``evaluation.read_runs``).
@@ -101,10 +101,10 @@ def match_runs(runs: Sequence[Run], left_out: pd.DataFrame, labels: Labels) -> C
 
 
 def joined_with_truth(run: Run, labels: Labels) -> pd.DataFrame:
-    """What ``evaluation.join_truth`` returns for a run; of one on the other set, for its held-out cases.
+    """A run's predictions with ground truth; for a run on the other set, of the held-out cases only.
 
     Raises:
-        BoneAgeError: The run is of another label or source, or its error under these labels is not the
+        BoneAgeError: The run has another label or source, or its error with these labels differs from the
             recorded one.
     """
     for key, ours in (("label_kind", labels.kind), ("source", labels.source)):
@@ -112,7 +112,7 @@ def joined_with_truth(run: Run, labels: Labels) -> pd.DataFrame:
         if theirs != ours and UNKNOWN not in (theirs, ours):
             name = {"label_kind": "label", "source": "source"}[key]
             raise BoneAgeError(
-                f"its {name} is {theirs}, but that of the label CSV is {ours}; train it again, or set it back"
+                f"its {name} is {theirs}, but that of the label CSV is {ours}; train it again or reset it"
             )
     if run.key.set != labels.set:
         run = _held_out(run)
@@ -124,8 +124,8 @@ def joined_with_truth(run: Run, labels: Labels) -> pd.DataFrame:
         for split in anew
     ):
         raise BoneAgeError(
-            "its recorded error is not that of its predictions under these labels; the labels changed since, "
-            "or the run's files did: train it again"
+            "its predictions do not give its recorded error with these labels; the labels or the run's files "
+            "have changed: train it again"
         )
     return joined
 
@@ -135,7 +135,7 @@ def _is_plain(run: Run, labels: Labels) -> bool:
 
 
 def _largest_groups(runs: Sequence[Run], reasons: list[tuple[str, str]]) -> list[Run]:
-    """Of each number of epochs the runs that may stand in one table; reasons gets why the others may not."""
+    """The runs of each epoch count that can share a table; adds to ``reasons`` why the others cannot."""
     standing = []
     for epochs in sorted({run.key.epochs for run in runs}):
         groups: list[list[Run]] = []
@@ -149,7 +149,7 @@ def _largest_groups(runs: Sequence[Run], reasons: list[tuple[str, str]]) -> list
         *others, kept = groups
         standing += kept
         reasons += [
-            (run.name, f"{_difference(kept[0], run)} (the larger or newer group of runs stands)")
+            (run.name, f"{_difference(kept[0], run)} (the larger or newer group of runs is kept)")
             for group in others
             for run in group
         ]
@@ -157,17 +157,17 @@ def _largest_groups(runs: Sequence[Run], reasons: list[tuple[str, str]]) -> list
 
 
 def _fault(run: Run, tabled: Run | None) -> str:
-    """Why a run cannot stand beside the tabled one of its network and epochs; empty where it can."""
+    """Why a run cannot be compared with the tabled one of its network and epochs; empty if it can."""
     if tabled is None:
         return (
-            f"no run of {run.key.network} with {run.key.epochs} epochs stands in a table, to compare it "
-            "with; train that, too"
+            f"no run of {run.key.network} with {run.key.epochs} epochs is in a table to compare it with; "
+            "train that, too"
         )
     if run.record["weights"] != tabled.record["weights"]:
-        return f"begun with other weights than {tabled.name}; train one of them again"
+        return f"other initial weights than {tabled.name}; train one of them again"
     if run.key.set == tabled.key.set:
         return _difference(tabled, run)
-    # On the other set the training images, and so the fingerprint, are others.
+    # The other set has other training images, and so another fingerprint.
     run, tabled = (
         replace(one, record={**one.record, "fingerprint": ""}) for one in (_held_out(run), _held_out(tabled))
     )
@@ -181,14 +181,14 @@ def _difference(one: Run, other: Run) -> str:
         return str(error)
     if set(one.predictions["Case ID"]) != set(other.predictions["Case ID"]):
         return (
-            f"{one.name} and {other.name}: their predictions are not of the same cases, so they cannot stand "
-            "in one table; train one of them again"
+            f"{one.name} and {other.name}: their predictions are not of the same cases, so they cannot "
+            "share a table; train one of them again"
         )
     return ""
 
 
 def _held_out(run: Run) -> Run:
-    """The run without what it says of the cases that it was trained on."""
+    """The run without its training predictions."""
     of_split = {split: values for split, values in run.record["metrics"].items() if split != "train"}
     predictions = run.predictions[run.predictions["Split"] != "train"]
     return replace(run, record={**run.record, "metrics": of_split}, predictions=predictions)

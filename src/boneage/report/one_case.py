@@ -1,4 +1,4 @@
-"""One case from first to last: its image, what was found odd, the decision, its copies, every prediction."""
+"""One case from first to last: image, anomalies, decisions, copies, and every prediction."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,12 +21,12 @@ from boneage.workspace import Workspace
 
 @dataclass(frozen=True)
 class OneCase:
-    """What is known of a case.
+    """What is known about a case.
 
     Attributes:
-        words: Markdown: who it is of, what was found odd, what was decided.
-        images: The image itself, then its changed copies.
-        predictions: Every network's prediction, the nearest first; no row for a case without a label.
+        words: Markdown: the child, anomalies, decisions.
+        images: The image itself, then its augmented copies.
+        predictions: Every network's prediction, the nearest first; empty for a case without a label.
     """
 
     words: str
@@ -35,10 +35,10 @@ class OneCase:
 
 
 def find_case(wanted: str, case_ids: Sequence[str]) -> str:
-    """The case that is meant, whatever its letters' case.
+    """The case with that id, ignoring upper and lower case.
 
     Raises:
-        BoneAgeError: There is no such case; names those that are most alike.
+        BoneAgeError: There is no such case; similar ids are named.
     """
     by_letters = {case_id.casefold(): case_id for case_id in case_ids}
     wanted = wanted.strip().casefold()
@@ -46,7 +46,7 @@ def find_case(wanted: str, case_ids: Sequence[str]) -> str:
         return by_letters[wanted]
     alike = [by_letters[one] for one in difflib.get_close_matches(wanted, by_letters, cutoff=0.5)]
     advice = f"did you mean {' or '.join(alike)}?" if alike else f"ids look like {case_ids[0]}"
-    raise BoneAgeError(f"case {wanted!r}: there is none; {advice}")
+    raise BoneAgeError(f"case {wanted!r}: not found; {advice}")
 
 
 def words_of_case(
@@ -56,9 +56,9 @@ def words_of_case(
 
     Args:
         case: A row of the case table.
-        split: Of its label; empty where it has none.
-        anomalies: ``kind``, ``score`` and ``why`` of what was found odd about it.
-        decisions: The decisions that stand.
+        split: Of its label; empty without one.
+        anomalies: ``kind``, ``score`` and ``why`` of its anomalies.
+        decisions: The decisions in force.
     """
     who = {"F": "girl", "M": "boy"}[case["sex"]]
     ages = [
@@ -77,22 +77,22 @@ def words_of_case(
     facts = [who, case["race"], *(ages or ["no age"]), split or "not in the set"]
     lines = [
         f"**{case['case_id']}**: {', '.join(facts)}.",
-        f"Found odd: {'; '.join(found) or 'nothing likely'}.",
-        f"Decided: {'; '.join(decided) or 'nothing, so it stays in'}.",
+        f"Anomalies: {'; '.join(found) or 'none likely'}.",
+        f"Decision: {'; '.join(decided) or 'none, so it stays in'}.",
     ]
     return "\n\n".join(lines)
 
 
 def one_case(work: Workspace, comparison: Comparison, wanted: str = "") -> OneCase:
-    """What is known of one case, from its image to every network's prediction.
+    """Everything known about one case, from its image to every network's prediction.
 
     Args:
         work: The work folder.
         comparison: From :func:`compare`.
-        wanted: The id; empty for the test case that the networks are farthest off with.
+        wanted: The id; empty for the test case with the largest errors.
 
     Raises:
-        BoneAgeError: There is no such case or no image of it, or nothing is compared yet and none is named.
+        BoneAgeError: There is no such case or image, or no prediction and no case is named.
     """
     cases = load_cases(work)[0].set_index("case_id", drop=False)
     case_id = find_case(wanted or _hardest(comparison), list(cases.index))

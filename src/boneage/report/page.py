@@ -1,7 +1,6 @@
 """The comparison as one HTML file, and its tables as CSV beside it.
 
-The HTML file carries its style and its figures in it and asks nothing of any network. Everything in it
-that came from a file is escaped.
+The HTML file contains its styles and figures and loads nothing. Everything from a file is escaped.
 """
 
 import base64
@@ -31,12 +30,12 @@ from boneage.report.seeds import SEEDS
 from boneage.report.variants import VARIANTS_TABLE
 from boneage.report.words import known_source, printable, source_words
 
-# Four images side by side, as wide as the page can use.
+# Four images side by side, at the full width of the page.
 _SHEET_WIDTH = 900
 
 
 def tables_folder(path: Path | str) -> Path:
-    """Where the tables of a report lie: in ``comparison/`` beside it."""
+    """The folder of a report's tables: ``comparison/`` beside it."""
     return Path(path).parent / "comparison"
 
 
@@ -113,9 +112,9 @@ def _html(comparison: Comparison, work: Path) -> str:
 
 
 def _headline(comparison: Comparison) -> dict[str, str] | None:
-    """The run with the lowest validation error, and its error on the test cases.
+    """The run with the lowest validation error, and its test error.
 
-    To choose by the test cases would make them part of the training.
+    Choosing by test error would make the test cases part of the training.
     """
     chosen = _chosen(comparison)
     if chosen is None:
@@ -135,7 +134,7 @@ def _headline(comparison: Comparison) -> dict[str, str] | None:
 
 
 def _baseline_mae(comparison: Comparison) -> float:
-    """The baseline's MAE on the test cases in years; NaN without any."""
+    """The baseline's MAE on the test cases in years; NaN without test cases."""
     return comparison.tables.baseline.set_index("Split")["MAE (years)"].get("test", np.nan)
 
 
@@ -154,7 +153,7 @@ def mae_chart(comparison: Comparison) -> plots.Chart | None:
 
 
 def _differences(comparison: Comparison) -> list[dict[str, object]]:
-    """For each epoch count how many differences are significant, a heat map and the table of all pairs."""
+    """For each epoch count the number of significant differences, a heat map and the table of all pairs."""
     return [
         {
             "words": f"{(table['Significant'] == 'yes').sum()} of {len(table)} after {epochs} epochs",
@@ -166,21 +165,21 @@ def _differences(comparison: Comparison) -> list[dict[str, object]]:
 
 
 def coverage_chart(comparison: Comparison) -> plots.Chart | None:
-    """The coverage of the run that the validation cases would choose; None where it has no interval."""
+    """The coverage of the run with the lowest validation error; None if it has no intervals."""
     chosen = _chosen(comparison)
     if chosen is None:
         return None
     table = comparison.tables.coverage[comparison.tables.coverage["Run"] == chosen["Run"]]
     if table.empty:
         return None
-    # One band for all ages and the row of all are the same.
+    # A single band is the same as the overall row.
     one_band = len(table) == 2
     title = f"{chosen['Network']}, {chosen['Epochs']} epochs"
     return plots.coverage_by_band(table.iloc[1:] if one_band else table, title)
 
 
 def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, object]], View]]:
-    """For each network that was examined its title, its pictures and its table of changed images."""
+    """The title, figures and robustness table of each examined network."""
     parts = []
     for one in comparison.examinations:
         changed = plots.robustness_dots(one.robustness, one.title)
@@ -191,12 +190,12 @@ def _examinations(comparison: Comparison) -> list[tuple[str, list[dict[str, obje
 
 
 def judged_epochs(comparison: Comparison) -> list[int]:
-    """The epoch counts of which a run has cases that it was not trained on."""
+    """The epoch counts with a run that has validation or test cases."""
     return [count for count in comparison.tables.results if _predictions(comparison, count)]
 
 
 def _predictions(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]:
-    """Network -> its predictions beside the truth, of the runs of one epoch count."""
+    """Network -> its predictions with ground truth, for one epoch count."""
     of_count = {
         find(run.record["network"]).title: comparison.runs.joined[run.name]
         for run in comparison.runs.tabled
@@ -206,12 +205,12 @@ def _predictions(comparison: Comparison, epochs: int) -> dict[str, pd.DataFrame]
 
 
 def learning_curves(comparison: Comparison, wide: bool = True) -> plots.Chart:
-    """How the error of all runs fell, a panel a network."""
+    """The learning curves of all runs, a panel a network."""
     return plots.learning_curves(histories_table(comparison.runs.tabled), wide)
 
 
 def predicted_against_true(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
-    """The predictions of all networks of one epoch count over the truth."""
+    """Predictions against ground truth of all networks of one epoch count."""
     return plots.predicted_against_true(_predictions(comparison, epochs), f"{epochs} epochs", wide)
 
 
@@ -221,12 +220,12 @@ def bland_altman(comparison: Comparison, epochs: int, wide: bool = True) -> plot
 
 
 def error_by_age(comparison: Comparison, epochs: int, wide: bool = True) -> plots.Chart:
-    """At which ages the networks of one epoch count fail."""
+    """Error by age of all networks of one epoch count."""
     return plots.error_by_age(_predictions(comparison, epochs), f"{epochs} epochs", wide)
 
 
 RUN_CHARTS = (predicted_against_true, bland_altman, error_by_age)
-"""What is drawn of every epoch count."""
+"""The figures drawn for every epoch count."""
 
 
 def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
@@ -247,7 +246,7 @@ def _outside_pictures(comparison: Comparison) -> list[dict[str, object]]:
 
 
 def _sheet(sheet: Picture) -> dict[str, object]:
-    """A sheet of images as the page holds it."""
+    """A sheet of images for the page."""
     height, width = sheet.pixels.shape[:2]
     shown_width = min(width, _SHEET_WIDTH)
     return {
@@ -260,7 +259,7 @@ def _sheet(sheet: Picture) -> dict[str, object]:
 
 
 def _picture(chart: plots.Chart | None) -> dict[str, object] | None:
-    """A chart as the page holds it: on no ground of its own, so that it takes the page's."""
+    """A chart for the page, transparent so that it takes the page's background."""
     if chart is None:
         return None
     return {

@@ -1,9 +1,8 @@
 """Figures of a comparison, drawn from tables only.
 
-Each function returns a :class:`Chart` that stands alone: a title with its counts, axes with their units,
-colours that a colour-blind reader tells apart, letters that a phone still shows, and its words for those who
-do not see it. No figure is made through pyplot, so none outlives its reader, and nothing here sees a pixel
-of a radiograph.
+Each function returns a :class:`Chart` that stands alone: a title with counts, axes with units, colour-blind
+safe colours, letters readable on a phone, and a text alternative. Figures are made without pyplot, so none
+outlives its reader, and nothing here touches radiographs.
 """
 
 import itertools
@@ -36,7 +35,7 @@ from boneage.report.charts import (
     title,
 )
 
-# Splits that were not trained on, the one that says most first.
+# Splits not trained on, the most informative first.
 _JUDGED = ("test", "outside", "validation")
 _BOTH = ["Bone Age", "Prediction"]
 _LIMITS_IN_SD = 1.96
@@ -44,7 +43,7 @@ _SEXES = (("F", "girls", VERMILION), ("M", "boys", SKY))
 
 
 def _stacked_years(axes: Axes, parts: Iterable[tuple[str, str, pd.Series]], words: str) -> pd.Series:
-    """Bars of how many there are of each year, part on part: name, colour, ages of each; returns the sums."""
+    """Stacked bars of counts per year, from name, colour and ages of each part; returns the sums."""
     total = pd.Series(0, range(int(OLDEST_YEARS) + 1))
     for label, colour, years in parts:
         counts = np.floor(years.astype(float)).value_counts().reindex(total.index, fill_value=0)
@@ -63,7 +62,7 @@ def _extremes(counts: pd.Series) -> str:
 
 
 def ages_by_sex(years: pd.Series, sex: pd.Series) -> Chart:
-    """How many cases there are of each year of age, girls and boys stacked.
+    """Number of cases per year of age, girls and boys stacked.
 
     Args:
         years: The age of each case in years.
@@ -85,7 +84,7 @@ def ages_by_sex(years: pd.Series, sex: pd.Series) -> Chart:
 
 
 def age_histogram(labels: pd.DataFrame) -> Chart:
-    """How many images there are of each year of age, by sex and split; augmented ones apart.
+    """Number of images per year of age, by sex and split; augmented ones apart.
 
     Args:
         labels: A label table (``tables.LABELS``).
@@ -118,7 +117,7 @@ _COPIES, _COLOUR_OF_COPIES = "train, augmented", "#A9D6F2"
 
 
 def years_before_and_after(before: pd.Series, after: pd.Series) -> Chart:
-    """How many images there are of each year of age before and after augmentation.
+    """Number of images per year of age before and after augmentation.
 
     Args:
         before: The age of each accepted case in years.
@@ -143,7 +142,7 @@ _BEFORE_AND_AFTER = ("Accepted cases", "Images of the plan")
 
 
 def groups_before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> Chart:
-    """How many girls and boys of each race there are before and after augmentation.
+    """Number of girls and boys of each race before and after augmentation.
 
     Args:
         before: A row an accepted case, with ``sex`` and ``race``.
@@ -176,11 +175,11 @@ def groups_before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> Chart:
 
 
 def learning_curves(histories: pd.DataFrame, wide: bool = True) -> Chart:
-    """How the MAE fell, epoch by epoch: a panel a network, a colour an epoch count.
+    """MAE by epoch: a panel a network, a colour an epoch count.
 
     Args:
-        histories: What ``evaluation.histories_table`` returns: ``Network``, ``Epochs``, ``epoch``, ``mae``
-            (years, of the training images as they were shown) and ``val_mae``, empty without validation.
+        histories: From ``evaluation.histories_table``: ``Network``, ``Epochs``, ``epoch``, ``mae`` (years, on
+            the training images as shown) and ``val_mae``, empty without validation.
         wide: See :func:`boneage.report.charts.panels`.
     """
     networks = list(dict.fromkeys(histories["Network"]))
@@ -191,8 +190,8 @@ def learning_curves(histories: pd.DataFrame, wide: bool = True) -> Chart:
         of_network = histories[histories["Network"] == network]
         for epochs, history in of_network.groupby("Epochs"):
             for column, split, style in _CURVES:
-                # Batches that differ much from the running averages can make the first validations hundreds
-                # of times too large, which would press all that follows flat against the axis.
+                # Until batch normalisation's running averages settle, validation errors can be hundreds of
+                # times too large, which would flatten the rest of the curve.
                 axes.plot(
                     history["epoch"],
                     history[column].astype(float).where(lambda mae: mae <= top),
@@ -235,7 +234,7 @@ def _panels(
     head: str,
     labels: tuple[str, str],
 ) -> Chart:
-    """A panel a run, in which ``draw`` draws its rows; what that returns stands in its title."""
+    """A panel a run, in which ``draw`` plots its rows; the text it returns goes into the panel's title."""
     figure, every = panels(runs, height, wide, head, *labels)
     said = []
     for axes, (name, joined) in zip(every, runs.items(), strict=True):
@@ -250,10 +249,10 @@ def _panels(
 
 
 def predicted_against_true(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
-    """Predictions against ground truth, for every case that was not trained on: a panel a run.
+    """Predictions against ground truth for every case not trained on: a panel a run.
 
     Args:
-        runs: Name of a run -> what ``evaluation.join_truth`` returns.
+        runs: Name of a run -> from ``evaluation.join_truth``.
         of: What the runs have in common, for the title.
         wide: See :func:`boneage.report.charts.panels`.
     """
@@ -293,8 +292,8 @@ def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -
     deviations (of the sample, n - 1) to either side.
 
     Args:
-        runs: Name of a run -> what ``evaluation.join_truth`` returns; its test cases are shown, its
-            validation cases where it has none.
+        runs: Name of a run -> from ``evaluation.join_truth``; its test cases are shown, or its validation
+            cases if it has none.
         of: What the runs have in common, for the title.
         wide: See :func:`boneage.report.charts.panels`.
     """
@@ -321,13 +320,13 @@ def bland_altman(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -
 
 
 def error_by_age(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -> Chart:
-    """Box plots of the error by true bone age, three years a box: where a network fails, a panel a run.
+    """Box plots of the error by true bone age, three years a box, a panel a run.
 
     A box spans the quartiles with the median in it, whiskers reach 1.5 times as far, dots lie beyond.
 
     Args:
-        runs: Name of a run -> what ``evaluation.join_truth`` returns; its test cases are shown, its
-            validation cases where it has none.
+        runs: Name of a run -> from ``evaluation.join_truth``; its test cases are shown, or its validation
+            cases if it has none.
         of: What the runs have in common, for the title.
         wide: See :func:`boneage.report.charts.panels`.
     """
@@ -352,7 +351,7 @@ def error_by_age(runs: Mapping[str, pd.DataFrame], of: str, wide: bool = True) -
 
 
 def _errors_by_age(rows: pd.DataFrame) -> dict[int, pd.Series]:
-    """The errors from each age on, three years together."""
+    """The errors by lower bound of age, three years together."""
     first = (rows["Bone Age"].astype(float) // _YEARS_A_BOX * _YEARS_A_BOX).astype(int)
     return {age: errors.astype(float) for age, errors in rows["Error"].groupby(first)}
 
@@ -379,9 +378,8 @@ def mae_bars(
     Args:
         details: Columns ``Network``, ``Epochs``, ``Test cases``, ``Test MAE (years)``, ``Test MAE low
             (years)`` and ``Test MAE high (years)``.
-        constant_mae: The test MAE in years of always predicting the training median; NaN for none.
-        lines: What others have measured, to be named as not comparable one to one: words -> the lowest and
-            the highest MAE in years.
+        constant_mae: The test MAE in years of the training median (baseline); NaN for none.
+        lines: Published results, not directly comparable: words -> the lowest and the highest MAE in years.
     """
     lines = lines or {}
     names = list(details.groupby("Network")["Test MAE (years)"].min().sort_values(kind="stable").index)
@@ -429,16 +427,16 @@ def _words_of_bars(details: pd.DataFrame, constant_mae: float) -> str:
         for row in details.sort_values("Test MAE (years)", kind="stable").to_dict("records")
     ]
     return (
-        f"Bars: test MAE in years, the best first. {'; '.join(runs)}; always predicting the training median "
+        f"Bars: test MAE in years, the best first. {'; '.join(runs)}; training median (baseline) "
         f"{constant_mae:.2f}."
     )
 
 
 def difference_heatmap(differences: pd.DataFrame) -> Chart:
-    """By how much the MAE of each network is above that of each better one, and where significantly.
+    """The difference in MAE between each network and each better one, and which are significant.
 
-    Rows and columns are sorted by test MAE. A coloured cell is a difference that is significant after Holm
-    correction; the others are plain, their numbers grey.
+    Rows and columns are sorted by test MAE. Coloured cells are significant after Holm correction; the others
+    are plain with grey numbers.
 
     Args:
         differences: One epoch count of ``report.differences_table``: ``Epochs``, ``Network``, ``Other
@@ -450,7 +448,7 @@ def difference_heatmap(differences: pd.DataFrame) -> Chart:
     months = np.subtract.outer(mae.to_numpy(), mae.to_numpy()) * MONTHS_PER_YEAR
     figure = Chart(height=2.2 + 0.34 * (len(mae) - 1))
     axes = figure.subplots()
-    # The best network is further off than none, and none is further off than the worst.
+    # The best network is worse than none, and none is worse than the worst.
     coloured = np.full((len(mae) - 1, len(mae) - 1), np.nan)
     for row, column in zip(*np.tril_indices(len(coloured)), strict=True):
         apart, colour = months[row + 1, column], GREY
@@ -515,7 +513,7 @@ def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
     """The share of test cases inside their interval, by band of predicted ages, beside the nominal level.
 
     Args:
-        coverage: What ``intervals.coverage_table`` returns; bands without a test case are named, not drawn.
+        coverage: From ``intervals.coverage_table``; bands without test cases are named, not drawn.
         run: Whose intervals they are.
     """
     figure = Chart(height=2.0 + 0.5 * len(coverage))
@@ -561,10 +559,10 @@ def coverage_by_band(coverage: pd.DataFrame, run: str) -> Chart:
 
 
 def robustness_dots(robustness: pd.DataFrame, run: str) -> Chart:
-    """What each change of the images does: to the MAE, with its 95 % interval, and to the single prediction.
+    """The effect of each change of the images on the MAE, with its 95 % interval, and on single predictions.
 
     Args:
-        robustness: What ``robustness.robustness_table`` returns.
+        robustness: From ``robustness.robustness_table``.
         run: Whose predictions they are.
     """
     plain, rows = robustness.iloc[0], robustness.iloc[1:]
@@ -582,7 +580,7 @@ def robustness_dots(robustness: pd.DataFrame, run: str) -> Chart:
         "label": "mean absolute change of a prediction",
     }
     axes.plot(rows["Mean movement (years)"], places, "d", **diamonds)
-    # Kinds apart from one another, so that the eye finds rotation, grey levels and the others.
+    # A gap between kinds, so that rotation, grey levels and the others are easy to find.
     kinds = rows["Perturbation"].to_numpy()
     for place in np.flatnonzero(kinds[1:] != kinds[:-1]):
         axes.axhline(place + 0.5, color="#808080", alpha=0.35, linewidth=0.8)

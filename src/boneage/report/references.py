@@ -1,7 +1,7 @@
-"""What others have measured, each with its source: how far readers differ, how well published systems do.
+"""Published results with their sources: how far readers differ, how well other systems do.
 
-Other images, other labels and other information given to the system make other figures: none compares one to
-one with a run of this project, and whatever shows these says so.
+Images, labels and inputs differ, so none compares directly with a run of this project, and wherever these are
+shown it says so.
 """
 
 import numpy as np
@@ -11,11 +11,11 @@ from boneage.core.columns import Column, Table, View
 from boneage.core.tables import MONTHS_PER_YEAR
 
 READERS_RMS_YEARS = 0.63
-"""Two readers of the Digital Hand Atlas, one against the other (Thodberg and Sävendahl, 2010)."""
+"""RMS difference of two readers of the Digital Hand Atlas (Thodberg and Sävendahl, 2010)."""
 
 CAUTION = (
-    "None of these compares one to one with a run of this project: the radiographs, the readings that count "
-    "as ground truth, the number of training images and what a system is given besides the image all differ."
+    "None of these compares directly with a run of this project: the radiographs, the readings used as "
+    "ground truth, the number of training images and the further inputs of a system all differ."
 )
 
 REFERENCES = Table(
@@ -29,7 +29,7 @@ REFERENCES = Table(
         Column("Cases", "Number of cases, where published.", ",.0f"),
         Column(
             "Told besides",
-            "What the system is given besides the image; a healthy child's age tells most of it.",
+            "Inputs besides the image; a healthy child's age says most about the bone age.",
             heading="Further input",
         ),
         Column("Trained on", "Data that the system was trained on."),
@@ -72,7 +72,7 @@ _IMAGES = {"dha": "the Digital Hand Atlas", "rsna": "the RSNA test set"}
 _RSNA, _RSNA_RHPE = "RSNA 2017", "RSNA 2017, RHPE"
 _SEX, _SEX_AND_AGE = "sex", "sex and the child's age"
 
-# What, MAE in months, RMS in years, the source of its images, cases, told besides, trained on, source.
+# Name, MAE in months, RMS in years, image source, cases, further input, training data, reference.
 _REFERENCES = (
     ("Two readers, one against the other", None, READERS_RMS_YEARS, "dha", 1100, "", "", _THODBERG),
     (
@@ -106,19 +106,16 @@ _REFERENCES = (
 
 
 def perfect_mae(readers_rms: float) -> float:
-    """The MAE in years that a perfect prediction would show against the mean of two readings.
+    """The MAE in years of a perfect prediction against the mean of two readings.
 
-    Where the two readings of a case differ by ``readers_rms`` (root mean square), one of them errs by that
-    over √2, their mean by half of it; the mean of a normal error's size is √(2/π) of its standard deviation.
-
-    Args:
-        readers_rms: In years.
+    If two readings differ by ``readers_rms`` (root mean square, years), each has an error of that over √2,
+    their mean half of it; the mean absolute value of a normal error is √(2/π) of its standard deviation.
     """
     return readers_rms / 2 * np.sqrt(2 / np.pi)
 
 
 def references_table() -> pd.DataFrame:
-    """``REFERENCES``: one row a published figure, and the MAE of a perfect prediction."""
+    """``REFERENCES``: one row a published result, and the MAE of a perfect prediction."""
     rows = [
         (
             what,
@@ -144,12 +141,12 @@ def references_table() -> pd.DataFrame:
 
 
 def reference_lines(source: str) -> dict[str, tuple[float, float]]:
-    """What a figure of MAE shows beside runs on a source's images: words and the span in years.
+    """Published results to show in an MAE figure of a source: words -> span in years.
 
-    Systems that are told the child's age are left out: on healthy children it tells most of the bone age.
+    Systems that take the child's age are left out: in healthy children it says most about the bone age.
 
     Args:
-        source: A source, or several joined by " and "; drawn hands compare with no child's.
+        source: A source, or several joined by " and "; none for drawn hands.
     """
     if source not in _IMAGES:
         return {}
@@ -167,12 +164,12 @@ def reference_lines(source: str) -> dict[str, tuple[float, float]]:
 
 
 def sources_of(table: pd.DataFrame) -> list[str]:
-    """The sources of published results, each once."""
+    """The references of published results, without duplicates."""
     return list(dict.fromkeys(table["Source"]))
 
 
 def references_view(table: pd.DataFrame) -> View:
-    """Published results, each with the number of its source in :func:`sources_of`."""
+    """Published results, each with the number of its reference in :func:`sources_of`."""
     sources = sources_of(table)
     numbers = [f"[{sources.index(source) + 1}]" for source in table["Source"]]
     return REFERENCES.show(table.assign(Source=numbers))

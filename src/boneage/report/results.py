@@ -1,4 +1,4 @@
-"""The tables of a comparison that end with the baseline: the published form's, and the test error."""
+"""The tables that end with the baseline: results, and test error."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ CASE = Table(
     [
         NETWORK,
         EPOCHS,
-        Column("Prediction (years)", "What it predicts.", ".2f"),
+        Column("Prediction (years)", "The network's prediction.", ".2f"),
         Column("Error (years)", "Prediction minus ground truth.", "+.2f"),
     ],
     about="One row a run, the nearest first, below the ground truth.",
@@ -37,7 +37,7 @@ CASE = Table(
 
 
 def results_view(comparison: Comparison, epochs: int) -> View:
-    """One of the two tables, the best of each column marked, the baseline last."""
+    """One of the results tables, the best of each column marked, the baseline last."""
     source = source_words(known_source(comparison.runs.labels, comparison.runs.tabled))
     note = printable(f"Source: {source}. Label: {comparison.runs.labels.kind}.")
     rows = pd.concat(
@@ -60,7 +60,7 @@ def _baseline(comparison: Comparison) -> pd.DataFrame:
 
 
 def quality_view(comparison: Comparison) -> View:
-    """The error of each run on the test cases, the baseline's last."""
+    """The test error of each run, the baseline's last."""
     of_test = comparison.tables.baseline[comparison.tables.baseline["Split"] == "test"].drop(columns="Split")
     names = {"MAE (years)": "Test MAE (years)", "MAE (months)": "Test MAE (months)", "Images": "Test cases"}
     baseline = of_test.rename(columns=names).assign(Network=BASELINE)
@@ -70,7 +70,7 @@ def quality_view(comparison: Comparison) -> View:
 
 
 def case_view(comparison: Comparison, case_id: str) -> View:
-    """What every run predicts for one image, the nearest first, below the ground truth."""
+    """Every run's prediction for one image, the nearest first, below the ground truth."""
     rows = []
     for run in comparison.runs.tabled:
         joined = comparison.runs.joined[run.name]

@@ -1,4 +1,4 @@
-"""How far a test error depends on the seed of the training, which no bootstrap over cases tells."""
+"""How far the test error depends on the training seed, which no bootstrap over cases shows."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from boneage.report.words import EPOCHS, NETWORK, years_and_months
 
 
 def _spread(unit: str, format: str) -> Column:
-    """Mean and range of the test MAE in a unit."""
+    """Columns for mean and range of the test MAE in a unit."""
     mean, *ends = (f"Test MAE {which} ({unit})" for which in ("mean", "lowest", "highest"))
     return Column(
         mean,
@@ -28,7 +28,7 @@ SEEDS = Table(
     [
         NETWORK,
         EPOCHS,
-        Column("Seeds", "The seeds of the trainings."),
+        Column("Seeds", "The training seeds."),
         Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
         _spread("years", ".2f"),
         _spread("months", ".1f"),
@@ -43,7 +43,7 @@ def seeds_table(runs: ComparedRuns) -> pd.DataFrame:
     """The test error of each run that was trained with several seeds.
 
     Returns:
-        ``SEEDS``; mean, lowest and highest are of all its trainings.
+        ``SEEDS``: mean, lowest and highest over all seeds.
     """
     rows = []
     for run in (*runs.tabled, *runs.beside):

@@ -1,4 +1,4 @@
-"""What a variant of a network changes, and what the mean of the best three does, against a plain run."""
+"""Variants of a network, and ensembles of the best three, compared with a plain run."""
 
 from collections.abc import Sequence
 
@@ -66,15 +66,15 @@ ENSEMBLE = f"the mean of the best {ENSEMBLE_OF} networks"
 def variants_table(runs: ComparedRuns) -> pd.DataFrame:
     """Each run of a variant or the other set against its tabled run, and ensembles against the best network.
 
-    The ensemble's prediction is the mean of those of the three tabled networks of one epoch count with the
-    lowest validation MAE; it stands against the one with the lowest. Nothing is chosen by the test cases.
+    An ensemble predicts the mean of the three tabled networks of one epoch count with the lowest validation
+    MAE; it is compared with the best of them. Nothing is chosen by test cases.
 
     Returns:
-        ``VARIANTS_TABLE``; a difference is the variant's MAE less the plain one's, below zero where the
+        ``VARIANTS_TABLE``; a difference is the variant's MAE minus the plain one's, below zero if the
         variant is better, with a 95 % interval from the paired bootstrap over the test cases.
     """
     rows = []
-    # Those on the labels' set first, then by variant.
+    # Runs on the labels' set first, then by variant.
     in_order = sorted(
         runs.beside,
         key=lambda run: (run.key.set != runs.labels.set, list(VARIANTS).index(run.key.variant)),
@@ -102,13 +102,13 @@ def variants_table(runs: ComparedRuns) -> pd.DataFrame:
                 "Run": "",
             }
             errors = [errors_on_test(runs.joined[run.name]) for run in best]
-            # The truth is the same, so the mean of the errors is the error of the mean.
+            # The ground truth is the same, so the mean of the errors is the error of the mean.
             rows.append({**names, **_against(errors[0], pd.concat(errors, axis=1).mean(axis=1))})
     return VARIANTS_TABLE.frame(rows)
 
 
 def difference_in_words(run: Run, of_set: str) -> str:
-    """What a run differs in from the tabled one of its network, which is on a set; empty for such a one."""
+    """How a run differs from the tabled one of its network, which is on ``of_set``; empty if it does not."""
     words = []
     if run.key.set != of_set:
         words.append(f"the {run.key.set} set of {run.record['images']['train']:,} training images")
@@ -118,7 +118,7 @@ def difference_in_words(run: Run, of_set: str) -> str:
 
 
 def best_by_validation(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> list[Run]:
-    """The runs by their validation MAE, the best first; those without validation cases are left out."""
+    """The runs by validation MAE, the best first; those without validation cases are left out."""
     errors = {}
     for run in runs:
         table = joined[run.name]
@@ -128,7 +128,7 @@ def best_by_validation(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> 
 
 
 def best_networks(runs: Sequence[Run], joined: dict[str, pd.DataFrame], count: int) -> list[Run]:
-    """The runs of the networks with the lowest validation MAE, the best first, of each its best run."""
+    """The best run of each of the networks with the lowest validation MAE, the best first."""
     of_network: dict[str, Run] = {}
     for run in best_by_validation(runs, joined):
         of_network.setdefault(run.key.network, run)
@@ -136,7 +136,7 @@ def best_networks(runs: Sequence[Run], joined: dict[str, pd.DataFrame], count: i
 
 
 def errors_on_test(joined: pd.DataFrame) -> pd.Series:
-    """Prediction minus truth of the test cases in years, by Case ID in rising order."""
+    """Prediction minus ground truth of the test cases in years, sorted by Case ID."""
     return joined[joined["Split"] == "test"].set_index("Case ID")["Error"].astype(float).sort_index()
 
 

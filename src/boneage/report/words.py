@@ -1,4 +1,4 @@
-"""Words and numbers as a report shows them."""
+"""Wording of titles, sources and numbers in a report."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +25,7 @@ _WORDS_OF_SOURCE = {
 
 
 def table_title(epochs: int) -> str:
-    """The title of the table of that many epochs."""
+    """The title of the results table of that many epochs."""
     return f"{epochs} Epoch"
 
 
@@ -35,13 +35,13 @@ def title_of(run: Run) -> str:
 
 
 def words_of_width(record: dict) -> str:
-    """What a table must say where its networks are not the published ones."""
+    """The note on tiny networks, if the run is of one."""
     is_tiny = record["settings"]["width"] == "tiny"
     return " Tiny networks, narrower and shallower than published." if is_tiny else ""
 
 
 def known_source(labels: Labels, runs: Sequence[Run]) -> str:
-    """The source of the radiographs, from the labels or else from a record that tells it."""
+    """The source of the radiographs, from the labels or else from a record."""
     sources = [labels.source, *(str(run.record["source"]) for run in runs)]
     return next((source for source in sources if source != UNKNOWN), UNKNOWN)
 
@@ -52,7 +52,7 @@ def source_words(source: str) -> str:
 
 
 def years_and_months(years: Mapping[str, float]) -> dict[str, float]:
-    """Each value twice, with its unit in its name: ``MAE (years)``, then all again as ``MAE (months)``."""
+    """Each value in years and in months, with the unit in its name: ``MAE (years)``, ``MAE (months)``."""
     return {
         **{f"{name} (years)": value for name, value in years.items()},
         **{f"{name} (months)": value * MONTHS_PER_YEAR for name, value in years.items()},
@@ -60,10 +60,10 @@ def years_and_months(years: Mapping[str, float]) -> dict[str, float]:
 
 
 def number(value: object) -> float:
-    """A record's number, or NaN where it holds anything else."""
+    """A record's number, or NaN if it is not one."""
     return float(value) if type(value) in (int, float) and abs(value) < 1e300 else np.nan
 
 
 def printable(value: object) -> str:
-    """Text that UTF-8 can hold: a file name need not be."""
+    """Text that UTF-8 can encode; a file name may not be."""
     return str(value).encode("utf-8", "replace").decode("utf-8")
