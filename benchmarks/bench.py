@@ -1,7 +1,7 @@
-"""All benchmarks: ratios, each measured side by side in one run, with the bar it must reach.
+"""All benchmarks: ratios, each measured side by side in one run, with the bar it must meet.
 
-Run by `make bench`. Real radiographs are used where BONEAGE_REAL_DATA names a folder of them; without it
-images are drawn. Exits 1 where a bar is missed.
+Run by `make bench`. Uses real radiographs if BONEAGE_REAL_DATA names a folder of them, else drawn ones. Exits
+with 1 if a bar is missed.
 """
 
 import os
@@ -13,7 +13,7 @@ import bench_input
 import bench_preprocess
 import bench_training
 
-# Measurement, the ratio's name, the least or the most it may be.
+# Measurement, name of the ratio, its lower or upper bound.
 BARS = (
     (bench_preprocess, "preprocess_speed_ratio", "at least", bench_preprocess.LEAST_SPEED_RATIO),
     (bench_preprocess, "preprocess_memory_ratio", "at most", bench_preprocess.MOST_MEMORY_RATIO),
@@ -33,7 +33,7 @@ BARS = (
 
 
 def main() -> int:
-    """Measures everything, prints it, and says which bars are missed."""
+    """Runs all benchmarks, prints them, and reports missed bars."""
     named = os.environ.get("BONEAGE_REAL_DATA", "")
     data = Path(named) if named else None
     print(f"images: {'real, from BONEAGE_REAL_DATA' if data else 'drawn'}")

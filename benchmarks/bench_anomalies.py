@@ -1,10 +1,10 @@
-"""Anomalies on real radiographs: how each kind stands against findings made by eye, and how quick they are.
+"""Anomalies on real radiographs: each kind against findings made by eye, and the speed.
 
-Needs a folder with `rsna/`, `dha/` and `findings.csv` (dataset, id, finding, confident). For every finding
-it prints the ROC area of the kind that is meant to find it, over all images and over two random halves, and
-the share of the confident findings in the first tenth and fifth of the queue. A finding noted as not
-confident counts neither for nor against its kind. Below stand rings drawn into real images, each looked at as
-if it had come in with the others, and the anomalies of a drawn atlas.
+Needs a folder with `rsna/`, `dha/` and `findings.csv` (dataset, id, finding, confident). For every finding it
+prints the ROC area of the kind that should detect it, over all images and over two random halves, and the
+share of the confident findings in the first tenth and fifth of the queue. Findings that are not confident are
+ignored for their kind. Below are rings drawn into real images, each ranked as if it had come in with the
+others, and the anomalies of a drawn atlas.
 """
 
 import argparse
@@ -42,7 +42,7 @@ KIND_OF = {
     "very_dark": "dark",
     "very_low_contrast": "low contrast",
 }
-"""Which kind of anomaly is meant to find a finding."""
+"""The kind of anomaly that should detect each finding."""
 
 MUST_BE_REJECTED = ("bracelet", "cast", "splint", "metal_other", "not_left_pa", "abnormal_skeleton")
 LEAST_IN_FIRST_FIFTH = 2 / 3
@@ -55,14 +55,14 @@ KIND_OF_DRAWN = {
     "unreadable": "unreadable skeleton",
     "growth": "growth out of step",
 }
-# Half of the first tenth of the queue is left for false alarms.
+# Leaves half of the first tenth of the queue for false alarms.
 _PHANTOMS_PER_GROUP, _PHANTOM_SEED, _PHANTOM_SHARE = 10, 21, 0.05
 TOGETHER = "bracelet, cast, splint, metal, right hand, abnormal skeleton together"
 RECORD_NAME = "anomalies.csv"
 
 
 def real_cases(data: Path) -> pd.DataFrame:
-    """Both sets as one case table, its ids ``rsna-123`` and ``dha-4567``."""
+    """Both sets as one case table, with ids ``rsna-123`` and ``dha-4567``."""
     tables = {"rsna": read_rsna(data / "rsna")[0], "dha": read_atlas(data / "dha")[0]}
     return pd.concat(
         [table.assign(case_id=f"{name}-" + table["case_id"]) for name, table in tables.items()],
@@ -108,7 +108,7 @@ def standing(anomalies: pd.DataFrame, findings: pd.DataFrame, queue: list[str]) 
 
 
 def share_in_first_fifth(findings: pd.DataFrame, queue: list[str]) -> float:
-    """Of the confident findings that must be rejected, the share in the first fifth of the queue."""
+    """The share of confident findings that require rejection in the first fifth of the queue."""
     sure = findings[findings["confident"] & findings["finding"].isin(MUST_BE_REJECTED)]
     first = set(queue[: len(queue) // 5])
     known = sure[sure["case_id"].isin(set(queue))]
@@ -116,7 +116,7 @@ def share_in_first_fifth(findings: pd.DataFrame, queue: list[str]) -> float:
 
 
 def drawn_rings(images: Path, anomalies: pd.DataFrame, queue: list[str], count: int) -> dict[str, object]:
-    """Where images with a ring drawn into them would stand in the queue, as a row of :func:`standing`."""
+    """The ranks in the queue of images with a drawn ring, as a row of :func:`standing`."""
     rng = np.random.default_rng(_RINGS_SEED)
     urgency = anomalies["kind"].map(KINDS).astype(float) * anomalies["score"]
     worst = urgency.groupby(anomalies["case_id"]).max()
@@ -140,7 +140,7 @@ def drawn_rings(images: Path, anomalies: pd.DataFrame, queue: list[str], count: 
 
 
 def drawn_atlas(folder: Path) -> list[dict[str, object]]:
-    """Where the anomalies of a drawn atlas stand in its own queue, as rows of :func:`standing`."""
+    """The ranks of the anomalies of a drawn atlas in its own queue, as rows of :func:`standing`."""
     atlas = write_phantom_atlas(folder / "atlas", _PHANTOMS_PER_GROUP, _PHANTOM_SEED, _PHANTOM_SHARE)
     cases, _ = read_atlas(atlas, atlas / "readings.csv", "phantom")
     preprocess(cases, folder, SIZE)
@@ -166,7 +166,7 @@ def _row(finding: str, kind: str, images: int, area: float, places: np.ndarray) 
 
 
 def look(data: Path, work: Path) -> tuple[pd.DataFrame, list[str], float]:
-    """Preprocesses the real images (what is there already is kept) and looks at them.
+    """Preprocesses the real images (existing ones are kept) and detects their anomalies.
 
     Returns:
         The anomalies, the queue, and images a second.
@@ -186,8 +186,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_REAL_DATA"))
     parser.add_argument("--work", type=Path, required=True, help="folder for the preprocessed images")
-    parser.add_argument("--table", type=Path, help="where the anomalies go, as CSV")
-    parser.add_argument("--record", type=Path, help="results folder: write the table there")
+    parser.add_argument("--table", type=Path, help="CSV to write the anomalies to")
+    parser.add_argument("--record", type=Path, help="results folder to write the table to")
     arguments = parser.parse_args()
     if not arguments.data:
         parser.error("name the real radiographs with --data or BONEAGE_REAL_DATA")

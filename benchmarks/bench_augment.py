@@ -1,9 +1,9 @@
-"""Making the images of a plan against the bare operators' loop, and its memory against their number.
+"""Augmentation against the bare operators' loop, and its memory against the number of images.
 
-Both sides run in this one process, in turns, over the same rows of the same plan with the same number of
-threads and the same PNG settings. The bare loop decodes, applies the operators, encodes and writes; it
-checks no image, keeps no record and never renames a finished file into place, all of which augmenting
-does besides. Only copies are timed: an untouched image is not encoded again, which would flatter.
+Both sides run in this process, in turns, over the same rows of the same plan with the same number of threads
+and the same PNG settings. The bare loop decodes, applies the operators, encodes and writes, but checks no
+image, keeps no record and never renames a finished file into place. Only copies are timed: untouched images
+are not encoded again, which would flatter us.
 """
 
 import argparse
@@ -43,11 +43,11 @@ def run(data: Path | None = None) -> dict[str, float]:
     """Measures both bars.
 
     Args:
-        data: A folder of images, searched in depth; None draws images instead.
+        data: A folder of images, searched recursively; None draws images instead.
 
     Returns:
-        Images a second of both sides in their best round (what else runs on the machine only ever slows a
-        round down), their ratio, peak memory in MiB for few and for many images, and the ratio of the two.
+        Images a second of both sides in their best round (other load only ever slows a round down), their
+        ratio, peak memory in MiB for few and for many images, and their ratio.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -61,7 +61,7 @@ def run(data: Path | None = None) -> dict[str, float]:
 
 
 def _plan(images: Path, total: int) -> pd.DataFrame:
-    """A plan over all images; seven in ten are for training, as in the notebooks."""
+    """A plan over all images, seven in ten for training."""
     case_ids = sorted(path.stem for path in images.iterdir())
     splits = np.where(np.arange(len(case_ids)) % 10 < 7, "train", "test")
     cases = pd.DataFrame({"case_id": case_ids, "year": 9, "sex": "F", "race": "Unknown", "split": splits})
@@ -100,7 +100,7 @@ def _augment_seconds(plan: pd.DataFrame, images: Path, scratch: Path) -> float:
 def _speed(images: Path, scratch: Path) -> dict[str, float]:
     plan = _plan(images, SPEED_IMAGES)
     plan = plan[plan["image_id"] != plan["case_id"]]
-    _bare_seconds(plan, images, scratch)  # The file cache is warm for both.
+    _bare_seconds(plan, images, scratch)  # Warms the file cache for both.
     bare, ours = [], []
     for _ in range(SPEED_ROUNDS):
         bare.append(_bare_seconds(plan, images, scratch))
@@ -122,7 +122,7 @@ def _memory(images: Path, scratch: Path) -> dict[str, float]:
 
 
 def _peak_mib(images: Path, scratch: Path, count: int) -> float:
-    """Peak memory of a process of its own that makes ``count`` images."""
+    """Peak memory of a separate process that makes ``count`` images."""
     listing = write_table(scratch / f"plan-{count}.csv", _plan(images, count))
     command = [sys.executable, __file__, "--memory-of", str(listing), "--data", str(images)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

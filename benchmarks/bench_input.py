@@ -1,7 +1,7 @@
 """Training batches from the pack against decoding the source image for every sample.
 
-The published notebooks of this method read and decoded the image file with Pillow for every image of every
-epoch. Both sides run in this one process, in turns, over the same images in the same shuffled order.
+The published notebooks of this method read and decoded every image file with Pillow in every epoch. Both
+sides run in this process, in turns, over the same images in the same shuffled order.
 """
 
 import argparse
@@ -24,13 +24,10 @@ LEAST_RATIO = 20.0
 
 
 def run(data: Path | None = None) -> dict[str, float]:
-    """Measures images a second of both sides.
+    """Images a second of both sides in their best round, and their ratio.
 
     Args:
-        data: A folder of images, searched in depth; None draws images instead.
-
-    Returns:
-        Images a second of both sides in their best round, and their ratio.
+        data: A folder of images, searched recursively; None draws images instead.
     """
     with tempfile.TemporaryDirectory() as scratch:
         sources = sample_images(data, IMAGES) if data else drawn_images(Path(scratch) / "drawn", 60)
@@ -43,7 +40,7 @@ def run(data: Path | None = None) -> dict[str, float]:
         path = Path(scratch) / "pack.npy"
         build_pack(ids, folder, SIZE, path)
         pack, rows = open_pack(path), np.arange(len(ids))
-        _pack_seconds(pack.images, rows, epoch=0)  # The file cache is warm for both.
+        _pack_seconds(pack.images, rows, epoch=0)  # Warms the file cache for both.
         decoded = [_decode_seconds(sources, rows, epoch) for epoch in range(ROUNDS)]
         packed = [_pack_seconds(pack.images, rows, epoch) for epoch in range(ROUNDS)]
     return {

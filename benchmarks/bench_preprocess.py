@@ -1,8 +1,8 @@
 """Preprocessing against a bare loop of OpenCV calls, and its memory against the number of images.
 
-Both sides run in this one process, in turns, on the same images with the same number of threads, the same
-interpolation and the same PNG settings. The bare loop decodes, fits into the square and encodes; it writes
-nothing, checks nothing and keeps no record, all of which preprocessing does besides.
+Both sides run in this process, in turns, on the same images with the same number of threads, the same
+interpolation and the same PNG settings. The bare loop decodes, fits into the square and encodes, but writes
+nothing, checks nothing and keeps no record.
 """
 
 import argparse
@@ -35,11 +35,11 @@ def run(data: Path | None = None) -> dict[str, float]:
     """Measures both bars.
 
     Args:
-        data: A folder of images, searched in depth; None draws images instead.
+        data: A folder of images, searched recursively; None draws images instead.
 
     Returns:
-        Images a second of both sides in their best round (what else runs on the machine only ever slows a
-        round down), their ratio, peak memory in MiB for few and for many images, and the ratio of the two.
+        Images a second of both sides in their best round (other load only ever slows a round down), their
+        ratio, peak memory in MiB for few and for many images, and their ratio.
     """
     with tempfile.TemporaryDirectory() as scratch:
         images = sample_images(data, SPEED_IMAGES) if data else drawn_images(Path(scratch) / "drawn", 60)
@@ -107,7 +107,7 @@ def _preprocess_seconds(images: list[Path], scratch: Path) -> float:
 
 
 def _speed(images: list[Path], scratch: Path) -> dict[str, float]:
-    _bare_seconds(images)  # The file cache is warm for both.
+    _bare_seconds(images)  # Warms the file cache for both.
     bare, ours = [], []
     for _ in range(SPEED_ROUNDS):
         bare.append(_bare_seconds(images))
@@ -131,7 +131,7 @@ def _memory(images: list[Path], scratch: Path) -> dict[str, float]:
 
 
 def _peak_mib(listing: Path, count: int) -> float:
-    """Peak memory of a process of its own that preprocesses ``count`` images."""
+    """Peak memory of a separate process that preprocesses ``count`` images."""
     command = [sys.executable, __file__, "--memory-of", str(count), "--listing", str(listing)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)

@@ -1,13 +1,11 @@
 """The training engine against a bare step, and against the published way of feeding images.
 
-The engine's `fit` reads the pack, draws the batches, keeps the history and shows the bar; the bare
-step is `train_on_batch` on one batch that stays in memory. Both use the same compiled network, in turns.
+The engine's `fit` reads the pack, draws the batches, keeps the history and shows the bar; the bare step is
+`train_on_batch` on one batch in memory. Both use the same compiled network, in turns. Batches have the
+settings' size for every network, the smallest used in training, at which the overhead of a step weighs most.
 
-The batches are of the settings' size for every network, the smallest that any is trained in: what a step
-costs besides the network weighs most there.
-
-The published notebooks of this method kept every image as a JPEG of 2775 x 2777 and had Pillow read, decode
-and shrink it for every image of every epoch, in a PyDataset. Same network, same device, in turns.
+The published notebooks of this method kept every image as a JPEG of 2775 x 2777, which Pillow read, decoded
+and shrank for every image of every epoch, in a PyDataset. Same network, same device, in turns.
 """
 
 import argparse
@@ -36,9 +34,9 @@ from boneage.training.recipe import compile_model
 
 STEP_NETWORKS, STEP_SIZE = ("cnn", "resnet50", "efficientnetv2s"), 128
 EPOCH_NETWORKS, EPOCH_SIZE = ("cnn", "resnet50"), 256
-# What an epoch costs besides its steps is spread over as many of them as a small set has.
+# As many steps as a small set has, to spread the fixed cost of an epoch.
 STEP_IMAGES, EPOCH_IMAGES, BATCH = 192, 64, 8
-# Each side's quickest epoch counts: a machine that others use, too, may be half as fast for seconds.
+# The fastest epoch of each side counts: a shared machine may be half as fast for seconds.
 ROUNDS = 8
 LEAST_OF_BARE_STEP = 0.95
 
@@ -47,17 +45,17 @@ def run(data: Path | None = None) -> dict[str, float]:
     """Measures images a second of both pairs.
 
     Args:
-        data: A folder of images, searched in depth; None draws images instead.
+        data: A folder of images, searched recursively; None draws images instead.
 
     Returns:
-        For each network the engine's share of the bare step's images a second, and how many times faster
-        an epoch is than the published way; the quickest epoch of each side counts.
+        For each network the engine's images a second as a share of the bare step's, and the speed-up of an
+        epoch over the published way; the fastest epoch of each side counts.
     """
     return dict(measure(data))
 
 
 def measure(data: Path | None = None) -> Iterator[tuple[str, float]]:
-    """The same, each as soon as it is known: a deep network takes minutes on a processor."""
+    """The same, one result at a time: a deep network takes minutes on a processor."""
     with tempfile.TemporaryDirectory() as scratch:
         sources = (
             sample_images(data, STEP_IMAGES) if data else drawn_images(Path(scratch) / "drawn", STEP_IMAGES)
@@ -80,7 +78,7 @@ def measure(data: Path | None = None) -> Iterator[tuple[str, float]]:
 
 
 class PublishedWay(keras.utils.PyDataset):
-    """Batches whose images are read and decoded when they are asked for."""
+    """Batches that read and decode their images on request."""
 
     def __init__(self, paths: list[Path], years: np.ndarray):
         super().__init__()
@@ -103,7 +101,7 @@ Seconds = Callable[[keras.Model, Pack], float]
 
 
 def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, pack: Pack) -> tuple[float, float]:
-    # The first of each compiles and is not counted.
+    # The first of each includes compilation and is not counted.
     ours(model, pack), other(model, pack)
     pairs = [(ours(model, pack), other(model, pack)) for _ in range(ROUNDS)]
     return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)

@@ -1,8 +1,8 @@
-"""Rings drawn into real radiographs, which themselves show none: metal-bright bands round a finger.
+"""Rings drawn into real radiographs that have none: metal-bright bands round a finger.
 
-A ring sits at 12 to 42 % of a finger's length, lies across the finger's own axis (to within a few degrees)
-and is as wide as the finger or a little wider; it bends as a ring does that is seen from aside, is as bright
-as the brightest bone or brighter, and as blurred as the image.
+A ring sits at 12 to 42 % of a finger's length, across its axis (to within a few degrees), as wide as the
+finger or slightly wider; it is curved like a ring seen obliquely, as bright as the brightest bone or
+brighter, and as blurred as the image.
 """
 
 import cv2
@@ -22,10 +22,10 @@ def draw_ring(image: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.nda
     Args:
         image: uint8, (n, n), bone bright.
         hand: The hand found on it.
-        rng: Draws the finger, the place and the ring.
+        rng: Chooses finger, place and ring.
 
     Returns:
-        uint8, (n, n); None where no finger is free enough.
+        uint8, (n, n); None if no finger is free enough.
     """
     side = image.shape[0]
     mask = cv2.resize(hand.mask.astype(np.uint8), image.shape, interpolation=cv2.INTER_NEAREST)
@@ -59,7 +59,7 @@ def draw_ring(image: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.nda
 def _place(
     mask: np.ndarray, hand: Hand, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, float] | None:
-    """The middle of a finger somewhere along it, the finger's direction, and its width, in pixels."""
+    """A point in the middle of a finger, the finger's direction, and its width in pixels."""
     side = len(mask)
     for _ in range(_PLACES_TRIED if hand.fingers else 0):
         base, tip = (np.array(end) * side for end in hand.fingers[rng.integers(len(hand.fingers))])
@@ -76,7 +76,7 @@ def _place(
 
 
 def _reach(mask: np.ndarray, start: np.ndarray, way: np.ndarray) -> int:
-    """Pixels from a point to the skin."""
+    """Distance from a point to the skin in pixels."""
     side = len(mask)
     for count in range(side):
         x, y = (start + way * count).astype(int)

@@ -1,8 +1,8 @@
-"""What each ingredient of the recipe gives: the same network, cases, epochs and seed, one thing changed.
+"""Ablation of the training recipe: the same network, cases, epochs and seed, with one change each.
 
-Every row is a whole training of the CNN. Rows that the table holds already are not trained again, so the
-table can be made in several sittings. What growing the set gives is no row here: a run on the augmented set
-has a record of its own (``python -m boneage compare --grown``).
+Every row is a complete training of the CNN. Rows already in the table are not trained again, so it can be
+made in several sittings. The effect of augmentation is not a row here: a run on the augmented set has its own
+record.
 
     python benchmarks/ingredients.py --work WORK --out results/ingredients.csv
 """
@@ -36,7 +36,7 @@ OURS = "nothing: the recipe as it is"
 
 @dataclass(frozen=True)
 class Change:
-    """One row: what is changed, in the settings, in the model, or in how it is compiled."""
+    """One row: a change of the settings, the model, or its compilation."""
 
     words: str
     settings: dict[str, object] | None = None
@@ -59,7 +59,7 @@ def _between_pixels(*choice, **more) -> keras.Model:
 
 
 def _without_contrast(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
-    """Grey levels from 0 to 1 where the CNN has local contrast."""
+    """Grey levels from 0 to 1 in place of the CNN's local contrast."""
     ours = build_model(network, size, mean, std, seed, **more)
     *_, last = (layer for layer in ours.layers if layer.name.startswith("random_"))
     x = keras.layers.Rescaling(1 / 255)(last.output)
@@ -70,13 +70,13 @@ def _without_contrast(network: str, size: int, mean: float, std: float, seed: in
 
 
 def _raw_head(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
-    """A head in years that begins at nought."""
+    """A head in years that starts at zero."""
     ours = build_model(network, size, mean, std, seed, **more)
     return keras.Model(ours.input, keras.layers.Dense(1)(_dropout(ours).output), name=network)
 
 
 def _dropout(model: keras.Model) -> keras.layers.Layer:
-    # By its kind: Keras numbers the names of the layers of one process.
+    # Found by type: Keras numbers layer names within a process.
     return next(layer for layer in model.layers if isinstance(layer, keras.layers.Dropout))
 
 
@@ -119,7 +119,7 @@ def train_changed(change: Change, labels: pd.DataFrame, pack: Pack, seed: int) -
     """Trains the CNN with one change.
 
     Args:
-        change: What is changed.
+        change: The change.
         labels: The label table.
         pack: Its images.
         seed: Seeds everything.

@@ -1,6 +1,6 @@
-"""What a training step takes in 16 bits, as a share of what it takes in 32: every network, in turns.
+"""Time of a training step in 16 bits as a share of that in 32 bits, for every network, in turns.
 
-Adds a row a network to a table; a network that stands there already is not measured again.
+Adds a row for each network that is not in the table yet.
 
     python benchmarks/precision.py --out results/precision.csv
 """
@@ -25,10 +25,10 @@ SIZE, STEPS, ROUNDS = 128, 8, 3
 
 
 def milliseconds_an_image(network: str, names: list[str]) -> dict[str, float]:
-    """The time that a bare step takes, by precision; the best of the rounds counts.
+    """Time of a bare step by precision, in ms an image; the best round counts.
 
     Args:
-        network: A network.
+        network: Key of the network.
         names: Some of ``settings.PRECISIONS``.
     """
     draw = np.random.default_rng(1)

@@ -1,9 +1,9 @@
 """The training recipe of the published notebooks of this method, as a baseline for ours.
 
-The image on a white canvas of 2775 x 2777, its side brought to 256 pixels by the nearest pixel, grey levels
-divided by 255, Adam at Keras's own rate, mean squared error in years, batches of 32, nothing random done to
-the images. The networks, cases and epochs are ours, and validation is by case, as the published notebooks
-did not do it. Adds its figures to a table, one row a network, after every run.
+The image on a white canvas of 2775 x 2777, resized to 256 pixels by nearest neighbour, grey levels divided by
+255, Adam at Keras's default learning rate, mean squared error in years, batches of 32, no random transforms.
+Networks, cases and epochs are ours, and validation is by case, unlike in the published notebooks. Adds a row
+to a table after every run.
 
     python benchmarks/published_recipe.py --work WORK --out results/published_recipe.csv
 """
@@ -33,8 +33,8 @@ NETWORKS = ("cnn", "resnet50", "efficientnetv2s")
 def on_white_canvas(image: np.ndarray) -> np.ndarray:
     """An image in the middle of the white canvas.
 
-    An image that would fit twice is doubled first: the canvas was made for images as they come from the
-    scanner, and one at half its size would be a small hand in a white sheet.
+    An image that fits twice is doubled first: the canvas was made for full-size scans, and one at half its
+    size would be a small hand on a white sheet.
 
     Args:
         image: uint8, (height, width).
@@ -54,7 +54,7 @@ def on_white_canvas(image: np.ndarray) -> np.ndarray:
 
 
 def read_canvases(paths: list[Path]) -> np.ndarray:
-    """The image files on their canvases, at the networks' size: uint8, (images, SIZE, SIZE)."""
+    """The image files on their canvases, at the network's size: uint8, (images, SIZE, SIZE)."""
     canvases = np.empty((len(paths), SIZE, SIZE), np.uint8)
 
     def read(index: int) -> None:
@@ -67,7 +67,7 @@ def read_canvases(paths: list[Path]) -> np.ndarray:
 
 
 def published_model(network: str, size: int = SIZE) -> keras.Model:
-    """The network on images from 0 to 1, with its mean over the picture and one number, compiled."""
+    """The network on images from 0 to 1, with global average pooling and one output, compiled."""
     images = keras.Input((size, size, 1))
     colour = keras.layers.Concatenate()([images] * 3)
     shape = {"include_top": False, "weights": None, "input_shape": (size, size, 3)}
@@ -76,7 +76,7 @@ def published_model(network: str, size: int = SIZE) -> keras.Model:
     elif network == "resnet50":
         maps = keras.applications.ResNet50(**shape)(colour)
     else:
-        # Its own scaling expects 0 to 255.
+        # Its own scaling layer expects 0 to 255.
         maps = keras.applications.EfficientNetV2S(include_preprocessing=False, **shape)(colour)
     years = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(maps))
     model = keras.Model(images, years)
@@ -93,7 +93,7 @@ def train_published(
     seed: int,
     scratch: Path,
 ) -> pd.DataFrame:
-    """Trains by the published recipe, or goes on after the last whole epoch.
+    """Trains with the published recipe, or resumes after the last complete epoch.
 
     Args:
         network: One of ``NETWORKS``.
@@ -112,7 +112,7 @@ def train_published(
     levels = {one: images[split == one][..., np.newaxis].astype(np.float32) / 255 for one in np.unique(split)}
     log, state = scratch / f"{network}.csv", scratch / network
     if not state.is_dir():
-        # Of a training that ended: Keras takes its state away and leaves the log.
+        # From a finished training, of which Keras deletes the state and leaves the log.
         log.unlink(missing_ok=True)
     model.fit(
         levels["train"],
@@ -139,7 +139,7 @@ def main() -> None:
     given = parser.parse_args()
     work = Workspace.at(given.work)
     labels = read_labels(work.labels).table
-    # Each case once: the published way of growing is a matter of its own.
+    # Each case once: the published augmentation is a question of its own.
     labels = labels.drop_duplicates("Source ID")
     paths = read_cases(work.cases)[0].set_index("case_id")["image"]
     images = read_canvases([Path(paths[case_id]) for case_id in labels["Source ID"]])

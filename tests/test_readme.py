@@ -119,7 +119,7 @@ def test_the_errors_on_the_test_stand_with_their_interval():
     untested = row | {"Network": "Yolo", "Test cases": 0, "Test MAE (years)": float("nan")}
     block = details_block(pd.DataFrame([row, untested]), [run_of()])
     assert block.startswith(
-        "146 test cases; always predicting the training median has an MAE of 2.75 years (33.0 months)."
+        "146 test cases; the training median (baseline) has an MAE of 2.75 years (33.0 months)."
     )
     assert "| CNN | 18 | 1.00 (0.50–1.50) | 1.0 (1.0–1.0) | 1.000 |" in block
     assert "| 1,234 | 1.0 | from scratch | float32 |" in block
@@ -163,7 +163,7 @@ def test_what_a_changed_image_does_stands_beside_the_image_as_it_is():
     assert lines[0] == "| images | CNN, 10 epochs | CNN, 18 epochs |"
     assert lines[2] == "| as they are | 1.50 | 1.50 |"
     assert lines[3] == "| turned by 180° | +1.50, 75% | +1.50, 75% |"
-    assert robustness_block(pd.DataFrame()) == "No network was examined since it was trained.\n"
+    assert robustness_block(pd.DataFrame()) == "No network has been examined since it was trained.\n"
 
 
 def test_a_change_that_may_be_chance_is_in_italics():

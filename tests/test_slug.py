@@ -46,5 +46,5 @@ def test_other_repositories_stay_as_they_are():
 
 @pytest.mark.parametrize("name", ["", "owner", "owner/", "/name", "a/b/c", "own er/name", 'a/b"\n[x]'])
 def test_what_is_no_repository_is_refused(copy, name):
-    with pytest.raises(ValueError, match="no owner/repository"):
+    with pytest.raises(ValueError, match="not of the form owner/repository"):
         tool.stamp(name)

@@ -1,4 +1,4 @@
-"""Writes every number of README.md and results/README.md from the committed records: ``make docs``."""
+"""Writes the numbers of README.md and results/README.md from the committed records: ``make docs``."""
 
 import re
 import sys
@@ -34,20 +34,20 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results"
 
 SET = "plain"
-"""The set of the two tables."""
+"""The set of the results tables."""
 
 RESULTS, SUMMARY = "results", "summary"
-"""The parts that need the runs' records: the two tables, and README's one table."""
+"""The blocks that need the runs' records: the results tables, and the table in README."""
 
 
 def blocks(records: Path | str = RECORDS) -> dict[str, str]:
-    """Every part that holds numbers.
+    """Every block with numbers.
 
     Args:
-        records: The folder of the committed records; a part whose table is not there is left out.
+        records: The folder of the committed records; a block whose table is missing is left out.
 
     Returns:
-        Name of the part -> Markdown.
+        Name of the block -> Markdown.
 
     Raises:
         BoneAgeError: There is no run, one cannot be read, or they differ in data, split, size or label.
@@ -82,7 +82,7 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
 
 
 def results_block(runs: list[Run]) -> str:
-    """The results as Markdown: what was run, and a table for each number of epochs.
+    """The data, and a results table for each number of epochs, as Markdown.
 
     Raises:
         BoneAgeError: There is no run, or the runs differ in data, split, size or label.
@@ -100,12 +100,12 @@ def results_block(runs: list[Run]) -> str:
 
 
 def summary_block(table: pd.DataFrame, seeds: pd.DataFrame, runs: list[Run]) -> str:
-    """README's one table: each network's error at both numbers of epochs, as Markdown.
+    """The table in README: each network's error at both numbers of epochs, as Markdown.
 
     Args:
         table: ``report.DETAILS``.
-        seeds: ``report.SEEDS``: how far other seeds move the error.
-        runs: The runs; the first tells what was trained on what.
+        seeds: ``report.SEEDS``.
+        runs: The runs; the first one describes the data.
     """
     epochs = sorted(table["Epochs"].unique())
     heads = ["Network", *(f"validation MAE, {count} epochs" for count in epochs)]
@@ -139,15 +139,15 @@ def _spread(seeds: pd.DataFrame) -> str:
 
 
 def markers(name: str) -> tuple[str, str]:
-    """The two lines between which a part of that name stands."""
+    """The two lines that enclose a block of that name."""
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
 def write_blocks(path: Path | str, made: dict[str, str]) -> Path:
-    """Writes every part whose two markers stand in a file; the rest of it stays to the letter.
+    """Rewrites every block in a file between its two markers; the rest stays unchanged.
 
     Raises:
-        BoneAgeError: No such file, a marker without its other, or a marker of no known part.
+        BoneAgeError: The file is missing, a marker has no counterpart, or a block is unknown.
     """
     path = Path(path)
     try:
@@ -165,7 +165,7 @@ def write_blocks(path: Path | str, made: dict[str, str]) -> Path:
 
 
 def anomalies_block(table: pd.DataFrame) -> str:
-    """How the anomalies stand against what was seen by eye, as Markdown.
+    """Detection of findings made by eye, as Markdown.
 
     Args:
         table: ``finding, kind, images, area, first_10, first_20``: ROC area of the kind's score, and the
@@ -181,11 +181,11 @@ def anomalies_block(table: pd.DataFrame) -> str:
 
 
 def details_block(table: pd.DataFrame, runs: list[Run]) -> str:
-    """The errors on the test cases and what each run took, as Markdown.
+    """Test errors and training details of each run, as Markdown.
 
     Args:
         table: ``report.DETAILS``.
-        runs: The runs; the first tells the baseline.
+        runs: The runs; the first one has the baseline.
     """
     table = table[table["Test cases"] > 0]
     if table.empty:
@@ -194,14 +194,14 @@ def details_block(table: pd.DataFrame, runs: list[Run]) -> str:
     names = ("Network", "Epochs", "Test MAE (years)", "Test MAE (months)", "Within 1 year", "RMSE (years)")
     names += ("Bias (years)", "R2", "Parameters", "Seconds an epoch", "Weights", "Precision")
     return (
-        f"{table['Test cases'].iloc[0]} test cases; always predicting the training median has an MAE of "
+        f"{table['Test cases'].iloc[0]} test cases; the training median (baseline) has an MAE of "
         f"{constant:.2f} years ({constant * MONTHS_PER_YEAR:.1f} months).\n\n"
         f"{DETAILS.part('', *names).show(table).to_markdown()}"
     )
 
 
 def differences_block(table: pd.DataFrame) -> str:
-    """Which differences between networks are significant, as Markdown.
+    """The significant differences between networks, as Markdown.
 
     Args:
         table: ``report.DIFFERENCES``.
@@ -218,7 +218,7 @@ def differences_block(table: pd.DataFrame) -> str:
 
 
 def outside_block(table: pd.DataFrame) -> str:
-    """How the runs do on another source, as Markdown.
+    """The external test of the runs, as Markdown.
 
     Args:
         table: ``report.OUTSIDE``.
@@ -231,7 +231,7 @@ def outside_block(table: pd.DataFrame) -> str:
 
 
 def groups_block(table: pd.DataFrame) -> str:
-    """The error in each group of test cases, as Markdown, one table for each number of epochs.
+    """The error in each group of test cases, as Markdown, a table for each number of epochs.
 
     Args:
         table: ``report.GROUPS``.
@@ -242,16 +242,16 @@ def groups_block(table: pd.DataFrame) -> str:
 
 
 def robustness_block(table: pd.DataFrame) -> str:
-    """What changed images do to the examined runs, as Markdown.
+    """Robustness of the examined runs, as Markdown.
 
-    The MAE on the images as they are; below it by how much each change of them raises it, in italics where
-    that may be chance, and the share of the predictions that it moves by more than a year.
+    The MAE on the unchanged images; below it the increase by each change, in italics if its interval includes
+    zero, and the share of predictions that change by more than a year.
 
     Args:
         table: ``report.ROBUSTNESS_OF_RUNS``.
     """
     if table.empty:
-        return "No network was examined since it was trained.\n"
+        return "No network has been examined since it was trained.\n"
     heads, rows = ["images"], {}
     for (_, network, epochs), of_run in table.groupby(["Run", "Network", "Epochs"], sort=False):
         heads.append(f"{network}, {epochs} epochs")
@@ -268,14 +268,15 @@ def _changed_by(row: dict) -> str:
 
 
 def ingredients_block(table: pd.DataFrame) -> str:
-    """What each ingredient of the recipe gives, as Markdown.
+    """The effect of each ingredient of the training recipe, as Markdown.
 
     Args:
-        table: One row a training: ``Change`` (first the recipe as it is), ``Training images``, ``train MAE``,
+        table: One row a training: ``Change`` (first the unchanged recipe), ``Training images``, ``train
+        MAE``,
             ``validation MAE`` and ``test MAE`` in years, ``Epochs``, ``Size``, ``Seed``, ``Device``.
     """
     first = table.iloc[0]
-    heads = ("what is changed", "training images", "MAE", "validation MAE", "against the first", "test MAE")
+    heads = ("change", "training images", "MAE", "validation MAE", "against the first", "test MAE")
     rows = [
         (
             row["Change"],
@@ -295,12 +296,12 @@ def ingredients_block(table: pd.DataFrame) -> str:
 
 
 def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
-    """The published recipe against ours, as Markdown.
+    """The published recipe compared with ours, as Markdown.
 
     Args:
         table: One row a network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Training images``,
             ``Validation MAE`` after the last epoch and ``Best validation MAE`` of all, in years.
-        runs: Our runs; each of the same network and epochs, of no variant, has a row.
+        runs: Our runs; each plain one of the same network and epochs has a row.
     """
     heads = ("Networks", "epochs", "recipe", "training images", "validation MAE", "share of the published")
     rows = []
@@ -327,9 +328,9 @@ def markdown_rows(heads: Sequence[str], rows: Sequence[Sequence[str]], words: in
     """A table as Markdown.
 
     Args:
-        heads: The header line.
-        rows: The lines below it, cells as text.
-        words: How many columns hold words, from the left; the others hold numbers and stand flush right.
+        heads: The header.
+        rows: The rows, cells as text.
+        words: Number of text columns, from the left; the others are numbers, aligned right.
     """
     rule = ["---"] * words + ["---:"] * (len(heads) - words)
     return "".join(f"| {' | '.join(line)} |\n" for line in (heads, rule, *rows))

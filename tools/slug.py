@@ -1,6 +1,6 @@
-"""Sets the repository's name everywhere it stands: ``make slug NAME=owner/repository``.
+"""Sets the repository's name everywhere: ``make slug NAME=owner/repository``.
 
-pyproject.toml holds it; badges, clone cells and links are made from it.
+pyproject.toml holds it; badges, clone cells and links follow it.
 """
 
 import re
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = ROOT / "pyproject.toml"
 
 FILES = ("README.md", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml")
-"""Besides the notebooks: the files that may link to the repository."""
+"""Files that may link to the repository, besides the notebooks."""
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 
@@ -23,22 +23,22 @@ def slug() -> str:
 
 
 def with_slug(text: str, old: str, new: str) -> str:
-    """A file's text with its links to the repository, and pyproject's own entry, pointing to another name.
+    """A file's text with its links to the repository, and pyproject's own entry, set to another name.
 
-    Links to other repositories stay, also those whose name only begins like this one's.
+    Links to other repositories stay, also those whose names only start like this one's.
     """
     before = r'(?P<before>github\.com/|colab\.research\.google\.com/github/|slug = ")'
     return re.sub(rf"{before}{re.escape(old)}(?![\w-])", rf"\g<before>{new}", text)
 
 
 def files() -> list[Path]:
-    """The files of the checkout that carry the name."""
+    """The files of the checkout that contain the name."""
     named = [ROOT / name for name in FILES]
     return [*(path for path in named if path.is_file()), *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 
 def stamp(new: str) -> list[Path]:
-    """Writes a new name wherever the old one stands.
+    """Replaces the name everywhere.
 
     Args:
         new: ``owner/repository``.
@@ -47,10 +47,10 @@ def stamp(new: str) -> list[Path]:
         The files that changed.
 
     Raises:
-        ValueError: That is no name of a GitHub repository.
+        ValueError: It is not the name of a GitHub repository.
     """
     if not _SLUG.fullmatch(new):
-        raise ValueError(f"{new!r} is no owner/repository")
+        raise ValueError(f"{new!r} is not of the form owner/repository")
     old = slug()
     changed = []
     for path in files():

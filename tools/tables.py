@@ -41,8 +41,8 @@ OF_THE_REPORT = (
 _COLUMNS = Table("", [Column("Column"), Column("Unit"), Column("Meaning")])
 _HEAD = """# Tables
 
-Every table is CSV in UTF-8 with one header and a stable order. A cell that a spreadsheet would run as a
-formula has an apostrophe before it. Written by `make docs` from the declarations of the tables in the code.
+Every table is CSV in UTF-8 with one header line and a stable order. A cell that a spreadsheet would run as a
+formula starts with an apostrophe. Written by `make docs` from the declarations of the tables in the code.
 """
 
 
@@ -57,7 +57,7 @@ def _section(table: Table) -> str:
     for column in table.columns:
         unit = column.unit if f"({column.unit})" not in column.name else ""
         names = ", ".join(f"`{name}`" for name in column.names)
-        ends = " Then the ends of its 95 % interval." if column.ends else ""
+        ends = " Followed by its 95 % interval." if column.ends else ""
         rows.append((names, unit.replace(", 95 % interval", ""), column.meaning + ends))
     shown = _COLUMNS.show(pd.DataFrame(rows, columns=list(_COLUMNS))).to_markdown()
     return f"## {table.title}\n\n`{table.file}`. {table.about}\n\n{shown}"

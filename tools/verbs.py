@@ -1,4 +1,4 @@
-"""Writes docs/verbs.md from the settings and the command line's own table of verbs: ``make docs``."""
+"""Writes docs/verbs.md from the settings and the command line's table of verbs: ``make docs``."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ PATH = Path(__file__).resolve().parents[1] / "docs" / "verbs.md"
 _HEAD = """# Verbs
 
 Each stage of the suite is a verb: `.venv/bin/python -m boneage VERB`, or `boneage VERB` once the package
-is installed. A verb reads the tables of the stages before it from the work folder (`--work`), writes its
-own, prints what it wrote and what it left out, and exits with 0; with 2 and one line that says what to
-do where something is wrong. Every stage can be stopped at any moment and run again: it goes on where it
-was. An option that is a setting is kept in `settings.json` in the work folder for the verbs that follow.
+is installed. A verb reads the tables of earlier stages from the work folder (`--work`), writes its own,
+prints what it wrote and what it left out, and exits with 0. On an error it prints one line that says what
+to do, and exits with 2. Every stage can be stopped at any moment and run again; it resumes where it
+stopped. An option that is a setting is kept in `settings.json` in the work folder for later verbs.
 
 Written by `make docs` from the settings and the verbs.
 """
