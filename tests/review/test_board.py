@@ -252,7 +252,7 @@ def test_a_defect_is_said_too(tmp_path, monkeypatch):
     monkeypatch.setattr(board.one, "show", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         board._attempt(board._skip)
-    assert "defect" in said(board)
+    assert "internal error" in said(board)
 
 
 def test_operators_of_one_image_do_not_stand_on_the_next_though_that_is_gone(tmp_path):
