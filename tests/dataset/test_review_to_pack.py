@@ -422,7 +422,7 @@ def test_half_an_emoji_in_a_note_stops_nothing(prepared):
 def test_a_faulty_recorded_log_is_named_and_told(prepared, tmp_path):
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("case_id,kind\n")
-    with pytest.raises(BoneAgeError, match=r"wrong\.csv: no review log"):
+    with pytest.raises(BoneAgeError, match=r"wrong\.csv: not a review log"):
         pipeline.fill_review(prepared, wrong)
     with open(wrong, "wb") as file:
         file.truncate(70 * 2**20)
@@ -431,7 +431,7 @@ def test_a_faulty_recorded_log_is_named_and_told(prepared, tmp_path):
     log = ReviewLog(tmp_path / "recorded.csv")
     log.append("2003", "reject", "ring")
     log.path.write_text(log.path.read_text().replace(",ring,", ",rings,"))
-    assert f"{log.path}: line 2 is no decision" in pipeline.fill_review(prepared, log.path)
+    assert f"{log.path}: line 2 is not a decision" in pipeline.fill_review(prepared, log.path)
 
 
 def test_a_race_that_no_label_may_have_is_told_before_the_labels(prepared):

@@ -687,7 +687,7 @@ def test_trainings_with_other_seeds_stand_beside_the_one_with_the_lowest(
     assert comparison.tables.variants["Run"].tolist() == ["cnn-10-plain-sex-s1"]
     reasons = comparison.tables.left_out.set_index("item")["reason"]
     assert "different data" in reasons["cnn-10-plain-s4"]
-    assert "other weights" in reasons["cnn-10-plain-s5"]
+    assert "other initial weights" in reasons["cnn-10-plain-s5"]
     assert len(reasons) == 2
     page = Page(report.write_report(comparison, tmp_path / "report.html"))
     (table,) = [one for one in page.tables if "Seeds" in one[0]]

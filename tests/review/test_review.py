@@ -150,7 +150,7 @@ def test_a_log_deleted_under_two_boards_keeps_the_newer_rows_of_both(tmp_path):
     bob.append("e", "keep")
     assert [row.case_id for row in ReviewLog(path).rows] == ["a", "b", "c", "d", "e"]
     assert "deleted while open" in ann.notices[0]
-    assert "are back: 2" in bob.notices[0]
+    assert "rows restored: 2" in bob.notices[0]
 
 
 def test_where_two_copies_went_on_apart_their_rows_stand_in_the_order_of_their_times(tmp_path):
@@ -202,7 +202,7 @@ def test_a_shorter_copy_put_in_its_place_gets_the_rows_back_and_is_told(tmp_path
     log.append("b", "reject", "ring")
     log.path.write_bytes(shorter)
     log.refresh()
-    assert "are back: 1" in log.notices[0]
+    assert "rows restored: 1" in log.notices[0]
     assert [row.case_id for row in log.rows] == ["a", "b"]
     assert ReviewLog(log.path).rows == log.rows
 
@@ -214,7 +214,7 @@ def test_a_torn_line_is_kept_aside_and_told(tmp_path):
         file.write(b"2026,b,ke")
     log = ReviewLog(path)
     assert [row.case_id for row in log.rows] == ["a"]
-    assert "cut short" in log.notices[0]
+    assert "truncated" in log.notices[0]
     assert (tmp_path / "log.csv.torn").read_bytes() == b"2026,b,ke\n"
 
 
@@ -239,7 +239,7 @@ def test_a_row_torn_before_its_reviewer_is_not_taken_for_one_without(tmp_path):
     path.write_bytes(path.read_bytes()[: -len('"Ann"\n')])
     log = ReviewLog(path)
     assert log.rows == []
-    assert "cut short" in log.notices[0]
+    assert "truncated" in log.notices[0]
 
 
 def test_two_processes_lose_and_reorder_nothing(tmp_path):
@@ -324,7 +324,7 @@ def test_a_log_in_a_read_only_folder_opens_to_read(tmp_path):
         set_read_only(disk, True)
         log = ReviewLog(path)
         assert [row.case_id for row in log.rows] == ["a"]
-        assert "read only" in log.notices[0]
+        assert "read-only" in log.notices[0]
         with pytest.raises(BoneAgeError, match="read-only"):
             log.append("c", "keep")
         set_read_only(disk, False)
@@ -407,7 +407,7 @@ def test_saved_by_a_spreadsheet_with_semicolons_it_opens_and_goes_on(tmp_path):
     )
     again = ReviewLog(log.path, "Ann")
     assert again.rows == log.rows
-    assert "mended" in again.notices[0]
+    assert "repaired" in again.notices[0]
     again.append("b", "keep")
     assert ReviewLog(log.path, "Ann").rows == again.rows
 
@@ -464,7 +464,7 @@ def test_sorted_by_a_spreadsheet_the_last_decision_still_wins(tmp_path):
 def test_what_is_no_log_is_left_alone(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("hello\nworld\n")
-    with pytest.raises(BoneAgeError, match="no review log"):
+    with pytest.raises(BoneAgeError, match="not a review log"):
         ReviewLog(path)
     assert path.read_text() == "hello\nworld\n"
 
@@ -509,7 +509,7 @@ def test_summary_and_applying_tell_disagreements_missing_cases_and_broken_correc
     assert accepted["corrections"].tolist() == ['[{"name": "flip"}]', "[]", "[]"]
     assert rejected.iloc[0].tolist() == ["b", "ring", "left", "Bob"]
     text = "\n".join(notices)
-    for words in ("gone: decided", "broken corrections", "no decision", "b: reviewers disagree", "1 cases"):
+    for words in ("gone: reviewed", "invalid corrections", "not a decision", "b: reviewers disagree", "1 cases"):
         assert words in text
 
 
@@ -528,7 +528,7 @@ def test_corrections_that_cannot_be_are_left_out_by_name_and_the_decision_stands
         ("c", "keep", "[]"),
         ("d", "keep", "[]"),
     ]
-    for number, (notice, word) in enumerate(zip(log.notices, ("swirl", "degrees", "broken"), strict=True), 3):
+    for number, (notice, word) in enumerate(zip(log.notices, ("swirl", "degrees", "invalid"), strict=True), 3):
         assert f"line {number}" in notice
         assert word in notice
 
@@ -633,10 +633,10 @@ def test_augmentations_tell_no_choice_from_no_copies_and_a_faulty_name_is_told(t
         )
     again = ReviewLog(log.path)
     assert [row.augmentations for row in again.rows] == ["", "[]", '["rotate", "gamma"]', '["tilt"]', "", ""]
-    assert [word for notice in again.notices for word in ("swirl", "broken") if word in notice] == [
+    assert [word for notice in again.notices for word in ("swirl", "invalid") if word in notice] == [
         "swirl",
         "swirl",
-        "broken",
+        "invalid",
     ]
     with pytest.raises(BoneAgeError, match="swirl"):
         log.append("a", "keep", augmentations=["swirl"])
@@ -714,9 +714,9 @@ def test_a_log_opened_to_read_only_is_left_as_it_is(tmp_path):
     path.write_bytes(torn)
     recorded = ReviewLog(path, read_only=True)
     assert [row.case_id for row in recorded.rows] == ["a", "b"]
-    assert any("left so" in notice for notice in recorded.notices)
+    assert any("left as it is" in notice for notice in recorded.notices)
     for act in (lambda: recorded.append("c", "keep"), lambda: recorded.undo("a")):
-        with pytest.raises(BoneAgeError, match="read only"):
+        with pytest.raises(BoneAgeError, match="read-only"):
             act()
     assert ReviewLog(tmp_path / "ours.csv").fill_from(recorded) == 2
     assert path.read_bytes() == torn
