@@ -217,7 +217,7 @@ def test_variants_change_nothing_in_the_block():
 
 
 def test_runs_of_different_data_are_refused():
-    with pytest.raises(BoneAgeError, match="one table"):
+    with pytest.raises(BoneAgeError, match="share a table"):
         results_block([run_of(), run_of(network="yolo", fingerprint="0")])
     tiny = run_of(network="yolo", settings={"width": "tiny"})
     with pytest.raises(BoneAgeError, match="widths of the network"):

@@ -124,7 +124,7 @@ def test_truth_is_joined_by_id_not_by_order():
     ("ids", "splits", "words"),
     [
         (["1", "9"], ["train", "test"], "no label"),
-        (["1", "1"], ["train", "train"], "twice"),
+        (["1", "1"], ["train", "train"], "duplicated"),
         (["1", "3"], ["train", "train"], "split"),
     ],
 )

@@ -509,7 +509,13 @@ def test_summary_and_applying_tell_disagreements_missing_cases_and_broken_correc
     assert accepted["corrections"].tolist() == ['[{"name": "flip"}]', "[]", "[]"]
     assert rejected.iloc[0].tolist() == ["b", "ring", "left", "Bob"]
     text = "\n".join(notices)
-    for words in ("gone: reviewed", "invalid corrections", "not a decision", "b: reviewers disagree", "1 cases"):
+    for words in (
+        "gone: reviewed",
+        "invalid corrections",
+        "not a decision",
+        "b: reviewers disagree",
+        "1 cases",
+    ):
         assert words in text
 
 
@@ -528,7 +534,9 @@ def test_corrections_that_cannot_be_are_left_out_by_name_and_the_decision_stands
         ("c", "keep", "[]"),
         ("d", "keep", "[]"),
     ]
-    for number, (notice, word) in enumerate(zip(log.notices, ("swirl", "degrees", "invalid"), strict=True), 3):
+    for number, (notice, word) in enumerate(
+        zip(log.notices, ("swirl", "degrees", "invalid"), strict=True), 3
+    ):
         assert f"line {number}" in notice
         assert word in notice
 
