@@ -241,7 +241,7 @@ def test_growth_out_of_step_shows_an_age_that_the_skeleton_has_not():
         ({"seed": -3}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"anomaly": "tattoo"}, "anomaly"),
-        ({"anomaly": "growth"}, "needs the age"),
+        ({"anomaly": "growth"}, "needs an age"),
         ({"age": 40.0}, "age"),
         ({"height": 10}, "height"),
     ],

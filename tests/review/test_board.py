@@ -1076,7 +1076,7 @@ def test_a_board_is_few_enough_models_to_open_fast(tmp_path):
 
 
 def test_a_box_round_the_whole_hand_is_not_blanked(tmp_path):
-    rows = [("C000", "unreadable skeleton", 0.9, 0.1, 0.1, 0.8, 0.8, "bones hardly show")]
+    rows = [("C000", "unreadable skeleton", 0.9, 0.1, 0.1, 0.8, 0.8, "bones hardly visible")]
     anomalies = pd.DataFrame(rows, columns=ANOMALY_COLUMNS)
     board = a_board(tmp_path, read_image=an_image, anomalies=anomalies)
     board.jump.value = "C000"

@@ -175,7 +175,10 @@ def test_the_notes_of_macos_stay_in_the_archive(tmp_path):
 def test_another_kind_of_archive_is_named_with_what_to_do(tmp_path, start, kind):
     (tmp_path / "a.zip").write_bytes(start + IMAGE)
     assert not is_archive(tmp_path / "a.zip")
-    refused(tmp_path / "a.zip", f"a {kind} archive, which is not supported; unpack it and name the folder")
+    refused(
+        tmp_path / "a.zip",
+        f"a {kind} archive, which is not supported; unpack it and give the resulting folder",
+    )
 
 
 def test_a_way_of_packing_that_python_does_not_know_is_no_damage(tmp_path):
@@ -183,7 +186,7 @@ def test_a_way_of_packing_that_python_does_not_know_is_no_damage(tmp_path):
     # Deflate64, in the local header and in the directory.
     data = archive.read_bytes().replace(b"\x08\x00\x00\x00", b"\x09\x00\x00\x00")
     archive.write_bytes(data)
-    refused(archive, r"1\.png: unsupported compression .*unpack it and name the folder")
+    refused(archive, r"1\.png: unsupported compression .*unpack it and give the resulting folder")
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil"])

@@ -370,7 +370,7 @@ def test_an_archive_that_comes_cut_off_is_not_kept_as_good(tmp_path, listed, web
 
 def test_a_local_archive_of_another_kind_is_named(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"Rar!\x1a\x07\x01\0")
-    with pytest.raises(BoneAgeError, match=r"a rar archive, which is not supported: unpack it and name"):
+    with pytest.raises(BoneAgeError, match=r"a rar archive, which is not supported: unpack it and give"):
         local_data(tmp_path / "data.zip", tmp_path / "work")
 
 
@@ -386,7 +386,7 @@ def test_an_archive_of_another_kind_within_a_zip_is_said(tmp_path, capsys):
     )
     folder = local_data(tmp_path / "data.zip", tmp_path / "work")
     assert (folder / "Atlas" / "2.png").read_bytes() == b"2"
-    assert "more.7z: a 7z archive, which is not supported; unpack it and name" in capsys.readouterr().out
+    assert "more.7z: a 7z archive, which is not supported; unpack it and give" in capsys.readouterr().out
 
 
 def test_an_archive_that_climbs_out_is_refused(tmp_path, listed, web):

@@ -1,7 +1,7 @@
-"""Anomalies: what is odd about an image or a case, most urgent first, for a person to decide.
+"""Anomalies of images and cases, most urgent first, for a reviewer to decide on.
 
 Detectors look at one image (:mod:`quality`, :mod:`text`, :mod:`foreign`), at all images (:mod:`duplicates`,
-:mod:`typical`) or at the case table alone (:mod:`growth`). None of them decides anything.
+:mod:`typical`) or at the case table (:mod:`growth`). None of them decides anything.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,24 +29,22 @@ ANOMALY_TABLE = Table(
     "Anomalies",
     [
         Column("case_id", "Name of the case."),
-        Column("kind", "What may be wrong with the image."),
-        Column("score", "Anomaly score, 0 to 1; from 0.5 on it is likely.", ".2f"),
-        Column("x", "Left edge of the place; empty where it concerns all of the image.", ".2f", unit="share"),
-        Column(
-            "y", "Upper edge of the place; empty where it concerns all of the image.", ".2f", unit="share"
-        ),
-        Column("width", "Width of the place.", ".2f", unit="share"),
-        Column("height", "Height of the place.", ".2f", unit="share"),
+        Column("kind", "Kind of anomaly."),
+        Column("score", "Anomaly score, 0 to 1; likely from 0.5.", ".2f"),
+        Column("x", "Left edge of the box; empty if it concerns the whole image.", ".2f", unit="share"),
+        Column("y", "Top edge of the box; empty if it concerns the whole image.", ".2f", unit="share"),
+        Column("width", "Width of the box.", ".2f", unit="share"),
+        Column("height", "Height of the box.", ".2f", unit="share"),
         Column(
             "measured",
-            "The turn that puts it right, anticlockwise; empty where it is not one of pose.",
+            "Rotation that corrects it, anticlockwise; empty if none does.",
             ".1f",
             unit="degrees",
         ),
         Column("why", "The reason in words."),
     ],
     "anomalies.csv",
-    "One row an anomaly of an image, the most urgent first.",
+    "One row per anomaly, most urgent first.",
 )
 
 __all__ = [
@@ -63,7 +61,7 @@ __all__ = [
 
 
 def image_anomalies(image: np.ndarray) -> list[Anomaly]:
-    """What is odd about one image, uint8 (n, n), the most urgent first."""
+    """Anomalies of an image, uint8 (n, n), most urgent first."""
     return sorted(_on_image(image, find_hand(image)), key=_urgency, reverse=True)
 
 
@@ -78,7 +76,7 @@ def _urgency(anomaly: Anomaly) -> float:
 def find_anomalies(
     cases: pd.DataFrame, images: Path | str, kept: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Looks at every case: its image by itself, its image among the others, and its ages.
+    """Examines every case: its image, its image among the others, and its ages.
 
     Args:
         cases: The case table.
@@ -86,8 +84,7 @@ def find_anomalies(
         kept: A file that keeps what was seen of each image, so that it is not looked at again.
 
     Returns:
-        The anomalies, columns :data:`ANOMALY_TABLE`, the most urgent first; and what was skipped because
-        its image is gone or cannot be read, with the reason.
+        :data:`ANOMALY_TABLE`, most urgent first; and ``SKIPPED_TABLE`` with unreadable images.
 
     Raises:
         BoneAgeError: The library ImageHash is not installed, or the disk is full.
@@ -149,10 +146,9 @@ def _table(found: Iterable[tuple[str, Anomaly]], case_ids: Sequence[str]) -> pd.
 
 
 def review_queue(anomalies: pd.DataFrame, case_ids: Sequence[str]) -> list[str]:
-    """The order in which a person looks at the cases.
+    """The review order of the cases: most urgent anomaly (urgency of its kind times score) first.
 
-    By its most urgent anomaly first (urgency of the kind times score), then those without any, in the order
-    of ``case_ids``; rows of other cases are passed over.
+    Cases without anomalies follow in the order of ``case_ids``; rows of other cases are ignored.
     """
     urgency = anomalies["kind"].map(KINDS).astype(float) * anomalies["score"].astype(float)
     worst = urgency.groupby(anomalies["case_id"]).max().to_dict()
@@ -160,7 +156,7 @@ def review_queue(anomalies: pd.DataFrame, case_ids: Sequence[str]) -> list[str]:
 
 
 def read_anomalies(path: Path) -> pd.DataFrame:
-    """The table of anomalies of a work folder, its numbers as numbers.
+    """Reads a work folder's table of anomalies, with numeric columns.
 
     Raises:
         BoneAgeError: It cannot be read.

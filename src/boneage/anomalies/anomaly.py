@@ -1,4 +1,4 @@
-"""What a detector says of an image: a kind, a score, a reason and a place."""
+"""An anomaly: kind, score, reason and place."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,14 +27,14 @@ KINDS = MappingProxyType(
         "low contrast": 0.4,
     }
 )
-"""Every kind, the most urgent first, with its urgency from 0 to 1.
+"""Every kind with its urgency from 0 to 1, most urgent first.
 
-What concerns privacy or cannot stay in the set has 1; what an operator mends, or a network hardly minds, has
-less, so that a certain frame waits behind a probable bracelet.
+Kinds that concern privacy or rule an image out have 1. Those that an operator corrects, or that hardly bother
+a network, have less, so that a certain frame comes after a probable bracelet.
 """
 
 LIKELY = 0.5
-"""The score from which on an anomaly is as likely as not."""
+"""Score from which an anomaly is as likely as not."""
 
 REJECTABLE = MappingProxyType(
     {
@@ -48,21 +48,20 @@ REJECTABLE = MappingProxyType(
         "near-duplicate": "other",
     }
 )
-"""The kinds that no operator mends without losing bone, and the reason such an image is rejected for."""
+"""Kinds that no operator corrects without losing bone, with the reason for rejecting such an image."""
 
 
 @dataclass(frozen=True)
 class Anomaly:
-    """What a detector says of one image.
+    """An anomaly of an image.
 
     Attributes:
         kind: One of :data:`KINDS`.
         score: From 0 (next to nothing) to 1 (certain).
-        why: The reason, in words a person can check against the image.
-        box: Where, as (x, y, width, height) in shares of the image's width and height, such as the operator
-            ``blank`` takes; None where it concerns the whole image.
-        measured: What was measured, where it says how far an image is to be put right: the degrees to
-            turn it anticlockwise.
+        why: The reason, in words that can be checked on the image.
+        box: (x, y, width, height) as fractions of the image's width and height, as the operator ``blank``
+            takes them; None for the whole image.
+        measured: The rotation that corrects it, degrees anticlockwise, if there is one.
     """
 
     kind: str
@@ -81,13 +80,13 @@ class Anomaly:
 
 
 def between(value: float, marks: tuple[float, float]) -> float:
-    """A score from a measure: 0 at the first mark and before it, 1 at the second and beyond.
+    """A score from a measure: 0 up to the first mark, 1 from the second.
 
-    The second mark may be the lower one, where less is more anomalous.
+    The second mark may be the lower one, if less is more anomalous.
     """
     return float(np.clip((value - marks[0]) / (marks[1] - marks[0]), 0.0, 1.0))
 
 
 def logistic(*terms: float) -> float:
-    """How likely something is, from the terms of a logistic regression, its intercept among them."""
+    """Probability from the terms of a logistic regression, intercept included."""
     return float(expit(sum(terms)))

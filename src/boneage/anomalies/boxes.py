@@ -1,4 +1,4 @@
-"""Boxes: x, y, width, height, in pixels or in shares of the image."""
+"""Boxes: x, y, width, height, in pixels or as fractions of the image."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ Box = tuple[float, float, float, float]
 
 
 def union(boxes: Sequence[Sequence[float]] | np.ndarray) -> Box:
-    """The box around boxes; of whole numbers where they are."""
+    """The bounding box of boxes, of the same type of number."""
     corners = np.asarray(boxes)
     low = corners[:, :2].min(axis=0)
     x, y, width, height = *low.tolist(), *((corners[:, :2] + corners[:, 2:]).max(axis=0) - low).tolist()
@@ -17,7 +17,7 @@ def union(boxes: Sequence[Sequence[float]] | np.ndarray) -> Box:
 
 
 def overlap(first: Sequence[float], second: Sequence[float], margin: float = 0) -> bool:
-    """Whether two boxes overlap, or lie nearer to each other than a margin."""
+    """Whether two boxes overlap or are closer than a margin."""
     return all(
         first[side] < second[side] + second[side + 2] + margin
         and second[side] < first[side] + first[side + 2] + margin
@@ -26,7 +26,7 @@ def overlap(first: Sequence[float], second: Sequence[float], margin: float = 0) 
 
 
 def shares(box: Sequence[float], side: int, margin: float = 0) -> Box:
-    """The part of a box, widened by a margin, that lies on an image of so many pixels, as shares of it."""
+    """A box widened by a margin and clipped to an image of ``side`` pixels, as fractions of it."""
     low = np.clip(np.subtract(box[:2], margin), 0, side)
     high = np.clip(np.add(np.add(box[:2], box[2:]), margin), 0, side)
     x, y, width, height = (np.concatenate([low, high - low]) / side).tolist()
@@ -34,5 +34,5 @@ def shares(box: Sequence[float], side: int, margin: float = 0) -> Box:
 
 
 def box_of(mask: np.ndarray) -> Box:
-    """The box around a mask, in shares."""
+    """The bounding box of a mask, as fractions."""
     return shares(cv2.boundingRect(mask.astype(np.uint8)), len(mask))

@@ -1,8 +1,8 @@
-"""Things worn on the wrist: bracelets, bands and cuffs of plastic, metal bangles, beads.
+"""Things worn on the wrist: plastic bracelets, bands and cuffs, metal bangles, beads.
 
 A hospital's plastic band is fainter than skin. It shows in the air beside the forearm, where its loop stands
-off the skin: thin edges that run along the skin and end abruptly, on one side or both. Metal and beads shine
-through everything: across the soft tissue beside the bones, on both sides at the same height.
+off the skin: thin edges that run along the skin and end abruptly, on one side or both. Metal and beads
+outshine everything: across the soft tissue beside the bones, on both sides at the same height.
 """
 
 from dataclasses import dataclass
@@ -17,65 +17,65 @@ from boneage.anomalies.limb import SIDE, Forearm, Strip
 from boneage.anomalies.masks import connected, square, widened
 
 _INSIDE = 14
-"""Columns inside the skin that traces are searched with; all lengths are pixels of an image of 928."""
+"""Columns inside the skin that are searched for traces; all lengths are pixels of an image of 928."""
 
 _SKIN_MARGIN = 4
-"""Columns outside the skin in which its own edge shows."""
+"""Columns outside the skin that show its own edge."""
 
 _ALONG, _ACROSS = 15, 7
-"""Edges are averaged over so many pixels of their own direction; those of a band are longer."""
+"""Edges are averaged over this many pixels along themselves; those of a band are longer."""
 
 _ALONG_NOISE, _ACROSS_NOISE = 5.0, 6.0
-"""Edges along the skin and across it are traces where they exceed the noise around them so many times."""
+"""Edges along and across the skin count as traces if they exceed the local noise by this factor."""
 
 _LEAST_ALONG, _LEAST_ACROSS = 0.04, 0.08
-"""Noise is taken for at least so many grey levels: a black background has none, and rounding makes some."""
+"""Floor of the noise in grey levels: a black background has none, and rounding makes some."""
 
 _LEAST_CONTRAST = 3.0
-"""Grey levels from air to soft tissue, at least; on images of less all would be noise."""
+"""Floor of the contrast from air to soft tissue in grey levels; below it everything would be noise."""
 
 _BLOCK = 14
 _OUTER = 0.48
-"""What reaches so far from the skin, in widths of the forearm, is a plate or a frame rather than worn."""
+"""What reaches this far from the skin, in forearm widths, is a plate or a frame, not worn."""
 
 _SMALLEST_TRACE = 25
 
 _OTHER_SIDE = 0.6
-"""How far the other side's trace counts."""
+"""Weight of the other side's trace."""
 
 _LEAST_SCORE = 0.05
 
 _MARGIN = (0.10, 0.02)
-"""Soft tissue beside the bones: from so far to so far inside the skin, in widths of the forearm."""
+"""Soft tissue beside the bones: from and to this far inside the skin, in forearm widths."""
 
 _FAR = (0.25, 0.45)
-"""Air that nothing worn reaches: from so far to so far outside the skin, in widths of the forearm."""
+"""Air that nothing worn reaches: from and to this far outside the skin, in forearm widths."""
 
 _WIDEST_BAND = 0.3
 _SHARP = 4
 _SAME_HEIGHT = 0.3
-"""Both ends of a metal band lie at the same height to within this; in widths of the forearm."""
+"""Tolerance for both ends of a metal band to be at the same height, in forearm widths."""
 
 _ONE_SIDE = 0.5
-"""A bright place on one side alone counts so much."""
+"""Weight of a bright place on one side only."""
 
 _DENSE_HALF, _DENSE_SLOPE = 0.65, 8.0
-"""Brightness in steps from air to the bones' margin at which a band is as likely as not, and the slope."""
+"""Logistic curve: brightness, in steps from air to the bones' margin, at probability 0.5; and slope."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Connected edges beside the skin; lengths in widths of the forearm, grey in steps from air to tissue.
+    """Connected edges beside the skin; lengths in forearm widths, grey levels in steps from air to tissue.
 
     Attributes:
-        area: Pixels, per width of the forearm.
+        area: Pixels, per forearm width.
         farthest: Distance of its farthest pixel from the skin.
         along: Height of its edges along the skin.
         across: Height of its edges across the skin.
         thickness: Radius of the largest circle inside, in pixels.
-        grey level: Mean difference from the air at the same distance.
+        level: Mean difference from the air at the same distance.
         at_top: Whether it reaches the upper end of the strip, where the thumb comes in.
-        at_outer: Whether it reaches so far out that it is not worn on the wrist.
+        at_outer: Whether it reaches too far out to be worn on the wrist.
         box: x, y, width, height, in pixels of the image.
     """
 
@@ -90,9 +90,9 @@ class Trace:
     box: Box
 
     def likelihood(self) -> float:
-        """How likely it is that of a bracelet, from 0 to 1."""
-        # Images with a bracelet, faint ones included, on their clearest trace; fitted on a random half of
-        # 1025 real images (61 with a bracelet).
+        """Probability that it is a bracelet's."""
+        # Fitted to the clearest trace of each image, faint bracelets included, on a random half of 1025 real
+        # images (61 with a bracelet).
         return logistic(
             -1.21,
             1.50 * np.log(self.area),
@@ -107,7 +107,7 @@ class Trace:
 
 
 def bracelet_anomalies(image: np.ndarray, hand: Hand, forearm: Forearm) -> list[Anomaly]:
-    """Anomalies of a faint band, and of a dense one, on an image, uint8 (928, 928), bone bright."""
+    """Anomalies of a faint and of a dense band on an image, uint8 (928, 928), bone bright."""
     found = [_faint(image, hand, forearm), _dense(forearm)]
     return [anomaly for anomaly in found if anomaly is not None and anomaly.score >= _LEAST_SCORE]
 
@@ -133,9 +133,9 @@ def _faint(image: np.ndarray, hand: Hand, forearm: Forearm) -> Anomaly | None:
 
 
 def _lead(image: np.ndarray, hand: Hand) -> np.ndarray:
-    """Where a lead marker lies, with its plate around it: uint8, of the mask's shape."""
+    """Mask of lead markers and the plates around them: uint8, of the hand mask's shape."""
     size = hand.mask.shape[0]
-    # The brightest of each neighbourhood: thin letters would be lost between the pixels.
+    # The maximum of each neighbourhood: thin letters would be lost between pixels.
     small = cv2.resize(cv2.dilate(image, square(1)), (size, size), interpolation=cv2.INTER_NEAREST)
     bright = small >= np.percentile(small[hand.mask], 92)
     labels, stats = connected(bright)
@@ -147,7 +147,7 @@ def _lead(image: np.ndarray, hand: Hand) -> np.ndarray:
 
 
 def _column_medians(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """The median of the valid values of each column, from every third row; 0 where there is none."""
+    """Median of the valid values of each column, from every third row; 0 without any."""
     ordered = np.sort(np.where(valid[::3], values[::3], np.inf), axis=0)
     count = valid[::3].sum(axis=0)
     middle = ordered[np.maximum(count - 1, 0) // 2, np.arange(values.shape[1])]
@@ -155,7 +155,7 @@ def _column_medians(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _contrast(usual: np.ndarray, inside: np.ndarray, skin: int) -> float:
-    """Grey levels from the air just outside the skin to what is usual inside."""
+    """Grey levels from the air just outside the skin to the usual level inside."""
     outside = usual[skin + 6 : skin + 14]
     if not inside.size or not outside.size:
         return _LEAST_CONTRAST
@@ -163,7 +163,7 @@ def _contrast(usual: np.ndarray, inside: np.ndarray, skin: int) -> float:
 
 
 def _noise(edges: np.ndarray, valid: np.ndarray, least: float) -> np.ndarray:
-    """The noise around each pixel: the median of blocks, so that a band's own edges hardly count."""
+    """The noise around each pixel: the median over blocks, so that a band's own edges hardly count."""
     height, width = edges.shape
     blocks = (max(width // _BLOCK, 1), max(height // _BLOCK, 1))
     total = cv2.resize(edges * valid, blocks, interpolation=cv2.INTER_AREA)
@@ -181,7 +181,7 @@ def find_traces(strip: Strip, width: float, lead: np.ndarray) -> list[Trace]:
     Args:
         strip: A side of the forearm.
         width: The forearm's, in pixels.
-        lead: uint8, (n, n): where a lead marker lies.
+        lead: Mask of lead markers, uint8 (n, n).
     """
     start = max(strip.skin - _INSIDE, 0)
     skin = strip.skin - start
@@ -264,7 +264,7 @@ def _dense(forearm: Forearm) -> Anomaly | None:
 
 
 def _band_box(forearm: Forearm, side: int, row: int) -> Box:
-    """A box about a band's end, from the bones to the skin; ``row`` counts from the middle of the palm."""
+    """A box around a band's end, from the bones to the skin; ``row`` counts from the centre of the palm."""
     strip = forearm.sides[side]
     x = strip.x[row - strip.start, [0, strip.skin]]
     y = strip.y[row - strip.start, [0, strip.skin]]
@@ -278,12 +278,10 @@ def _band_box(forearm: Forearm, side: int, row: int) -> Box:
 
 
 def _glow(strip: Strip, width: float) -> np.ndarray:
-    """How far each row of the soft tissue beside the bones outshines those above and below, and how sharply.
+    """How far, in steps from air to the bones' margin, each row of soft tissue outshines its neighbours,
+    float32 (rows,).
 
-    What shines as brightly far out in the air, too, is the edge of a frame and counts for nothing.
-
-    Returns:
-        float32, (rows,): in steps from air to the margin of the bones.
+    Whatever is as bright far out in the air is the edge of a frame and does not count.
     """
     smooth = cv2.GaussianBlur(strip.levels, (0, 0), 1.0)
     usual = _column_medians(smooth, strip.valid)
@@ -297,7 +295,7 @@ def _glow(strip: Strip, width: float) -> np.ndarray:
 
 
 def _ridge(levels: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
-    """How far the mean of each row stands out from those above and below, where its edges are sharp."""
+    """How far each row's mean stands out from those above and below, where its edges are sharp."""
     ridge = np.zeros(len(levels), np.float32)
     seen = np.flatnonzero(valid.mean(axis=1) > 0.8) if levels.size else np.zeros(0, int)
     if len(seen) < 20:

@@ -1,7 +1,7 @@
-"""Things on a hand that are no part of it: rings, bracelets, and other metal.
+"""Foreign objects on a hand: rings, bracelets, and other metal.
 
-Metal shines brighter than bone and has sharper edges. A ring is a short bright band that runs across one
-finger, from skin to skin, where bones run along it and never reach the skin.
+Metal is brighter than bone and has sharper edges. A ring is a short bright band across one finger, from skin
+to skin, whereas bones run along it and never reach the skin.
 """
 
 from dataclasses import dataclass
@@ -17,38 +17,38 @@ from boneage.anomalies.limb import SIDE, at_side, straighten
 from boneage.anomalies.masks import connected, narrowed, resized, square, widened
 
 _HALF = SIDE // 2
-"""Rings are looked for on an image of this side."""
+"""Rings are searched for on an image of this side."""
 
 _PALM_EDGE = 0.95
 _BACKWARDS = -0.3
-"""Fingers lie farther from the palm's middle than its radius, and not (cosine) towards the forearm."""
+"""Fingers are farther from the palm's centre than its radius, and not (cosine) towards the forearm."""
 
 _BONE, _TISSUE, _AIR = 94, 25, 30
-"""Percentiles of the fingers' grey levels taken for bone and soft tissue, and around them for air."""
+"""Percentiles of the fingers' grey levels that stand for bone and soft tissue, and around them for air."""
 
 _HOT = 0.15
-"""Metal is brighter than the fingers' bone by this share of the step from soft tissue to bone."""
+"""Metal exceeds the fingers' bone by this share of the step from soft tissue to bone."""
 
 _LARGEST_RING = 0.9
 _USUAL_RING = 0.32
 """Lengths of rings across the finger, in palm radii."""
 
 _FLANK = 0.4
-"""On both sides of a ring the finger goes on: at least this bright, where 0 is air and 1 soft tissue; the
-letters of a lead marker have air there."""
+"""Beside a ring the finger continues on both sides: at least this bright, where 0 is air and 1 soft tissue.
+The letters of a lead marker have air there."""
 
 _BESIDE = 4
 _LEAST_SCORE = 0.05
 
 _RIM = 13
-"""Metal is looked for so many pixels of the mask off the edge of the field, where frames are."""
+"""Mask pixels from the edge of the field, where frames are, that are not searched for metal."""
 
 _LEAST_GLINT = (0.8, 40)
-"""Metal stands out by so much, in steps from soft tissue to bone, over so many pixels."""
+"""Least contrast of metal, in steps from soft tissue to bone, and least area in pixels."""
 
-# (window and side of the image in pixels, how far metal stands out where it is as likely as not, the slope of
-# the likelihood). Pins and wires are narrower than any edge of a bone is blurred; they are compared with what
-# the hand's other edges reach. Plates are wider; they are compared with the step from soft tissue to bone.
+# (window and image side in pixels, contrast of metal at probability 0.5, slope of the logistic curve). Pins
+# and wires are narrower than the blur of any bone's edge; they are compared with the hand's other edges.
+# Plates are wider; they are compared with the step from soft tissue to bone.
 _PINS = (11, SIDE, 1.9, 8.0)
 _PLATES = (25, _HALF, 2.2, 4.0)
 
@@ -59,10 +59,10 @@ class BrightShape:
 
     Attributes:
         box: x, y, width, height, in pixels of the image.
-        excess: How much brighter than bone, in steps from soft tissue to bone.
+        excess: Brightness above bone, in steps from soft tissue to bone.
         length: In palm radii.
         breadth: In palm radii.
-        crosswise: 1 where it lies across the finger, 0 where along it.
+        crosswise: 1 if it lies across the finger, 0 if along it.
         beyond: Grey levels just beyond its two ends, dimmer first: 0 is air, 1 soft tissue.
         fill: Its area as a share of length times breadth.
     """
@@ -76,9 +76,9 @@ class BrightShape:
     fill: float
 
     def likelihood(self) -> float:
-        """How likely it is that of a ring, from 0 to 1."""
-        # Bright shapes on fingers: 300 rings drawn on real images and 80 on phantoms against what is
-        # brightest on 1025 real images and 160 phantoms without; a random half of each.
+        """Probability that it is a ring."""
+        # Fitted to bright shapes on fingers: 300 rings drawn on real images and 80 on phantoms, against the
+        # brightest shapes of 1025 real images and 160 phantoms without rings; a random half of each.
         return logistic(
             -2.41,
             2.65 * np.log(max(self.excess, 0.1)),
@@ -91,7 +91,7 @@ class BrightShape:
 
 
 def foreign_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
-    """What looks like a ring, a bracelet or other metal on the hand of an image, uint8 (n, n)."""
+    """Anomalies of rings, bracelets and other metal on the hand of an image, uint8 (n, n)."""
     if not hand.found or not hand.mask.any():
         return []
     image = at_side(255 - image if hand.inverted else image)
@@ -100,7 +100,7 @@ def foreign_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
     if forearm is not None:
         found += bracelet_anomalies(image, hand, forearm)
     metal = _metal(image, hand)
-    # A ring is metal, too, and once is enough.
+    # A ring is metal too; report it once.
     told = [other for other in found if metal and other.score >= metal.score]
     if metal and not any(overlap(metal.box, other.box) for other in told):
         found.append(metal)
@@ -122,7 +122,7 @@ def _rings(image: np.ndarray, hand: Hand) -> list[Anomaly]:
 
 
 def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
-    """Finds what is brighter than bone on the fingers of an image, uint8 (928, 928), bone bright."""
+    """Finds shapes brighter than bone on the fingers of an image, uint8 (928, 928), bone bright."""
     half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
     mask = resized(hand.mask, _HALF)
     field = resized(hand.field, _HALF)
@@ -172,7 +172,7 @@ def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
 
 
 def _finger_zone(hand: Hand, centre: np.ndarray, palm: float) -> np.ndarray:
-    """Where fingers may lie: uint8, (464, 464), in blocks of 4 pixels."""
+    """Where fingers may be: uint8, (464, 464), in blocks of 4 pixels."""
     turn = np.deg2rad(hand.up_degrees)
     places = np.arange(2, _HALF, 4, dtype=np.float32)
     x, y = places - np.float32(centre[0]), places[:, None] - np.float32(centre[1])
@@ -183,7 +183,7 @@ def _finger_zone(hand: Hand, centre: np.ndarray, palm: float) -> np.ndarray:
 
 
 def _finger_axis(hand: Hand, middle: np.ndarray, centre: np.ndarray, palm: float) -> np.ndarray:
-    """The direction of the finger nearest to a point; away from the palm where none is near."""
+    """Direction of the finger nearest to a point; away from the palm if none is near."""
     nearest, axis = 0.3 * palm, (middle - centre) / max(np.hypot(*(middle - centre)), 1e-6)
     for base, tip in hand.fingers:
         start, way = np.array(base) * _HALF, (np.array(tip) - np.array(base)) * _HALF
@@ -204,14 +204,14 @@ def _level_beyond(half: np.ndarray, end: np.ndarray, outwards: np.ndarray) -> fl
 
 
 def _flank(half: np.ndarray, middle: np.ndarray, aside: np.ndarray, breadth: float) -> float:
-    """The grey level beside a shape's middle, on the darker of its two long sides."""
+    """The grey level beside a shape's centre, on the darker of its two long sides."""
     away = np.array([[3], [5]]) + breadth / 2
     x, y = np.clip(np.rint([middle + aside * away, middle - aside * away]), 0, _HALF - 1).astype(int).T
     return float(half[y, x].max(axis=0).min())
 
 
 def _metal(image: np.ndarray, hand: Hand) -> Anomaly | None:
-    """Metal that is no ring and no bracelet: pins, wires, plates, buttons."""
+    """Metal that is neither ring nor bracelet: pins, wires, plates, buttons."""
     on_hand = cv2.erode(hand.mask.astype(np.uint8), square(1)) & narrowed(hand.field, square(_RIM // 2))
     pins = _strongest_glint(image, on_hand, _PINS, against_edges=True)
     half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
@@ -229,13 +229,9 @@ def _metal(image: np.ndarray, hand: Hand) -> Anomaly | None:
 def _strongest_glint(
     image: np.ndarray, on_hand: np.ndarray, scale: tuple[int, int, float, float], against_edges: bool
 ) -> tuple[float, float, Box]:
-    """The likelihood of the most metal-like shape, how far it stands out, and its box in pixels of 928.
+    """Probability, contrast and box (in pixels of 928) of the most metal-like shape.
 
-    Args:
-        image: uint8, of the scale's side.
-        on_hand: uint8, (n, n): where to look.
-        scale: As in ``_PINS``.
-        against_edges: Whether it must stand out from the hand's other edges rather than from its tissue.
+    ``scale`` is as ``_PINS``; ``against_edges`` compares with the hand's other edges, not with its tissue.
     """
     window, side, half, slope = scale
     nothing = (0.0, 0.0, (0.0, 0.0, 0.0, 0.0))
@@ -264,7 +260,7 @@ def _strongest_glint(
             glints.append((glint, (x, y, width, height)))
     best = nothing
     for glint, (x, y, width, height) in glints:
-        # Letters of lead stand together with air between them; single metal has tissue on one side at least.
+        # Lead letters come in groups with air between them; single metal has tissue on at least one side.
         reach = max(width, height)
         around = (x - reach, y - reach, width + 2 * reach, height + 2 * reach)
         company = sum(other >= 0.6 * glint and overlap(around, box) for other, box in glints) > 1
@@ -279,7 +275,7 @@ def _strongest_glint(
 
 
 def _sides(image: np.ndarray, x: int, y: int, width: int, height: int) -> list[float]:
-    """The median grey levels along a box's four sides, a few pixels outside."""
+    """Median grey levels along a box's four sides, a few pixels outside."""
     left, top = max(x - _BESIDE, 0), max(y - _BESIDE, 0)
     rows, columns = slice(y, y + height), slice(x, x + width)
     sides = (

@@ -1,4 +1,4 @@
-"""Bone age out of step with age, by the case table."""
+"""Bone age out of step with age, from the case table."""
 
 import numpy as np
 import pandas as pd
@@ -8,11 +8,11 @@ from boneage.core.tables import SEXES
 from boneage.phantom.ossification import tempo_spread
 
 LEAST_DEVIATIONS = 2.0
-"""Standard deviations from the age beyond which a bone age is called out of step, as clinicians do."""
+"""Standard deviations from the age at which a bone age counts as out of step, as is clinical practice."""
 
-# The score begins before the first anomaly and is full where one child in thousands is.
+# The score starts below the first anomaly and reaches 1 at one child in thousands.
 _DEVIATIONS = (1.5, 4.0)
-# An age group is a whole year: a child's age lies anywhere in it, its standard deviation is 1 / sqrt(12).
+# An age group is a whole year: the age is uniform within it, with standard deviation 1 / sqrt(12).
 _MIDDLE_OF_YEAR = 0.5
 _YEAR_VARIANCE = 1.0 / 12.0
 
@@ -20,15 +20,15 @@ _YEAR_VARIANCE = 1.0 / 12.0
 def growth_anomalies(cases: pd.DataFrame) -> dict[str, Anomaly]:
     """Anomalies of cases whose skeleton is ahead of or behind their age, by case id.
 
-    Bone age is compared with the middle of the age group, in the standard deviations that Greulich and Pyle
-    give for that age and sex (:func:`ossification.tempo_spread`), widened by what a whole year leaves
-    open of the age. The set's own spread is not used: what is to be found would widen it.
+    Bone age is compared with the middle of the age group, in Greulich and Pyle's standard deviations for age
+    and sex (:func:`ossification.tempo_spread`), widened for the width of the age group. The data set's own
+    spread is not used, because the anomalies would widen it.
 
     Args:
-        cases: A case table; cases without age group, bone age or sex are passed over.
+        cases: A case table; cases without age group, bone age or sex are ignored.
     """
     found: dict[str, Anomaly] = {}
-    # As floats, because pandas' own whole numbers know no NaN.
+    # As floats: nullable integers have no NaN.
     ages = pd.to_numeric(cases["age_group"], errors="coerce").astype(float) + _MIDDLE_OF_YEAR
     bone_ages = pd.to_numeric(cases["bone_age"], errors="coerce").astype(float)
     for case_id, sex, age, bone_age in zip(cases["case_id"], cases["sex"], ages, bone_ages, strict=True):

@@ -1,9 +1,8 @@
-"""Where the hand is on an image of any exposure, which way it points, and on which side its thumb lies.
+"""Finds the hand on an image of any exposure, where it points, and on which side its thumb is.
 
-A threshold that separates hand from background exists on nearly every image, but no rule says which one, nor
-whether it holds for the grey levels themselves or for those above their surroundings. So many are tried, and
-of the shapes that they cut out the one is taken that is most like a hand: a palm, from which run several
-narrow fingers and one broad forearm, with a sharp outline all round.
+On nearly every image some threshold separates hand from background, but no rule gives it, nor whether to
+apply it to the grey levels or to their contrast with the surroundings. So we try many and keep the shape most
+like a hand: a palm with several narrow fingers and one broad forearm, and a sharp outline all round.
 """
 
 from collections.abc import Iterator
@@ -24,54 +23,51 @@ Point = tuple[float, float]
 
 _COARSE = 128
 _FIELD_SIDE = 80
-# Shares of the image that a threshold leaves bright: from a hand in the corner of a plate to a close-up.
+# Shares of the image above the thresholds: from a hand in the corner of a plate to a close-up.
 _BRIGHT_SHARES = tuple(np.geomspace(0.08, 0.62, 12))
 _SMALLEST_SHARE = 0.015
 _ANGLES = 256
-# Five fingers and a forearm give 1, an outline as steep as the steepest seventh of the image gives 1.2. Of
-# 1025 real images the worst hand reached 1.6 and all but a hundredth 1.9; noise, clouds and plates stayed
-# below 1.55.
+# Five fingers and a forearm score 1, an outline as steep as the image's steepest seventh 1.2. Of 1025 real
+# images the worst hand scored 1.6, and 99 % of them at least 1.9; noise, clouds and plates stayed below 1.55.
 _LIKELY = 1.55
 _CERTAIN = 1.9
 _NO_NEED_TO_LOOK_ON = 2.15
 _CLEARLY_BETTER = 0.25
 _CERTAIN_BESIDE = 1.6
-# Shares of the range of grey levels up to which, or from which on, a region at the border may be what no
-# X-ray fell on or what all of them did; its pixels along the rim (two deep) against the side; the least that
-# may remain of the image, and of its convex hull (the steps of a tilted edge cost that much).
+# Border regions without X-rays or with unattenuated ones: shares of the grey range that bound them; least
+# length along the rim (two pixels deep) against the side; least area that may remain of the image, and of its
+# convex hull (which the steps of a tilted edge reduce).
 _EXTREMES = (0.06, 0.5, 0.94)
 _ALONG_RIM = 0.6
 _SMALLEST_FIELD = 0.08
 _CONVEX = 0.97
-# In grey levels, and in standard deviations a pixel: so that rounding does not pass for anatomy.
+# In grey levels, and in standard deviations per pixel: keeps rounding from passing for anatomy.
 _LEAST_SPREAD = 0.3
 _LEAST_STEEPNESS = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """What was found of a hand; points and lengths are shares of the image's side.
+    """A hand found on an image; points and lengths are fractions of the image's side.
 
     Attributes:
-        found: Whether a hand was found; where not, all that is said of it is a guess.
-        confidence: How much like a hand it looks, from 0 to 1.
-        inverted: Whether bone is dark on this image.
+        found: Whether a hand was found; if not, the rest is a guess.
+        confidence: How hand-like it is, 0 to 1.
+        inverted: Whether bone is dark.
         small: float32, (320, 320): the image at the working size.
-        normalised: float32, (320, 320): the image, bone bright, in standard deviations from its surroundings.
-        content: bool, (320, 320): all but the uniform bars that made the image square.
-        field: bool, (320, 320): of it, all but what lies outside the plate or the beam.
-        mask: bool, (320, 320): the hand and forearm.
+        normalised: float32, (320, 320): bone bright, in standard deviations from the surroundings.
+        content: bool, (320, 320): the image without padding bars.
+        field: bool, (320, 320): the content without what lies outside the plate or the beam.
+        mask: bool, (320, 320): hand and forearm.
         second: Box (x, y, width, height) of another hand, or None.
-        centre: Middle (x, y) of the palm: that of the largest circle inside the mask.
+        centre: Centre (x, y) of the palm, the largest circle inside the mask.
         palm: Radius of that circle.
-        up_degrees: Where the fingers point: 0 is up, 90 to the right, from -180 to 180.
-        wrist: Middle (x, y) of the narrowest place below the palm.
+        up_degrees: Direction of the fingers: 0 is up, 90 to the right, from -180 to 180.
+        wrist: Centre (x, y) of the narrowest place below the palm.
         wrist_width: Width of the hand there.
-        fingers: (base, tip) of each finger that stands free, thumb included, from left to right with the
-            fingers up.
-        thumb_side: ``"right"`` for a left hand as it should lie, ``"left"`` for its mirror image; seen with
-            the fingers up.
-        thumb_confidence: From 0 (either may be) to 1.
+        fingers: (base, tip) of each separate finger, thumb included, left to right with fingers up.
+        thumb_side: Seen with fingers up: ``"right"`` for a left hand, ``"left"`` for its mirror image.
+        thumb_confidence: From 0 (undecided) to 1.
     """
 
     found: bool
@@ -93,19 +89,19 @@ class Hand:
     thumb_confidence: float
 
     def upward(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """How far points lie from the palm's middle towards the fingers, all in shares of the side."""
+        """How far points are from the palm's centre towards the fingers, in fractions of the side."""
         angle = np.deg2rad(self.up_degrees)
         return (x - self.centre[0]) * np.sin(angle) - (y - self.centre[1]) * np.cos(angle)
 
     def upright(self, picture: np.ndarray) -> np.ndarray:
-        """A picture, float32 (320, 320), turned until the fingers point up; see :func:`outline.upright`."""
+        """A picture, float32 (320, 320), with fingers up; see :func:`outline.upright`."""
         centre = (self.centre[0] * WORKING_SIDE - 0.5, self.centre[1] * WORKING_SIDE - 0.5)
         return upright(picture, centre, self.palm * WORKING_SIDE, self.up_degrees)
 
 
 @dataclass(frozen=True, eq=False)
 class _Shape:
-    """A candidate: how much like a hand it looks, and its mask, uint8 at the coarse size."""
+    """A candidate: its hand-likeness, and its mask, uint8 at the coarse size."""
 
     score: float
     mask: np.ndarray
@@ -121,7 +117,7 @@ def find_hand(image: np.ndarray) -> Hand:
     normalised, inverted = _normalised(smooth, field), False
     shapes = _shapes(smooth, field)
     if shapes[0].score < _CERTAIN:
-        # A dark hand on white is looked for only where no bright one is certain.
+        # A dark hand on white is searched for only if no bright one is certain.
         others = _shapes(-smooth, field)
         if others[0].score > shapes[0].score + _CLEARLY_BETTER:
             shapes, normalised, inverted = others, -normalised, True
@@ -136,7 +132,7 @@ def _described(
     content: np.ndarray,
     field: np.ndarray,
 ) -> Hand:
-    """Everything that follows from the shapes found, the best first."""
+    """The hand that the shapes, best first, describe."""
     best = shapes[0]
     room = resized(field, _COARSE)
     outline = measured(best.mask, room)
@@ -169,23 +165,23 @@ def _described(
 
 
 def _without_bars(image: np.ndarray) -> np.ndarray:
-    """uint8, (320, 320): 0 in the uniform bars that made the image square, 1 elsewhere."""
+    """uint8, (320, 320): 0 in uniform padding bars, 1 elsewhere."""
     side = image.shape[0]
     inside = np.zeros((WORKING_SIDE, WORKING_SIDE), np.uint8)
     spans = []
     for axis in (1, 0):
         busy = np.flatnonzero(image.max(axis).astype(int) - image.min(axis) > 1)
         low, high = (busy[0] / side, (busy[-1] + 1) / side) if len(busy) > side // 8 else (0.0, 1.0)
-        # A pixel less on each side: there the bar's grey level has run in.
+        # One pixel less on each side, where the bar's grey level bleeds in.
         spans.append(slice(int(np.ceil(low * WORKING_SIDE)) + 1, int(high * WORKING_SIDE) - 1))
     inside[spans[0], spans[1]] = 1
     return inside
 
 
 def _field(small: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """``inside`` without what a collimator or the plate's edge left black or white at the border.
+    """``inside`` without the black or white border left by a collimator or the plate's edge.
 
-    It is cut off only where what remains is convex, as a plate or a beam is and a hand is not.
+    It is removed only if the rest is convex, as a plate or a beam is and a hand is not.
     """
     step = WORKING_SIDE // _FIELD_SIDE
     coarse, room = small[::step, ::step], inside[::step, ::step].copy()
@@ -197,7 +193,7 @@ def _field(small: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _cut(room: np.ndarray, extreme: np.ndarray) -> np.ndarray:
-    """``room`` without the extreme regions that run along its rim, if what remains is large and convex."""
+    """``room`` without extreme regions along its rim, if the rest is large and convex."""
     labels = cv2.connectedComponents((extreme & (room > 0)).astype(np.uint8))[1]
     rim = room - narrowed(room, disc(2))
     along = np.bincount(labels[rim > 0], minlength=1)
@@ -218,8 +214,8 @@ def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _normalised(picture: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Each pixel's distance from the mean of its surroundings, in their standard deviations."""
-    # At a quarter of the size: means over a sixth of the side do not mind.
+    """Each pixel's deviation from the local mean, in local standard deviations."""
+    # At a quarter of the size: means over a sixth of the side do not suffer.
     side = picture.shape[0]
     coarse = cv2.resize(picture, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
     weight = cv2.resize(inside.astype(np.float32), (side // 4, side // 4), interpolation=cv2.INTER_AREA)
@@ -228,14 +224,14 @@ def _normalised(picture: np.ndarray, inside: np.ndarray) -> np.ndarray:
     mean = _blurred(coarse * weight, sigma) / total
     variance = _blurred((coarse - mean) ** 2 * weight, sigma) / total
     spread = np.sqrt(np.maximum(variance, 0.0))
-    # Where next to nothing differs, noise must not look like anatomy.
+    # In nearly uniform areas noise must not look like anatomy.
     spread += 0.3 * np.sqrt((variance * weight).sum() / max(float(weight.sum()), 1.0)) + _LEAST_SPREAD
     mean, spread = (cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in (mean, spread))
     return np.where(inside > 0, (picture - mean) / spread, 0.0).astype(np.float32)
 
 
 def _above_surroundings(picture: np.ndarray) -> np.ndarray:
-    """What stands out of a background that is even over more than the breadth of a hand (white top-hat)."""
+    """What stands out from a background that is even over more than a hand's breadth (white top-hat)."""
     small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
     broad = disc(14)
     background = cv2.morphologyEx(small, cv2.MORPH_OPEN, broad, borderType=cv2.BORDER_REPLICATE)
@@ -245,13 +241,13 @@ def _above_surroundings(picture: np.ndarray) -> np.ndarray:
 
 
 def _shapes(small: np.ndarray, field: np.ndarray) -> list[_Shape]:
-    """The shape most like a hand, and the best one beside it where there is any."""
+    """The shape most like a hand, and the best one beside it, if any."""
     picture = cv2.resize(small, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
     room = resized(field, _COARSE)
     rim = room - narrowed(room, disc(1))
     normalised = _normalised(picture, room)
     steepness = slopes(normalised)[2]
-    # Letters and plate edges are far steeper than skin; beyond the steepest seventh all is the same.
+    # Letters and plate edges are far steeper than skin, so clip at the steepest seventh.
     steepness = np.minimum(steepness / (np.quantile(steepness[room > 0], 0.85) + _LEAST_STEEPNESS), 1.0)
     middle = np.zeros_like(room)
     middle[_COARSE // 4 : -_COARSE // 4, _COARSE // 4 : -_COARSE // 4] = 1
@@ -285,29 +281,29 @@ def _candidates(picture: np.ndarray, room: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _scored(mask: np.ndarray, rim: np.ndarray, steepness: np.ndarray) -> _Shape | None:
-    """How much like a hand a mask looks; None where it cannot be one."""
+    """Scores a mask's likeness to a hand; None if it cannot be one."""
     centre, radius = palm_of(mask)
     if radius < 4:
         return None
-    # Cuts off what is thinner than a finger: the edges of a plate, the frame of a letter.
+    # Removes what is thinner than a finger: the edges of a plate, the frame of a letter.
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc(round(0.12 * radius)))
     labels = cv2.connectedComponents(mask, connectivity=4)[1]
     mask = (labels == labels[centre[1], centre[0]]).astype(np.uint8)
-    # A palm alone is 3 squared radii; fingers and forearm make 6 to 17, a plate is 4 to 6.
+    # A palm alone has an area of 3 squared radii; with fingers and forearm 6 to 17; a plate has 4 to 6.
     if not 5.8 < float(mask.sum()) / radius**2 < 18:
         return None
     edge = (mask - cv2.erode(mask, disc(1))) * (1 - rim)
     sharpness = float((steepness * edge).sum()) / max(int(edge.sum()), 1)
-    # A forearm leaves the image over two radii at most; background leaves it all round.
+    # A forearm leaves the image over at most two radii; background leaves it all round.
     leaving = max(0.0, float((mask * rim).sum()) / radius - 2.0)
     parts = _parts(mask, centre, radius) / 5.5
-    # Of two that are alike the larger one has its faint finger tips still.
+    # Of two similar shapes the larger one still has its faint fingertips.
     return _Shape(parts + 1.2 * sharpness + 0.5 * float(mask.mean()) - 0.2 * leaving, mask)
 
 
 def _parts(mask: np.ndarray, centre: tuple[int, int], radius: float) -> float:
-    """What circles around the palm meet: a point for each finger, up to 5, and half a point for a forearm."""
-    # Circles that leave the image meet nothing there; without the last flag they would meet old memory.
+    """What circles around the palm cross: a point per finger, up to 5, and half a point for a forearm."""
+    # Circles outside the image must cross nothing; without the last flag they read stale memory.
     how = cv2.WARP_POLAR_LINEAR | cv2.INTER_NEAREST | cv2.WARP_FILL_OUTLIERS
     polar = cv2.warpPolar(mask, (52, _ANGLES), centre, 2.6 * radius, how)
     rings = polar[:, _CIRCLES] > 0
@@ -322,9 +318,9 @@ def _parts(mask: np.ndarray, centre: tuple[int, int], radius: float) -> float:
         fingers = int((widths > 0.15).sum()) - broad
         points[one] = min(fingers, 5) - 2 * max(0, fingers - 6) + 0.5 * min(broad, 1) - max(0, broad - 2)
         if fingers <= 2 and broad == 2:
-            # Fingers held together are one broad thing opposite the forearm.
+            # Fingers held together form one broad part opposite the forearm.
             points[one] = 2.5
-    # A corner of a plate meets one circle only, a finger several.
+    # A corner of a plate crosses only one circle, a finger several.
     return float(np.minimum(points[1:], points[:-1]).max())
 
 
@@ -333,9 +329,9 @@ _CIRCLES = (28, 34, 40, 46)
 
 
 def _runs(rings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The column and the length of each run of True around the columns of a ring, (angles, columns)."""
+    """Column and length of each run of True around each ring, (angles, columns)."""
     angles, columns = rings.shape
-    # Each ring twice, so that a run across the seam is whole once, and a gap to the next ring.
+    # Each ring twice, so that a run across the seam occurs whole, and a gap before the next ring.
     flat = np.zeros((columns, 2 * angles + 1), np.int8)
     flat[:, :angles] = flat[:, angles:-1] = rings.T
     steps = np.flatnonzero(np.diff(flat.ravel(), prepend=0))

@@ -1,7 +1,7 @@
-"""On which side the thumb lies: a hand's outline against drawn left hands and their mirror images.
+"""The thumb's side: a hand's outline against drawn left hands and their mirror images.
 
-No rule on finger lengths holds on real images: tips are faint, fingers lie together, thumbs are tucked in.
-The whole outline still looks more like one of the two. What left hands look like is drawn, once a process, by
+No rule on finger lengths holds on real images: tips are faint, fingers touch, thumbs are tucked in. The whole
+outline still looks more like one of the two. Left hands are drawn once per process by
 :mod:`boneage.phantom.skeleton`, in more poses than the drawn atlas has.
 """
 
@@ -19,15 +19,14 @@ from boneage.phantom.skeleton import build_skeleton, draw_pose, rotation
 _DRAWN_HANDS = 60
 _SIDE = 128
 _SEED = 2026
-# Where the fingers point is known no better than this, in degrees.
+# The fingers' direction is known to about this many degrees.
 _TURNS = (-15.0, 0.0, 15.0)
 
 
 def leftness(outline: np.ndarray) -> float:
-    """How much more an outline, turned upright, looks like a left hand's than like a right hand's.
+    """How much more an upright outline looks like a left hand than like a right one.
 
-    About 1 for a left hand as drawn (palm down, thumb to the right), -1 for its mirror image, 0 where nothing
-    can be told.
+    About 1 for a left hand as drawn (palm down, thumb to the right), -1 for its mirror image, 0 if undecided.
     """
     direction, scale = _difference()
     return float(edge_pattern(outline) @ direction) / scale
@@ -35,7 +34,7 @@ def leftness(outline: np.ndarray) -> float:
 
 @functools.cache
 def _difference() -> tuple[np.ndarray, float]:
-    """The direction from right hands to left hands among edge patterns, and a left hand's place on it."""
+    """Direction from right to left hands among edge patterns, and the mean left hand's projection on it."""
     rng = np.random.default_rng(_SEED)
     room = np.ones((_SIDE, _SIDE), np.uint8)
     left, right = [], []
@@ -51,7 +50,7 @@ def _difference() -> tuple[np.ndarray, float]:
 
 
 def _drawn(rng: np.random.Generator) -> np.ndarray:
-    """The mask of one drawn left hand with its forearm, uint8 of shape (128, 128)."""
+    """Mask of a drawn left hand with its forearm, uint8 (128, 128)."""
     age, sex = float(rng.uniform(0.0, 18.0)), SEXES[rng.integers(2)]
     pose = draw_pose(rng, fan=0.8, thumb=10.0, digit=3.0, bend=3.0, abduction=12.0, wrist=8.0)
     skeleton = build_skeleton(age, age, sex, rng, pose)

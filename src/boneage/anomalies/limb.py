@@ -1,7 +1,7 @@
-"""The forearm pulled straight: strips of an image that run along it, with the skin in one column.
+"""The forearm straightened: strips of an image along it, with the skin in one column.
 
-What is worn on a wrist shows best where nothing else is: in the soft tissue beside the bones, and in the air
-beside the skin. Once the skin runs straight down a strip, whatever does not run along with it stands out.
+What is worn on a wrist shows best in the soft tissue beside the bones and in the air beside the skin. Once
+the skin runs straight down a strip, whatever does not follow it stands out.
 """
 
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from boneage.anomalies.hand import Hand
 from boneage.anomalies.masks import narrowed, square
 
 SIDE = 928
-"""Images are looked at with this side; lengths in pixels below are of it."""
+"""Images are analysed at this side; lengths in pixels below refer to it."""
 
 _START = 0.8
 _FOREARM_START = 1.3
-"""Palm radii below the middle of the palm: where strips begin; where the skin's direction begins to count."""
+"""Palm radii below the palm's centre where strips begin, and where the skin's direction begins to count."""
 
 _NARROWEST = 0.3
-"""Nothing narrower than this share of the palm's radius is a forearm."""
+"""Anything narrower than this share of the palm's radius is not a forearm."""
 
 _BORDER = 5
-"""Edges of the mask so near the border of the field, in pixels of the mask, are those of the field."""
+"""Mask edges this close to the field's border, in mask pixels, are the field's."""
 
 _SKIN_REACH = (-0.14, 0.30)
-"""Where the skin is looked for: from inside to outside the mask's edge, in widths of the forearm."""
+"""Where the skin is searched for: from inside to outside the mask's edge, in forearm widths."""
 
 _SIDE_REACH = (-0.16, 0.50)
-"""What a side's strip holds: from inside to outside the skin, in widths of the forearm."""
+"""Extent of a side's strip: from inside to outside the skin, in forearm widths."""
 
 _BEND = 0.7
-"""Grey levels above the air's are bent by h / (h + this), h in steps from air to soft tissue."""
+"""Grey levels above air are compressed by h / (h + this), h in steps from air to soft tissue."""
 
 _STEP = 3
-"""The skin is followed on every third row."""
+"""The skin is traced on every third row."""
 
 _EDGE_MARGIN = 4
 
@@ -46,12 +46,12 @@ class Strip:
     """A side of the forearm; rows run down from the wrist, columns outwards.
 
     Attributes:
-        grey levels: float32, (rows, columns): the image.
-        valid: bool, (rows, columns): inside the field, where the skin is seen.
-        x: float32, (rows, columns): the pixel of the image (of ``SIDE``) under each.
+        levels: float32, (rows, columns): the image.
+        valid: bool, (rows, columns): inside the field.
+        x: float32, (rows, columns): pixel of the image (of ``SIDE``).
         y: float32, (rows, columns).
         skin: The skin's column.
-        start: Distance of the first row from the middle of the palm, along the axis, in pixels.
+        start: Distance of the first row from the palm's centre, along the axis, in pixels.
     """
 
     levels: np.ndarray
@@ -64,11 +64,11 @@ class Strip:
 
 @dataclass(frozen=True, eq=False)
 class Forearm:
-    """The wrist and forearm.
+    """Wrist and forearm.
 
     Attributes:
-        width: Of the forearm, in pixels of an image of ``SIDE``.
-        sides: The strips of its sides, one or two, where the skin is seen.
+        width: In pixels of an image of ``SIDE``.
+        sides: Strips of the one or two sides with visible skin.
     """
 
     width: float
@@ -77,7 +77,7 @@ class Forearm:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Edges of the mask on lines across the forearm; pixels of the mask.
+    """Mask edges on lines across the forearm; in mask pixels.
 
     Attributes:
         at: (n,): distance of each line from ``origin``, along ``down``.
@@ -91,7 +91,7 @@ class _Rows:
 
 
 def at_side(image: np.ndarray) -> np.ndarray:
-    """An image of any size at the side of ``SIDE`` pixels."""
+    """An image of any size scaled to a side of ``SIDE`` pixels."""
     scale = SIDE / max(image.shape)
     if scale == 1:
         return image
@@ -100,7 +100,7 @@ def at_side(image: np.ndarray) -> np.ndarray:
 
 
 def straighten(image: np.ndarray, hand: Hand) -> Forearm | None:
-    """Pulls the forearm of an image, uint8 (928, 928), straight; None where hardly any of it is seen."""
+    """Straightens the forearm of an image, uint8 (928, 928); None if hardly any of it is visible."""
     size = hand.mask.shape[0]
     scale = image.shape[0] / size
     origin, down, rows = _axis(hand)
@@ -128,7 +128,7 @@ def _across(down: np.ndarray) -> np.ndarray:
 def _axis(hand: Hand) -> tuple[np.ndarray, np.ndarray, _Rows]:
     """A point on the forearm's axis, its direction away from the hand, and the mask's edges along it.
 
-    Starts from the hand's own direction and turns to that of the skin on both sides.
+    Starts from the hand's own direction and adjusts it to the skin on both sides.
     """
     size = hand.mask.shape[0]
     palm = hand.palm * size
@@ -219,10 +219,9 @@ def _in_field(hand: Hand, shape: tuple[int, ...], x: np.ndarray, y: np.ndarray) 
 
 
 def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
-    """How far the skin lies outside the mask's edge on each row: the cheapest smooth way down the strip.
+    """Offset of the skin from the mask's edge on each row: the cheapest smooth path down the strip.
 
-    Grey levels are bent so that the step from air to soft tissue counts for more than that from there to
-    bone.
+    Grey levels are compressed so that the step from air to soft tissue outweighs that to bone.
     """
     levels = cv2.blur(cv2.GaussianBlur(strip.levels, (0, 0), 1.5), (1, 9))
     outside = slice(strip.skin + int(0.08 * width), None)
@@ -233,7 +232,7 @@ def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
     step = np.zeros_like(bent)
     step[:, 2:-2] = np.maximum(bent[:, :-4] - bent[:, 4:], 0)
     step[~strip.valid] = 0
-    # From above zero, so that a step aside, whose cost counts more by its length, is not for nothing.
+    # Costs stay above zero, so that a diagonal step, which is longer, costs more.
     cost = 1.8 - np.minimum(step / (np.percentile(step, 98) + 1e-3), 1.5)[::_STEP]
     way = np.interp(np.arange(len(step)), np.arange(0, len(step), _STEP), _cheapest_way(cost))
     for length in (13, 9):
@@ -242,7 +241,7 @@ def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
 
 
 def _cheapest_way(cost: np.ndarray) -> np.ndarray:
-    """The column of each row on the cheapest way down, at most one column aside a row (a seam)."""
+    """The column of each row on the cheapest path down, at most one column aside per row (a seam)."""
     from skimage.graph import MCP_Geometric
 
     graph = MCP_Geometric(cost, offsets=[(1, -1), (1, 0), (1, 1)])

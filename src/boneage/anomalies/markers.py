@@ -1,8 +1,8 @@
-"""Where letters lie beside the hand: the lead marker of the side, initials, labels.
+"""Letters beside the hand: the lead side marker, initials, labels.
 
-Mirrored, a letter tells that an image was mirrored, to a person and to a network alike. What is looked for is
-anything small and bright in the air around the hand, so a screw or a splinter of a plate's edge counts too:
-that costs a mirrored copy and nothing more.
+Mirrored letters tell a person and a network alike that an image was mirrored. Anything small and bright in
+the air around the hand counts, so a screw or a splinter of a plate's edge does too: that costs a mirrored
+copy and nothing else.
 """
 
 import cv2
@@ -12,7 +12,7 @@ from boneage.anomalies.boxes import Box, shares
 from boneage.anomalies.hand import WORKING_SIDE, Hand, find_hand
 from boneage.anomalies.masks import connected, square, widened
 
-# Pixels of the working size, and shares of the step from air to bone.
+# Pixels of the working size, and fractions of the step from air to bone.
 _STROKE = 17
 _LEAST_INK, _FAINTEST = 0.25, 4.0
 _GAP = 5
@@ -28,9 +28,9 @@ def has_letters(image: np.ndarray) -> bool:
 
 
 def letter_boxes(image: np.ndarray) -> list[Box]:
-    """Boxes to blank around what may be letters, but for those so large or so near that they might hide bone.
+    """Boxes to blank around possible letters, except any so large or so near that they might hide bone.
 
-    In shares of the image, uint8 (n, n), in no order.
+    In fractions of the image, uint8 (n, n), unordered.
     """
     boxes, limb = _found(image)
     near = widened(limb, square(_CLEAR))
@@ -42,7 +42,7 @@ def letter_boxes(image: np.ndarray) -> list[Box]:
 
 
 def _found(image: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """Boxes (x, y, width, height) in pixels of the working size, and the hand, somewhat widened."""
+    """Boxes (x, y, width, height) in pixels of the working size, and the hand, slightly widened."""
     hand = find_hand(image)
     bright = -hand.small if hand.inverted else hand.small
     ink = bright - cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
@@ -59,15 +59,15 @@ def _least_ink(bright: np.ndarray, hand: Hand, limb: np.ndarray) -> float:
 
 
 def _boxes(letters: np.ndarray, limb: np.ndarray) -> list[np.ndarray]:
-    """The boxes (x, y, width, height) of groups of strokes that are no dust and no line."""
+    """Boxes (x, y, width, height) of groups of strokes that are neither dust nor lines."""
     strokes = letters.astype(np.uint8)
-    # The straight edges of plates and films would join what is apart.
+    # Straight edges of plates and films would join separate things.
     for line in ((_LINE, 1), (1, _LINE)):
         strokes[cv2.morphologyEx(strokes, cv2.MORPH_OPEN, np.ones(line, np.uint8)) > 0] = 0
     number, facts = connected(strokes)
     size = facts[:, 2:4]
     fits = (size.max(axis=1) >= _LEAST_SIZE) & (size.min(axis=1) >= _THINNEST)
-    # What touches the hand is the tip of a finger that its mask cuts off.
+    # What touches the hand is a fingertip that the mask cuts off.
     touching = widened(limb, square(1))
     fits[np.unique(number[touching])] = False
     fits[0] = False

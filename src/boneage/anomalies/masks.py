@@ -1,4 +1,4 @@
-"""Masks: where something is on a picture, as bool or as uint8 of 0 and 1."""
+"""Operations on masks, bool or uint8 of 0 and 1."""
 
 import functools
 
@@ -23,23 +23,23 @@ def widened(mask: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 
 def narrowed(mask: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """A mask eroded by a structuring element, uint8; beyond the picture there is nothing."""
+    """A mask eroded by a structuring element, uint8; outside the picture counts as 0."""
     return cv2.erode(mask.astype(np.uint8), by, borderType=cv2.BORDER_CONSTANT, borderValue=0)
 
 
 def resized(mask: np.ndarray, side: int) -> np.ndarray:
-    """A mask of another size, uint8, (side, side)."""
+    """A mask at another size, uint8 (side, side)."""
     return cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
 
 
 def connected(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The connected shapes of a mask, corners joined.
+    """Connected shapes of a mask, with diagonal neighbours joined.
 
     Returns:
-        The number of each pixel's shape, int32, (height, width), 0 outside; and by number x, y, width, height
-        and area, int32, (n, 5).
+        Each pixel's shape number, int32 (height, width), 0 outside; and by number x, y, width, height and
+        area, int32 (n, 5).
     """
-    # The algorithm that OpenCV takes by itself is half as fast on images of few shapes.
+    # OpenCV's default algorithm is half as fast on images with few shapes.
     _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
         drawn.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_GRANA
     )

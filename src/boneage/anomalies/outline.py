@@ -1,7 +1,7 @@
-"""What the outline of a hand tells: the palm, the fingers, where they point, the wrist.
+"""Measures a hand's outline: palm, fingers, direction, wrist.
 
-Lengths are in palm radii: the palm is the largest circle that fits inside the outline, and a child's hand and
-a man's differ little when measured by it.
+Lengths are in palm radii, the palm being the largest circle inside the outline; by that measure the hands of
+children and adults differ little.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import numpy as np
 from boneage.anomalies.masks import connected, disc, narrowed
 
 UPRIGHT_SIZE = (80, 64)
-"""Height and width in pixels of a picture turned upright; the palm's middle is its middle."""
+"""Height and width in pixels of an upright picture, with the palm at its centre."""
 
 CELLS = (10, 8, 8)
 """Rows and columns of cells in an edge pattern, and directions in each."""
@@ -27,14 +27,14 @@ _FINGER = 0.45
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """A hand's outline, measured; points are (x, y) in palm radii from the palm's middle, y down.
+    """A hand's outline, measured; points are (x, y) in palm radii from the palm's centre, y down.
 
     Attributes:
-        centre: Pixel (x, y) of the palm's middle in the mask.
-        radius: Radius of the palm in pixels of the mask.
-        fingers: (base, tip) of each finger that stands free, from left to right with the fingers up.
-        up_degrees: Where the fingers point: 0 is up, 90 to the right, from -180 to 180.
-        wrist: The middle of the narrowest place below the palm.
+        centre: Pixel (x, y) of the palm's centre in the mask.
+        radius: Radius of the palm in mask pixels.
+        fingers: (base, tip) of each separate finger, left to right with fingers up.
+        up_degrees: Direction of the fingers: 0 is up, 90 to the right, from -180 to 180.
+        wrist: Centre of the narrowest place below the palm.
         wrist_width: The hand's width there.
     """
 
@@ -47,9 +47,9 @@ class Outline:
 
 
 def palm_of(mask: np.ndarray) -> tuple[tuple[int, int], float]:
-    """The middle (x, y) and the radius in pixels of the largest circle inside a mask, uint8 (n, n).
+    """Centre (x, y) and radius in pixels of the largest circle inside a mask, uint8 (n, n).
 
-    The edge of the picture does not bound it.
+    The picture's edge does not bound it.
     """
     _, radius, _, centre = cv2.minMaxLoc(cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3))
     return (int(centre[0]), int(centre[1])), float(radius)
@@ -59,8 +59,8 @@ def measured(mask: np.ndarray, inside: np.ndarray) -> Outline:
     """Measures a hand's outline.
 
     Args:
-        mask: uint8, (n, n): 1 where the hand is, which must be somewhere.
-        inside: uint8, (n, n): 1 where there is image. Where a limb leaves it, that limb is the forearm.
+        mask: uint8, (n, n): 1 on the hand; not empty.
+        inside: uint8, (n, n): 1 where there is image. A limb that leaves it is the forearm.
     """
     centre, radius = palm_of(mask)
     half = _CROP_REACH * _CROP_RADIUS
@@ -75,7 +75,7 @@ def measured(mask: np.ndarray, inside: np.ndarray) -> Outline:
     trunk = cv2.morphologyEx(crop, cv2.MORPH_OPEN, disc(round(_FINGER * _CROP_RADIUS)))
     thin = [_long_piece(points) for points in _pieces(crop - trunk)]
     fingers = [(base, tip) for base, tip, breadth in thin if breadth < 0.8 and np.hypot(*(tip - base)) >= 0.5]
-    # Fingers held together point as many do.
+    # Fingers held together count as several.
     total = sum((max(1.0, breadth / 0.45) * _unit(tip) for _, tip, breadth in thin), np.zeros(2))
     up = _direction(total, trunk, room)
     wrist, width = _wrist(crop, up)
@@ -84,14 +84,14 @@ def measured(mask: np.ndarray, inside: np.ndarray) -> Outline:
 
 
 def turned(point: np.ndarray, degrees: float) -> np.ndarray:
-    """A point (x right, y down) turned clockwise about the palm's middle."""
+    """A point (x right, y down) rotated clockwise about the palm's centre."""
     angle = np.deg2rad(degrees)
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([cos * point[0] - sin * point[1], sin * point[0] + cos * point[1]])
 
 
 def _pieces(mask: np.ndarray) -> Iterator[np.ndarray]:
-    """The larger connected pieces of a crop: points (x, y) in palm radii from the palm's middle."""
+    """The larger connected pieces of a crop: points (x, y) in palm radii from the palm's centre."""
     labels, stats = connected(mask)
     for label in np.flatnonzero(stats[1:, 4] >= 0.2 * _CROP_RADIUS**2) + 1:
         y, x = np.nonzero(labels == label)
@@ -111,7 +111,7 @@ def _unit(point: np.ndarray) -> np.ndarray:
 
 
 def _direction(fingers: np.ndarray, trunk: np.ndarray, room: np.ndarray) -> float:
-    """Where fingers and forearm together say that the hand points, in degrees clockwise from up."""
+    """The hand's direction from fingers and forearm, in degrees clockwise from up."""
     total = fingers
     half = trunk.shape[0] // 2
     limb_mask = cv2.circle(trunk.copy(), (half, half), round(1.4 * _CROP_RADIUS), 0, -1)
@@ -122,8 +122,8 @@ def _direction(fingers: np.ndarray, trunk: np.ndarray, room: np.ndarray) -> floa
         limbs.append(_unit(points.mean(0)))
         leaving.append(int(rim[y, x].sum()))
         away.append(-float(limbs[-1] @ total))
-    # The forearm lies opposite to the free fingers and leaves the image; any other limb is several fingers
-    # held together, which may leave the image too.
+    # The forearm is opposite to the free fingers and leaves the image; any other limb is several fingers held
+    # together, which may leave the image too.
     opposite = [one for one in range(len(limbs)) if away[one] > 0 or not fingers.any()]
     forearm = max(opposite, key=lambda one: (leaving[one], away[one]), default=None)
     for one, limb in enumerate(limbs):
@@ -132,7 +132,7 @@ def _direction(fingers: np.ndarray, trunk: np.ndarray, room: np.ndarray) -> floa
 
 
 def _wrist(crop: np.ndarray, up: float) -> tuple[np.ndarray, float]:
-    """The narrowest place below the palm and the width there."""
+    """The narrowest place below the palm and its width."""
     half = crop.shape[0] // 2
     turn = cv2.getRotationMatrix2D((half, half), up, 1.0)
     upright = cv2.warpAffine(crop, turn, crop.shape[::-1], flags=cv2.INTER_NEAREST)
@@ -140,7 +140,7 @@ def _wrist(crop: np.ndarray, up: float) -> tuple[np.ndarray, float]:
     widths = upright[half + rows].sum(1)
     there = np.flatnonzero(widths > 0.5 * _CROP_RADIUS)
     if not len(there):
-        # Cut off right below the palm: where a wrist would be, and as wide as they are.
+        # Cut off right below the palm: use a typical wrist.
         return turned(np.array([0.0, 1.2]), up), 1.4
     row = int(rows[there[np.argmin(widths[there])]])
     middle = float(np.flatnonzero(upright[half + row]).mean()) - half
@@ -148,16 +148,15 @@ def _wrist(crop: np.ndarray, up: float) -> tuple[np.ndarray, float]:
 
 
 def upright(picture: np.ndarray, centre: tuple[float, float], radius: float, degrees: float) -> np.ndarray:
-    """A picture, float32 (n, n), turned until the fingers point up, and scaled to the palm.
+    """Rotates a picture, float32 (n, n), so that the fingers point up, and scales it to the palm.
 
     Args:
-        picture: The picture.
-        centre: Pixel (x, y) of the palm's middle.
-        radius: Of the palm, in pixels; 10 in what is returned, which is of :data:`UPRIGHT_SIZE`.
-        degrees: Where the fingers point, clockwise from up.
+        centre: Pixel (x, y) of the palm's centre.
+        radius: Of the palm in pixels; 10 in the result, which has :data:`UPRIGHT_SIZE`.
+        degrees: Direction of the fingers, clockwise from up.
     """
     zoom = _UPRIGHT_RADIUS / radius
-    # Blurred first where it shrinks: warpAffine looks at single pixels only.
+    # Blurred first when shrinking: warpAffine samples single pixels.
     smooth = cv2.GaussianBlur(picture, (0, 0), max(0.4 / zoom, 0.4))
     turn = cv2.getRotationMatrix2D(centre, degrees, zoom)
     height, width = UPRIGHT_SIZE
@@ -166,17 +165,19 @@ def upright(picture: np.ndarray, centre: tuple[float, float], radius: float, deg
 
 
 def slopes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How grey levels, float32, rise to the right, downwards, and how steeply (Sobel); in eighths a pixel."""
+    """Gradient of grey levels, float32, to the right and downwards, and its magnitude (Sobel); in eighths per
+    pixel.
+    """
     x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
-    # Not cv2.magnitude, whose last digit depends on where in memory its pictures lie.
+    # Not cv2.magnitude, whose last digit varies with the memory address.
     return x, y, np.hypot(x, y)
 
 
 def edge_pattern(picture: np.ndarray) -> np.ndarray:
-    """How strong edges of each direction are in each cell of a picture (a histogram of gradients).
+    """Strength of edges by direction in each cell of a picture (histogram of oriented gradients).
 
-    Dalal and Triggs, 2005. Exposure hardly matters: each cell is divided by its own strength. Of a picture,
-    float32 of :data:`UPRIGHT_SIZE`, comes float32 (640,), by :data:`CELLS`.
+    Dalal and Triggs, 2005. Each cell is normalised, so exposure hardly matters. Takes float32 of
+    :data:`UPRIGHT_SIZE`, returns float32 (640,), by :data:`CELLS`.
     """
     x, y, strength = slopes(picture)
     rows, columns, directions = CELLS

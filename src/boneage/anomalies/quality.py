@@ -1,7 +1,7 @@
-"""Anomalies of how an image was taken: can its hand be read, is it a left one, straight, and all there?
+"""Image quality: is the hand readable, a left one, upright, and complete?
 
-Each measure is a number with a unit that a person can check, and grows into a score between two marks: below
-the first nobody would mind, beyond the second nobody would doubt.
+Each measure has a unit that can be checked by eye, and becomes a score between two marks: nobody would mind
+below the first, nobody would doubt beyond the second.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from boneage.anomalies.hand import WORKING_SIDE, Hand
 from boneage.anomalies.masks import disc, narrowed, resized, square, widened
 from boneage.anomalies.outline import slopes
 
-# Marks (no anomaly, certain anomaly) of each measure. Nine in ten ordinary real radiographs lie before
-# the first, and what a person found very odd lies at the second or beyond.
+# Marks (no anomaly, certain anomaly) of each measure. Nine in ten ordinary radiographs are before the first;
+# what a person found very odd is at the second or beyond.
 _LEVELS_OF_HAND = (60.0, 20.0)
 _DARKEST_QUARTER = (45.0, 15.0)
 _BONE_DETAIL = (0.036, 0.018)
@@ -24,15 +24,15 @@ _DEGREES_ASKEW = (10.0, 40.0)
 _LEFTNESS = (0.25, -0.5)
 _FRAME_SHARE = (0.04, 0.25)
 _DEGREES_TILTED = (1.5, 8.0)
-# Edges that turn both ways (a plate seen aslant) name no turn that would put them all right.
+# Edges tilted both ways (a plate in perspective) have no rotation that corrects them all.
 _ONE_SIDED = 0.5
 _RADII_CUT = (0.05, 0.4)
 _RADII_BELOW_PALM = (1.7, 1.2)
 
-# The outline is known to a few pixels only.
+# The outline is accurate to a few pixels only.
 _EDGE_PIXELS = 6
-# A plate's edge: the least step from pixel to pixel as a share of the hand's grey levels, the least length as
-# a share of the image's side. Two plates have eight edges; as many lines again may be those of bones.
+# A plate's edge: least step between pixels as a share of the hand's grey levels, least length as a share of
+# the image's side. Two plates have eight edges; as many lines again may be those of bones.
 _LINES_SIDE = 160
 _LEAST_STEP = 0.03
 _LEAST_LENGTH = 0.35
@@ -40,12 +40,12 @@ _LINES_AT_MOST = 16
 
 
 def quality_anomalies(hand: Hand) -> list[Anomaly]:
-    """What is odd about an image's exposure, pose and framing, in no order."""
+    """Anomalies of an image's exposure, pose and framing, unordered."""
     if not hand.found:
-        return [_made("not one hand", 1.0 - hand.confidence, "no hand is found")]
+        return [_made("not one hand", 1.0 - hand.confidence, "no hand found")]
     found = [*_exposure(hand), *_pose(hand), *_framing(hand)]
     if hand.second is not None:
-        found.append(_made("not one hand", 1.0, "there is another hand beside the first", hand.second))
+        found.append(_made("not one hand", 1.0, "a second hand beside the first", hand.second))
     return [anomaly for anomaly in found if anomaly.score > 0.0]
 
 
@@ -71,7 +71,7 @@ def _exposure(hand: Hand) -> list[Anomaly]:
         _made(
             "unreadable skeleton",
             between(detail, _BONE_DETAIL),
-            f"bones hardly show: their edges are {100 * detail:.1f}% of the step from air to hand",
+            f"bones hardly visible: their edges are {100 * detail:.1f}% of the step from air to hand",
             box_of(hand.mask),
         ),
     ]
@@ -81,7 +81,7 @@ def _exposure(hand: Hand) -> list[Anomaly]:
 
 
 def _detail(hand: Hand) -> float:
-    """How steep the steepest twentieth of edges inside the hand are, against the step from air to hand."""
+    """Steepness of the steepest twentieth of edges inside the hand, relative to the step from air to hand."""
     mask = hand.mask.astype(np.uint8)
     inner = cv2.erode(mask, disc(max(1, round(0.12 * hand.palm * WORKING_SIDE)))) > 0
     air = hand.field & (cv2.dilate(mask, disc(4)) == 0)
@@ -109,7 +109,7 @@ def _pose(hand: Hand) -> list[Anomaly]:
         _made(
             "right hand",
             between(left, _LEFTNESS),
-            "the outline is that of a right hand or a mirrored image: the thumb seems to lie on the left",
+            "the outline looks like a right hand or a mirrored image: the thumb seems to be on the left",
             box_of(hand.mask),
         ),
     ]
@@ -121,12 +121,12 @@ def _framing(hand: Hand) -> list[Anomaly]:
         _made(
             "frame",
             between(frame, _FRAME_SHARE),
-            f"{frame:.0%} of the image lies outside the plate or the beam",
+            f"{frame:.0%} of the image is outside the plate or the beam",
         ),
         _made(
             "tilted scan",
             between(tilt, _DEGREES_TILTED),
-            f"the plate's edges are turned by {tilt:.1f} degrees",
+            f"the plate's edges are tilted by {tilt:.1f} degrees",
             measured=turn,
         ),
     ]
@@ -134,7 +134,7 @@ def _framing(hand: Hand) -> list[Anomaly]:
 
 
 def _cropped(hand: Hand) -> Anomaly:
-    """Fingers that reach the edge, or a wrist that is not there."""
+    """Fingers at the edge of the image, or a missing wrist."""
     y, x = np.nonzero(hand.mask)
     upward = hand.upward((x + 0.5) / WORKING_SIDE, (y + 0.5) / WORKING_SIDE) / hand.palm
     field = hand.field.astype(np.uint8)
@@ -144,12 +144,12 @@ def _cropped(hand: Hand) -> Anomaly:
     fingers, wrist = between(cut, _RADII_CUT), between(below, _RADII_BELOW_PALM)
     if fingers >= wrist:
         return _made("cropped", fingers, "a finger reaches the edge of the image")
-    return _made("cropped", wrist, "the image ends at the wrist: little of radius and ulna is left")
+    return _made("cropped", wrist, "the image ends at the wrist: little of radius and ulna is visible")
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A straight edge beside the hand: a point on it, its normal away from the hand, its length in shares."""
+    """A straight edge beside the hand: a point on it, its normal away from the hand, its relative length."""
 
     point: tuple[float, float]
     normal: tuple[float, float]
@@ -157,11 +157,9 @@ class _Line:
 
 
 def _plate(hand: Hand) -> tuple[float, float, float | None]:
-    """How a plate or a beam lies in the image.
+    """Share of the image outside a plate or beam, tilt of its edges, and the rotation that corrects it.
 
-    Returns:
-        The share of the image outside it; how far its edges are turned, in degrees; and by how many degrees
-        anticlockwise that is put right, None where the edges disagree on the side.
+    In degrees, anticlockwise; the rotation is None if the edges disagree on the side.
     """
     side = _LINES_SIDE
     small = cv2.resize(hand.small, (side, side), interpolation=cv2.INTER_AREA)
@@ -182,7 +180,7 @@ def _plate(hand: Hand) -> tuple[float, float, float | None]:
 
 
 def _unexplained_bars(inside: np.ndarray) -> float:
-    """The uniform margins, in shares of the side, beyond the two that make an oblong image square."""
+    """Uniform margins, as fractions of the side, beyond the two that pad an oblong image."""
     side = inside.shape[0]
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     margins = np.array([rows[0], side - 1 - rows[-1], columns[0], side - 1 - columns[-1]], float)
@@ -191,10 +189,10 @@ def _unexplained_bars(inside: np.ndarray) -> float:
 
 
 def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) -> list[_Line]:
-    """Long straight edges that have the whole hand, without its forearm, on one side.
+    """Long straight edges with the whole hand, without its forearm, on one side.
 
-    A Hough transform proposes lines; one counts by the pixels along it whose own edge runs with it (O'Gorman
-    and Clowes, 1976), as those of a plate do, and few of bones and letters.
+    A Hough transform proposes lines; those with enough pixels whose own gradient agrees (O'Gorman and Clowes,
+    1976) count, as a plate's do, and few of bones and letters.
     """
     from skimage.transform import hough_line, hough_line_peaks
 
@@ -220,14 +218,14 @@ def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) 
 
 
 def _core(mask: np.ndarray, hand: Hand) -> np.ndarray:
-    """Pixels (x, y) of the palm and the fingers, (n, 2)."""
+    """Pixels (x, y) of palm and fingers, (n, 2)."""
     y, x = np.nonzero(mask)
     upward = hand.upward(x / len(mask), y / len(mask))
     return np.stack([x, y], axis=1)[upward > -0.8 * hand.palm]
 
 
 def _fitted(x: np.ndarray, y: np.ndarray, side: int, core: np.ndarray) -> _Line | None:
-    """The line through pixels, if they reach far along it and the hand lies on one side of it."""
+    """The line through pixels, if it is long enough and has the hand on one side."""
     if len(x) < 10:
         return None
     across, down, *point = cv2.fitLine(

@@ -1,8 +1,8 @@
-"""Writing burnt into an image: names, dates and hospital labels, which tell who the child is.
+"""Burnt-in text: names, dates and hospital labels, which may identify the child.
 
-Most images carry a lead L or R with its technician's initials beside it, which tell nothing of the child.
-What sets other writing apart: more letters in a row, strokes thinner than lead allows, the same ink in every
-letter, and paper that is flat between them, be it air or an opaque box. Bones have none of this.
+Most images carry a lead L or R with the technician's initials, which do not. Other text has more letters in a
+row, strokes thinner than lead allows, the same ink in every letter, and a uniform background, be it air or an
+opaque box. Bones have none of this.
 """
 
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from boneage.anomalies.masks import connected, resized, square
 
 _LOWEST_LETTER, _HIGHEST_LETTER = 5, 44
 _STROKE = 9
-"""Strokes of this width and more are no writing: those of lead letters are, and bones."""
+"""Strokes of at least this width are not text, but lead letters or bones."""
 
 _INK_SHARE = 0.2
 _LEAST_INK, _MOST_INK = 12, 45
-"""Ink stands out by this share of the image's range, at least and at most by so many grey levels."""
+"""Ink stands out by this share of the image's range, within these bounds in grey levels."""
 
 _MOST_LETTERS = 300
-"""Shapes looked at in an image, those that stand out most; a cast's weave has thousands."""
+"""Most shapes examined per image, those that stand out most; a cast's weave has thousands."""
 
 _LEAST_FLAT, _LEAST_CROSSINGS = 0.5, 0.7
 """Rows below are bones and noise, not worth measuring further."""
 
 _LEAST_DARK = (4, 0.7)
-"""Dark letters count from so many on, on paper so flat: the insides of bright letters look like dark ones."""
+"""Dark text needs this many letters on this flat a background: the insides of bright letters look similar."""
 
 _LEAST_SCORE = 0.05
 _MOST_ANOMALIES = 3
 
 _INITIALS, _NAME = 4, 0.8
-"""Initials have so many letters at most. Each further one adds so much, in lead, too: not fitted (one of the
-real images shows a name in lead), but what has five letters and more is a word."""
+"""Initials have at most this many letters. Each further one adds this much, in lead too: not fitted (one real
+image shows a name in lead), but five letters or more make a word."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _Shapes:
         boxes: int, (n, 4): x, y, width, height.
         numbers: int, (n,): the number of each in ``labels``.
         labels: int, (height, width).
-        ink: uint8, (height, width): by how much each pixel stands out from the paper.
+        ink: uint8, (height, width): how far each pixel stands out from the background.
     """
 
     boxes: np.ndarray
@@ -64,15 +64,15 @@ class _Row:
 
     Attributes:
         box: x, y, width, height.
-        count: Letters, predicted from the widths where they touch.
+        count: Letters, inferred from the widths where they touch.
         height: Median height of a letter.
-        stroke: Mean width of the strokes.
-        crossings: Strokes crossed on the way along the row, per height of a letter; 1 to 2 in writing.
-        flatness: Share of the paper around the letters that has one grey level.
+        stroke: Mean stroke width.
+        crossings: Strokes crossed along the row, per letter height; 1 to 2 in text.
+        flatness: Share of the background around the letters with one grey level.
         ink: How far the letters stand out, in grey levels.
         ink_spread: Standard deviation of the letters' grey levels, as a share of ``ink``.
-        on_hand: Share of the row that lies on the hand.
-        by_marker: Whether a much taller or thicker letter stands beside it.
+        on_hand: Share of the row on the hand.
+        by_marker: Whether a much taller or thicker letter is beside it.
     """
 
     box: tuple[int, int, int, int]
@@ -87,10 +87,10 @@ class _Row:
     by_marker: bool
 
     def likelihood(self) -> float:
-        """How likely it is that of writing that should not be there, from 0 to 1."""
+        """Probability that it is text that should not be there."""
         count = min(self.count, 8)
-        # Images with writing on their most likely row; fitted on a random half of 1025 real images (27 with
-        # writing), but for the last one.
+        # Fitted to the likeliest row of each image on a random half of 1025 real images (27 with text),
+        # except the last term.
         return logistic(
             -8.58,
             2.09 * np.log(count),
@@ -106,9 +106,9 @@ class _Row:
 
 
 def text_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
-    """Where writing is burnt into an image; the lead marker and its initials are none.
+    """Burnt-in text on an image, uint8 (n, n), likeliest block of rows first.
 
-    Of an image, uint8 (n, n), the likeliest block of rows first.
+    The lead marker and its initials do not count.
     """
     image = at_side(image)
     on_hand = resized(hand.mask & hand.found, len(image))
@@ -119,7 +119,7 @@ def text_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
     scored = [(row.likelihood(), row) for row in rows]
     kept: list[tuple[float, _Row]] = []
     for score, row in sorted(scored, key=lambda pair: -pair[0]):
-        # The insides of dark letters are bright rows, and the other way round.
+        # The insides of dark letters are bright rows, and vice versa.
         if score >= _LEAST_SCORE and not any(overlap(row.box, other.box) for _, other in kept):
             kept.append((score, row))
     found = [_anomaly(block, len(image)) for block in _blocks(kept)]
@@ -127,7 +127,7 @@ def text_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
 
 
 def _blocks(rows: list[tuple[float, _Row]]) -> list[list[tuple[float, _Row]]]:
-    """Rows that stand together, within one and a half heights of each other."""
+    """Groups of rows within one and a half heights of each other."""
     blocks: list[list[tuple[float, _Row]]] = []
     for score, row in rows:
         block, apart = [(score, row)], []
@@ -145,7 +145,7 @@ def _anomaly(block: list[tuple[float, _Row]], side: int) -> Anomaly:
     letters = sum(member.count for _, member in block)
     why = (
         f"{rows} of about {letters} letters, {100 * row.height / SIDE:.1f} % of the image high, with strokes "
-        f"{'as thin as print' if row.stroke < 3 else 'as thick as lead'} on flat paper"
+        f"{'as thin as print' if row.stroke < 3 else 'as thick as lead'} on a flat background"
     )
     if row.by_marker:
         why += ", beside a larger letter"
@@ -158,7 +158,7 @@ def _find_shapes(image: np.ndarray, dark: bool) -> _Shapes:
     ink = cv2.morphologyEx(image, cv2.MORPH_BLACKHAT if dark else cv2.MORPH_TOPHAT, window)
     low, high = np.percentile(image[::4, ::4], (0.5, 99.9))
     least = np.clip(_INK_SHARE * (high - low), _LEAST_INK, _MOST_INK)
-    # Half of the strongest nearby: letters that the blur of JPEG joins come apart.
+    # Half of the strongest nearby: separates letters joined by JPEG blur.
     drawn = cv2.compare(ink, np.maximum(cv2.dilate(ink, window) // 2, np.uint8(least)), cv2.CMP_GT)
     labels, stats = connected(drawn)
     _, _, width, height, area = stats.T
@@ -174,7 +174,7 @@ def _find_shapes(image: np.ndarray, dark: bool) -> _Shapes:
 
 
 def _find_rows(boxes: np.ndarray) -> list[np.ndarray]:
-    """Indices of shapes that stand side by side on one line, from left to right."""
+    """Indices of shapes side by side on one line, left to right."""
     order = np.argsort(boxes[:, 0], kind="stable")
     x, y, width, height = boxes[order].astype(float).T
     tall = np.maximum(height[:, None], height[None])
@@ -204,7 +204,7 @@ def _around(box: tuple[int, int, int, int], margin: int) -> tuple[slice, slice]:
 
 
 def _measure(image: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: np.ndarray) -> _Row | None:
-    """Measures a row; None where it is too short, or plainly no writing."""
+    """Measures a row; None if it is too short or plainly not text."""
     boxes, numbers = shapes.boxes[members], shapes.numbers[members]
     box = union(boxes)
     height = float(np.median(boxes[:, 3]))
@@ -242,7 +242,7 @@ def _measure(image: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: n
 def _by_marker(
     image: np.ndarray, shapes: _Shapes, box: tuple[int, int, int, int], height: float, ink: float
 ) -> bool:
-    """Whether a letter much taller than the row stands within three heights of it."""
+    """Whether a letter much taller than the row is within three heights of it."""
     place = _around(box, int(3.5 * height))
     area = image[place]
     paper = float(np.median(area))
@@ -259,7 +259,7 @@ def _by_marker(
 
 
 def find_rows(image: np.ndarray, on_hand: np.ndarray, dark: bool) -> list[_Row]:
-    """Finds rows of letters on an image, uint8 (928, 928): dark ones on bright paper, or bright on dark."""
+    """Finds rows of letters on an image, uint8 (928, 928): dark ones on bright, or bright on dark."""
     shapes = _find_shapes(image, dark)
     rows = [_measure(image, shapes, members, on_hand) for members in _find_rows(shapes.boxes)]
     return [row for row in rows if row is not None]

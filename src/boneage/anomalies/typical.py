@@ -1,8 +1,7 @@
-"""Hands unlike the other hands of their set, in shape, pose or skeleton.
+"""Hands unlike the rest of their data set in shape, pose or skeleton.
 
-Nothing is said of what a hand should look like: the set says it. What most hands share, and the ways in
-which they differ from one another, are learnt as principal components; what of a hand these cannot make up is
-unusual: a fist, a right hand, a plaster cast, a finger too many, bones that grew differently.
+The data set itself defines what is usual: principal components of all hands. What they cannot reconstruct is
+unusual: a fist, a right hand, a plaster cast, an extra finger, abnormal bone growth.
 """
 
 import cv2
@@ -14,17 +13,17 @@ from boneage.anomalies.hand import Hand
 from boneage.anomalies.outline import CELLS, edge_pattern
 
 LEAST_HANDS = 100
-"""Of fewer hands nothing can be learnt about what is usual."""
+"""Fewer hands than this do not show what is usual."""
 
 _COMPONENTS = 60
 _HANDS_PER_COMPONENT = 10
 _PARTS = 5
-# In standard deviations (by the median absolute deviation) above the median of the set.
+# In standard deviations (from the median absolute deviation) above the set's median.
 _UNUSUAL = (1.5, 8.0)
 
 
 def hand_pattern(hand: Hand) -> np.ndarray:
-    """The edges inside a hand's outline, turned upright, as (640,) float32; zeros where no hand was found."""
+    """Edges inside a hand's outline, turned upright, float32 (640,); zeros if no hand was found."""
     if not hand.found:
         return np.zeros(CELLS[0] * CELLS[1] * CELLS[2], np.float32)
     # Metal and letters would outshine the bones.
@@ -36,16 +35,15 @@ def hand_pattern(hand: Hand) -> np.ndarray:
 
 
 def unusual_hands(patterns: np.ndarray) -> dict[int, Anomaly]:
-    """Anomalies of hands unlike the others.
+    """Anomalies of hands unlike the others, by row.
 
-    Each hand is compared with what the other four fifths of the set have in common, so that an odd one does
-    not vouch for itself.
+    Each hand is compared with the other four fifths of the set, so that an odd one does not vouch for itself.
 
     Args:
-        patterns: What :func:`hand_pattern` returned, (n, 640).
+        patterns: From :func:`hand_pattern`, (n, 640).
 
     Returns:
-        Anomalies by row; none where the set has fewer than :data:`LEAST_HANDS` hands.
+        Empty for fewer than :data:`LEAST_HANDS` hands.
     """
     rows = np.flatnonzero(patterns.any(axis=1))
     if len(rows) < LEAST_HANDS:
@@ -67,8 +65,8 @@ def _why(apart: float) -> str:
 
 
 def _unexplained(patterns: np.ndarray) -> np.ndarray:
-    """For each hand the squared length of what the principal components of other hands leave of it."""
-    # Here, and so in the other modules: it takes a second to import, which only the detectors need.
+    """Squared residual of each hand after projection on the principal components of the others."""
+    # Imported here: it takes a second, and only the detectors need it.
     from sklearn.decomposition import PCA
 
     patterns = patterns.astype(float)
@@ -77,7 +75,7 @@ def _unexplained(patterns: np.ndarray) -> np.ndarray:
     for one in range(_PARTS):
         others, these = patterns[part != one], patterns[part == one]
         count = min(_COMPONENTS, len(others) // _HANDS_PER_COMPONENT)
-        # Hands that are all the same have no variance to share out.
+        # Identical hands have no variance.
         with np.errstate(invalid="ignore"):
             usual = PCA(count, svd_solver="covariance_eigh").fit(others)
         rest[part == one] = ((these - usual.inverse_transform(usual.transform(these))) ** 2).sum(axis=1)

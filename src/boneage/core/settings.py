@@ -81,13 +81,13 @@ class Settings(BaseModel):
         "empty draws phantoms or fetches the RSNA challenge. The Digital Hand Atlas must be your own copy.",
     )
     unit: Literal["", "months", "years"] = Field(
-        "", description="Unit of the bone ages in the source's tables; empty finds it and says what it found."
+        "", description="Unit of the bone ages in the source's tables; empty detects it and says so."
     )
-    work: Text = Field("work", description="Folder for everything that is made.")
+    work: Text = Field("work", description="Folder for all output.")
     cache: Text = Field(
         "",
-        description="A fast folder for what is large and can be made again (the source's files, images, "
-        "packed images), where the work folder's disk is slow, as Google Drive is; empty keeps it all in the "
+        description="A fast folder for large files that can be made again (the source's files, images, "
+        "packed images), for when the work folder's disk is slow, like Google Drive; empty keeps them in the "
         "work folder.",
     )
     split_seed: int = Field(
@@ -100,7 +100,7 @@ class Settings(BaseModel):
         2026,
         ge=0,
         le=2**32 - 1,
-        description="Seed of every random choice of a training: first weights, order of the batches, random "
+        description="Seed of every random choice in training: initial weights, batch order, random "
         "transforms; a verb takes it for this command only.",
     )
 
@@ -116,7 +116,7 @@ class Settings(BaseModel):
     )
 
     image_size: int = Field(
-        928, ge=32, le=4096, description="Side of the square images that a person reviews, in pixels."
+        928, ge=32, le=4096, description="Side of the square images for review, in pixels."
     )
     pad: Pad = Field(
         "background",
@@ -124,79 +124,75 @@ class Settings(BaseModel):
         "fixed one.",
     )
 
-    reviewer: Text = Field(
-        "", description="Name under which the review board writes decisions, where two people share a log."
-    )
+    reviewer: Text = Field("", description="Reviewer's name in the log, for when several people share it.")
     recorded_review: Text = Field(
         "",
-        description="A review log recorded earlier, for when nobody is at hand; phantoms bring one of "
-        "their own.",
+        description="An existing review log, for runs without a reviewer; phantoms come with one.",
     )
     # A plan row takes up to 335 bytes, and the plan must stay below the largest table that is read.
     total: int = Field(
         TOTAL,
         ge=0,
         le=200_000,
-        description="Images in the augmented set, all splits together; 0 augments nothing.",
+        description="Images in the augmented set, all splits together; 0 for no augmentation.",
     )
     laterality_matters: bool = Field(
-        False, description="Flip nothing, because a mirrored left hand would be a wrong hand."
+        False, description="Never flip, because a mirrored left hand would be a right hand."
     )
 
     label: Literal["reading", "age_group"] = Field(
         "reading",
-        description="The label: the radiologists' reading where there is one, or always the atlas folder's "
-        "year of age.",
+        description="The label: the radiologists' reading if there is one, or always the atlas folder's year "
+        "of age.",
     )
     validation_share: float = Field(
         0.15,
         ge=0,
         le=0.5,
-        description="Share of the cases for validation, drawn before anything is augmented.",
+        description="Share of the cases for validation, drawn before augmentation.",
     )
     test_share: float = Field(
         0.15,
         ge=0,
         le=0.4,
-        description="Share of the cases for testing, drawn before anything is augmented.",
+        description="Share of the cases for testing, drawn before augmentation.",
     )
 
     train_size: int = Field(
         256,
         ge=TRAIN_SIZES[0],
         le=TRAIN_SIZES[1],
-        description="Side of the images that the networks see, in pixels.",
+        description="Side of the networks' input images, in pixels.",
     )
     epochs: Epochs = Field(
         (10, 18),
-        description="Epochs to train: each number is a run of its own, with its own learning-rate schedule, "
-        "and a table of its own.",
+        description="Epochs to train; each number is a run of its own, with its own learning-rate schedule "
+        "and table.",
     )
     # Small: a few hundred images would otherwise give few steps per epoch.
     batch_size: int = Field(
         8,
         ge=1,
         le=4096,
-        description="Images a step; networks that need larger batches take a multiple of it.",
+        description="Images per step; networks that need larger batches take a multiple of it.",
     )
-    learning_rate: float = Field(1e-3, ge=1e-7, le=1, description="The highest learning rate.")
+    learning_rate: float = Field(1e-3, ge=1e-7, le=1, description="Peak learning rate.")
     weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay of the optimiser (AdamW).")
     width: Literal["full", "tiny"] = Field(
         "full",
-        description="The networks as published, or narrow and shallow ones that two processor cores can "
-        "train.",
+        description="The networks as published, or narrow and shallow ones that two CPU cores can train.",
     )
     weights: Literal["", "imagenet", "scratch"] = Field(
         "",
-        description="What a network begins with: ImageNet weights, or none; empty takes ImageNet weights "
-        "where they can be had and says so where they cannot. Some networks have no such weights.",
+        description="Initial weights: ImageNet's, or random ones (scratch); empty takes ImageNet's if "
+        "available and says so if not. Some networks have none.",
     )
     precision: Precision = Field(
-        "float32", description="Numbers to compute in; the mixed ones keep the weights in float32."
+        "float32", description="Numeric precision; the mixed ones keep the weights in float32."
     )
     accept_losses: bool = Field(
         False,
-        description="Train even where few cases are left, none to validate or test, or many were lost; for "
+        description="Train even if few cases are left, none for validation or test, or many were lost; for "
         "this command only.",
     )
     backend: Literal["", Backend] = Field(

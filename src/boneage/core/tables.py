@@ -22,62 +22,62 @@ CASE_TABLE = Table(
     "Case table",
     [
         Column("case_id", "Name of the case: letters, digits, _ and -."),
-        Column("image", "The file of the radiograph, below the source's folder."),
-        Column("source", "Where it is from: dha, rsna or phantom."),
+        Column("image", "The radiograph's file, below the source's folder."),
+        Column("source", "dha, rsna or phantom."),
         Column("sex", "F or M."),
         Column("race", "Asian, African American, Caucasian, Hispanic American or Unknown."),
-        Column("age_group", "Whole years of age by the atlas folder; may be empty.", ".0f", unit="years"),
+        Column("age_group", "Whole years of age, from the atlas folder; may be empty.", ".0f", unit="years"),
         Column("bone_age", "Mean of the radiologists' readings; may be empty.", ".2f", unit="years"),
         Column("reading_1", "The first radiologist's reading; may be empty.", ".2f", unit="years"),
         Column("reading_2", "The second radiologist's reading; may be empty.", ".2f", unit="years"),
     ],
     "cases.csv",
-    "One row a radiograph of the source.",
+    "One row per radiograph of the source.",
 )
 LABEL_TABLE = Table(
     "Labels",
     [
-        Column("Case ID", "Name of the image, an augmented one's too."),
-        Column("Bone Age", "Age of its case; a baby is 0.", ".2f", unit="years"),
+        Column("Case ID", "Name of the image, original or augmented."),
+        Column("Bone Age", "Bone age of its case; a newborn is 0.", ".2f", unit="years"),
         Column("Male", "TRUE for a boy, FALSE for a girl."),
         Column("Location", "Race, as in the case table."),
-        Column("Source ID", "The case that the image is of."),
+        Column("Source ID", "The image's case."),
         Column("Split", "train, validation or test."),
         Column("Operators", "Corrections and augmentations of the image, as JSON."),
     ],
     "labels.csv",
-    "One row an image.",
+    "One row per image.",
 )
 PLAN_TABLE = Table(
     "Augmentation plan",
     [
         Column("image_id", "Name of the image."),
-        Column("case_id", "The case that it is of."),
-        Column("split", "train, validation or test; augmented images are of train."),
-        Column("corrections", "What puts the image of the case right, as JSON; in every split."),
-        Column("augmentations", "What makes an augmented image differ, as JSON; empty for the case's own."),
+        Column("case_id", "The image's case."),
+        Column("split", "train, validation or test; augmented images are in train."),
+        Column("corrections", "Corrections of the case's image, as JSON; in every split."),
+        Column("augmentations", "Augmentations of the image, as JSON; empty for the original."),
     ],
     "plan.csv",
-    "One row an image; its pixels are made from this row alone.",
+    "One row per image; the row alone determines its pixels.",
 )
 PREDICTION_TABLE = Table(
     "Predictions",
     [
         Column("Case ID", "Name of the case."),
         Column("Split", "train, validation or test."),
-        Column("Prediction", "What the network predicts.", ".2f", unit="years"),
+        Column("Prediction", "The predicted bone age.", ".2f", unit="years"),
     ],
     "runs/<run>/predictions.csv",
-    "One row a case; the ground truth is joined from the labels.",
+    "One row per case; the ground truth is joined from the labels.",
 )
 SKIPPED_TABLE = Table(
     "Skipped",
     [
-        Column("item", "A file or an id."),
+        Column("item", "File or id."),
         Column("reason", "Why it was left out, and what to do."),
     ],
     "skipped-<stage>.csv",
-    "One row a file or case that a stage left out.",
+    "One row per file or case that a stage left out.",
 )
 
 SEXES = ("F", "M")

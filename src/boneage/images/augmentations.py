@@ -119,14 +119,14 @@ _CARRIES = {
 _AXES = tuple(dict.fromkeys(axis for axis, _ in _CARRIES.values()))
 
 
-def carried(recipe: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """A point whose distance from another recipe's says how different the two copies look.
+def carried(operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """A point whose distance from that of other operators says how different the two copies look.
 
     Returns:
         float, about in grey levels; the unchanged image is the origin.
     """
     point = np.zeros(len(_AXES))
-    for operator in recipe:
+    for operator in operators:
         axis, far = _CARRIES[operator["name"]]
         parameter, neutral = NEUTRAL.get(operator["name"], (None, 0.0))
         value = 1.0 if parameter is None else operator[parameter]

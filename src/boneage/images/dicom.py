@@ -248,9 +248,7 @@ def _not_padding(dataset: Any, stored: np.ndarray) -> np.ndarray:
 
 
 def _as_stored(value: int, dataset: Any, stored: np.ndarray) -> int:
-    """A padding value as the pixels hold it: some files write it unsigned for signed pixels, or with more
-    bits.
-    """
+    """A padding value as pixels hold it; files may write it unsigned for signed pixels, or with more bits."""
     signed = stored.dtype.kind == "i"
     bits = min(int(dataset.BitsStored), 8 * stored.itemsize)
     half = 2 ** (bits - 1) if signed else 0

@@ -87,12 +87,8 @@ def _continued(image: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np
     """The background of a rotated image: the grey levels along its edges, smoothed and extended outwards.
 
     Takes the median of a rim one twentieth of the image deep, so that a bright collimator or film edge is not
-    extended into a bright corner.
-
-    Args:
-        image: uint8, (height, width).
-        turn: Affine map from image pixels (x, y) to those of the result, (2, 3).
-        size: (width, height) of the result.
+    extended into a bright corner. ``turn`` maps image pixels (x, y) to the result's, (2, 3); ``size`` is the
+    result's (width, height).
     """
     cell = max(1.0, min(size) / _COARSE)
     coarse = max(2, round(image.shape[1] / cell)), max(2, round(image.shape[0] / cell))

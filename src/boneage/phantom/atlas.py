@@ -1,4 +1,4 @@
-"""The embedded atlas: drawn left hands in the Digital Hand Atlas's own tree; nothing is downloaded."""
+"""Phantom atlas: drawn left hands in the Digital Hand Atlas's own tree; nothing is downloaded."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from boneage.phantom.drawing import ANOMALIES, check_drawing, draw_hand, lay_out
 from boneage.phantom.ossification import MATURE_YEARS, tempo_spread
 from boneage.sources.dha import RACE_OF_CODE
 
-# What a reviewer calls it.
+# A reviewer's term for it.
 _REASON_OF = {
     "ring": "ring",
     "bracelet": "bracelet",
@@ -27,10 +27,10 @@ _REASON_OF = {
 }
 
 LARGEST_ATLAS = 9000
-"""Images that an atlas can hold: case numbers have four digits and start at 1000."""
+"""Most images in an atlas: case numbers have four digits, from 1000."""
 
 READER_DIFFERENCE_YEARS = 0.63
-"""Root mean square of the difference between the two readers of the Digital Hand Atlas."""
+"""Root mean square difference between the Digital Hand Atlas's two readers."""
 
 STAMP_NAME = "phantom.json"
 REVIEW_NAME = "review.csv"
@@ -49,30 +49,28 @@ def write_phantom_atlas(
 ) -> Path:
     """Draws a whole atlas: ``per_group`` images for each race, sex and year of age.
 
-    Written are ``JPEGimages/ASIF/ASIF00/1000.jpg`` and so on, ``readings.csv`` (image number, reading 1,
-    reading 2; years), ``phantom.csv`` (the truth behind each image), ``centres.csv`` (where each growth
-    centre lies, and how far it has fused) and ``review.csv`` (a review log: the decisions of a person who
-    sees every anomaly). The same arguments give the same bytes. An interrupted run
-    continues where it was; a finished atlas is left alone.
+    Writes ``JPEGimages/ASIF/ASIF00/1000.jpg`` and so on, ``readings.csv`` (image number, reading 1, reading
+    2; years), ``phantom.csv`` (the ground truth of each image), ``centres.csv`` (position and fusion of each
+    growth centre) and ``review.csv`` (the decisions of a reviewer who sees every anomaly). The same arguments
+    give the same bytes. An interrupted run continues; a finished atlas is left alone.
 
-    A child's bone age is its age plus its own tempo, whose spread is that of
+    A child's bone age is its age plus a tempo with the spread of
     :func:`boneage.phantom.ossification.tempo_spread`; the two readings scatter around the bone age.
 
     Args:
-        folder: Where the atlas goes; made where it is absent.
+        folder: Created if absent.
         per_group: Images for each of the 8 groups and each year of age.
         seed: Draws the children.
-        anomalies: The share of images with an anomaly, of all kinds alike, or a share for each kind.
+        anomalies: Share of images with an anomaly, split evenly over the kinds, or a share per kind.
         ages: Whole years of age, 0 to 18.
         height: Height of the images in pixels.
-        progress: Whether a bar shows how far it is.
 
     Returns:
         The folder.
 
     Raises:
-        BoneAgeError: An argument is outside its range, the folder holds something else or an atlas of other
-            arguments, or it cannot be written.
+        BoneAgeError: An argument out of range, a folder with other contents or an atlas of other arguments,
+            or a failed write.
     """
     folder = Path(folder)
     shares = _anomaly_shares(anomalies)
@@ -101,11 +99,11 @@ def write_phantom_atlas(
 
 
 def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Sequence[int]) -> pd.DataFrame:
-    """Who is in an atlas, before anything is drawn: one row an image.
+    """The children of an atlas, before anything is drawn: one row per image.
 
     Returns:
         Columns ``number, image, race, sex, age_group, age, tempo, bone_age, anomaly, seed, reading_1,
-        reading_2``; ages and readings in years, ``anomaly`` empty where there is none.
+        reading_2``; ages and readings in years, ``anomaly`` empty if none.
     """
     groups = [(race, sex, year) for race in RACE_OF_CODE for sex in SEXES for year in ages]
     rows = []
@@ -113,9 +111,9 @@ def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Seq
         race, sex, year = groups[place // per_group]
         number = _FIRST_NUMBER + place
         rng = np.random.default_rng([seed, number])
-        # Cut, not rounded, to 3 decimals: a child is as old as its folder says up to its birthday.
+        # Truncated to 3 decimals, not rounded: a child is as old as its folder says until its birthday.
         age = year + np.floor((place % per_group + rng.random()) / per_group * 1000.0) / 1000.0
-        # One number decides, so that the share changes who has an anomaly and nothing else.
+        # A single number decides, so that the shares change who has an anomaly and nothing else.
         kind = int(np.searchsorted(np.cumsum(list(shares.values())), rng.random(), side="right"))
         anomaly = [*shares, ""][kind]
         tempo = tempo_spread(age, sex) * float(np.clip(rng.standard_normal(), -2.5, 2.5))
@@ -144,18 +142,14 @@ def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Seq
 
 
 def _out_of_step(age: float, sex: str, rng: np.random.Generator) -> float:
-    """A tempo of 3 to 5 years, ahead or behind, such that the skeleton shows it."""
+    """A tempo of 3 to 5 years, ahead or behind, that the skeleton can show."""
     size = rng.uniform(3.0, 5.0)
     ahead, behind = age + size <= MATURE_YEARS[sex], age - size >= 0.0
     return size if ahead and (not behind or rng.random() < 0.5) else -size
 
 
 def _readings(bone_age: float, sex: str, rng: np.random.Generator) -> tuple[float, float]:
-    """Two readers' ages in years, to the quarter; they disagree less on babies, whose plates are closer.
-
-    The scatter is such that over the ages of the atlas they differ by
-    :data:`READER_DIFFERENCE_YEARS`.
-    """
+    """Two readers' ages in years, to the quarter, :data:`READER_DIFFERENCE_YEARS` apart; closer on babies."""
     spread = 1.08 * READER_DIFFERENCE_YEARS / np.sqrt(2.0) * min(1.0, 0.2 + bone_age / 5.0)
     read = bone_age + rng.normal(0.0, spread, 2)
     first, second = np.clip(np.round(read * 4.0) / 4.0, 0.0, MATURE_YEARS[sex])
@@ -164,7 +158,7 @@ def _readings(bone_age: float, sex: str, rng: np.random.Generator) -> tuple[floa
 
 def _anomaly_shares(anomalies: float | Mapping[str, float]) -> dict[str, float]:
     if not isinstance(anomalies, int | float | Mapping):
-        raise BoneAgeError(f"anomalies: {anomalies!r} must be a share from 0 to 1, or one for each kind")
+        raise BoneAgeError(f"anomalies: {anomalies!r} must be a share from 0 to 1, or one per kind")
     if not isinstance(anomalies, Mapping):
         anomalies = dict.fromkeys(ANOMALIES, anomalies / len(ANOMALIES)) if anomalies else {}
     unknown = sorted(set(anomalies) - set(ANOMALIES))
@@ -172,7 +166,7 @@ def _anomaly_shares(anomalies: float | Mapping[str, float]) -> dict[str, float]:
         raise BoneAgeError(f"anomalies: {', '.join(unknown)} must be among {', '.join(ANOMALIES)}")
     shares = {kind: float(anomalies[kind]) for kind in ANOMALIES if kind in anomalies}
     if not all(share >= 0.0 for share in shares.values()) or not sum(shares.values()) <= 1.0 + 1e-9:
-        raise BoneAgeError(f"anomalies: {anomalies} must be shares from 0 that add up to at most 1")
+        raise BoneAgeError(f"anomalies: {anomalies} must be shares of at least 0 that add up to at most 1")
     return shares
 
 
@@ -180,24 +174,24 @@ def _checked_ages(ages: Sequence[int]) -> list[int]:
     years = list(ages)
     whole = all(isinstance(year, int | np.integer) and 0 <= year <= 18 for year in years)
     if not years or not whole or len(set(years)) != len(years):
-        raise BoneAgeError(f"ages: {years} must be whole years from 0 to 18, each once")
+        raise BoneAgeError(f"ages: {years} must be whole years from 0 to 18, without repeats")
     return [int(year) for year in years]
 
 
 def _check_atlas(per_group: int, seed: int, ages: Sequence[int], height: int) -> None:
     if not isinstance(per_group, int) or per_group < 1:
-        raise BoneAgeError(f"per_group: {per_group!r} must be a whole number from 1")
+        raise BoneAgeError(f"per_group: {per_group!r} must be a whole number of at least 1")
     total = per_group * len(ages) * len(RACE_OF_CODE) * len(SEXES)
     if total > LARGEST_ATLAS:
         most = LARGEST_ATLAS // (total // per_group)
         raise BoneAgeError(
-            f"per_group: {per_group} makes {total} images, more than four-digit numbers serve; at most {most}"
+            f"per_group: {per_group} makes {total} images, too many for four-digit numbers; at most {most}"
         )
     check_drawing(0.0, "F", seed, None, None, height)
 
 
 def _claim(folder: Path, arguments: dict) -> None:
-    """Makes the folder ours: writes the stamp, or finds the same one there."""
+    """Writes the stamp, or checks that the folder has the same one."""
     stamp = folder / STAMP_NAME
     text = json.dumps({"drawing": _DRAWING_VERSION, **arguments}, indent=1) + "\n"
     if os.path.exists(stamp):
@@ -207,7 +201,7 @@ def _claim(folder: Path, arguments: dict) -> None:
             known = ""
         if known != text:
             raise BoneAgeError(
-                f"{folder}: holds a phantom atlas of other settings; choose another folder, or delete it"
+                f"{folder}: holds a phantom atlas with other settings; choose another folder, or delete it"
             )
         return
     if os.path.exists(folder / "JPEGimages"):
@@ -224,7 +218,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what a killed run left unfinished."""
+    """Removes what a killed run left behind."""
     for leftover in (folder / "JPEGimages").glob("*/*/.*.jpg"):
         with contextlib.suppress(OSError):
             leftover.unlink()
@@ -234,14 +228,14 @@ def _write_image(path: Path, row: dict, height: int) -> None:
     hand = draw_hand(row["bone_age"], row["sex"], row["seed"], row["anomaly"] or None, row["age"], height)
     done, data = cv2.imencode(".jpg", hand.image, [cv2.IMWRITE_JPEG_QUALITY, 92])
     if not done:
-        raise BoneAgeError(f"{path}: this OpenCV writes no JPEG; install opencv-python-headless")
-    # Not synced to disk one by one: an image lost with the power is drawn again.
+        raise BoneAgeError(f"{path}: this OpenCV cannot write JPEG; install opencv-python-headless")
+    # Not fsynced: an image lost in a power cut is drawn again.
     with atomic_write(path, sync=False) as file:
         file.write(data.tobytes())
 
 
 def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, ...]:
-    """The readings, the truth, the centres and the review of an atlas."""
+    """Readings, ground truth, growth centres and review log of an atlas."""
     boxes, centres = [], []
     for row in plan.itertuples():
         scene = lay_out(row.bone_age, row.sex, row.seed, row.anomaly or None, row.age, height)
@@ -260,7 +254,7 @@ def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, ...]:
 
 
 def _review(plan: pd.DataFrame) -> pd.DataFrame:
-    """The decisions of a person who sees every anomaly, as a review log."""
+    """The review log of a reviewer who sees every anomaly."""
     reasons = plan["anomaly"].map(_REASON_OF).fillna("")
     return pd.DataFrame(
         {

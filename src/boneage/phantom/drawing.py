@@ -1,8 +1,8 @@
-"""Draws one radiograph of a left hand.
+"""Draws radiographs of left hands.
 
-A hand is laid out by :mod:`skeleton` after the ages in :mod:`ossification`, then projected the way X-rays
-do: thicknesses of bone and soft tissue add up, the sum is exposed, blurred, and gets the noise of photons.
-The pictures are schematic; a number measured on them says that the code works, nothing about children.
+A hand is laid out by :mod:`skeleton` from the ages in :mod:`ossification` and projected as X-rays do:
+thicknesses of bone and soft tissue add up, and the sum is exposed, blurred and given photon noise. Drawings
+are schematic: numbers measured on them show that the code works, and say nothing about children.
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from boneage.phantom.ossification import check_sex
 from boneage.phantom.skeleton import HAND_UNITS, Bone, Skeleton, build_skeleton, draw_pose, rotation
 
 ANOMALIES = ("ring", "bracelet", "unreadable", "growth")
-"""What can be wrong with a phantom: metal on a finger, metal on the wrist, bones that cannot be read, and
-a skeleton far from what the age lets expect."""
+"""What can be wrong with a phantom: metal on a finger, metal on the wrist, unreadable bones, and a skeleton
+out of step with the age."""
 
 _HEIGHT = 1400
-# Bones are drawn smaller than the image, which has no detail that fine, and soft tissue smaller still.
+# Bones are drawn smaller than the image, which has no finer detail, and soft tissue smaller still.
 _BONE_SCALE = 0.6
 _TISSUE_SCALE = 0.3
-# Thickness of soft tissue in hand units from which on it counts as the hand.
+# Thickness of soft tissue, in hand units, from which it counts as the hand.
 _SEEN = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class PhantomHand:
-    """One drawn radiograph and the truth about it.
+    """A drawn radiograph and its ground truth.
 
     Attributes:
-        image: The image, (height, width) uint8, bones bright.
-        centres: Pixel (x, y) of each growth centre that has appeared and lies inside the image.
-        fusion: How far the growth plate of each of those has closed, 0 to 1.
+        image: uint8, (height, width), bones bright.
+        centres: Pixel (x, y) of each growth centre that has appeared and is inside the image.
+        fusion: How far each of their growth plates has fused, 0 to 1.
         anomaly_box: Box of the anomaly in pixels, (x, y, width, height), or None.
     """
 
@@ -53,22 +53,21 @@ def draw_hand(
     age: float | None = None,
     height: int = _HEIGHT,
 ) -> PhantomHand:
-    """Draws the left hand of a child of a bone age, posterior-anterior, thumb to the right.
+    """Draws a child's left hand, posterior-anterior, thumb to the right.
 
-    The same arguments give the same pixels, in any process or thread of a machine.
+    The same arguments give the same pixels in any process or thread of a machine.
 
     Args:
-        bone_age: Skeletal maturity in years, 0 to 19; a girl's hand no longer changes after 18.
+        bone_age: Skeletal maturity in years, 0 to 19; a girl's hand does not change after 18.
         sex: ``F`` or ``M``.
-        seed: Draws this child's shape, pose and exposure.
-        anomaly: One of :data:`ANOMALIES`, or None. ``growth`` needs ``age``: it changes nothing but the
-            size of the hand, which then is that of the age, far from that of the skeleton.
-        age: The child's age in years, which together with the bone age sets the size of the hand; the
-            bone age where None.
-        height: Height of the image in pixels, 200 to 4000; the width varies from 0.68 to 0.84 of it.
+        seed: Draws the child's shape, pose and exposure.
+        anomaly: One of :data:`ANOMALIES`, or None. ``growth`` needs ``age`` and only changes the hand's size
+            to that of the age.
+        age: Age in years, which sets the hand's size together with the bone age; None takes the bone age.
+        height: Height of the image in pixels, 200 to 4000; the width is 0.68 to 0.84 of it.
 
     Raises:
-        BoneAgeError: An argument is outside its range.
+        BoneAgeError: An argument out of range.
     """
     scene = lay_out(bone_age, sex, seed, anomaly, age, height)
     return PhantomHand(_render(scene), scene.centres, scene.fusion, scene.anomaly_box)
@@ -77,7 +76,7 @@ def draw_hand(
 def hand_region(
     bone_age: float, sex: str, seed: int, age: float | None = None, height: int = _HEIGHT
 ) -> np.ndarray:
-    """Where hand and forearm lie on the image that :func:`draw_hand` draws from the same arguments.
+    """Mask of hand and forearm in the image that :func:`draw_hand` draws from the same arguments.
 
     Returns:
         bool, of the image's shape: the shadow of soft tissue.
@@ -89,24 +88,24 @@ def hand_region(
 def check_drawing(
     bone_age: float, sex: str, seed: int, anomaly: str | None, age: float | None, height: int
 ) -> None:
-    """Raises a BoneAgeError where an argument of a drawing is outside its range."""
+    """Raises a BoneAgeError if an argument of :func:`draw_hand` is out of range."""
     check_sex(sex)
     for name, value in (("bone_age", bone_age), ("age", 0.0 if age is None else age)):
         if not isinstance(value, int | float | np.number) or not 0.0 <= value <= 19.0:
             raise BoneAgeError(f"{name}: {value!r} must be between 0 and 19 years")
     if not isinstance(seed, int | np.integer) or seed < 0:
-        raise BoneAgeError(f"seed: {seed!r} must be a whole number from 0")
+        raise BoneAgeError(f"seed: {seed!r} must be a whole number of at least 0")
     if anomaly is not None and anomaly not in ANOMALIES:
         raise BoneAgeError(f"anomaly: {anomaly!r} must be one of {', '.join(ANOMALIES)}")
     if anomaly == "growth" and age is None:
-        raise BoneAgeError("anomaly: growth needs the age that the bone age is out of step with")
+        raise BoneAgeError("anomaly: growth needs an age")
     if not isinstance(height, int | np.integer) or not 200 <= height <= 4000:
         raise BoneAgeError(f"height: {height!r} must be between 200 and 4000 pixels")
 
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """A posed hand in an image, all but its pixels.
+    """A posed hand in an image, before its pixels.
 
     ``to_image`` is the (2, 3) map from hand units to pixels, ``zoom`` its scale.
     """
@@ -123,7 +122,7 @@ class _Scene:
     anomaly_box: tuple[int, int, int, int] | None
 
 
-# Each part of a drawing has random numbers of its own, so that a change in one leaves the others alone.
+# Each part of a drawing has its own random numbers, so that a change in one leaves the others alone.
 def _rng(seed: int, part: str) -> np.random.Generator:
     parts = ("anatomy", "pose", "place", "anomaly", "exposure", "marker", "noise")
     return np.random.default_rng([int(seed), parts.index(part)])
@@ -132,10 +131,10 @@ def _rng(seed: int, part: str) -> np.random.Generator:
 def lay_out(
     bone_age: float, sex: str, seed: int, anomaly: str | None, age: float | None, height: int
 ) -> _Scene:
-    """Everything about an image that needs no pixels; quick. Arguments as for :func:`draw_hand`."""
+    """All of an image but the pixels; fast. Arguments as for :func:`draw_hand`."""
     check_drawing(bone_age, sex, seed, anomaly, age, height)
     age = bone_age if age is None else age
-    # Stature follows the skeleton's maturity as much as the years.
+    # Stature follows skeletal maturity as much as age.
     size_age = age if anomaly == "growth" else (age + bone_age) / 2
     skeleton = build_skeleton(bone_age, size_age, sex, _rng(seed, "anatomy"), draw_pose(_rng(seed, "pose")))
     rng = _rng(seed, "place")
@@ -161,7 +160,7 @@ def lay_out(
 def _placement(
     skeleton: Skeleton, height: int, width: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """Turns and shifts the hand, and sizes it to the image: a radiographer lets small hands fill it too."""
+    """Rotates, shifts and scales the hand: radiographers let small hands fill the image too."""
     angle = np.deg2rad(np.clip(rng.normal(0.0, 6.0), -16, 16))
     turn = rotation(angle)
     low, high = skeleton.extent(turn)
@@ -203,14 +202,14 @@ def _metal(skeleton: Skeleton, anomaly: str | None, rng: np.random.Generator) ->
 
 
 def _across(middle: np.ndarray, along: np.ndarray, half: float, sag: float, t: np.ndarray) -> np.ndarray:
-    """Places ``t`` (-1 to 1) of a shallow ellipse's near side across a limb, (n, 2)."""
+    """Points at ``t`` (-1 to 1) on the near side of a shallow ellipse across a limb, (n, 2)."""
     across = np.array([-along[1], along[0]])
     t = t[:, None]
     return middle + t * half * across + (1 - t**2) * half * sag * along
 
 
 def _band(middle: np.ndarray, along: np.ndarray, half: float, thick: float, sag: float) -> np.ndarray:
-    """A band seen nearly from its edge, (n, 2)."""
+    """A band seen almost edge-on, (n, 2)."""
     along = along / np.linalg.norm(along)
     curve = _across(middle, along, half, sag, np.linspace(-1.0, 1.0, 24))
     return np.concatenate([curve + along * thick, (curve - along * thick)[::-1]])
@@ -225,12 +224,12 @@ def _beads(middle: np.ndarray, along: np.ndarray, half: float, radius: float) ->
 
 
 def _render(scene: _Scene) -> np.ndarray:
-    """The image of a scene: shadows of soft tissue and bone, then exposure, metal, marker and noise."""
+    """Renders a scene: shadows of soft tissue and bone, then exposure, metal, marker and noise."""
     height, width = scene.size
     tissue = _tissue_shadow(scene)
     bone = _bone_shadow(scene)
     rng = _rng(scene.seed, "exposure")
-    # Thicknesses are in hand units; a radiographer exposes a small hand less.
+    # Thicknesses are in hand units; a small hand is exposed less.
     scale = 1.0 / scene.skeleton.breadth**0.8
     contrast = rng.uniform(0.85, 1.2)
     blur = rng.uniform(0.5, 0.9)
@@ -239,7 +238,7 @@ def _render(scene: _Scene) -> np.ndarray:
         contrast *= ruin.uniform(0.10, 0.22)
         blur = ruin.uniform(4.0, 7.0)
     shadow = tissue * (0.42 * scale) + cv2.GaussianBlur(bone, (0, 0), blur) * (1.05 * scale * contrast)
-    # Thick parts harden the beam and scatter: thin ones gain on them.
+    # Thick parts harden the beam and scatter, so thin ones gain.
     shadow = np.power(np.maximum(shadow, 0.0), np.float32(rng.uniform(0.75, 0.95)))
     image = cv2.resize(shadow, (width, height), interpolation=cv2.INTER_CUBIC)
     image = _exposed(image, rng)
@@ -249,10 +248,10 @@ def _render(scene: _Scene) -> np.ndarray:
 
 
 def depth_inside(mask: np.ndarray) -> np.ndarray:
-    """How far from its edge each pixel inside a mask lies.
+    """Distance of each pixel inside a mask from its edge.
 
-    By SciPy: the last digit of OpenCV's exact distance depends on where in memory the mask lies, and now and
-    then a grey level of the drawing was rounded the other way.
+    SciPy's, because OpenCV's exact distance varies in the last digit with the mask's memory address, which
+    now and then changed a grey level of the drawing.
 
     Args:
         mask: (height, width), 0 outside.
@@ -264,7 +263,7 @@ def depth_inside(mask: np.ndarray) -> np.ndarray:
 
 
 def _chord(depth: np.ndarray, radius: float | np.ndarray) -> np.ndarray:
-    """Half the thickness of a cylinder at a distance from its edge; flat beyond its axis."""
+    """Half the thickness of a cylinder at a depth from its edge; constant beyond its axis."""
     inward = np.clip(depth, 0.0, radius)
     return np.sqrt(inward * (2.0 * radius - inward))
 
@@ -308,7 +307,7 @@ def _tissue_shadow(scene: _Scene) -> np.ndarray:
 def _add_digit(total: np.ndarray, points: np.ndarray, radii: np.ndarray, zoom: float) -> None:
     """Raises ``total`` to the thickness of a chain of tapering round segments.
 
-    Exact distances rather than a mask's: a finger's edge is the sharpest that soft tissue has.
+    Exact distances instead of a mask's, since a finger's edge is the sharpest of all soft tissue.
     """
     for start, stop, r0, r1 in zip(points, points[1:], radii, radii[1:], strict=False):
         reach = max(r0, r1) * zoom + 2.0
@@ -327,7 +326,7 @@ def _add_digit(total: np.ndarray, points: np.ndarray, radii: np.ndarray, zoom: f
 
 
 def _trunk_radius(scene: _Scene, small: tuple[int, int]) -> np.ndarray:
-    """Half the depth of palm, wrist and forearm at each pixel: it grows towards the elbow."""
+    """Half the depth of palm, wrist and forearm at each pixel; it grows towards the elbow."""
     turn = np.linalg.inv(scene.to_image[:, :2])
     shift = turn @ scene.to_image[:, 2]
     x, y = (np.arange(n, dtype=np.float32) / np.float32(_TISSUE_SCALE) for n in small)
@@ -337,7 +336,7 @@ def _trunk_radius(scene: _Scene, small: tuple[int, int]) -> np.ndarray:
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
-    """Points for OpenCV's drawing with 4 fractional bits."""
+    """Points with 4 fractional bits, for OpenCV's drawing."""
     return np.round(points * 16.0).astype(np.int32)
 
 
@@ -362,13 +361,13 @@ def fill_chain(mask: np.ndarray, points: np.ndarray, radii: np.ndarray) -> None:
 
 
 def _bone_shadow(scene: _Scene) -> np.ndarray:
-    """Thickness of bone in hand units, at the bones' scale; where bones overlap they add up."""
+    """Thickness of bone in hand units, at the bones' scale; overlapping bones add up."""
     height, width = scene.size
     shadow = np.zeros((round(height * _BONE_SCALE), round(width * _BONE_SCALE)), np.float32)
     to_small = scene.to_image * _BONE_SCALE
     for bone in scene.skeleton.bones:
         _add_bone(shadow, bone, to_small, scene.zoom * _BONE_SCALE)
-    # Trabeculae: a fine web, finer than anything the layout knows.
+    # Trabeculae: a web finer than anything in the layout.
     rng = _rng(scene.seed, "noise")
     web = rng.standard_normal(shadow.shape, dtype=np.float32)
     web = cv2.GaussianBlur(web, (0, 0), 0.9) - cv2.GaussianBlur(web, (0, 0), 2.5)
@@ -377,7 +376,7 @@ def _bone_shadow(scene: _Scene) -> np.ndarray:
 
 
 def _add_bone(shadow: np.ndarray, bone: Bone, to_small: np.ndarray, zoom: float) -> None:
-    """Adds the shadow of a hollow solid: a dense shell around a spongy inside."""
+    """Adds the shadow of a hollow solid: a dense shell around a spongy core."""
     outlines = [_moved(outline, to_small) for outline in bone.outlines]
     points = np.concatenate(outlines)
     low = np.maximum(np.floor(points.min(axis=0)).astype(int) - 3, 0)
@@ -400,7 +399,7 @@ def _add_bone(shadow: np.ndarray, bone: Bone, to_small: np.ndarray, zoom: float)
 
 
 def _mid_shaft(axis: np.ndarray, to_small: np.ndarray, low: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """1 in the middle of a long bone, where the shell is thick, falling to 0 at its ends, for each pixel."""
+    """For each pixel 1 at the middle of a long bone, where the shell is thick, falling to 0 at its ends."""
     start, stop = _moved(axis, to_small) - low
     along = ((stop - start) / float(np.dot(stop - start, stop - start))).astype(np.float32)
     rows, columns = np.arange(shape[0], dtype=np.float32), np.arange(shape[1], dtype=np.float32)
@@ -409,7 +408,7 @@ def _mid_shaft(axis: np.ndarray, to_small: np.ndarray, low: np.ndarray, shape: t
 
 
 def _exposed(shadow: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Grey values 0 to 255 of a shadow: background, gain, uneven field, borders."""
+    """Grey levels 0 to 255 of a shadow: background, gain, uneven field, borders."""
     height, width = shadow.shape
     top = float(np.percentile(shadow[::8, ::8], 98.5))
     bright = rng.uniform(165, 235) if rng.random() < 0.85 else rng.uniform(60, 150)
@@ -428,7 +427,7 @@ def _exposed(shadow: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _collimate(image: np.ndarray, rng: np.random.Generator) -> None:
-    """Draws the edges of the field on some sides: shutters are bright (no rays), print borders black."""
+    """Draws the edges of the field on some sides: shutters are bright (no X-rays), print borders black."""
     height, width = image.shape
     for side in range(4):
         if rng.random() > 0.22:
@@ -440,7 +439,7 @@ def _collimate(image: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _stamp_metal(image: np.ndarray, scene: _Scene) -> None:
-    """Metal lets no ray through: near white, with an edge as soft as the rest."""
+    """Draws metal, which stops all X-rays: near white, with an edge as soft as the rest."""
     if not scene.metal:
         return
     x, y, w, h = scene.anomaly_box
@@ -470,7 +469,7 @@ _LETTERS = {
 
 
 def _stamp_marker(image: np.ndarray, tissue: np.ndarray, rng: np.random.Generator) -> None:
-    """Lays the side marker, a lead L with initials on a plate, where the hand leaves room."""
+    """Places the side marker, a lead L with initials on a plate, where the hand leaves room."""
     height, width = image.shape
     size = height * rng.uniform(0.035, 0.055)
     plate = np.array([[-0.5, -0.35], [1.4, -0.35], [1.4, 2.1], [-0.5, 2.1]])
@@ -497,7 +496,7 @@ def _stamp_marker(image: np.ndarray, tissue: np.ndarray, rng: np.random.Generato
 
 
 def _noisy(image: np.ndarray, rng: np.random.Generator, noise_rng: np.random.Generator) -> np.ndarray:
-    """Adds the grain of counted photons, stronger where fewer came through, and rounds to 8 bits."""
+    """Adds photon noise, stronger where fewer X-rays came through, and rounds to 8 bits."""
     grain = noise_rng.standard_normal(image.shape, dtype=np.float32)
     grain = cv2.GaussianBlur(grain, (0, 0), 0.7)
     strength = rng.uniform(2.0, 6.0)

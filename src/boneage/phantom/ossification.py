@@ -1,7 +1,7 @@
-"""When each growth centre of the hand and wrist appears, fills out and fuses, by sex.
+"""When each growth centre of the hand and wrist appears, reaches full size and fuses, by sex.
 
-The tables drive the drawn radiographs of :mod:`drawing`. They are rounded for drawing and are no
-clinical reference. Sources:
+The tables drive the drawings of :mod:`drawing`. They are rounded for drawing and no clinical reference.
+Sources:
 
 - Garn: Garn SM, Rohmann CG, Silverman FN. Radiographic standards for postnatal ossification and tooth
   calcification. Med Radiogr Photogr 1967;43:45-66. Median ages at appearance.
@@ -21,17 +21,17 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import SEXES
 
 MATURE_YEARS = {"F": 18.0, "M": 19.0}
-"""The last plate of each sex in GP: no hand is read as older."""
+"""The last plate of each sex in GP, and the highest bone age read."""
 
 
 @dataclass(frozen=True)
 class Centre:
-    """One growth centre: ages in years of bone age, each as (girls, boys).
+    """A growth centre; ages in years of bone age, each as (girls, boys).
 
     Attributes:
         name: The bone, e.g. ``capitate`` or ``proximal phalanx 3`` (its epiphysis; 1 is the thumb).
         kind: ``carpal``, ``epiphysis`` or ``sesamoid``.
-        appears: Median age at which it is first seen.
+        appears: Median age at first appearance.
         grown: Age at which a carpal has its adult outline, or an epiphysis is as wide as its shaft.
         fuses: Ages at which an epiphysis begins and ends to fuse; None for the others.
         source: Where the ages come from; see the module.
@@ -49,8 +49,8 @@ def _carpal(name: str, girls: float, boys: float, grown: tuple[float, float], so
     return Centre(name, "carpal", (girls, boys), grown, None, source)
 
 
-# What an epiphysis does after it appeared depends on its row of bones: age at which it is as wide as its
-# shaft (GP, GR), and the span of its fusion, girls then boys (GP, GR; the same order in SB).
+# An epiphysis after its appearance depends on its row of bones: age at which it is as wide as its shaft
+# (GP, GR), and span of its fusion, girls then boys (GP, GR; the same order in SB).
 _ROWS = {
     "distal phalanx": ((8.5, 10.5), ((13.0, 14.1), (15.0, 16.1))),
     "middle phalanx": ((8.0, 10.0), ((14.2, 15.4), (16.1, 17.3))),
@@ -69,7 +69,7 @@ def _epiphysis(row: str, digit: str, girls: float, boys: float, source: str = "G
 CENTRES: dict[str, Centre] = {
     centre.name: centre
     for centre in (
-        # Carpals in the order of their appearance.
+        # Carpals in order of appearance.
         _carpal("capitate", 0.17, 0.25, (12.0, 14.0), "Garn; GP"),
         _carpal("hamate", 0.20, 0.33, (12.0, 14.0), "Garn; GP"),
         _carpal("triquetrum", 1.7, 2.4, (12.5, 14.5), "Garn; GP"),
@@ -105,15 +105,15 @@ CENTRES: dict[str, Centre] = {
     )
 }
 
-# Hand length in mm, wrist crease to tip of the middle finger, at whole years from birth to 18 (Snyder,
-# rounded; birth by extrapolation).
+# Hand length in mm from wrist crease to tip of the middle finger, at whole years from birth to 18 (Snyder,
+# rounded; birth extrapolated).
 _HAND_LENGTH_MM = {
     "F": (62, 85, 97, 107, 115, 122, 129, 135, 141, 147, 154, 161, 168, 172, 175, 176, 177, 178, 178),
     "M": (64, 87, 99, 108, 116, 123, 130, 136, 142, 147, 153, 159, 166, 175, 183, 188, 190, 192, 193),
 }
 
-# Standard deviation of bone age among children of one chronological age: (age in years, months of spread)
-# for girls and boys (GP, the Brush Foundation's children, rounded).
+# Standard deviation of bone age among children of one chronological age, in months, for girls and boys (GP,
+# Brush Foundation children, rounded).
 _TEMPO_AGES = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0)
 _TEMPO_MONTHS = {
     "F": (0.7, 1.8, 4.6, 9.0, 10.2, 10.2, 11.7, 10.2, 11.3, 9.2, 7.3),
@@ -122,10 +122,10 @@ _TEMPO_MONTHS = {
 
 
 def check_sex(sex: str) -> str:
-    """Returns ``sex`` if it is one of ``F`` and ``M``.
+    """Returns ``sex``.
 
     Raises:
-        BoneAgeError: It is not.
+        BoneAgeError: It is neither ``F`` nor ``M``.
     """
     if sex not in SEXES:
         raise BoneAgeError(f"sex: {sex!r} must be F or M")
@@ -133,14 +133,14 @@ def check_sex(sex: str) -> str:
 
 
 def appearance_age(name: str, sex: str) -> float:
-    """The bone age in years at which a centre is first seen."""
+    """Bone age in years at which a centre appears."""
     return CENTRES[name].appears[SEXES.index(check_sex(sex))]
 
 
 def size_of(name: str, bone_age: float, sex: str) -> float:
-    """How far a centre has filled out: 0 before it appears, 1 when it is as wide as it gets.
+    """Relative size of a centre: 0 before it appears, 1 at full size.
 
-    Growth is quick at first and slows down, as in the plates of GP.
+    Growth is fast at first and slows down, as in the plates of GP.
     """
     start = appearance_age(name, sex)
     if bone_age <= start:
@@ -160,7 +160,7 @@ def capping_of(name: str, bone_age: float, sex: str) -> float:
 
 
 def fusion_of(name: str, bone_age: float, sex: str) -> float:
-    """How far a growth plate has closed: 0 open, 1 fused; always 0 for carpals and the sesamoid."""
+    """How far a growth plate has fused: 0 open, 1 fused; always 0 for carpals and the sesamoid."""
     fuses = CENTRES[name].fuses
     if fuses is None:
         return 0.0
@@ -169,11 +169,11 @@ def fusion_of(name: str, bone_age: float, sex: str) -> float:
 
 
 def hand_length(age: float, sex: str) -> float:
-    """The usual length of a hand in mm at an age of 0 to 18 years (older hands have stopped growing)."""
+    """Typical hand length in mm at an age in years; constant from 18."""
     lengths = _HAND_LENGTH_MM[check_sex(sex)]
     return float(np.interp(age, np.arange(len(lengths)), lengths))
 
 
 def tempo_spread(age: float, sex: str) -> float:
-    """The standard deviation of bone age, in years, among children of one chronological age."""
+    """Standard deviation of bone age, in years, among children of one chronological age."""
     return float(np.interp(age, _TEMPO_AGES, _TEMPO_MONTHS[check_sex(sex)])) / 12.0

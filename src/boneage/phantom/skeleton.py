@@ -1,9 +1,8 @@
-"""The outlines of a left hand's bones at a bone age, before anything is drawn.
+"""Outlines of the bones of a left hand at a bone age.
 
-Hand units: the picture plane of a posterior-anterior radiograph, x to the thumb (right), y to the forearm
-(down), origin in the capitate; a hand of 153 mm (a boy of ten) is about 1150 units long. The layout was
-made by eye after radiographs; when each centre appears, fills out and fuses comes from
-:mod:`boneage.phantom.ossification`.
+Hand units: the image plane of a posterior-anterior radiograph, x to the thumb (right), y to the forearm
+(down), origin in the capitate; a hand of 153 mm (a boy of ten) is about 1150 units long. The layout was made
+by eye from radiographs; ages of appearance, growth and fusion come from :mod:`boneage.phantom.ossification`.
 """
 
 import functools
@@ -19,19 +18,19 @@ HAND_UNITS = 1150.0
 _REFERENCE_MM = 153.0
 _CAPITATE = np.array([327.0, 1030.0])
 
-# How a bone's breadth follows its length: small hands have stubby bones.
+# How a bone's breadth scales with its length: small hands have stubby bones.
 _BREADTH_POWER = 0.65
 
 
 @dataclass(frozen=True, eq=False)
 class Bone:
-    """A solid to be drawn: the union of closed outlines, each (n, 2) in hand units.
+    """A solid to draw: the union of closed outlines.
 
     Attributes:
-        outlines: The outlines; a half-fused bone comes as two solids with weights that add up to 1.
+        outlines: Each (n, 2) in hand units; a partly fused bone is two solids whose weights add up to 1.
         radius: Half the depth of the solid.
-        cortex: Thickness of the dense shell in the middle of the shaft, and at its ends.
-        fill: Share of bone in the spongy inside, 0 to 1, in the middle of the shaft and at its ends.
+        cortex: Thickness of the dense shell at mid-shaft and at the ends.
+        fill: Share of bone in the spongy core, 0 to 1, at mid-shaft and at the ends.
         axis: The two ends of a long bone, (2, 2); None for a round one.
         weight: How much of it shows, 0 to 1.
     """
@@ -46,17 +45,16 @@ class Bone:
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """Everything of one hand that casts a shadow, in hand units.
+    """All parts of a hand that cast a shadow, in hand units. A chain has rows of x, y, radius.
 
     Attributes:
-        bones: The bones to draw.
-        centres: Where each growth centre that has appeared lies; a fused one stays where its plate was.
-        fusion: How far each centre in ``centres`` has fused, 0 to 1.
-        digits: Soft tissue of each finger, thumb first: rows of x, y, radius.
-        palm: Soft tissue of the palm: more such chains, and ``hull`` fills the room between them.
+        centres: Position of each growth centre that has appeared; a fused one stays where its plate was.
+        fusion: How far each of ``centres`` has fused, 0 to 1.
+        digits: Soft tissue of each digit, thumb first; chains.
+        palm: Soft tissue of the palm; chains, with ``hull`` filling the gaps.
         hull: Corners of the palm between the metacarpals, (n, 2).
-        thenar: The muscle between thumb and index finger, rows of x, y, radius.
-        forearm: Soft tissue of wrist and forearm, rows of x, y, radius.
+        thenar: The muscle between thumb and index finger; a chain.
+        forearm: Soft tissue of wrist and forearm; a chain.
         breadth: Scale of all breadths; 1 for a hand of 153 mm.
     """
 
@@ -71,7 +69,7 @@ class Skeleton:
     breadth: float
 
     def extent(self, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the greatest (x, y) of digits and palm, turned by a matrix (2, 2)."""
+        """Least and greatest (x, y) of digits and palm after a rotation (2, 2)."""
         chains = np.concatenate([*self.digits, *self.palm])
         points = chains[:, :2] @ turn.T
         return (points - chains[:, 2:]).min(axis=0), (points + chains[:, 2:]).max(axis=0)
@@ -79,10 +77,10 @@ class Skeleton:
 
 @dataclass(frozen=True)
 class _Segment:
-    """A long bone of the layout, widths in hand units at ten years.
+    """A long bone of the layout; widths in hand units at ten years.
 
-    ``start`` and ``stop`` are the joints in the picture; ``plate`` is the width at the growth plate,
-    ``waist`` the least width, ``far`` the width at the other end.
+    ``start`` and ``stop`` are the joints; ``plate`` is the width at the growth plate, ``waist`` the least
+    width, ``far`` the width at the other end.
     """
 
     name: str
@@ -93,7 +91,7 @@ class _Segment:
     far: float
 
 
-# Joints and widths of each ray from the wrist to the tip, after radiographs of ten-year-olds.
+# Joints and widths of each ray from wrist to tip, from radiographs of ten-year-olds.
 _RAYS: tuple[tuple[_Segment, ...], ...] = (
     (
         _Segment("metacarpal 1", (497, 1012), (626, 832), 74, 55, 70),
@@ -126,7 +124,7 @@ _RAYS: tuple[tuple[_Segment, ...], ...] = (
     ),
 )
 
-# Room for the epiphysis and its plate, as a share of the bone: 10 years; and the height of the grown
+# Room for the epiphysis and its plate as a share of the bone at 10 years, and height of the full-size
 # epiphysis as a share of that room.
 _ROOMS = {
     "metacarpal": (0.175, 0.80),
@@ -135,11 +133,11 @@ _ROOMS = {
     "distal": (0.17, 0.66),
 }
 
-# Breadth of the soft tissue: radius at knuckle, mid and tip of the middle finger; scale of each digit.
+# Soft tissue: radius at knuckle, middle and tip of the middle finger; scale of each digit.
 _DIGIT_RADII = (58.0, 51.0, 42.0)
 _DIGIT_SCALES = (1.06, 0.94, 1.0, 0.95, 0.88)
 
-# Adult outlines of the carpals, at the size they have at ten years; projected as seen from the back.
+# Adult outlines of the carpals, at their size at ten years, seen from the back.
 _CARPALS: dict[str, tuple[tuple[float, float], ...]] = {
     "capitate": (
         (287, 978), (312, 964), (345, 968), (366, 985), (372, 1020), (368, 1065),
@@ -170,7 +168,7 @@ _CARPALS: dict[str, tuple[tuple[float, float], ...]] = {
     "pisiform": ((217, 1066), (222, 1046), (240, 1042), (254, 1060), (251, 1082), (234, 1090), (221, 1083)),
 }  # fmt: skip
 
-# Distal forearm: middle of the wrist side end of each shaft, widths at that end and far below.
+# Distal forearm: centre of each shaft's wrist end, width there, least width, room for the epiphysis.
 _FOREARM = {
     "radius": ((362.0, 1140.0), 156.0, 84.0, 62.0),
     "ulna": ((222.0, 1174.0), 82.0, 60.0, 46.0),
@@ -181,13 +179,13 @@ _WRIST = np.array([310.0, 1130.0])
 
 @dataclass(frozen=True)
 class Pose:
-    """How a hand lies: angles in degrees, positive turns to the thumb side.
+    """A hand's pose: angles in degrees, positive towards the thumb.
 
     Attributes:
-        spread: Turn of each digit at its knuckle, thumb first.
-        bend: Further turn at the middle and the last joint of each digit, (5, 2).
-        abduction: Turn of the thumb's metacarpal.
-        wrist: Turn of the forearm against the hand.
+        spread: Rotation of each digit at its knuckle, thumb first.
+        bend: Further rotation at the middle and last joint of each digit, (5, 2).
+        abduction: Rotation of the thumb's metacarpal.
+        wrist: Rotation of the forearm against the hand.
     """
 
     spread: tuple[float, ...] = (0.0,) * 5
@@ -205,7 +203,7 @@ def draw_pose(
     abduction: float = 8.0,
     wrist: float = 4.0,
 ) -> Pose:
-    """A pose, given how far each of its turns varies."""
+    """Draws a pose; each argument is the spread of one of its angles."""
     lean = rng.normal(0.1, fan)
     spread = [rng.normal(0.0, thumb)]
     spread += [lean * most + rng.normal(0.0, digit) for most in (5.0, 0.5, -4.0, -9.0)]
@@ -214,27 +212,26 @@ def draw_pose(
 
 
 def rotation(angle: float) -> np.ndarray:
-    """The matrix (2, 2) that turns clockwise as seen in the picture; radians."""
+    """Rotation matrix (2, 2), clockwise in the image; radians."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def build_skeleton(
     bone_age: float, size_age: float, sex: str, rng: np.random.Generator, pose: Pose | None = None
 ) -> Skeleton:
-    """Lays out the bones and the soft tissue of one left hand.
+    """Lays out bones and soft tissue of a left hand.
 
     Args:
-        bone_age: Skeletal maturity in years: which centres there are, how wide, how far fused.
-        size_age: The age in years whose usual hand length this hand has.
+        bone_age: Skeletal maturity in years: which centres there are, their size and fusion.
+        size_age: Age in years whose typical hand length this hand has.
         sex: ``F`` or ``M``.
-        rng: Draws what makes this hand differ from others of its age.
-        pose: How it lies.
+        rng: Draws individual variation.
     """
     pose = pose or Pose()
     check_sex(sex)
     length = hand_length(size_age, sex) / _REFERENCE_MM * rng.normal(1.0, 0.04)
     breadth = length**_BREADTH_POWER * rng.normal(1.0, 0.03) * (1.0 if sex == "M" else 0.95)
-    # Centres keep step with each other, but not exactly: the same bone age has many faces.
+    # Centres mature together, but not exactly: the same bone age looks different in different hands.
     scatter = np.clip(rng.normal(0.0, 1.0, len(CENTRES)), -2, 2) * min(0.04 * bone_age, 0.25)
     ages = dict(zip(CENTRES, bone_age + scatter, strict=True))
     builder = _Builder(sex, length, breadth, ages, rng)
@@ -277,7 +274,7 @@ class _Builder:
         self.fusion: dict[str, float] = {}
 
     def place(self, point: tuple[float, float] | np.ndarray) -> np.ndarray:
-        """A point of the layout in hand units: the palm grows in breadth and length apart."""
+        """A layout point in hand units; the palm's breadth and length scale separately."""
         return (np.asarray(point, float) - _CAPITATE) * (self.breadth, self.length)
 
     def ray_joints(self, ray: tuple[_Segment, ...], digit: int, pose: Pose) -> list[np.ndarray]:
@@ -302,7 +299,7 @@ class _Builder:
 
     def add_long_bone(self, segment: _Segment, start: np.ndarray, stop: np.ndarray) -> None:
         name, row = segment.name, segment.name.split()[0]
-        # The plate of the metacarpals 2 to 5 is at the knuckle, of all others at the wrist side.
+        # The growth plate is at the knuckle in metacarpals 2 to 5, at the wrist end in all others.
         distal = row == "metacarpal" and not name.endswith("1")
         origin, target = (stop, start) if distal else (start, stop)
         span = float(np.linalg.norm(target - origin))
@@ -338,7 +335,7 @@ class _Builder:
         end: float,
         style: dict,
     ) -> None:
-        """Adds a shaft and its epiphysis: apart while the plate is open, one solid once it has fused."""
+        """Adds a shaft and its epiphysis: separate while the plate is open, one solid once fused."""
         axis = frame.points(np.array([[room, 0.0], [end, 0.0]]))
         solid = frame.points(shaft)
         if cap is None:
@@ -363,7 +360,7 @@ class _Builder:
         middle = outline.mean(axis=0)
         around = outline - middle
         distance = np.linalg.norm(around, axis=1, keepdims=True)
-        # A young nucleus is round; its facets come with its neighbours.
+        # A young nucleus is round; facets come with its neighbours.
         oval = around / distance * (0.6 * distance + 0.4 * distance.mean())
         shape = grown * around + (1.0 - grown) * oval
         scale = 1.10 * grown * np.array([self.breadth, self.length])
@@ -381,7 +378,7 @@ class _Builder:
         )
 
     def add_sesamoid(self, metacarpal: np.ndarray) -> None:
-        """The thumb's adductor sesamoid, on the index side of the first knuckle."""
+        """Adds the thumb's adductor sesamoid, on the index side of the first knuckle."""
         name = "thumb sesamoid"
         grown = size_of(name, self.ages[name], self.sex)
         if grown == 0.0:
@@ -426,7 +423,7 @@ class _Builder:
 
 @dataclass(frozen=True)
 class _Frame:
-    """A bone's own axes: first along it from ``origin`` to ``target``, then across to the thumb side."""
+    """A bone's axes: along it from ``origin`` to ``target``, and across towards the thumb."""
 
     origin: np.ndarray
     target: np.ndarray
@@ -434,14 +431,14 @@ class _Frame:
     def points(self, local: np.ndarray) -> np.ndarray:
         along = (self.target - self.origin) / np.linalg.norm(self.target - self.origin)
         across = np.array([-along[1], along[0]])
-        # Distal plates and forearm point down, so their left is the other side.
+        # Distal plates and the forearm point down, which swaps their sides.
         if across[0] < 0:
             across = -across
         return self.origin + local[:, :1] * along + local[:, 1:] * across
 
 
 def _turned(vector: np.ndarray, degrees: float) -> np.ndarray:
-    """A vector turned clockwise as seen in the picture."""
+    """A vector rotated clockwise in the image."""
     angle = np.deg2rad(degrees)
     c, s = np.cos(angle), np.sin(angle)
     return np.array([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
@@ -461,7 +458,7 @@ def _shaft_outline(
     t = np.concatenate([np.linspace(0, 0.08, 8), np.linspace(0.1, 0.88, 22), np.linspace(0.9, 1.0, 12)])
     width = waist + (plate - waist) * np.clip(1 - t / flare, 0, 1) ** 1.9
     width = width + (far - waist) * np.clip((t - 0.5) / 0.44, 0, 1) ** 1.6
-    # Corners: a slight rounding at the plate, a head at the other end.
+    # Slight rounding at the plate, a head at the other end.
     near = np.clip(1 - t / round_plate, 0, 1)
     width = width * (1 - 0.16 * near**2.5)
     end = np.clip((t - (1 - corner)) / corner, 0, 1)
@@ -480,7 +477,7 @@ def _epiphysis_outline(
     dome: bool = False,
     tilt: float = 0.0,
 ) -> np.ndarray | None:
-    """An epiphysis between joint (0) and plate (``room``), first a dot, then a disc, then a cap."""
+    """An epiphysis between joint (0) and plate (``room``): first a dot, then a disc, then a cap."""
     if size == 0.0:
         return None
     turn = np.linspace(0.0, 2 * np.pi, 48, endpoint=False)
@@ -503,7 +500,7 @@ def _epiphysis_outline(
 
 
 def _bridge_outline(cap: np.ndarray, shaft: np.ndarray, room: float) -> np.ndarray:
-    """Fills the plate between an epiphysis and its shaft, and evens the step between their widths."""
+    """Fills the plate between an epiphysis and its shaft, and smooths the step between their widths."""
     middle, wide = float(cap[:, 0].mean()), float(cap[:, 1].max())
     below = room + 0.11 * (shaft[:, 0].max() - room)
     half = shaft[: len(shaft) // 2]
@@ -513,7 +510,7 @@ def _bridge_outline(cap: np.ndarray, shaft: np.ndarray, room: float) -> np.ndarr
 
 @functools.cache
 def _carpal_outline(name: str) -> np.ndarray:
-    """A smooth closed curve through the corners of a carpal, (60, 2)."""
+    """A smooth closed curve through a carpal's corners, (60, 2)."""
     corners = np.array(_CARPALS[name], float)
     closed = np.concatenate([corners, corners[:1]])
     steps = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
@@ -521,7 +518,7 @@ def _carpal_outline(name: str) -> np.ndarray:
 
 
 def _digit_tissue(joints: list[np.ndarray], digit: int, breadth: float) -> np.ndarray:
-    """Soft tissue along a digit from its knuckle to its tip, rows of x, y, radius."""
+    """Soft tissue along a digit from knuckle to tip, rows of x, y, radius."""
     knuckle, mid, tip = (r * _DIGIT_SCALES[digit] * breadth for r in _DIGIT_RADII)
     points = [joints[0][1], *(bone[1] for bone in joints[1:])]
     along = points[-1] - points[-2]

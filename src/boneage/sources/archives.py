@@ -34,7 +34,7 @@ MOST_MEMBERS = 200_000
 HIGHEST_RATIO = 200
 """Images hardly compress; bombs come near DEFLATE's limit of 1032."""
 
-BY_HAND = "unpack it and name the folder that comes out"
+BY_HAND = "unpack it and give the resulting folder"
 """What to do with an unsupported archive."""
 
 STAMP = ".unpacked.json"
@@ -194,12 +194,8 @@ class _Members:
     taken: dict[str, bool] = field(default_factory=dict)
 
     def place(self, name: str, size: int, is_folder: bool, is_other: bool) -> str:
-        """The next member's path below the folder; "" if it is not wanted.
-
-        Args:
-            name: As stored in the archive.
-            size: Declared size in bytes.
-            is_other: Neither a folder nor a regular file.
+        """The next member's path below the folder, "" if it is not wanted; ``size`` is the declared one, in
+        bytes.
 
         Raises:
             BoneAgeError: Leaves the folder, absolute, a link or device, a repeated name, or too much in all.
@@ -256,7 +252,7 @@ def _extract_zip(archive: Path, folder: Path, members: _Members) -> None:
             place = members.place(name, info.file_size, is_folder, is_other)
             if info.flag_bits & 1:
                 where = _where(archive, name)
-                raise BoneAgeError(f"{where}: encrypted; unpack it with its password and name the folder")
+                raise BoneAgeError(f"{where}: encrypted; unpack it with its password and give the folder")
             if place:
                 info.filename = f"{place}/" if is_folder else place
                 file.extract(info, folder)

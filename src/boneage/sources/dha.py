@@ -228,11 +228,7 @@ def _readings_tables(listing: Listing, named: bool = False) -> list[FoundTable]:
 
 
 def _named_table(path: Path, listing: Listing) -> FoundTable:
-    """The readings table that the user named.
-
-    Raises:
-        BoneAgeError: It cannot be read, or is not one.
-    """
+    """The readings table that the user named; raises a BoneAgeError if it is not one."""
     tables = list(tables_in(path, listing.shown(path)))
     for table in tables:
         if _kind_of(table):
@@ -356,9 +352,7 @@ class _Joined:
         return find_unit(table.name, values, _age_columns(table), pairs, self.unit)
 
     def _check_against(self, used: FoundTable, table: FoundTable) -> None:
-        """Raises if another table contradicts the one in use: one of them may hold a network's
-        predictions.
-        """
+        """Raises if another table contradicts the one in use: either may hold a network's predictions."""
         rows = _rows_of(table)
         fitting = self._fitting(rows)
         try:

@@ -31,7 +31,7 @@ READINGS_TABLE = Table(
         Column("reading 1", "The first radiologist's reading.", ".2f", unit="years"),
         Column("reading 2", "The second radiologist's reading.", ".2f", unit="years"),
     ],
-    about="One row a radiograph of the Digital Hand Atlas.",
+    about="One row per radiograph of the Digital Hand Atlas.",
 )
 LARGEST_IMAGE_BYTES = 32 * 2**20
 LARGEST_PAGE_BYTES = 8 * 2**20
@@ -112,12 +112,7 @@ def fetch_atlas(
 
 
 def _fetched(image: _Image, web: Web) -> bytes:
-    """An image's bytes.
-
-    Raises:
-        Refused: Not there, or not a complete JPEG or PNG.
-        Unreachable: The host does not answer.
-    """
+    """An image's bytes; raises Refused unless they are a complete JPEG or PNG."""
     try:
         body = web.fetch(image.url, LARGEST_IMAGE_BYTES)
     except Refused as error:

@@ -72,7 +72,7 @@ def download(drive_id: str, part: Path, name: str) -> None:
         BoneAgeError: It cannot be fetched, or the disk is full.
     """
     # Imported late: only fetching from Drive needs it.
-    gdown = package("gdown", "pip install gdown, or download the file and name it as data")
+    gdown = package("gdown", "pip install gdown, or download the file and give it as data")
     try:
         found = gdown.download(id=drive_id, output=str(part), resume=True)
     except OSError as error:
@@ -90,5 +90,5 @@ def _refused(name: str, error: object) -> BoneAgeError:
     reason = " ".join(str(error).split())[:200]
     return BoneAgeError(
         f"{name}: cannot be fetched from Google Drive ({reason}); share the file with "
-        "'anyone with the link', or mount the Drive and name the file as data"
+        "'anyone with the link', or mount the Drive and give the file as data"
     )

@@ -41,12 +41,12 @@ _PAGES = (
     (
         r"quota exceeded|too many users have|download quota",
         "Google Drive's page for a file with too many downloads; try again tomorrow, or copy it to "
-        "your own Drive, mount that and name the file as data",
+        "your own Drive, mount that and give the file as data",
     ),
     (
         r"virus scan|scan this file for viruses|download anyway",
         "Google Drive's page for a file too large for its virus scan; download it "
-        "in a browser and name the file as data",
+        "in a browser and give the file as data",
     ),
     (
         r"captcha|checking your browser|enable javascript",

@@ -24,27 +24,27 @@ MANIFEST_TABLE = Table(
     "Data manifest",
     [
         Column("name", "Name of the file."),
-        Column("source", "Its link, or its id on Google Drive."),
-        Column("licence", "The terms it is under."),
-        Column("sha256", "SHA-256 of the file; empty where it is not known."),
-        Column("bytes", "Its size.", ",.0f"),
-        Column("rows", "How many rows it has, if it is a table.", ",.0f"),
+        Column("source", "Link, or id on Google Drive."),
+        Column("licence", "Licence."),
+        Column("sha256", "SHA-256 of the file; empty if unknown."),
+        Column("bytes", "Size.", ",.0f"),
+        Column("rows", "Number of rows, if it is a table.", ",.0f"),
         Column("used_by", "What it is for."),
     ],
     "data_manifest.csv",
-    "One row a file that is fetched.",
+    "One row per file to fetch.",
 )
 FETCHED_TABLE = Table(
     "Fetched files",
     [
-        Column("name", "Its name in the manifest."),
-        Column("file", "Where it lies."),
-        Column("sha256", "SHA-256 of what came."),
-        Column("bytes", "Size of what came.", ",.0f"),
+        Column("name", "Name in the manifest."),
+        Column("file", "Where it is."),
+        Column("sha256", "SHA-256 of the file."),
+        Column("bytes", "Size of the file.", ",.0f"),
         Column("time", "When it was fetched, UTC."),
     ],
     "fetched.csv",
-    "One row a file that was fetched.",
+    "One row per fetched file.",
 )
 LARGEST_BYTES = 32 * 2**30
 """Most bytes fetched for one row; the largest, RSNA's training images, has 9.6 GB."""

@@ -182,7 +182,7 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
             raise BoneAgeError(
                 f"{name}: its bone ages seem to mix both units: {len(large)} values are above "
                 f"{OLDEST_YEARS:g}, and most of the {len(small)} others have fractions as ages in years do; "
-                f"write all of them in one, or say {_OPTION}"
+                f"write all of them in one, or set {_OPTION}"
             )
         return (
             "months",
@@ -195,7 +195,7 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
     if broken >= _FEW_FRACTIONS and positive.max() >= 1 and hundredths.max() < MONTHS_PER_YEAR:
         raise BoneAgeError(
             f"{name}: its bone ages seem to be years.months (no fraction is above .11, as in "
-            f"{positive[hundredths > 0][0]:.2f}); write them as 12y 6m, or say {_OPTION}"
+            f"{positive[hundredths > 0][0]:.2f}); write them as 12y 6m, or set {_OPTION}"
         )
     # Means of two readings in months may have halves; a quarter with fractions means years.
     if broken >= 0.25 * len(positive):
@@ -233,7 +233,7 @@ def years_outside(age: float, year: float) -> float:
 
 
 def _unclear(name: str, why: str) -> BoneAgeError:
-    return BoneAgeError(f"{name}: months or years? {why}; say {_OPTION}")
+    return BoneAgeError(f"{name}: months or years? {why}; set {_OPTION}")
 
 
 def _short(value: float) -> str:

@@ -238,8 +238,7 @@ class Web:
 def _place_of(response: requests.Response, file: IO[bytes], start: int) -> int:
     """The offset in the file at which a ranged answer belongs (RFC 9110, 14 and 15.5.17).
 
-    Raises:
-        _CutOff: None; the file is emptied.
+    Empties the file and raises _CutOff if there is none.
     """
     said = response.headers.get("Content-Range", "")
     whole_is_there = response.status_code == 416 and said.endswith(f"/{start}")
@@ -253,11 +252,7 @@ def _place_of(response: requests.Response, file: IO[bytes], start: int) -> int:
 
 
 def _chunks_of(response: requests.Response) -> Iterator[bytes]:
-    """The body of an answer, in chunks.
-
-    Raises:
-        _CutOff: It ends before the announced length, or the connection breaks.
-    """
+    """The body of an answer, in chunks; raises _CutOff if it ends early."""
     announced = response.headers.get("Content-Length", "")
     read = 0
     # urllib3 would discard what follows the last whole chunk; the length is checked below instead.
