@@ -277,6 +277,47 @@ def test_labels_that_were_carried_alone_with_their_pack_are_used_as_they_are(mad
     assert found["labels"] == found["pack"] == UP_TO_DATE
     assert found["cases"] == MISSING
     assert next_stage(status_of(carried)) == "train"
+    assert len(pipeline.make_pack(carried).images) == TOTAL
+    with pytest.raises(BoneAgeError, match="holds none of the"):
+        pipeline.make_pack(carried, images=tmp_path / "nowhere")
+
+
+def test_a_pack_without_images_is_used_only_with_the_labels_that_it_was_made_for(made):
+    shutil.rmtree(made.augmented)
+    assert len(pipeline.make_pack(made).images) == TOTAL
+    edit(made.labels, "Bone Age", "3.5")
+    with pytest.raises(BoneAgeError, match=r"holds none of the .* run augment"):
+        pipeline.make_pack(made)
+
+
+def test_labels_of_another_split_are_refused(made):
+    for changed in ({"split_seed": 7}, {"test_share": 0.1}):
+        (option,) = changed
+        with pytest.raises(BoneAgeError, match=rf"--{option.replace('_', '-')} changed from"):
+            pipeline.load_labels(made.replace(**changed))
+
+
+@pytest.mark.parametrize("name", ["cases", "labels"])
+def test_a_table_that_nobody_can_read_is_no_correction(made, name):
+    path = getattr(made, name)
+    path.write_text('case_id,"half a cell')
+    assert states(made)[name] == OUT_OF_DATE
+    assert f"{path.name} cannot be read" in why(made, name)
+    assert next_stage(status_of(made)) == name
+    path.unlink()
+    path.mkdir()
+    assert f"{path.name} cannot be read" in why(made, name)
+
+
+def test_a_reason_is_given_once(made):
+    edit(made.preprocess, "status", "skipped")
+    assert why(made, "review") == "the images were edited"
+    assert why(made, "augment") == "plan.csv out of date; the images out of date"
+
+
+def test_a_folder_in_place_of_a_record_is_no_run(made):
+    (made.runs / "cnn" / "record.json").mkdir(parents=True)
+    assert not out_of_date(made)
 
 
 def test_a_lost_cache_leaves_what_was_made_of_it_as_it_is(made, tmp_path):
@@ -320,6 +361,6 @@ def test_the_verb_shows_a_line_a_stage_and_what_to_do_next(made, capsys, tmp_pat
     after = {path: path.stat().st_mtime_ns for path in before}
     changed = {path.name for path in before if before[path] != after[path] and path.is_file()}
     assert changed <= {"accepted.csv", "rejected.csv", "review.json"}
-    assert main(["status", "--work", str(tmp_path / "nothing")]) == 0
-    assert "next: python -m boneage cases" in capsys.readouterr().out
-    assert not (tmp_path / "nothing").exists()
+    assert main(["status", "--work", str(tmp_path / "nothing here")]) == 0
+    assert f"next: python -m boneage cases --work '{tmp_path}/nothing here'" in capsys.readouterr().out
+    assert not (tmp_path / "nothing here").exists()

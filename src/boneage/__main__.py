@@ -7,6 +7,7 @@ standard error that says what to do. Most options are fields of the settings, wi
 import argparse
 import io
 import itertools
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -394,7 +395,8 @@ def _status(given: argparse.Namespace) -> None:
     for row in [tuple(status), *status.itertuples(index=False)]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     following = next_stage(status)
-    print(f"next: python -m boneage {following} --work {work.root}" if following else "all is up to date")
+    again = f"next: python -m boneage {following} --work {shlex.quote(str(work.root))}"
+    print(again if following else "all is up to date")
 
 
 def _print_left_out(left_out: pd.DataFrame, kept: int) -> None:

@@ -299,7 +299,7 @@ def make_labels(work: Workspace) -> Labels:
 
 
 def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None = None) -> Pack:
-    """Packs the labelled images at the training size; an up-to-date pack is kept.
+    """Packs the labelled images at the training size; an up-to-date pack is kept, even without images.
 
     Args:
         work: The work folder.
@@ -313,20 +313,30 @@ def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None
     labels = labels or load_labels(work)
     folder = images or images_folder(work, labels)
     check_made(labels, folder, work)
-    ids = labels.table["Case ID"].tolist()
-    files, missing = find_images(ids, folder)
-    more = {"labels": table_digest(labels.table), "images": files_digest(files)}
-    if not work.is_current("pack", **more):
-        with work.making("pack", **more) as making:
-            build_pack(ids, folder, work.settings.train_size, work.pack())
-            pack = open_pack(work.pack())
-            making.count = len(pack.images)
-            making.more["set"] = labels.set
-            making.more["fingerprint"] = fingerprint(pack, rows_of(pack, labels.table)[0])
+    missing = skipped_table([])
+    of_labels = table_digest(labels.table)
+    if images is not None or not _is_carried(work, folder, of_labels):
+        ids = labels.table["Case ID"].tolist()
+        files, missing = find_images(ids, folder)
+        more = {"labels": of_labels, "images": files_digest(files)}
+        if not work.is_current("pack", **more):
+            with work.making("pack", **more) as making:
+                build_pack(ids, folder, work.settings.train_size, work.pack())
+                pack = open_pack(work.pack())
+                making.count = len(pack.images)
+                making.more["set"] = labels.set
+                making.more["fingerprint"] = fingerprint(pack, rows_of(pack, labels.table)[0])
     pack = open_pack(work.pack())
     skipped = pd.concat([labels.skipped, missing, pack.skipped], ignore_index=True)
     leave_out(work.skipped("pack"), skipped, len(pack.images), "packed images")
     return pack
+
+
+def _is_carried(work: Workspace, folder: Path, of_labels: str) -> bool:
+    """Whether the pack is here without its images, and nothing says that it is of other labels."""
+    if folder.is_dir() or not work.pack().is_file() or work.is_edited("pack"):
+        return False
+    return not work.changes("pack", labels=of_labels)
 
 
 def train_network(

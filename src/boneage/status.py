@@ -64,11 +64,13 @@ def _state(work: Workspace, stage: Stage, states: Mapping[str, str]) -> tuple[st
     ):
         return MISSING, []
     why = work.changes(stage.name)
-    behind = [one for one in work.reads(stage) if states.get(one) == OUT_OF_DATE]
-    why += [f"{work.words_of(one)} out of date" for one in behind]
+    behind = [work.words_of(one) for one in work.reads(stage) if states.get(one) == OUT_OF_DATE]
+    why += [f"{one} out of date" for one in behind if not any(said.startswith(one) for said in why)]
     edited = work.is_edited(stage.name)
     if edited and not stage.by_hand:
         why.append(f"{work.where(stage.makes).name} was edited")
+    elif edited and work.is_damaged(stage.name):
+        why.append(f"{work.where(stage.makes).name} cannot be read")
     if why:
         return OUT_OF_DATE, why
     return (EDITED, ["corrected by hand, which stands"]) if edited else (UP_TO_DATE, [])

@@ -25,6 +25,8 @@ from boneage.core.tables import CASE_TABLE, read_table
 from boneage.review.applying import standing_choices
 from boneage.review.log import ReviewLog
 
+_DAMAGED = "damaged"
+
 # Of a large file, what is read to know it again; the end of a pack names its images.
 _SAMPLE = 2**16
 
@@ -313,6 +315,10 @@ class Workspace:
             write_bytes(aside, table.read_bytes())
             print(f"{table} was corrected by hand; that table is kept as {aside.name}")
 
+    def is_damaged(self, name: str) -> bool:
+        """Whether what a stage made is there, but no table that can be read."""
+        return _content(self.where(STAGES[name].makes), ()) == _DAMAGED
+
     def changes(self, name: str, **more: str) -> list[str]:
         """Why what a stage made no longer holds, each reason in a few plain words.
 
@@ -353,9 +359,6 @@ class Workspace:
         names = set(stage.settings)
         if stage.name == "cases" and self.settings.source == "phantom":
             names |= set(_DRAWN)
-        # With a plan, the split is the plan's.
-        if stage.name == "labels" and self.plan.is_file():
-            names -= set(_SPLIT)
         return self.settings.model_dump(mode="json", include=names)
 
     def _digest(self, attribute: str, columns: tuple[str, ...] = ()) -> Digest:
@@ -375,10 +378,11 @@ class Workspace:
 
     def _words_of_change(self, attribute: str, known: Digest | None) -> str:
         words = self.words_of(attribute)
+        many = words.endswith("s")
         if not (known and known.seal) and attribute != "review":
-            return f"{words} {'are' if words.endswith('s') else 'is'} new"
+            return f"{words} {'are' if many else 'is'} new"
         edited = [one.name for one in STAGES.values() if one.makes == attribute and self.is_edited(one.name)]
-        return f"{words} {'was edited' if edited else 'changed'}"
+        return f"{words} {('were edited' if many else 'was edited') if edited else 'changed'}"
 
 
 def files_digest(files: Mapping[str, Path]) -> str:
@@ -402,7 +406,7 @@ def _seal(path: Path) -> str:
     Empty where there is none.
     """
     if path.is_dir():
-        found = sorted(path.glob("*/record.json"))
+        found = [one for one in sorted(path.glob("*/record.json")) if one.is_file()]
         return _digest_of("".join(one.parent.name + sha256_of(one) for one in found))
     if not path.is_file():
         return ""
@@ -420,12 +424,12 @@ def _content(path: Path, columns: tuple[str, ...]) -> str:
     """The cells that count, or what a review log says of every case; a damaged table is like no other."""
     if path.name == "review.csv":
         return _digest_of(json.dumps(standing_choices(ReviewLog(path, read_only=True))))
-    if path.suffix != ".csv" or not path.is_file():
+    if path.suffix != ".csv" or not path.exists():
         return _seal(path)
     try:
         table = read_table(path, columns)
     except BoneAgeError:
-        return "damaged"
+        return _DAMAGED
     # A row that stands twice is read once.
     return table_digest(table[list(columns or table.columns)].drop_duplicates())
 

@@ -206,8 +206,10 @@ def test_what_is_large_lies_in_the_cache_and_is_made_again_when_that_is_lost(pre
     # Colab takes the runtime's disk away with the runtime.
     shutil.rmtree(cache)
     assert pipeline.load_labels(work).table["Case ID"].is_unique, "training elsewhere needs no images"
-    with pytest.raises(BoneAgeError, match="run preprocess first"):
+    with pytest.raises(BoneAgeError, match="run augment first"):
         pipeline.make_pack(work)
+    with pytest.raises(BoneAgeError, match="preprocess it again"):
+        pipeline.make_augmented(work)
     assert (stages() == images).all()
 
 

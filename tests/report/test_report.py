@@ -664,6 +664,15 @@ def test_a_run_on_the_other_set_stands_against_the_one_on_the_labels_set(
     assert turned.tables.variants["Difference (years)"].iloc[1] == pytest.approx(0.2)
 
 
+def test_a_variant_is_compared_with_the_plain_run_of_its_own_seed(tmp_path: Path, labels: Labels) -> None:
+    for seed, off in ((1, 0.5), (2, 0.4)):
+        write_run(tmp_path, labels, off=off, seed=seed)
+    write_run(tmp_path, labels, off=0.3, seed=2, variant="sex")
+    write_run(tmp_path, labels, off=0.3, seed=3, variant="tta")
+    variants = compare(tmp_path, labels).tables.variants
+    assert variants["Plain run"].tolist() == ["cnn-10-plain-s2", "cnn-10-plain-s1"]
+
+
 def test_trainings_with_other_seeds_stand_beside_the_one_with_the_lowest(
     tmp_path: Path, labels: Labels
 ) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import html
 import json
+import os
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -50,7 +51,17 @@ def _each_once(epochs: tuple[int, ...]) -> tuple[int, ...]:
     return epochs
 
 
-Text = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)]
+def _can_be_a_path(text: str) -> str:
+    if b"\0" in os.fsencode(text):
+        raise ValueError("no path holds a NUL")
+    return text
+
+
+Text = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value),
+    AfterValidator(_can_be_a_path),
+]
 Epochs = Annotated[
     tuple[Annotated[int, Field(strict=True, ge=1, le=1000)], ...],
     Field(strict=False),

@@ -65,11 +65,18 @@ def read_image(path: Path, size: int) -> np.ndarray:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise BoneAgeError(f"{path}: cannot be read ({error.strerror}); run preprocess again") from None
+        raise BoneAgeError(
+            f"{path}: cannot be read ({error.strerror}); run {_maker(path.parent)} again"
+        ) from None
     image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if image is None:
-        raise BoneAgeError(f"{path}: not a readable image; delete it and run preprocess again")
+        raise BoneAgeError(f"{path}: not a readable image; delete it and run {_maker(path.parent)} again")
     return image if image.shape == (size, size) else square(image, size, "background")
+
+
+def _maker(folder: Path) -> str:
+    """The verb that makes the images of a folder."""
+    return "augment" if folder.name == "augmented" else "preprocess"
 
 
 def image_ids(ids: Sequence[str], known: Iterable[str]) -> dict[str, str]:
@@ -110,10 +117,10 @@ def find_images(ids: Sequence[str], folder: Path) -> tuple[dict[str, Path], pd.D
         files |= {path.stem: path for path in folder.glob(f"*{suffix}")}
     meant = image_ids(ids, files)
     ids = [meant.get(one, one) for one in ids]
-    reason = f"{folder.name}/ holds no such image; run preprocess"
+    reason = f"{folder.name}/ holds no such image; run {_maker(folder)}"
     missing = skipped_table((one, reason) for one in ids if one not in files)
     if len(missing) == len(ids):
-        raise BoneAgeError(f"{folder}: holds none of the {len(ids)} images; run preprocess first")
+        raise BoneAgeError(f"{folder}: holds none of the {len(ids)} images; run {_maker(folder)} first")
     return {one: files[one] for one in ids if one in files}, missing
 
 
@@ -152,7 +159,9 @@ def build_pack(ids: Sequence[str], folder: Path, size: int, path: Path) -> pd.Da
             file.write(image.tobytes())
             written.append(image_id)
         if not written:
-            raise BoneAgeError(f"{folder}: none of its {len(files)} images can be read; run preprocess again")
+            raise BoneAgeError(
+                f"{folder}: none of its {len(files)} images can be read; run {_maker(folder)} again"
+            )
         footer = {"ids": written, "skipped": list(unreadable.items())}
         file.write(_FOOTER_MARK + json.dumps(footer).encode())
         file.seek(0)

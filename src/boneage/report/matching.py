@@ -49,9 +49,11 @@ class ComparedRuns:
         """Every compared run."""
         return [*self.tabled, *self.beside, *self.reseeded]
 
-    def tabled_for(self, run: Run) -> Run:
-        """The tabled run of a run's network and epochs."""
-        return next(one for one in self.tabled if one.key[:2] == run.key[:2])
+    def plain_for(self, run: Run) -> Run:
+        """The plain run of a run's network, epochs and training seed; the tabled one where there is none."""
+        tabled = next(one for one in self.tabled if one.key[:2] == run.key[:2])
+        same_seed = tabled.key._replace(train_seed=run.key.train_seed)
+        return next((one for one in self.reseeded if one.key == same_seed), tabled)
 
 
 def match_runs(runs: Sequence[Run], left_out: pd.DataFrame, labels: Labels) -> ComparedRuns:

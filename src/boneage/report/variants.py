@@ -64,7 +64,7 @@ ENSEMBLE = f"the mean of the best {ENSEMBLE_OF} networks"
 
 
 def variants_table(runs: ComparedRuns) -> pd.DataFrame:
-    """Each run of a variant or the other set against its tabled run, and ensembles against the best network.
+    """Each run of a variant or the other set against its plain run, and ensembles against the best network.
 
     An ensemble predicts the mean of the three tabled networks of one epoch count with the lowest validation
     MAE; it is compared with the best of them. Nothing is chosen by test cases.
@@ -80,7 +80,7 @@ def variants_table(runs: ComparedRuns) -> pd.DataFrame:
         key=lambda run: (run.key.set != runs.labels.set, list(VARIANTS).index(run.key.variant)),
     )
     for run in in_order:
-        plain = runs.tabled_for(run)
+        plain = runs.plain_for(run)
         names = {
             "Variant": difference_in_words(run, runs.labels.set),
             "Network": find(run.key.network).title,
