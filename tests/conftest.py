@@ -1,14 +1,11 @@
 """What every test may ask for."""
 
 import os
-import shutil
 import socket
 from pathlib import Path
 
 import pytest
-
-REAL_DATA = os.environ.get("BONEAGE_REAL_DATA", "")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from machine import CHROMIUM, REAL_DATA
 
 # The files that take longest, begun first: pytest-xdist gives a worker whole files, by itself those with the
 # most tests first, and one worker would end on the run of all notebooks while the other stands idle.

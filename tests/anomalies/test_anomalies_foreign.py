@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import REAL_DATA
+from machine import REAL_DATA
 
 from boneage.anomalies.foreign import foreign_anomalies
 from boneage.anomalies.hand import find_hand

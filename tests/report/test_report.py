@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CHROMIUM
+from machine import CHROMIUM
 from PIL import Image
 from playwright.sync_api import sync_playwright
 

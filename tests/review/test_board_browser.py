@@ -31,8 +31,8 @@ from browser_page import (
     wait_for_corner,
     wait_for_measures,
 )
-from conftest import CHROMIUM
 from IPython.display import display
+from machine import CHROMIUM
 from playwright.sync_api import Page, Request, expect, sync_playwright
 from solara.server.starlette import ServerStarlette
 
