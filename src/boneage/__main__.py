@@ -102,7 +102,10 @@ _TRAINING = (
         "width",
         "weights",
     ),
-    *("accept_losses", "precision", "backend"),
+    *("degradation", "accept_losses", "precision", "backend"),
+)
+_PRETRAINING = tuple(
+    one for one in _TRAINING if one not in ("epochs", "train_seed", "weights", "accept_losses")
 )
 _LABEL_FILE = {"labels": {"type": Path, "help": "label CSV (default: the work folder's)"}}
 _IMAGE_FOLDER = {"images": {"type": Path, "help": "folder of images (default: the work folder's)"}}
@@ -290,6 +293,29 @@ def _pack(given: argparse.Namespace) -> None:
 
 
 @verb(
+    "have networks learn from drawn hands first, for train --weights phantom: pretrained/",
+    *_PRETRAINING,
+    "hands",
+    arch={"nargs": "+", "default": ["all"], "metavar": "NETWORK", "help": "networks, or all"},
+    variant={
+        "default": "",
+        "choices": [one for one in VARIANTS if one not in ("", "tta")],
+        "help": "the variant that is to be trained afterwards",
+    },
+)
+def _pretrain(given: argparse.Namespace) -> None:
+    work = _workspace(given)
+    for network in _networks(given.arch):
+        run = pipeline.pretrain_network(work, network, given.variant)
+        error = run.record["metrics"]["validation"]["mae"]
+        _wrote(run.folder / "record.json", f"{run.record['title']}, {error:.2f} years on other drawn hands")
+
+
+def _networks(named: list[str]) -> list[str]:
+    return list(NETWORKS) if named == ["all"] else [find(key).key for key in named]
+
+
+@verb(
     "train networks, or go on where they stopped: runs/",
     *_TRAINING,
     arch={"nargs": "+", "default": ["all"], "metavar": "NETWORK", "help": "networks, or all"},
@@ -306,7 +332,7 @@ def _pack(given: argparse.Namespace) -> None:
 )
 def _train(given: argparse.Namespace) -> None:
     work = _workspace(given)
-    networks = list(NETWORKS) if given.arch == ["all"] else [find(key).key for key in given.arch]
+    networks = _networks(given.arch)
     if given.pack and given.images:
         raise BoneAgeError("--pack: not allowed with --images; name one of them")
     labels = _given_labels(given) or pipeline.load_labels(work)

@@ -357,3 +357,12 @@ def train_network(
     pack = pack or make_pack(work, labels)
     record = training.train(network, epochs, labels, pack, work.settings, work.runs, variant)
     return evaluation.read_run(work.runs / str(evaluation.key_of(record)))
+
+
+def pretrain_network(work: Workspace, network: str, variant: str = "") -> evaluation.Run:
+    """Trains a network on drawn hands, for runs with the weights ``phantom``, and reads the run back.
+
+    Raises:
+        BoneAgeError: See :func:`boneage.training.pretrain`.
+    """
+    return training_of(work).pretrain(network, work.settings, variant)

@@ -108,12 +108,12 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
     work, tmp_path, monkeypatch, capsys
 ):
     from boneage.networks import WeightsError
-    from boneage.training import run as training
+    from boneage.training import first_weights, train
 
-    build, internet = training.build_model, True
+    build, internet = first_weights.build_model, True
 
     def tiny(*choice):
-        *others, width, weights, variant = choice
+        *others, width, weights, variant, _ = choice
         assert width == "full"
         if weights == "imagenet" and not internet:
             raise WeightsError("the ImageNet weights cannot be downloaded (no internet)")
@@ -121,11 +121,10 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
 
     def weights(folder, **settings):
         labels, pack = read_labels(work / "labels.csv"), open_pack(work / "pack.npy")
-        return training.train(
-            "vgg16", 1, labels, pack, Settings(train_seed=5, **settings), tmp_path / folder
-        )["weights"]
+        chosen = Settings(train_seed=5, **settings)
+        return train("vgg16", 1, labels, pack, chosen, tmp_path / folder)["weights"]
 
-    monkeypatch.setattr(training, "build_model", tiny)
+    monkeypatch.setattr(first_weights, "build_model", tiny)
     assert weights("fetched") == "from ImageNet"
     assert weights("unasked", weights="scratch") == "from scratch"
     internet = False
@@ -199,9 +198,9 @@ def test_a_network_may_take_larger_batches_and_a_run_in_others_is_refused_by_nam
 
 
 def test_a_diverging_run_says_so(trained, monkeypatch):
-    from boneage.training import run as training
+    from boneage.training import first_weights
 
-    build = training.build_model
+    build = first_weights.build_model
 
     def broken(*arguments):
         model = build(*arguments)
@@ -209,7 +208,7 @@ def test_a_diverging_run_says_so(trained, monkeypatch):
         head.set_weights([np.full_like(one, np.nan) for one in head.get_weights()])
         return model
 
-    monkeypatch.setattr(training, "build_model", broken)
+    monkeypatch.setattr(first_weights, "build_model", broken)
     with pytest.raises(BoneAgeError, match="lower the learning rate"):
         trained(epochs=3)
 

@@ -193,10 +193,22 @@ class Settings(BaseModel):
         "full",
         description="The networks as published, or narrow and shallow ones that two CPU cores can train.",
     )
-    weights: Literal["", "imagenet", "scratch"] = Field(
+    weights: Literal["", "imagenet", "phantom", "scratch"] = Field(
         "",
-        description="Initial weights: ImageNet's, or random ones (scratch); empty takes ImageNet's if "
-        "available and says so if not. Some networks have none.",
+        description="Initial weights: ImageNet's, those learnt from drawn hands (phantom; run pretrain "
+        "first), or random ones (scratch); empty takes ImageNet's if available and says so if not. Some "
+        "networks have none of ImageNet's.",
+    )
+    hands: int = Field(
+        3000, ge=20, le=1_000_000, description="Hands drawn for pretraining; nine in ten are trained on."
+    )
+    degradation: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the training images degraded in each way, drawn anew each time: blur, half the "
+        "resolution, noise (twice the share), JPEG, exposure. 0.25 was tried with weights phantom; from "
+        "scratch, a few hundred images then learn slowly.",
     )
     precision: Precision = Field(
         "float32", description="Numeric precision; the mixed ones keep the weights in float32."

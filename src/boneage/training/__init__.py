@@ -3,6 +3,7 @@
 from boneage.training.devices import join_hosts
 from boneage.training.model import build_model
 from boneage.training.predictions import load_model, predict_pack, prediction
+from boneage.training.pretrain import pretrain
 from boneage.training.run import train
 
-__all__ = ["build_model", "join_hosts", "load_model", "predict_pack", "prediction", "train"]
+__all__ = ["build_model", "join_hosts", "load_model", "predict_pack", "prediction", "pretrain", "train"]

@@ -18,7 +18,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, sha256_of, write_text
 
 # Settings that must be the same when a run is resumed.
-RUN_SETTINGS = ("batch_size", "learning_rate", "weight_decay", "precision", "width", "weights")
+RUN_SETTINGS = ("batch_size", "learning_rate", "weight_decay", "precision", "width", "weights", "degradation")
 
 # Raised when a record or state was edited or truncated.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)

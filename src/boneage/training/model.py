@@ -9,10 +9,16 @@ from scipy.special import softmax
 from boneage.evaluation.metrics import ACCURATE_YEARS
 from boneage.networks import build_features
 
+# Saved models hold one, and are read where no network has been built.
+from boneage.networks.inputs import LocalContrast  # noqa: F401
+from boneage.training.degrade import Degraded
+
 DROPOUT = 0.3
 
 # Largest rotation, shift and zoom in training, as shares of a full turn, the image side and its size.
 ROTATION, SHIFT, ZOOM = 0.04, 0.06, 0.1
+# Where images are damaged as well, so that one that lies askew costs little.
+FURTHER_ROTATION = 0.07
 
 MONTH_BINS = 240
 """Range of the month bins: birth to the end of the nineteenth year."""
@@ -36,12 +42,13 @@ def build_model(
     width: str = "full",
     weights: str = "scratch",
     variant: str = "",
+    degradation: float = 0.0,
 ) -> keras.Model:
     """A network with its regression head, not yet compiled.
 
     The head predicts one number in standard deviations from the training mean, so an untrained network
-    predicts the mean, and the last layer converts it to years. Slight random rotation, shift and zoom act
-    in training only.
+    predicts the mean, and the last layer converts it to years. Slight random rotation, shift and zoom, and
+    degradation, act in training only.
 
     Args:
         network: Key of the network.
@@ -54,6 +61,7 @@ def build_model(
         variant: One of ``settings.VARIANTS``. ``"sex"`` adds a second input; ``"month_bins"`` has a head that
             gives each month of age a probability and predicts their mean, as in Rothe, Timofte and Van
             Gool, "Deep expectation of real and apparent age from a single image", IJCV 2018.
+        degradation: The share of the images to which each kind of damage is done (:mod:`degrade`).
 
     Returns:
         A model from images (batch, size, size, 1), 0 to 255, to years (batch, 1). The variant ``"sex"``
@@ -67,10 +75,13 @@ def build_model(
     # Nearest neighbour: interpolated images are smoother than the unchanged ones at prediction, and batch
     # normalisation would learn other averages. Not in half precision, which is too coarse for grey levels
     # above 128.
+    rotation = FURTHER_ROTATION if degradation else ROTATION
     exact = {"fill_mode": "nearest", "interpolation": "nearest", "dtype": "float32"}
-    x = keras.layers.RandomRotation(ROTATION, seed=seed, **exact)(images)
+    x = keras.layers.RandomRotation(rotation, seed=seed, **exact)(images)
     x = keras.layers.RandomTranslation(SHIFT, SHIFT, seed=seed + 1, **exact)(x)
     x = keras.layers.RandomZoom(ZOOM, seed=seed + 2, **exact)(x)
+    if degradation:
+        x = Degraded(degradation, seed=seed + 4)(x)
     x = build_features(network, x, width, weights)
     x = keras.layers.Dropout(DROPOUT, seed=seed + 3)(x)
     inputs = images

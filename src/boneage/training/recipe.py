@@ -1,5 +1,6 @@
 """The training recipe: optimiser, learning-rate schedule and loss."""
 
+import re
 from typing import Any
 
 import keras
@@ -15,13 +16,16 @@ WARM_UP = 0.1
 # ECCV 2020, trained at 0.03 and fine-tuned at 0.003).
 FINE_TUNING = 0.1
 
+_NOT_DECAYED = re.compile("bias|gamma|beta|position_embedding|class_token")
+
 
 @keras.saving.register_keras_serializable(package="boneage")
 class AdamW(keras.optimizers.Adam):
     """AdamW (Loshchilov and Hutter, ICLR 2019) that evaluates the schedule once a step.
 
     Keras's own (3.13) evaluates it again for every variable, and each copy is in the step's graph: a third
-    of the time before the first step of a deep network.
+    of the time before the first step of a deep network. Biases, normalisation, position embeddings and class
+    tokens are not decayed.
 
     Args:
         learning_rate: Number or schedule.
@@ -33,9 +37,14 @@ class AdamW(keras.optimizers.Adam):
         super().__init__(learning_rate, **more)
         self.decay = decay
 
+    def build(self, variables: list[keras.Variable]) -> None:
+        super().build(variables)
+        self._decayed = [not _NOT_DECAYED.search(one.path) for one in variables]
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        rate = keras.ops.cast(learning_rate, variable.dtype)
-        self.assign_sub(variable, variable * self.decay * rate)
+        if self._decayed[self._get_variable_index(variable)]:
+            rate = keras.ops.cast(learning_rate, variable.dtype)
+            self.assign_sub(variable, variable * self.decay * rate)
         super().update_step(gradient, variable, learning_rate)
 
     def get_config(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, check_splits
 from boneage.dataset.pack import Pack, fingerprint, rows_of
 from boneage.evaluation import RECORD_FORMAT, RunKey, constant_predictor, key_of, metrics_by_split, read_run
-from boneage.networks import WeightsError, check_size, find
+from boneage.networks import check_size, find
 from boneage.training.batches import Batches, model_input
 from boneage.training.checkpoint import (
     RUN_SETTINGS,
@@ -47,12 +47,9 @@ from boneage.training.devices import (
     wait_for_all,
 )
 from boneage.training.epochs import KeepEpochs, Progress
-from boneage.training.model import build_model
+from boneage.training.first_weights import FROM_IMAGENET, new_model
 from boneage.training.predictions import load_model, prediction_table
 from boneage.training.recipe import compile_model
-
-FROM_IMAGENET = "from ImageNet"
-"""How a record describes pretrained weights."""
 
 # Settings that do not affect the numbers or are recorded elsewhere; file locations and reviewers are private.
 _NOT_RECORDED = (
@@ -65,6 +62,7 @@ _NOT_RECORDED = (
     "epochs",
     "backend",
     "split_seed",
+    "hands",
 )
 
 
@@ -88,7 +86,8 @@ def train(
         epochs: Epochs of the whole run; the learning rate falls to zero at its end.
         labels: Labels, in any order.
         pack: The packed images.
-        settings: Batch size, learning rate, weight decay, precision, width, weights and training seed.
+        settings: Batch size, learning rate, weight decay, precision, width, weights, training seed
+            and degradation.
         runs: Folder of all runs; this one's is named by its ``evaluation.RunKey``.
         variant: One of ``settings.VARIANTS``. ``"tta"`` trains nothing: it uses the finished plain run.
 
@@ -233,28 +232,12 @@ def _trained(
 def _begun(
     identity: dict, part: _Part, batch_size: int, settings: Settings
 ) -> tuple[keras.Model, dict[str, object]]:
-    model, weights = _new_model(identity, part.years, settings)
+    moments = (float(part.years.mean()), float(part.years.std()) or 1.0)
+    model, weights = new_model(identity["network"], identity["size"], moments, identity["variant"], settings)
     steps = identity["epochs"] * -(-len(part.rows) // batch_size)
     compile_model(model, settings, steps, fine_tuned=weights == FROM_IMAGENET)
     state = {"identity": identity, "epoch": 0, "started": _now(), "weights": weights, "history": []}
     return model, {**state, "batch_size": batch_size}
-
-
-def _new_model(identity: dict, years: np.ndarray, settings: Settings) -> tuple[keras.Model, str]:
-    """The untrained model, and a description of its initial weights."""
-    network, variant = identity["network"], identity["variant"]
-    moments = (float(years.mean()), float(years.std()) or 1.0)
-    choice = (network, identity["size"], *moments, settings.train_seed, settings.width)
-    if settings.weights != "scratch" and settings.width == "full" and find(network).imagenet:
-        try:
-            return build_model(*choice, "imagenet", variant), FROM_IMAGENET
-        except WeightsError as error:
-            if settings.weights == "imagenet":
-                raise
-            print(f"{network}: {error}; training from scratch")
-        # The failed attempt drew random numbers.
-        seed_everything(settings.train_seed)
-    return build_model(*choice, "scratch", variant), "from scratch"
 
 
 def _fit(
