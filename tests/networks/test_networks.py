@@ -20,10 +20,10 @@ PARAMETERS = {
     "cnn": (1_183_904, 79_568),
     "unet": (1_943_168, 30_784),
     "attention": (1_929_888, 72_264),
-    "efficientnetv2s": (20_331_360, 30_677),
-    "resnet50": (23_587_712, 228_096),
-    "vision_transformer": (85_798_656, 84_432),
-    "yolo": (26_652_512, 110_888),
+    "efficientnetv2s": (20_331_360, 22_601),
+    "resnet50": (23_587_712, 133_344),
+    "vision_transformer": (85_798_656, 83_776),
+    "yolo": (26_652_512, 207_320),
 }
 
 every_network = pytest.mark.parametrize("key", NETWORKS)
@@ -192,7 +192,7 @@ def test_begun_at_random_the_blocks_of_efficientnet_add_nothing_yet():
 
     *_, network = (layer for layer in tiny_model("efficientnetv2s").layers if isinstance(layer, keras.Model))
     sums = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
-    assert len(sums) == 3
+    assert len(sums) == 2
     seen = keras.Model(network.input, [tensor for layer in sums for tensor in (layer.input[1], layer.output)])
     colour = np.random.default_rng(1).normal(size=(2, SIZE, SIZE, 3)).astype(np.float32)
     tensors = [keras.ops.convert_to_numpy(tensor) for tensor in seen(colour, training=True)]

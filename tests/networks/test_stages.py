@@ -43,15 +43,20 @@ def test_u_net_is_read_down_and_up_again():
 def test_a_split_stage_and_gates_keep_their_windows():
     yolo = stage_table(build_model("yolo", 64, 10.0, 5.0, 1, "tiny"))
     # By hand: stem 3, halving 5, one 3 x 3 at distance 2: 9; halving 13, one at distance 4: 21; and so on.
-    assert yolo["Receptive field (px)"].tolist() == [3, 9, 21, 45, 93, 189]
+    assert yolo["Receptive field (px)"].tolist() == [3, 9, 21, 45, 93]
     gated = stage_table(build_model("efficientnetv2s", 64, 10.0, 5.0, 1, "tiny"))
     assert "1 × 1" not in gated["Map"].tolist()
 
 
 def test_a_patch_sees_the_whole_image_once_it_attends():
-    table = stage_table(build_model("vision_transformer", 64, 10.0, 5.0, 1, "tiny"))
+    table = stage_table(build_model("vision_transformer", 64, 10.0, 5.0, 1))
     assert table["Map"].tolist() == ["4 × 4 patches", "4 × 4 patches, attending"]
     assert table["Receptive field (px)"].tolist() == [16, 64]
+    tiny = stage_table(build_model("vision_transformer", 64, 10.0, 5.0, 1, "tiny"))
+    of_stem = ["32 × 32", "16 × 16", "8 × 8"]
+    assert tiny["Map"].tolist() == [*of_stem, "4 × 4 patches", "4 × 4 patches, attending"]
+    # By hand: three convolutions of stride 2, then two of their places, eight pixels apart.
+    assert tiny["Receptive field (px)"].tolist() == [3, 7, 15, 23, 64]
 
 
 def test_cnn_is_counted_from_its_first_convolution_to_its_last_map():

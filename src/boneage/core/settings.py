@@ -305,7 +305,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "phantoms_per_group": 3,
         "phantom_anomalies": 0.06,
         "total": 500,
-        "train_size": 96,
+        "train_size": 64,
         "width": "tiny",
         # With so few steps, at a third of this rate half of the networks had hardly begun to learn.
         "learning_rate": 0.003,

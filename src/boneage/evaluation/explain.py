@@ -154,8 +154,9 @@ def roll_out(model: keras.Model, images: np.ndarray) -> np.ndarray:
         (images, rows of patches, columns of patches), not negative.
     """
     backbone = _transformer(model)
-    scaled = outputs_of(model, model.get_layer("scaled").output, images)
-    lots = [_roll_out(backbone, scaled[start : start + _LOT]) for start in range(0, len(scaled), _LOT)]
+    before = model.layers[model.layers.index(backbone) - 1]
+    seen = outputs_of(model, before.output, images)
+    lots = [_roll_out(backbone, seen[start : start + _LOT]) for start in range(0, len(seen), _LOT)]
     parts: np.ndarray = np.concatenate(lots)
     side = round(parts.shape[1] ** 0.5)
     return parts.reshape(-1, side, side)
@@ -169,8 +170,8 @@ def _transformer(model: keras.Model) -> keras.Model | None:
     return None
 
 
-def _roll_out(backbone: keras.Model, scaled: np.ndarray) -> np.ndarray:
-    tokens = backbone.get_layer("vit_patching_and_embedding")(scaled)
+def _roll_out(backbone: keras.Model, seen: np.ndarray) -> np.ndarray:
+    tokens = backbone.get_layer("vit_patching_and_embedding")(seen)
     itself = np.eye(tokens.shape[1], dtype=np.float32)
     flow = itself
     for block in backbone.get_layer("vit_encoder").encoder_layers:

@@ -9,9 +9,9 @@ from boneage.networks.layers import pooled
 from boneage.networks.published import application, settled, shallow_at_first, thinned
 
 TINY_DIVISOR = 8
-# The tiny network keeps the first block of each stage, which may halve the map, and one residual block of
-# each kind (fused and not).
-_LATER_BLOCK = re.compile(r"block([1356][b-z]|[24][c-z])_")
+# The tiny network keeps the first block of each stage but the fifth, which keeps the map's size, and one
+# residual block of each kind (fused and not): 1a and 4b.
+_LATER_BLOCK = re.compile(r"block([1236][b-z]|4[c-z]|5[a-z])_")
 
 
 def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:

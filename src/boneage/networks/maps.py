@@ -6,6 +6,9 @@ import numpy as np
 from boneage.networks.attention import ATTENTION
 from boneage.networks.layers import POOLED, STANDARDISED
 
+# Images at a time.
+_LOT = 8
+
 
 def years_by_place(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """The years that each place of the last feature maps adds to the prediction or takes from it.
@@ -59,4 +62,7 @@ def outputs_of(model: keras.Model, tensor: keras.KerasTensor, images: np.ndarray
         float32, of the tensor's shape.
     """
     part = keras.Model(model.inputs[0], tensor)
-    return np.asarray(part.predict(images[..., np.newaxis], batch_size=8, verbose=0), np.float32)
+    # Not `predict`, which compiles for longer than a deep network takes to say a few maps.
+    starts = range(0, len(images), _LOT)
+    lots = [part(images[start : start + _LOT, ..., np.newaxis], training=False) for start in starts]
+    return np.concatenate([np.asarray(lot, np.float32) for lot in lots])

@@ -10,8 +10,8 @@ from boneage.networks.published import application, settled, thinned
 from boneage.networks.vgg16 import CAFFE_OFFSET
 
 TINY_DIVISOR = 8
-# The tiny network keeps the first block of each stage, which halves the map, and one other.
-_LATER_BLOCK = re.compile(r"conv\d_block[3-9]_")
+# The tiny network keeps the first block of each stage, and in the first stage one that adds its input itself.
+_LATER_BLOCK = re.compile(r"conv(2_block3|[345]_block[2-6])_")
 
 
 def features(images: keras.KerasTensor, width: str, weights: str) -> keras.KerasTensor:

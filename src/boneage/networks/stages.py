@@ -51,9 +51,11 @@ def stage_table(model: keras.Model) -> pd.DataFrame:
     """
     image = model.input_shape[1]
     windows: dict[int, _Window] = {}
+    window = _ONE_PIXEL
     stages: list[dict[str, Any]] = []
     for layer in _operations(model):
-        before = [windows.get(id(tensor), _ONE_PIXEL) for tensor in keras.tree.flatten(layer.input)]
+        # What a model in the model is given is what came before it.
+        before = [windows.get(id(tensor), window) for tensor in keras.tree.flatten(layer.input)]
         window = _window(layer, max(before, default=_ONE_PIXEL), image)
         outputs = keras.tree.flatten(layer.output)
         windows |= {id(tensor): window for tensor in outputs}
@@ -116,7 +118,7 @@ def _window(layer: keras.Operation, before: _Window, image: int) -> _Window:
     if isinstance(layer, keras.layers.GlobalAveragePooling2D):
         return _NO_PLACE
     if (side := _patch_size(layer)) is not None:
-        return side, side
+        return width + (side - 1) * distance, distance * side
     if isinstance(layer.output, keras.KerasTensor) and len(layer.output.shape) == 3:
         return image, distance
     if isinstance(layer, _UP):

@@ -4,6 +4,8 @@ The neck and the heads, which find boxes, are left out. Its blocks follow the Cr
 (Wang et al., CVPR Workshops 2020).
 """
 
+from typing import Any
+
 import keras
 
 from boneage.networks.hub import keras_hub
@@ -18,7 +20,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALE = tuple(1 / (255 * one) for one in DEVIATION)
 OFFSET = tuple(-mean / one for mean, one in zip(MEAN, DEVIATION, strict=True))
 
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "full": {
         "stem_filters": 32,
         "stackwise_depth": [1, 2, 8, 8, 4],
@@ -26,8 +28,8 @@ SIZES = {
     },
     "tiny": {
         "stem_filters": 8,
-        "stackwise_depth": [1, 1, 1, 1, 1],
-        "stackwise_num_filters": [8, 16, 32, 64, 64],
+        "stackwise_depth": [1, 1, 1, 1],
+        "stackwise_num_filters": [16, 32, 64, 128],
     },
 }
 
@@ -44,17 +46,18 @@ def features(images: keras.KerasTensor, width: str, weights: str) -> keras.Keras
 
 def backbone(size: int, width: str) -> keras.Model:
     """The backbone with random weights, for images (batch, size, size, 3)."""
+    sizes = SIZES[width]
     return keras_hub().models.CSPNetBackbone(
         image_shape=(size, size, 3),
         stem_kernel_size=3,
         stem_strides=1,
         stem_padding="same",
-        stackwise_strides=[2, 2, 2, 2, 2],
+        stackwise_strides=[2] * len(sizes["stackwise_depth"]),
         bottle_ratio=(0.5, 1.0),
         block_ratio=(1.0, 0.5),
         expand_ratio=(2.0, 1.0),
         stage_type="csp",
         block_type="dark_block",
         down_growth=True,
-        **SIZES[width],
+        **sizes,
     )
