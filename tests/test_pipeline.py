@@ -120,7 +120,8 @@ def test_runs_of_both_sets_and_several_seeds_lie_in_one_folder_and_outlast_it(pr
         "cnn-1-plain-s7",
     ]
     record = json.loads((ours.runs / "cnn-1-augmented-s2026" / "record.json").read_text())
-    assert (record["set"], record["split_seed"], record["train_seed"]) == ("augmented", 2026, 2026)
+    # Which seed drew the split of labels that come from elsewhere is not known.
+    assert (record["set"], record["split_seed"], record["train_seed"]) == ("augmented", None, 2026)
     write_labels(ours.labels, plain)
     ours.pack(32).write_bytes(packed)
     folders = (tmp_path / "dha", None, tmp_path / "results")
