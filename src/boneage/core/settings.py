@@ -207,8 +207,8 @@ class Settings(BaseModel):
         ge=0,
         le=0.5,
         description="Share of the training images degraded in each way, drawn anew each time: blur, half the "
-        "resolution, noise (twice the share), JPEG, exposure. 0.25 was tried with weights phantom; from "
-        "scratch, a few hundred images then learn slowly.",
+        "resolution, noise (twice the share), JPEG, exposure. From scratch, a few hundred images then "
+        "learn slowly.",
     )
     precision: Precision = Field(
         "float32", description="Numeric precision; the mixed ones keep the weights in float32."
@@ -347,6 +347,8 @@ def _said(error: ValidationError, values: dict[str, object]) -> str:
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         meant = difflib.get_close_matches(name.lower(), _SCHEMA, 1)
-        advice = f"did you mean {meant[0]}?" if meant else f"the settings are {', '.join(_SCHEMA)}"
+        # A word of a name will do: `seed` may be the one or the other.
+        meant = meant or [one for one in _SCHEMA if difflib.get_close_matches(name.lower(), one.split("_"))]
+        advice = f"did you mean {' or '.join(meant)}?" if meant else f"the settings are {', '.join(_SCHEMA)}"
         return f"{name[:60]}: no such setting; {advice}"
     return f"{name}: {reprlib.repr(values[name])} must be {allowed(name)}"
