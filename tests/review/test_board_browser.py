@@ -531,15 +531,15 @@ def test_all_of_a_case_is_on_one_screen(page, solara_test, tmp_path):
     inside = """() => ['.ba-look', '.ba-keep', '.ba-decide', '.ba-alike', '.ba-strip', '.ba-facts', '.ba-why']
       .map(one => document.querySelector(one).getBoundingClientRect())
       .every(box => box.top >= 0 && box.bottom <= innerHeight && box.right <= innerWidth)"""
-    assert page.evaluate(inside)
+    page.wait_for_function(inside)
     assert faults_of_layout(page) == []
     large = picture(page).bounding_box()["width"]
     assert large > 350
     # In the output of a notebook whose bars leave less the image is smaller, and all is there.
     page.set_viewport_size({"width": 1186, "height": 540})
-    assert page.evaluate(inside)
+    page.wait_for_function(inside)
     page.set_viewport_size({"width": 1700, "height": 900})
-    assert page.evaluate(inside)
+    page.wait_for_function(inside)
     assert picture(page).bounding_box()["width"] > large * 1.3
 
 

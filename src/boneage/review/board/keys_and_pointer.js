@@ -46,7 +46,8 @@ function hearKeys(model, board, signal) {
     event.stopImmediatePropagation();
     if (event.type !== "keydown") return;
     if (at.matches(TYPED)) {
-      if (key === "enter" || key === "escape") setTimeout(() => board.focus({ preventScroll: true }));
+      // At once: the next key may come before a timer does. Leaving a field hands over what was typed.
+      if (key === "enter" || key === "escape") board.focus({ preventScroll: true });
       return;
     }
     if (at.matches("select") || (at.matches("button, summary") && (key === "enter" || key === " "))) return;
