@@ -22,7 +22,7 @@ def read_source(settings: Settings, folder: Path, large: Path) -> tuple[pd.DataF
         large: Where archives are unpacked, and readings fetched.
 
     Returns:
-        The case table (:func:`boneage.sources.listing.case_table`), and what was left out with the reason.
+        See :meth:`boneage.sources.listing.Listing.case_table`.
 
     Raises:
         BoneAgeError: It holds no radiograph, or a table of bone ages may be in months as well as years.

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import skipped_table
 from boneage.images.reading import IMAGE_SUFFIXES
 from boneage.sources.label_tables import (
     BONE_AGE_NAMES,
@@ -25,7 +24,7 @@ from boneage.sources.label_tables import (
     FoundTable,
     tables_in,
 )
-from boneage.sources.listing import Listing, case_table, list_files
+from boneage.sources.listing import Listing, list_files
 from boneage.sources.readings import FEW_ROWS, Reading, read_readings, refuse_contradiction
 from boneage.sources.spellings import canonical_id, read_sexes
 from boneage.sources.units import Unit, bare_numbers, find_unit
@@ -124,8 +123,7 @@ def read_atlas(
         unpacked: See :func:`boneage.sources.listing.list_files`.
 
     Returns:
-        The case table (:func:`listing.case_table`), bone age empty without a usable reading; and
-        ``SKIPPED_TABLE`` with what was left out, repeated or contradictory.
+        See :meth:`listing.Listing.case_table`; bone age is empty without a usable reading.
 
     Raises:
         BoneAgeError: No such folder, no image in such a tree, a named readings table that cannot be read, or
@@ -142,9 +140,8 @@ def read_atlas(
     tables = _readings_tables(listing, named=readings is not None)
     if readings is not None:
         tables = [_named_table(Path(readings), listing), *tables]
-    joined = _Joined(images, unit, listing)
-    joined.read_first(tables)
-    return case_table(images.values(), joined.units, joined.noted), skipped_table(listing.skipped)
+    _Joined(images, unit, listing).read_first(tables)
+    return listing.case_table(images.values())
 
 
 def find_readings(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = None) -> Path | None:
@@ -200,19 +197,15 @@ def _images_by_number(listing: Listing, source: str) -> dict[str, dict[str, obje
             first = listing.shown(Path(str(images[number]["image"])))
             listing.skip(path, f"another image with number {number}; {first} is used, remove one of them")
         else:
-            images[number] = _case(number, path, group, source)
+            images[number] = {
+                "case_id": number,
+                "image": str(path),
+                "source": source,
+                "sex": group[3],
+                "race": RACE_OF_CODE[group[:3]],
+                "age_group": int(group[4:]),
+            }
     return images
-
-
-def _case(number: str, image: Path, group: str, source: str) -> dict[str, object]:
-    return {
-        "case_id": number,
-        "image": str(image),
-        "source": source,
-        "sex": group[3],
-        "race": RACE_OF_CODE[group[:3]],
-        "age_group": int(group[4:]),
-    }
 
 
 def _readings_tables(listing: Listing, named: bool = False) -> list[FoundTable]:
@@ -223,7 +216,7 @@ def _readings_tables(listing: Listing, named: bool = False) -> list[FoundTable]:
             found.append(table)
         elif table.path.is_relative_to(listing.folder) and not _is_drawn(table):
             what = "a table made by this project" if table.is_ours else "not a readings table"
-            listing.skipped.append((table.name, f"{what}: its header has {table.header}; {_WANTED}"))
+            listing.skip(table.name, f"{what}: its header has {table.header}; {_WANTED}")
     return found
 
 
@@ -265,8 +258,6 @@ class _Joined:
 
     def __init__(self, images: dict[str, dict[str, object]], unit: str, listing: Listing):
         self.images, self.unit, self.listing = images, unit, listing
-        self.units: list[dict[str, str]] = []
-        self.noted: list[str] = []
 
     def read_first(self, tables: list[FoundTable]) -> None:
         """Joins the first table with a row for any image, and notes the others."""
@@ -284,11 +275,10 @@ class _Joined:
             else:
                 self._check_against(used, table)
                 fault = f"another readings table; {used.name} is used instead (leave only the one you want)"
-            self.listing.skipped.append((table.name, fault))
+            self.listing.skip(table.name, fault)
         if used is None:
             why = "no readings table found; bone age is empty, the year of age is used instead"
-            self.listing.skip(self.listing.folder, why)
-            self.noted.append(self.listing.shown(self.listing.folder))
+            self.listing.skip(self.listing.folder, why, is_kept=True)
 
     def _fault_of_table(self, rows: list[_Row]) -> str:
         """Why a whole table is not used, or ""."""
@@ -308,34 +298,31 @@ class _Joined:
         return ""
 
     def _join(self, table: FoundTable, rows: list[_Row]) -> None:
-        here = [row for row in rows if row.number in self.images]
         fitting = self._fitting(rows)
         unit = Unit("months", "")
         if fitting:
             unit = self._unit_of(table, rows, fitting)
-            self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
+            self.listing.note_unit(table, unit)
         usable: dict[str, list[tuple[_Row, Reading]]] = {}
         for row in rows:
             reading, fault = self._reading(row, unit)
             if fault:
-                self._note(table, row, fault)
+                self.listing.skip(row.item, f"{table.name}: {fault}")
             else:
                 usable.setdefault(row.number, []).append((row, reading))
-        against = {row.number: row for row in here if row not in fitting}
+        against = {row.number: row for row in rows if row.number in self.images and row not in fitting}
         for number, candidates in usable.items():
             # Of two rows for an image, the one that contradicts itself loses.
             first, *others = sorted(candidates, key=lambda one: bool(_odd_sex(one[0])))
             self._use(table, *first, against.get(number))
             for row, _ in others:
                 odd = f" ({_odd_sex(row)})" if _odd_sex(row) else ""
-                self._note(
-                    table, row, f"another reading of this image{odd}; the first is used, remove one of them"
-                )
+                why = f"another reading of this image{odd}; the first is used, remove one of them"
+                self.listing.skip(row.item, f"{table.name}: {why}")
         told = {item for item, _ in self.listing.skipped}
         for number in sorted(set(self.images) - set(usable)):
             if not any(row.number == number and row.item in told for row in rows):
-                why = f"image without a reading in {table.name}; its bone age is empty"
-                self.listing.skipped.append((number, why))
+                self.listing.skip(number, f"image without a reading in {table.name}; its bone age is empty")
 
     def _fitting(self, rows: list[_Row]) -> list[_Row]:
         """The rows that match an image and do not contradict its folder."""
@@ -394,11 +381,7 @@ class _Joined:
                 f"row {against.item} is for this image too, but contradicts its folder; this row is used"
             )
         if any(remarks):
-            self._note(table, row, "; ".join(filter(None, remarks)))
-            self.noted.append(row.item)
-
-    def _note(self, table: FoundTable, row: _Row, why: str) -> None:
-        self.listing.skipped.append((row.item, f"{table.name}: {why}"))
+            self.listing.skip(row.item, f"{table.name}: {'; '.join(filter(None, remarks))}", is_kept=True)
 
 
 def _contradiction(row: _Row, image: dict[str, object]) -> str:

@@ -97,18 +97,11 @@ def without_unit(column: str) -> str:
     """A column's name without unit, spaces and punctuation: ``Bone Age (months)`` is ``boneage``."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", without_brackets(column))
     words = [word for word in re.split(r"[\W_]+", spaced) if word and not unit_in_words(word)]
-    joined = column_name("".join(words)) or column_name(column)
-    # Written as one word.
-    return next((name for name in BONE_AGE_NAMES if joined == name), None) or _cut(
-        column_name(column), joined
-    )
-
-
-def _cut(name: str, joined: str) -> str:
-    for stem in BONE_AGE_NAMES:
-        if name.startswith(stem) and unit_in_words(name.removeprefix(stem)):
-            return stem
-    return joined
+    name = column_name(column)
+    joined = column_name("".join(words)) or name
+    # With the unit written as one word with it.
+    stems = (stem for stem in BONE_AGE_NAMES if name.startswith(stem) and unit_in_words(name[len(stem) :]))
+    return joined if joined in BONE_AGE_NAMES else next(stems, joined)
 
 
 def tables_in(path: Path, shown: str) -> Iterator[FoundTable]:

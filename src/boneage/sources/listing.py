@@ -1,4 +1,4 @@
-"""Shared by the sources: the walk through a downloaded folder, and the case table."""
+"""Shared by the sources: the walk through a downloaded folder, and the tables that come of it."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import CASE_TABLE
+from boneage.core.tables import CASE_TABLE, skipped_table
 from boneage.images.reading import is_image
 from boneage.sources import kinds
 from boneage.sources.archives import STAMP
 from boneage.sources.label_tables import TABLE_SUFFIXES, WORKBOOK_SUFFIXES, FoundTable, tables_in
+from boneage.sources.units import Unit
 
 ARCHIVE_SUFFIXES = (*kinds.ARCHIVES, *kinds.FOREIGN_ARCHIVES)
 
@@ -29,12 +30,16 @@ class Listing:
     Attributes:
         unpacked: For each archive below it the folder it was unpacked to, or why it was not.
         skipped: Rows of ``SKIPPED_TABLE``.
+        noted: Their items that were kept and only have a remark.
+        units: The unit found for each table of ages: ``table``, ``unit`` and ``why``.
     """
 
     folder: Path
     unpacked: Mapping[Path, Path | str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    noted: set[str] = field(default_factory=set)
+    units: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def roots(self) -> list[Path]:
@@ -50,9 +55,15 @@ class Listing:
             relative = root.name / relative
         return relative.as_posix().encode("utf-8", "replace").decode()
 
-    def skip(self, path: Path, reason: str) -> None:
-        """Notes a file by its path below the folder."""
-        self.skipped.append((self.shown(path), reason))
+    def skip(self, item: Path | str, reason: str, is_kept: bool = False) -> None:
+        """Notes a file, or anything else by its name, that is not used or has a remark."""
+        shown = self.shown(item) if isinstance(item, Path) else item
+        self.skipped.append((shown, reason))
+        if is_kept:
+            self.noted.add(shown)
+
+    def note_unit(self, table: FoundTable, unit: Unit) -> None:
+        self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
 
     @cached_property
     def images(self) -> list[Path]:
@@ -104,6 +115,18 @@ class Listing:
         more = f"; and {len(rows) - _MOST_SEEN} more" if len(rows) > _MOST_SEEN else ""
         return f" (found: {shown}{more})" if rows else ""
 
+    def case_table(self, rows: Iterable[Mapping[str, object]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """``tables.CASE_TABLE`` from rows, sorted by case id, and ``SKIPPED_TABLE``.
+
+        ``age_group`` is whole years (nullable), bone age and readings are years (NaN if absent); ``attrs``
+        has ``units`` and ``noted``.
+        """
+        table = pd.DataFrame(list(rows), columns=list(CASE_TABLE))
+        kinds = {"age_group": "Int64", "bone_age": "float64", "reading_1": "float64", "reading_2": "float64"}
+        table = table.astype(kinds).sort_values("case_id", kind="stable", ignore_index=True)
+        table.attrs = {"units": self.units, "noted": sorted(self.noted)}
+        return table, skipped_table(self.skipped)
+
 
 def list_files(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = None) -> Listing:
     """Every file below a folder, in path order.
@@ -153,34 +176,9 @@ def _walk(folder: Path, listing: Listing) -> None:
                 listing.skip(path, "broken link or not a file; copy the file here")
 
 
-def case_table(
-    rows: Iterable[Mapping[str, object]],
-    units: Iterable[Mapping[str, str]] = (),
-    noted: Iterable[str] = (),
-) -> pd.DataFrame:
-    """``tables.CASE_TABLE`` from rows, sorted by case id.
-
-    ``age_group`` is whole years (nullable), bone age and readings are years (NaN if absent).
-
-    Args:
-        units: The unit found for each table of ages: ``table``, ``unit`` and ``why``; kept in
-            ``attrs["units"]``.
-        noted: Items of ``SKIPPED_TABLE`` that were kept and only have a remark; kept in ``attrs["noted"]``.
-    """
-    table = pd.DataFrame(list(rows), columns=list(CASE_TABLE))
-    kinds = {"age_group": "Int64", "bone_age": "float64", "reading_1": "float64", "reading_2": "float64"}
-    table = table.astype(kinds).sort_values("case_id", kind="stable", ignore_index=True)
-    table.attrs = {"units": [dict(one) for one in units], "noted": sorted(set(noted))}
-    return table
-
-
 def _is_litter(name: str) -> bool:
     return name.startswith((".", "~$")) or name.endswith(".lock") or name.lower() in _LITTER
 
 
 def _is_utf8(path: Path) -> bool:
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    return str(path) == str(path).encode("utf-8", "replace").decode()

@@ -49,28 +49,27 @@ def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
     Returns:
         For each archive the folder with its contents, or why it was not unpacked.
     """
+    folder = Path(os.path.abspath(folder))
     below = Path(work) / "data" / f"{folder.name}-archives"
     found: dict[Path, Path | str] = {}
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in kinds.ARCHIVES]
-    for path in paths:
+    for path in [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in kinds.ARCHIVES]:
         inside = path.relative_to(folder)
         hidden = any(part.startswith((".", "__MACOSX")) for part in inside.parts)
         if hidden or not path.is_file() or path.is_symlink():
             continue
         beside = path.with_name(_stem(path.name))
         if (beside / STAMP).exists():
-            found[Path(os.path.abspath(path))] = Path(os.path.abspath(beside))
+            found[path] = beside
             continue
         try:
             if not is_archive(path):
-                place: Path | str = _no_data(path)
+                found[path] = _no_data(path)
             elif _lies_beside(path, folder):
-                place = "an archive, already unpacked beside itself"
+                found[path] = "an archive, already unpacked beside itself"
             else:
-                place = unpack_all(path, below.joinpath(*inside.parts[:-1], _stem(path.name)))
+                found[path] = unpack_all(path, below.joinpath(*inside.parts[:-1], _stem(path.name)))
         except BoneAgeError as error:
-            place = str(error).removeprefix(f"{path}: ")
-        found[Path(os.path.abspath(path))] = place
+            found[path] = str(error).removeprefix(f"{path}: ")
     return found
 
 

@@ -122,7 +122,7 @@ def fetch(
             if row.source.startswith("drive:"):
                 part = _fetch_drive(row, path)
             else:
-                part = _part_of(path)
+                part = path.with_name(path.name + ".part")
                 _fetch_https(row, part, web or Web(), largest_bytes)
             sha256 = _verified(row, part, path, manifest_path, largest_bytes)
             _record(record or folder / "fetched.csv", row, part.stat().st_size, sha256)
@@ -264,7 +264,7 @@ def _verified(row: object, part: Path, path: Path, manifest_path: Path | str, la
     if not fault and size > largest_bytes:
         fault = f"it is larger than {largest_bytes / 2**30:.3g} GiB"
     if fault:
-        aside = _aside(path)
+        aside = path.with_name(path.name + ".wrong")
         _settle(part, aside)
         raise BoneAgeError(
             f"{path}: {fault}; not used, kept as {aside.name}: fetch it again, or correct {manifest_path} "
@@ -274,14 +274,6 @@ def _verified(row: object, part: Path, path: Path, manifest_path: Path | str, la
     if not row.sha256:
         print(f"{row.name}: not verified, as the manifest has no SHA-256; its own is {sha256} ({size} bytes)")
     return sha256
-
-
-def _part_of(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(path.name + ".wrong")
 
 
 def _settle(part: Path, path: Path) -> None:

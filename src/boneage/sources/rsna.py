@@ -14,7 +14,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.left_out import in_words
 from boneage.core.tables import OLDEST_YEARS, is_safe_id, skipped_table
 from boneage.sources.label_tables import BONE_AGE_NAMES, ID_NAMES, FoundTable
-from boneage.sources.listing import Listing, case_table, list_files
+from boneage.sources.listing import Listing, list_files
 from boneage.sources.readings import Reading, read_readings, refuse_contradiction
 from boneage.sources.spellings import canonical_id, id_finder, read_boolean, read_sexes
 from boneage.sources.units import Unit, bare_numbers, find_unit, unit_in_words
@@ -42,7 +42,7 @@ def read_rsna(
         unpacked: See :func:`boneage.sources.listing.list_files`.
 
     Returns:
-        The case table (:func:`listing.case_table`), and ``SKIPPED_TABLE``.
+        See :meth:`listing.Listing.case_table`.
 
     Raises:
         BoneAgeError: No label table, no image, no image with a label, or a table whose unit is ambiguous.
@@ -65,8 +65,7 @@ def read_rsna(
         listing.skip(images[case_id], "image without a label; add its row to the label table")
     if not labels.cases:
         raise BoneAgeError(f"{listing.folder}: no image has a label; {_why_none(images, tables, listing)}")
-    cases = case_table(labels.cases.values(), labels.units, labels.noted)
-    return cases, skipped_table(listing.skipped)
+    return listing.case_table(labels.cases.values())
 
 
 def _is_label_table(table: FoundTable, listing: Listing) -> bool:
@@ -83,7 +82,7 @@ def _is_label_table(table: FoundTable, listing: Listing) -> bool:
         fault = f"not a label table: no column for {' and '.join(missing)} in its header ({table.header})"
         if not missing:
             return True
-    listing.skipped.append((table.name, fault))
+    listing.skip(table.name, fault)
     return False
 
 
@@ -130,8 +129,6 @@ class _Labels:
         self.find = id_finder(images)
         self.cases: dict[str, dict[str, object]] = {}
         self.table_of: dict[str, str] = {}
-        self.units: list[dict[str, str]] = []
-        self.noted: list[str] = []
 
     def read(self, table: FoundTable) -> None:
         """Joins a table's rows; unusable ones are noted."""
@@ -142,18 +139,16 @@ class _Labels:
         self._check_against_others(table, images, readings, sexes)
         repeated = 0
         for one, reading, (sex, why), image in zip(ids, readings, sexes, images, strict=True):
-            fault = self._row(image, one, reading, sex)
-            if not fault:
+            fault = self._row(image, one, reading, sex, why)
+            if fault == _REPEATED:
+                repeated += 1
+            elif fault:
+                self.listing.skip(one, f"{table.name}: {fault}")
+            else:
                 self.table_of[image] = table.name
-            repeated += fault == _REPEATED
-            if fault == _NO_SEX:
-                fault = why
-            if fault and fault != _REPEATED:
-                self.listing.skipped.append((one, f"{table.name}: {fault}"))
         if repeated:
             why = f"{repeated} of its {len(ids)} rows repeat another row"
-            self.listing.skipped.append((table.name, why))
-            self.noted.append(table.name)
+            self.listing.skip(table.name, why, is_kept=True)
 
     def _readings(self, table: FoundTable, joins: bool) -> list[Reading]:
         """Each row's bone age; two columns must agree. Notes the unit of a table that joins."""
@@ -166,7 +161,7 @@ class _Labels:
                 given = "" if told and unit_in_words(column) else self.unit
                 unit = find_unit(table.name, bare_numbers(ages), [column], given=given)
                 if not told:
-                    self.units.append({"table": table.name, "unit": unit.name, "why": unit.why})
+                    self.listing.note_unit(table, unit)
             told[column] = _single_readings(ages, unit)
         return [
             _agreed(dict(zip(told, readings, strict=True))) for readings in zip(*told.values(), strict=True)
@@ -199,7 +194,7 @@ class _Labels:
         columns = [table.cells[column].tolist() for column in table.columns(ID_NAMES)]
         return max(columns, key=lambda ids: sum(self.find(one) is not None for one in ids))
 
-    def _row(self, image: str | None, one: str, reading: Reading, sex: str | None) -> str | None:
+    def _row(self, image: str | None, one: str, reading: Reading, sex: str | None, no_sex: str) -> str | None:
         """Joins a row, or says why it cannot be joined."""
         if not is_safe_id(canonical_id(one)):
             return "id is not 1 to 64 letters and digits; correct it in the table"
@@ -216,7 +211,7 @@ class _Labels:
                 "which is used; remove one of them"
             )
         if sex is None:
-            return _NO_SEX
+            return no_sex
         self.cases[image] = {
             "case_id": image,
             "image": str(self.images[image]),
@@ -275,7 +270,6 @@ def _single_readings(cells: list[str], unit: Unit) -> list[Reading]:
 
 _WRITE_SEX = "write True or False for male, or M or F for sex"
 _REPEATED = "said before"
-_NO_SEX = "no sex"
 
 
 def _why_none(images: dict[str, Path], tables: list[FoundTable], listing: Listing) -> str:

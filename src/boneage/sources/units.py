@@ -155,7 +155,7 @@ def find_unit(
         return Unit("years", "each age states its own unit")
     if not len(numbers[numbers > 0]):
         return Unit("years", "no value is above 0, so either will do")
-    shown = f"{_short(numbers.min())} to {_short(numbers.max())}"
+    shown = f"{numbers.min():.4g} to {numbers.max():.4g}"
     raise _unclear(name, f"its bone ages ({shown}) could be months as well as years")
 
 
@@ -211,7 +211,10 @@ def _by_folder(pairs: Iterable[tuple[float, float]]) -> tuple[str, str]:
     known = [(value, age) for value, age in pairs if math.isfinite(value) and value > 0]
     if not known:
         return "", ""
-    far = {unit: _median_outside(known, per_year) for unit, per_year in PER_YEAR.items()}
+    far = {
+        unit: float(np.median([years_outside(value / per_year, age) for value, age in known]))
+        for unit, per_year in PER_YEAR.items()
+    }
     nearest = min(far, key=far.__getitem__)
     if max(far.values()) - far[nearest] < _CLEARLY_NEARER:
         # In infants both units are close to the year of age, but months are many times that.
@@ -223,10 +226,6 @@ def _by_folder(pairs: Iterable[tuple[float, float]]) -> tuple[str, str]:
     return nearest, f"in {nearest}, they agree with the folders' years of age"
 
 
-def _median_outside(known: list[tuple[float, float]], per_year: float) -> float:
-    return float(np.median([years_outside(value / per_year, age) for value, age in known]))
-
-
 def years_outside(age: float, year: float) -> float:
     """Years by which an age lies outside a whole year of age: 0 from ``year`` to ``year + 1``."""
     return max(year - age, age - (year + 1), 0.0)
@@ -234,7 +233,3 @@ def years_outside(age: float, year: float) -> float:
 
 def _unclear(name: str, why: str) -> BoneAgeError:
     return BoneAgeError(f"{name}: months or years? {why}; set {_OPTION}")
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
