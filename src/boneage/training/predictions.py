@@ -1,8 +1,8 @@
 """The predictions of a trained network."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import pandas as pd
@@ -16,8 +16,11 @@ from boneage.evaluation import read_run
 from boneage.training.batches import model_input
 from boneage.training.checkpoint import UNREADABLE_MODEL
 
-TURNS = (-8.0, 0.0, 8.0)
-"""Rotations for test-time augmentation (TTA), in degrees."""
+TTA_VIEWS = 16
+"""Views of an image in test-time augmentation (TTA)."""
+
+# What training does to the place of an image; it never mirrors.
+_TRANSFORMS = (keras.layers.RandomRotation, keras.layers.RandomTranslation, keras.layers.RandomZoom)
 
 # Images predicted at a time, so that memory does not grow with their number.
 _LOT = 128
@@ -41,30 +44,27 @@ def load_model(run: Path | str) -> keras.Model:
     return model
 
 
-def tta_images(images: np.ndarray) -> np.ndarray:
-    """The images as they are and slightly rotated either way, each also mirrored.
+def tta_images(model: keras.Model, images: np.ndarray) -> Iterator[np.ndarray]:
+    """The images as training showed them: rotated, shifted and zoomed by the model's own random layers.
+
+    A view is the same for all images, and the views are always the same, so that a prediction depends on its
+    image alone.
 
     Args:
+        model: As ``build_model`` makes it.
         images: uint8, (images, size, size).
 
-    Returns:
-        uint8, (2 x rotations, images, size, size). Rotation fills in from the image's edge.
+    Yields:
+        ``TTA_VIEWS`` times float32, (images, size, size), 0 to 255.
     """
-    size = images.shape[1]
-    center = ((size - 1) / 2, (size - 1) / 2)
-    turned = []
-    for degrees in TURNS:
-        matrix = cv2.getRotationMatrix2D(center, degrees, 1.0)
-        of_turn = np.stack(
-            [
-                cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
-                if degrees
-                else image
-                for image in images
-            ]
-        )
-        turned += [of_turn, of_turn[:, :, ::-1]]
-    return np.stack(turned)
+    layers = [type(one).from_config(one.get_config()) for one in model.layers if isinstance(one, _TRANSFORMS)]
+    # As channels of one image, all get the same draw.
+    as_channels = np.moveaxis(images, 0, -1)[np.newaxis].astype(np.float32)
+    for _ in range(TTA_VIEWS):
+        view = as_channels
+        for layer in layers:
+            view = layer(view, training=True)
+        yield np.moveaxis(keras.ops.convert_to_numpy(view)[0], -1, 0)
 
 
 def prediction(
@@ -96,7 +96,7 @@ def prediction(
         sex = None if male is None else male[start : start + _LOT]
         said = [
             model.predict(model_input(view, sex), batch_size=batch_size, verbose=0)[:, 0]
-            for view in (tta_images(lot) if tta else lot[np.newaxis])
+            for view in (tta_images(model, lot) if tta else (lot,))
         ]
         years.append(np.mean(said, axis=0))
     return np.concatenate(years).astype(float)
