@@ -269,12 +269,7 @@ def _band_box(forearm: Forearm, side: int, row: int) -> Box:
     x = strip.x[row - strip.start, [0, strip.skin]]
     y = strip.y[row - strip.start, [0, strip.skin]]
     half = 0.08 * forearm.width
-    return (
-        float(x.min() - half),
-        float(y.min() - half),
-        float(np.ptp(x) + 2 * half),
-        float(np.ptp(y) + 2 * half),
-    )
+    return tuple(map(float, (x.min() - half, y.min() - half, np.ptp(x) + 2 * half, np.ptp(y) + 2 * half)))
 
 
 def _glow(strip: Strip, width: float) -> np.ndarray:

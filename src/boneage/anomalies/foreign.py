@@ -13,8 +13,9 @@ from boneage.anomalies.anomaly import Anomaly, logistic
 from boneage.anomalies.boxes import Box, overlap, shares
 from boneage.anomalies.bracelets import bracelet_anomalies
 from boneage.anomalies.hand import Hand
-from boneage.anomalies.limb import SIDE, at_side, straighten
+from boneage.anomalies.limb import SIDE, straighten
 from boneage.anomalies.masks import connected, narrowed, resized, square, widened
+from boneage.images.square import square as to_square
 
 _HALF = SIDE // 2
 """Rings are searched for on an image of this side."""
@@ -94,7 +95,7 @@ def foreign_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
     """Anomalies of rings, bracelets and other metal on the hand of an image, uint8 (n, n)."""
     if not hand.found or not hand.mask.any():
         return []
-    image = at_side(255 - image if hand.inverted else image)
+    image = to_square(255 - image if hand.inverted else image, SIDE)
     found = _rings(image, hand)
     forearm = straighten(image, hand)
     if forearm is not None:

@@ -90,15 +90,6 @@ class _Rows:
     seen: np.ndarray
 
 
-def at_side(image: np.ndarray) -> np.ndarray:
-    """An image of any size scaled to a side of ``SIDE`` pixels."""
-    scale = SIDE / max(image.shape)
-    if scale == 1:
-        return image
-    height, width = (max(1, round(side * scale)) for side in image.shape)
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-
-
 def straighten(image: np.ndarray, hand: Hand) -> Forearm | None:
     """Straightens the forearm of an image, uint8 (928, 928); None if hardly any of it is visible."""
     size = hand.mask.shape[0]
@@ -196,14 +187,8 @@ def _side(
         x = line[:, :1] + aside * np.float32(outwards[0])
         y = line[:, 1:] + aside * np.float32(outwards[1])
         levels = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return Strip(
-            levels.astype(np.float32),
-            _in_field(hand, image.shape, x, y),
-            x,
-            y,
-            -int(columns[0]),
-            int(along[0]),
-        )
+        valid = _in_field(hand, image.shape, x, y)
+        return Strip(levels.astype(np.float32), valid, x, y, -int(columns[0]), int(along[0]))
 
     rough = sample(edge, _SKIN_REACH)
     skin = edge + _follow_skin(rough, tissue, width)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from boneage.anomalies.masks import connected, disc, narrowed
+from boneage.phantom.skeleton import turned
 
 UPRIGHT_SIZE = (80, 64)
 """Height and width in pixels of an upright picture, with the palm at its centre."""
@@ -81,13 +82,6 @@ def measured(mask: np.ndarray, inside: np.ndarray) -> Outline:
     wrist, width = _wrist(crop, up)
     ordered = sorted(fingers, key=lambda finger: turned(finger[1], -up)[0])
     return Outline((float(centre[0]), float(centre[1])), radius, tuple(ordered), up, wrist, width)
-
-
-def turned(point: np.ndarray, degrees: float) -> np.ndarray:
-    """A point (x right, y down) rotated clockwise about the palm's centre."""
-    angle = np.deg2rad(degrees)
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([cos * point[0] - sin * point[1], sin * point[0] + cos * point[1]])
 
 
 def _pieces(mask: np.ndarray) -> Iterator[np.ndarray]:

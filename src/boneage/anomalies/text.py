@@ -13,8 +13,9 @@ import numpy as np
 from boneage.anomalies.anomaly import Anomaly, logistic
 from boneage.anomalies.boxes import overlap, shares, union
 from boneage.anomalies.hand import Hand
-from boneage.anomalies.limb import SIDE, at_side
+from boneage.anomalies.limb import SIDE
 from boneage.anomalies.masks import connected, resized, square
+from boneage.images.square import square as to_square
 
 _LOWEST_LETTER, _HIGHEST_LETTER = 5, 44
 _STROKE = 9
@@ -110,7 +111,7 @@ def text_anomalies(image: np.ndarray, hand: Hand) -> list[Anomaly]:
 
     The lead marker and its initials do not count.
     """
-    image = at_side(image)
+    image = to_square(image, SIDE)
     on_hand = resized(hand.mask & hand.found, len(image))
     least, flat = _LEAST_DARK
     dark = find_rows(image, on_hand, dark=True)

@@ -25,12 +25,11 @@ _UNUSUAL = (1.5, 8.0)
 def hand_pattern(hand: Hand) -> np.ndarray:
     """Edges inside a hand's outline, turned upright, float32 (640,); zeros if no hand was found."""
     if not hand.found:
-        return np.zeros(CELLS[0] * CELLS[1] * CELLS[2], np.float32)
+        return np.zeros(np.prod(CELLS), np.float32)
     # Metal and letters would outshine the bones.
     picture = hand.upright(np.clip(hand.normalised, -2.0, 4.0))
-    share = cv2.resize(
-        hand.upright(hand.mask.astype(np.float32)), (CELLS[1], CELLS[0]), interpolation=cv2.INTER_AREA
-    )  # fmt: skip
+    mask = hand.upright(hand.mask.astype(np.float32))
+    share = cv2.resize(mask, (CELLS[1], CELLS[0]), interpolation=cv2.INTER_AREA)
     return (edge_pattern(picture).reshape(CELLS) * share[..., None]).ravel()
 
 
@@ -52,16 +51,12 @@ def unusual_hands(patterns: np.ndarray) -> dict[int, Anomaly]:
     spread = median_abs_deviation(rest, scale="normal")
     if spread == 0.0:
         return {}
-    apart = (rest - np.median(rest)) / spread
-    return {
-        int(row): Anomaly("unusual hand", between(float(one), _UNUSUAL), _why(float(one)))
-        for row, one in zip(rows, apart, strict=True)
-        if between(float(one), _UNUSUAL) > 0.0
-    }
-
-
-def _why(apart: float) -> str:
-    return f"shape, pose or bones unlike the set's other hands, by {apart:.1f} standard deviations"
+    found = {}
+    for row, apart in zip(rows.tolist(), ((rest - np.median(rest)) / spread).tolist(), strict=True):
+        if (score := between(apart, _UNUSUAL)) > 0.0:
+            why = f"shape, pose or bones unlike the set's other hands, by {apart:.1f} standard deviations"
+            found[row] = Anomaly("unusual hand", score, why)
+    return found
 
 
 def _unexplained(patterns: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Phantom atlas: drawn left hands in the Digital Hand Atlas's own tree; nothing is downloaded."""
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, write_text
+from boneage.core.files import atomic_write, make_folder, remove_leftovers, write_text
 from boneage.core.parallel import on_all_cores
 from boneage.core.tables import SEXES, write_table
 from boneage.phantom.drawing import ANOMALIES, check_drawing, draw_hand, lay_out
@@ -83,7 +82,7 @@ def write_phantom_atlas(
     images = [folder / path for path in plan["image"]]
     missing = [i for i, image in enumerate(images) if not _is_there(image)]
     if missing:
-        _sweep(folder)
+        remove_leftovers(folder / "JPEGimages", pattern="*/*/.*.jpg")
         rows = plan.to_dict("records")
 
         def draw(index: int) -> None:
@@ -217,21 +216,11 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _sweep(folder: Path) -> None:
-    """Removes what a killed run left behind."""
-    for leftover in (folder / "JPEGimages").glob("*/*/.*.jpg"):
-        with contextlib.suppress(OSError):
-            leftover.unlink()
-
-
 def _write_image(path: Path, row: dict, height: int) -> None:
     hand = draw_hand(row["bone_age"], row["sex"], row["seed"], row["anomaly"] or None, row["age"], height)
-    done, data = cv2.imencode(".jpg", hand.image, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    if not done:
-        raise BoneAgeError(f"{path}: this OpenCV cannot write JPEG; install opencv-python-headless")
     # Not fsynced: an image lost in a power cut is drawn again.
     with atomic_write(path, sync=False) as file:
-        file.write(data.tobytes())
+        file.write(cv2.imencode(".jpg", hand.image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
 
 
 def _atlas_tables(plan: pd.DataFrame, height: int) -> tuple[pd.DataFrame, ...]:

@@ -281,7 +281,7 @@ class _Builder:
         """Both joints (2, 2) of each bone of a ray."""
         base, knuckle = self.place(ray[0].start), self.place(ray[0].stop)
         if digit == 0:
-            knuckle = base + _turned(knuckle - base, pose.abduction)
+            knuckle = base + turned(knuckle - base, pose.abduction)
         joints = [np.stack([base, knuckle])]
         angle = pose.spread[digit] + (pose.abduction if digit == 0 else 0.0)
         for number, (before, segment) in enumerate(itertools.pairwise(ray)):
@@ -289,8 +289,8 @@ class _Builder:
                 angle += pose.bend[digit][number - 1]
             gap = (np.subtract(segment.start, before.stop)) * self.length
             along = np.subtract(segment.stop, segment.start) * self.length * self.rng.normal(1.0, 0.02)
-            start = joints[-1][1] + _turned(gap, angle)
-            joints.append(np.stack([start, start + _turned(along, angle)]))
+            start = joints[-1][1] + turned(gap, angle)
+            joints.append(np.stack([start, start + turned(along, angle)]))
         return joints
 
     def note_centre(self, name: str, position: np.ndarray) -> None:
@@ -396,9 +396,9 @@ class _Builder:
     def add_forearm(self, wrist: float) -> np.ndarray:
         """Adds radius and ulna; returns the soft tissue around them, rows of x, y, radius."""
         pivot = self.place(_WRIST)
-        down = _turned(np.array([0.0, 1.0]), wrist)
+        down = turned(np.array([0.0, 1.0]), wrist)
         for name, (middle, plate, waist, tall) in _FOREARM.items():
-            origin = pivot + _turned(self.place(middle) - pivot, wrist)
+            origin = pivot + turned(self.place(middle) - pivot, wrist)
             frame = _Frame(origin, origin + down)
             room, end = tall * self.length**0.8, _FOREARM_LENGTH
             plate, waist = plate * self.breadth, waist * self.breadth
@@ -407,7 +407,7 @@ class _Builder:
             cap = _epiphysis_outline(
                 size,
                 capping_of(name, self.ages[name], self.sex),
-                width=plate * 1.0,
+                width=plate,
                 room=room,
                 height=room * 0.66,
                 tilt=0.42 if name == "radius" else -0.22,
@@ -437,8 +437,8 @@ class _Frame:
         return self.origin + local[:, :1] * along + local[:, 1:] * across
 
 
-def _turned(vector: np.ndarray, degrees: float) -> np.ndarray:
-    """A vector rotated clockwise in the image."""
+def turned(vector: np.ndarray, degrees: float) -> np.ndarray:
+    """A vector (x right, y down) rotated clockwise."""
     angle = np.deg2rad(degrees)
     c, s = np.cos(angle), np.sin(angle)
     return np.array([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
