@@ -19,6 +19,12 @@ LONGEST = (
     "test_board_browser",
 )
 
+# Workers that each take all cores wait for each other; and to compile for JAX takes far longer than what is
+# computed, so it may be a careless compilation.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 # Solara, whose page the browser tests show the board on, would count its starts on a server elsewhere.
 os.environ["SOLARA_TELEMETRY_MIXPANEL_ENABLE"] = "false"
 

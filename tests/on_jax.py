@@ -24,8 +24,6 @@ def said_on_jax(script: str, *arguments: str) -> dict:
         env={
             **os.environ,
             "KERAS_BACKEND": "jax",
-            # Compiling takes far longer than what is computed, so it may be a careless one.
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")])),
         },
     )

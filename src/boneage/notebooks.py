@@ -259,6 +259,9 @@ def _keep_a_kernel() -> None:
     global _kept
     from jupyter_core.utils import run_sync
 
+    # Two libraries that each take all cores spend a sixth of their time waiting for each other.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // TOGETHER)))
+
     jupyter_client = runtime.package("jupyter_client", "pip install papermill nbclient")
     _kept = jupyter_client.AsyncKernelManager(kernel_name="python3")
     multiprocessing.util.Finalize(None, run_sync(_kept.shutdown_kernel), kwargs={"now": True}, exitpriority=0)
