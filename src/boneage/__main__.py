@@ -21,10 +21,10 @@ from boneage.anomalies import LIKELY
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_error
 from boneage.core.left_out import in_words
-from boneage.core.settings import PRESETS, VARIANTS, Settings, choices
+from boneage.core.settings import PRESETS, TOTAL, VARIANTS, Settings, choices
 from boneage.core.tables import SPLITS
 from boneage.dataset.enough import check_enough
-from boneage.dataset.labels import Labels, read_labels
+from boneage.dataset.labels import Labels, read_labels, repeated
 from boneage.dataset.pack import open_pack, rows_of
 from boneage.evaluation import RunKey
 from boneage.networks import NETWORKS, find
@@ -329,6 +329,12 @@ def _networks(named: list[str]) -> list[str]:
     **_LABEL_FILE,
     **_IMAGE_FOLDER,
     pack={"type": Path, "help": "a pack in place of images"},
+    repeat_to={
+        "type": int,
+        "metavar": "N",
+        "help": "repeat the plain set in each epoch until it has as many images as an augmented set of N "
+        f"images has (the method's: {TOTAL}): what longer training gives without augmentation",
+    },
 )
 def _train(given: argparse.Namespace) -> None:
     work = _workspace(given)
@@ -341,6 +347,8 @@ def _train(given: argparse.Namespace) -> None:
         raise BoneAgeError(
             f"{given.pack}: images of {pack.size} px, not {given.train_size}; leave --train-size out"
         )
+    if given.repeat_to is not None:
+        labels = repeated(labels, given.repeat_to)
     if not work.settings.accept_losses:
         # Once, and not for each network.
         check_enough(labels, rows_of(pack, labels.table)[0], accepted=False)

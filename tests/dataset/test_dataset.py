@@ -162,6 +162,17 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own(count, batch_siz
         assert not np.array_equal(np.concatenate(batches), other)
 
 
+@given(st.integers(1, 50), st.integers(1, 40), st.integers(0, 300))
+def test_an_epoch_that_repeats_shows_every_image_as_often_as_any_other_or_once_more(count, batch_size, more):
+    rows = np.arange(count)
+    shown = np.concatenate(batches_of(rows, batch_size, 1, 2, count + more))
+    times = np.bincount(shown, minlength=count)
+    assert len(shown) == count + more
+    assert times.max() - times.min() <= 1
+    once = np.concatenate(batches_of(rows, batch_size, 1, 2))
+    assert np.array_equal(shown[:count], once)
+
+
 @pytest.mark.parametrize("damage", [lambda ids: ids[:-9], lambda ids: b"x", lambda ids: ids + b"}"])
 def test_a_pack_with_damaged_ids_is_no_pack_without_ids(images, tmp_path, damage):
     path = tmp_path / "pack.npy"

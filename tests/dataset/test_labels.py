@@ -1,5 +1,7 @@
 """The label CSV: its columns to the letter, its ages in years, its splits apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from labelling import untouched_labels
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import CASE_TABLE, LABEL_TABLE, SPLITS
-from boneage.dataset.labels import read_labels, write_labels
+from boneage.dataset.labels import read_labels, repeated, write_labels
 from boneage.dataset.usable import label_years
 
 
@@ -46,6 +48,16 @@ def test_labels_come_back_from_the_csv_as_they_went(tmp_path):
     pd.testing.assert_frame_equal(back.table, labels.table)
     assert (back.kind, back.source) == (labels.kind, labels.source) == ("the radiologists' reading", "dha")
     assert back.skipped.empty
+
+
+def test_only_the_plain_set_is_repeated_and_to_no_fewer_images_than_it_has():
+    labels = labels_of(case_table())
+    assert (labels.set, repeated(labels, 90).set) == ("plain", "repeated")
+    with pytest.raises(BoneAgeError, match="repeat_to 39: must be at least the 40 images"):
+        repeated(labels, 39)
+    copies = labels.table.assign(**{"Case ID": labels.table["Case ID"] + "-1"})
+    with pytest.raises(BoneAgeError, match="of the augmented set"):
+        repeated(replace(labels, table=pd.concat([labels.table, copies])), 90)
 
 
 def test_every_usable_case_stands_once_and_in_one_split():

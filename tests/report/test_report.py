@@ -664,6 +664,35 @@ def test_a_run_on_the_other_set_stands_against_the_one_on_the_labels_set(
     assert turned.tables.variants["Difference (years)"].iloc[1] == pytest.approx(0.2)
 
 
+def test_augmentation_stands_beside_the_plain_set_repeated_for_as_many_steps(
+    tmp_path: Path, labels: Labels
+) -> None:
+    more = {"batch_size": 8}
+    for seed, off in ((1, 0.5), (2, 0.7)):
+        write_run(tmp_path, labels, off=off, seed=seed, **more)
+        write_run(tmp_path, augmented(labels, 3), off=off - 0.3, seed=seed, **more)
+    write_run(tmp_path, labels, "unet", off=0.5, **more)
+    without = compare(tmp_path, labels).tables.sets
+    assert without["Seeds"].tolist() == ["1, 2", "missing", "1, 2"]
+    longer = dataclasses.replace(labels, repeated_to=150)
+    write_run(tmp_path, longer, off=0.4, seed=1, images_per_epoch=120, **more)
+    comparison = compare(tmp_path, labels)
+    table = comparison.tables.sets
+    assert table["Network"].tolist() == ["CNN"] * 3
+    assert table["Training set"].tolist() == ["plain", "plain, repeated for as many steps", "augmented"]
+    assert table["Training images"].tolist() == [30, 30, 120]
+    assert table["Steps"].tolist() == [40, 150, 150]
+    assert table["Test MAE mean (years)"].tolist() == pytest.approx([0.6, 0.4, 0.3])
+    ends = table[["Validation MAE lowest (years)", "Validation MAE highest (years)"]].iloc[2]
+    assert ends.tolist() == pytest.approx([0.2, 0.4])
+    assert "the plain set repeated to 120 training images an epoch" in set(
+        comparison.tables.variants["Variant"]
+    )
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    (shown,) = [one for one in page.tables if "Training set" in one[0]]
+    assert len(shown) == 4
+
+
 def test_a_variant_is_compared_with_the_plain_run_of_its_own_seed(tmp_path: Path, labels: Labels) -> None:
     for seed, off in ((1, 0.5), (2, 0.4)):
         write_run(tmp_path, labels, off=off, seed=seed)

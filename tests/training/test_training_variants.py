@@ -8,7 +8,7 @@ from discs import SIZE, disc_work, plain_work
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
-from boneage.dataset.labels import read_labels
+from boneage.dataset.labels import read_labels, repeated
 from boneage.dataset.pack import open_pack
 from boneage.evaluation import Run, RunKey, read_run
 from boneage.training import build_model, load_model, predict_pack, prediction
@@ -30,11 +30,11 @@ def work(tmp_path_factory):
 def train(work, tmp_path):
     """Trains the tiny CNN in a folder of the test's own; keywords are settings."""
 
-    def run(epochs=2, variant="", work=work, runs=tmp_path, **settings) -> Run:
+    def run(epochs=2, variant="", work=work, runs=tmp_path, labels=None, **settings) -> Run:
         chosen = Settings(train_seed=5, width="tiny", **settings)
-        pack = open_pack(work / "pack.npy")
-        training.train("cnn", epochs, read_labels(work / "labels.csv"), pack, chosen, runs, variant)
-        return read_run(runs / str(RunKey("cnn", epochs, "plain", 5, variant)))
+        pack, labels = open_pack(work / "pack.npy"), labels or read_labels(work / "labels.csv")
+        training.train("cnn", epochs, labels, pack, chosen, runs, variant)
+        return read_run(runs / str(RunKey("cnn", epochs, labels.set, 5, variant)))
 
     return run
 
@@ -76,6 +76,37 @@ def in_fours(work, tmp_path_factory) -> Run:
     runs, pack = tmp_path_factory.mktemp("runs"), open_pack(work / "pack.npy")
     training.train("cnn", 2, read_labels(work / "labels.csv"), pack, chosen, runs)
     return read_run(runs / "cnn-2-plain-s5")
+
+
+def test_the_plain_set_repeated_takes_as_many_steps_as_the_augmented_and_resumes(train, work, monkeypatch):
+    labels = repeated(read_labels(work / "labels.csv"), 200)
+    counts = labels.table["Split"].value_counts()
+    an_epoch = 200 - counts["validation"] - counts["test"]
+    planned, compile_model = [], training.compile_model
+    monkeypatch.setattr(
+        training, "compile_model", lambda *of, **more: planned.append(of[2]) or compile_model(*of, **more)
+    )
+    begun, begin = [], training.Batches.begin
+
+    def stopped(self, epoch, logs=None):
+        begun.append(epoch)
+        if begun == [0, 0, 1]:
+            raise KeyboardInterrupt
+        begin(self, epoch)
+
+    monkeypatch.setattr(training.Batches, "begin", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train(labels=labels)
+    run = train(labels=labels)
+    # A set begins with its first epoch by itself; the training goes on with the second.
+    assert begun[3:] == [0, 1]
+    assert run.folder.name == "cnn-2-repeated-s5"
+    assert run.history["epoch"].tolist() == [1, 2]
+    assert planned == [2 * -(-an_epoch // 8)]
+    assert run.record["images_per_epoch"] == an_epoch
+    assert run.record["images"]["train"] == counts["train"]
+    with pytest.raises(BoneAgeError, match=r"different images_per_epoch \(.*, now "):
+        train(labels=repeated(read_labels(work / "labels.csv"), 300))
 
 
 @pytest.mark.parametrize(

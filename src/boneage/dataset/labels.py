@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ from boneage.sources.spellings import canonical_id, read_sexes
 
 UNKNOWN = "unknown"
 
-SETS = ("plain", "augmented")
-"""What labels may be of: each case's own image alone, or augmented copies of training cases beside it."""
+SETS = ("plain", "repeated", "augmented")
+"""What labels may be of: each case's own image alone; the same, with training images shown as often as the
+augmented set shows them, a control of as many steps; or augmented copies of training cases beside it."""
 
 LARGEST_SHARE_TOO_OLD = 0.1
 """Where a larger share of the ages is above the oldest, they are months, not faults of single rows."""
@@ -58,6 +59,8 @@ class Labels:
         skipped: Rows that were left out and why (``item``, ``reason``).
         lost_cases: How many cases of the case table have no label here though nobody rejected them.
         split_seed: The seed of their split; None where it is not known.
+        repeated_to: Images of the augmented set whose steps an epoch is to have (:func:`repeated`); 0 to show
+            each image once.
     """
 
     table: pd.DataFrame
@@ -66,11 +69,31 @@ class Labels:
     skipped: pd.DataFrame
     lost_cases: int = 0
     split_seed: int | None = None
+    repeated_to: int = 0
 
     @property
     def set(self) -> str:
         """Which of ``SETS`` the labels are of."""
-        return SETS[bool(self.table["Source ID"].duplicated().any())]
+        if self.repeated_to:
+            return "repeated"
+        return "augmented" if self.table["Source ID"].duplicated().any() else "plain"
+
+
+def repeated(labels: Labels, total: int) -> Labels:
+    """The plain set, repeated in each epoch until it has as many images as an augmented set.
+
+    Args:
+        labels: Labels of the plain set.
+        total: Images in the augmented set, all splits together.
+
+    Raises:
+        BoneAgeError: The labels are of the augmented set, or the total is below their number.
+    """
+    if labels.set == "augmented":
+        raise BoneAgeError("repeat_to: these labels are of the augmented set; repeat those of the plain one")
+    if total < len(labels.table):
+        raise BoneAgeError(f"repeat_to {total}: must be at least the {len(labels.table)} images of the set")
+    return replace(labels, repeated_to=total)
 
 
 def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:

@@ -252,13 +252,17 @@ def fingerprint(pack: Pack, labels: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def batches_of(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The batches of one epoch: every row once, in an order that depends on seed and epoch alone.
+def batches_of(
+    rows: np.ndarray, batch_size: int, seed: int, epoch: int, count: int | None = None
+) -> list[np.ndarray]:
+    """The batches of one epoch, in an order that depends on seed and epoch alone.
 
-    So a run that is taken up at any epoch sees the images that it would have seen.
+    So a run that is taken up at any epoch sees the images that it would have seen. Every row comes once; if a
+    count is given, the rows come again, in another order each time, until there are so many.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(len(rows))
-    return [rows[order[start : start + batch_size]] for start in range(0, len(rows), batch_size)]
+    count, rng = len(rows) if count is None else count, np.random.default_rng([seed, epoch])
+    order = np.concatenate([rng.permutation(len(rows)) for _ in range(0, count, len(rows))])[:count]
+    return [rows[order[start : start + batch_size]] for start in range(0, count, batch_size)]
 
 
 def _write_header(file: IO[bytes], count: int, size: int) -> int:

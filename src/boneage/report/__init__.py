@@ -30,6 +30,7 @@ from boneage.report.page import (
 from boneage.report.references import references_view
 from boneage.report.results import RESULTS, case_view, quality_view, results_view
 from boneage.report.seeds import SEEDS
+from boneage.report.sets import SETS_TABLE, steps_of
 from boneage.report.variants import VARIANTS_TABLE, best_networks
 from boneage.report.words import source_words, table_title, title_of, words_of_width
 
@@ -45,6 +46,7 @@ __all__ = [
     "RESULTS",
     "ROBUSTNESS_OF_RUNS",
     "SEEDS",
+    "SETS_TABLE",
     "TRAINING_TIMES",
     "VARIANTS_TABLE",
     "ComparedRuns",
@@ -72,6 +74,7 @@ __all__ = [
     "results_view",
     "robustness_of_runs",
     "source_words",
+    "steps_of",
     "table_title",
     "tables_folder",
     "title_of",

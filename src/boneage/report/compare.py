@@ -18,7 +18,7 @@ from boneage.dataset.labels import read_labels
 from boneage.dataset.pack import fingerprint, open_pack, rows_of
 from boneage.workspace import RUNS_NAME, Workspace
 
-RECORDED_TABLES = ("details", "differences", "seeds", "variants", "groups", "coverage", "outside")
+RECORDED_TABLES = ("details", "differences", "seeds", "sets", "variants", "groups", "coverage", "outside")
 """The tables that are recorded because they need the labels, which are not passed on."""
 
 

@@ -16,6 +16,7 @@ from boneage.report.groups import groups_table
 from boneage.report.matching import ComparedRuns
 from boneage.report.references import references_table
 from boneage.report.seeds import seeds_table
+from boneage.report.sets import sets_table
 from boneage.report.variants import variants_table
 from boneage.report.words import (
     known_source,
@@ -36,6 +37,7 @@ class Tables:
         variants: ``VARIANTS_TABLE``.
         differences: ``DIFFERENCES``.
         seeds: ``SEEDS``.
+        sets: ``SETS_TABLE``.
         groups: ``GROUPS``.
         references: ``REFERENCES``.
         coverage: ``COVERAGE_OF_RUNS``.
@@ -51,6 +53,7 @@ class Tables:
     variants: pd.DataFrame
     differences: pd.DataFrame
     seeds: pd.DataFrame
+    sets: pd.DataFrame
     groups: pd.DataFrame
     references: pd.DataFrame
     coverage: pd.DataFrame
@@ -99,6 +102,7 @@ def compare_runs(runs: ComparedRuns, epochs: Iterable[int], outside: Outside | N
         variants=variants_table(runs),
         differences=differences_table(tabled, joined),
         seeds=seeds_table(runs),
+        sets=sets_table(runs),
         groups=groups_table(tabled, joined),
         references=references_table(),
         coverage=coverage,

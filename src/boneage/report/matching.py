@@ -49,6 +49,11 @@ class ComparedRuns:
         """Every compared run."""
         return [*self.tabled, *self.beside, *self.reseeded]
 
+    def of_every_seed(self, run: Run) -> list[Run]:
+        """A tabled run or one beside, and those that differ from it only in their training seed."""
+        same = run.key._replace(train_seed=0)
+        return [run, *(one for one in self.reseeded if one.key._replace(train_seed=0) == same)]
+
     def plain_for(self, run: Run) -> Run:
         """The plain run of a run's network, epochs and training seed; the tabled one where there is none."""
         tabled = next(one for one in self.tabled if one.key[:2] == run.key[:2])

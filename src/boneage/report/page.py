@@ -27,6 +27,7 @@ from boneage.report.groups import FEW_CASES, groups_view
 from boneage.report.references import reference_lines, references_view, sources_of
 from boneage.report.results import outside_view, quality_view, results_view
 from boneage.report.seeds import SEEDS
+from boneage.report.sets import SETS_TABLE
 from boneage.report.variants import VARIANTS_TABLE
 from boneage.report.words import known_source, printable, source_words
 
@@ -84,6 +85,7 @@ def _html(comparison: Comparison, work: Path) -> str:
             sources=sources_of(tables.references),
             differences=_differences(comparison),
             seeds=SEEDS.show(tables.seeds),
+            sets=SETS_TABLE.show(tables.sets),
             variants=VARIANTS_TABLE.show(tables.variants),
             groups=[groups_view(tables.groups, epochs) for epochs in tables.groups["Epochs"].unique()],
             few_cases=FEW_CASES,

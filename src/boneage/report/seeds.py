@@ -1,23 +1,26 @@
 """How far the test error depends on the training seed, which no bootstrap over cases shows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from boneage.core.columns import Column, Table
+from boneage.evaluation import Run
 from boneage.networks import find
 from boneage.report.matching import ComparedRuns
 from boneage.report.variants import difference_in_words
 from boneage.report.words import EPOCHS, NETWORK, years_and_months
 
 
-def _spread(unit: str, format: str) -> Column:
-    """Columns for mean and range of the test MAE in a unit."""
-    mean, *ends = (f"Test MAE {which} ({unit})" for which in ("mean", "lowest", "highest"))
+def spread(name: str, unit: str, format: str) -> Column:
+    """Columns for mean and range of an error over seeds."""
+    mean, *ends = (f"{name} {which} ({unit})" for which in ("mean", "lowest", "highest"))
     return Column(
         mean,
-        "Mean of the test MAE over the seeds, with the lowest and highest.",
+        f"Mean of the {name[0].lower()}{name[1:]} over the seeds, with the lowest and highest.",
         format,
-        "Test MAE",
+        name,
         f"{unit}, mean and range",
         tuple(ends),
     )
@@ -30,8 +33,8 @@ SEEDS = Table(
         EPOCHS,
         Column("Seeds", "The training seeds."),
         Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
-        _spread("years", ".2f"),
-        _spread("months", ".1f"),
+        spread("Test MAE", "years", ".2f"),
+        spread("Test MAE", "months", ".1f"),
     ],
     "seeds.csv",
     "One row a plain run that was also trained with other seeds.",
@@ -47,21 +50,33 @@ def seeds_table(runs: ComparedRuns) -> pd.DataFrame:
     """
     rows = []
     for run in (*runs.tabled, *runs.beside):
-        same = run.key._replace(train_seed=0)
-        others = [one for one in runs.reseeded if one.key._replace(train_seed=0) == same]
-        tests = [runs.joined[one.name].query("Split == 'test'") for one in (run, *others)]
-        if not others or tests[0].empty:
+        trained = runs.of_every_seed(run)
+        joined = [runs.joined[one.name] for one in trained]
+        cases = int((joined[0]["Split"] == "test").sum())
+        if len(trained) == 1 or not cases:
             continue
-        mae = np.array([test["Error"].abs().mean() for test in tests])
-        ends = {"Test MAE mean": mae.mean(), "Test MAE lowest": mae.min(), "Test MAE highest": mae.max()}
         words = difference_in_words(run, runs.labels.set)
         rows.append(
             {
                 "Network": ", ".join(filter(None, (find(run.key.network).title, words))),
                 "Epochs": run.key.epochs,
-                "Seeds": ", ".join(str(one.key.train_seed) for one in (run, *others)),
-                "Test cases": len(tests[0]),
-                **years_and_months(ends),
+                "Seeds": seeds_in_words(trained),
+                "Test cases": cases,
+                **mae_over_seeds("Test MAE", joined, "test"),
             }
         )
     return SEEDS.frame(rows)
+
+
+def seeds_in_words(runs: Sequence[Run]) -> str:
+    """The training seeds of some runs."""
+    return ", ".join(str(run.key.train_seed) for run in runs)
+
+
+def mae_over_seeds(name: str, joined: Sequence[pd.DataFrame], split: str) -> dict[str, float]:
+    """Mean, lowest and highest MAE of trainings on the cases of a split; a single one has no range."""
+    mae = np.array([table.loc[table["Split"] == split, "Error"].abs().mean() for table in joined])
+    lowest, highest = (mae.min(), mae.max()) if len(mae) > 1 else (np.nan, np.nan)
+    return years_and_months(
+        {f"{name} mean": mae.mean(), f"{name} lowest": lowest, f"{name} highest": highest}
+    )

@@ -111,10 +111,19 @@ def difference_in_words(run: Run, of_set: str) -> str:
     """How a run differs from the tabled one of its network, which is on ``of_set``; empty if it does not."""
     words = []
     if run.key.set != of_set:
-        words.append(f"the {run.key.set} set of {run.record['images']['train']:,} training images")
+        words.append(words_of_set(run))
     if run.key.variant:
         words.append(VARIANTS[run.key.variant])
     return " and ".join(words)
+
+
+def words_of_set(run: Run) -> str:
+    """The set that a run was trained on, with the number of its training images."""
+    images = run.record["images"]["train"]
+    if run.key.set == "repeated":
+        shown = run.record.get("images_per_epoch", images)
+        return f"the plain set repeated to {shown:,} training images an epoch"
+    return f"the {run.key.set} set of {images:,} training images"
 
 
 def best_by_validation(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> list[Run]:

@@ -35,6 +35,7 @@ class Batches(keras.utils.PyDataset):
         male: 1 for male and 0 for female, (rows,), if the model takes the sex; else None.
         batch_size: Images a batch; the last one of an epoch may hold fewer.
         seed: Seeds the order.
+        images_per_epoch: How many images an epoch shows; by default each row once.
     """
 
     def __init__(
@@ -45,10 +46,11 @@ class Batches(keras.utils.PyDataset):
         male: np.ndarray | None,
         batch_size: int,
         seed: int,
+        images_per_epoch: int | None = None,
     ):
         super().__init__()
         self._pack, self._rows, self._years, self._male = pack, rows, years, male
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._seed, self._count = batch_size, seed, images_per_epoch
         self.begin(0)
 
     def __len__(self) -> int:
@@ -62,4 +64,5 @@ class Batches(keras.utils.PyDataset):
 
     def begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sets the order for an epoch, from 0; usable as a Keras callback at the start of an epoch."""
-        self._order = batches_of(np.arange(len(self._rows)), self._batch_size, self._seed, epoch)
+        rows = np.arange(len(self._rows))
+        self._order = batches_of(rows, self._batch_size, self._seed, epoch, self._count)

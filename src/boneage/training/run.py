@@ -84,7 +84,8 @@ def train(
     Args:
         network: Key of the network.
         epochs: Epochs of the whole run; the learning rate falls to zero at its end.
-        labels: Labels, in any order.
+        labels: Labels, in any order; an epoch on the repeated set has as many images as one on the augmented
+            set.
         pack: The packed images.
         settings: Batch size, learning rate, weight decay, precision, width, weights, training seed
             and degradation.
@@ -140,6 +141,8 @@ def _run(key: RunKey, labels: Labels, pack: Pack, settings: Settings, run: Path)
         "batch_factor": find(key.network).batch_factor,
         **{name: getattr(settings, name) for name in RUN_SETTINGS},
     }
+    if labels.repeated_to:
+        identity["images_per_epoch"] = labels.repeated_to - int((table["Split"] != "train").sum())
     finished = finished_record(run, identity)
     check_agreed(finished is not None, run)
     if finished is not None:
@@ -234,10 +237,14 @@ def _begun(
 ) -> tuple[keras.Model, dict[str, object]]:
     moments = (float(part.years.mean()), float(part.years.std()) or 1.0)
     model, weights = new_model(identity["network"], identity["size"], moments, identity["variant"], settings)
-    steps = identity["epochs"] * -(-len(part.rows) // batch_size)
+    steps = identity["epochs"] * -(-_images_per_epoch(identity, part) // batch_size)
     compile_model(model, settings, steps, fine_tuned=weights == FROM_IMAGENET)
     state = {"identity": identity, "epoch": 0, "started": _now(), "weights": weights, "history": []}
     return model, {**state, "batch_size": batch_size}
+
+
+def _images_per_epoch(identity: dict, part: _Part) -> int:
+    return identity.get("images_per_epoch", len(part.rows))
 
 
 def _fit(
@@ -252,12 +259,20 @@ def _fit(
     if state["epoch"] >= epochs:
         return
     of_train, watched = parts["train"], parts["validation"]
-    for part in (of_train, watched):
-        check_shares(len(part.rows), batch_size)
+    for count in (_images_per_epoch(state["identity"], of_train), len(watched.rows)):
+        check_shares(count, batch_size)
     validation = None
     if len(watched.rows):
         validation = (model_input(pack.images[watched.rows], watched.male), watched.years[:, np.newaxis])
-    batches = Batches(pack, of_train.rows, of_train.years, of_train.male, batch_size, settings.train_seed)
+    batches = Batches(
+        pack,
+        of_train.rows,
+        of_train.years,
+        of_train.male,
+        batch_size,
+        settings.train_seed,
+        _images_per_epoch(state["identity"], of_train),
+    )
 
     def save() -> None:
         if is_first():
@@ -300,6 +315,7 @@ def _record(
     timed = history.iloc[1:] if len(history) > 1 else history
     counts = table.groupby("Split")["Case ID"].count()
     cases = table.groupby("Split")["Source ID"].nunique()
+    images_per_epoch = identity.get("images_per_epoch", int(counts["train"]))
     chosen = {name: value for name, value in settings.model_dump().items() if name not in _NOT_RECORDED}
     key = key_of(identity)
     title = find(key.network).title
@@ -318,11 +334,12 @@ def _record(
         "fingerprint": identity["fingerprint"],
         "images": {split: int(counts.get(split, 0)) for split in SPLITS},
         "cases": {split: int(cases.get(split, 0)) for split in SPLITS},
+        "images_per_epoch": images_per_epoch,
         "metrics": metrics_by_split(table, predictions),
         "constant_predictor": constant_predictor(table),
         "parameters": model.count_params(),
         "seconds_per_epoch": round(float(timed["seconds"].mean()), 3),
-        "images_per_second": round(float(counts["train"] / timed["training_seconds"].mean()), 1),
+        "images_per_second": round(float(images_per_epoch / timed["training_seconds"].mean()), 1),
         "device": devices_in_words(),
         "backend": identity["backend"],
         "settings": chosen,
