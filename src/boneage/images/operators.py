@@ -271,6 +271,14 @@ def _corrections(operators: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(operators, key=lambda operator: CORRECTIONS.index(operator["name"]))
 
 
+def in_words(operator: Mapping[str, Any]) -> str:
+    """An operator by name and strength, such as ``rotate −8``."""
+    if operator["name"] == "blank":
+        return "blank a box"
+    values = (f"{value:g}".replace("-", "−") for name, value in operator.items() if name != "name")
+    return " ".join([operator["name"], *values])
+
+
 def operators_of_image(corrections: str, augmentations: str) -> list[dict[str, Any]]:
     """All operators of an image in the plan, in the order they are applied.
 

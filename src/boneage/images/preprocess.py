@@ -247,12 +247,9 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def _doubled_of(report: pd.DataFrame) -> pd.Series:
     """For each image the first case whose file has the same bytes; empty for the first itself."""
-    first: dict[str, str] = {}
-    doubles = [
-        first.setdefault(digest, case_id) if status == "ok" else case_id
-        for case_id, status, digest in zip(report["case_id"], report["status"], report["sha256"], strict=True)
-    ]
-    return pd.Series(doubles, report.index, dtype=object).where(lambda ids: ids != report["case_id"], "")
+    made = report[report["status"] == "ok"]
+    first = made.groupby("sha256")["case_id"].transform("first")
+    return first[first != made["case_id"]].reindex(report.index, fill_value="")
 
 
 def remove_images(folder: Path, case_ids: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_bytes
 from boneage.core.pictures import Picture
 from boneage.images.grey_range import to_uint8
-from boneage.images.operators import apply_operators, parse_operators
+from boneage.images.operators import apply_operators, in_words, parse_operators
 from boneage.images.preprocess import IMAGE_FOLDER
 from boneage.images.reading import read_file
 from boneage.images.square import square
@@ -91,13 +91,7 @@ def _thumb(image: np.ndarray | Path | str, side: int) -> Image.Image:
 
 
 def write_contact_sheet(
-    path: Path | str,
-    cases: pd.DataFrame,
-    report: pd.DataFrame,
-    work: Path | str,
-    count: int = 48,
-    columns: int = 8,
-    thumb: int = 160,
+    path: Path | str, cases: pd.DataFrame, report: pd.DataFrame, work: Path | str, count: int = 48
 ) -> Path:
     """Writes a PNG contact sheet of up to ``count`` preprocessed images, evenly spread over age.
 
@@ -116,15 +110,13 @@ def write_contact_sheet(
         ages.notna(), groups.map("year {:.0f}".format).where(groups.notna(), "age unknown")
     )
     by_age = made.assign(age=ages.fillna(groups), caption=captions).sort_values(["age", "case_id"])
-    drawn = by_age.iloc[
-        np.unique(np.linspace(0, len(by_age) - 1, min(count, len(by_age))).round().astype(int))
-    ]
+    places = np.linspace(0, len(by_age) - 1, min(count, len(by_age))).round().astype(int)
+    drawn = by_age.iloc[np.unique(places)]
     images = [
         (f"{case_id} · {caption}", Path(work) / IMAGE_FOLDER / f"{case_id}.png")
         for case_id, caption in zip(drawn["case_id"], drawn["caption"], strict=True)
     ]
-    sheet = contact_sheet(images, columns, thumb)
-    return write_bytes(path, cv2.imencode(".png", sheet)[1].tobytes())
+    return write_bytes(path, cv2.imencode(".png", contact_sheet(images))[1].tobytes())
 
 
 def sheet_of(
@@ -183,10 +175,7 @@ def anomaly_sheet(
 
 def operator_sheet(image: np.ndarray) -> Picture:
     """An image, uint8 (size, size), beside the result of each operator."""
-    shown = [
-        (caption, apply_operators(image, [operator] if operator else []))
-        for caption, operator in SHOWN_OPERATORS
-    ]
+    shown = [(caption, apply_operators(image, [one] if one else [])) for caption, one in SHOWN_OPERATORS]
     return sheet_of(shown, "An image and the result of each operator", columns=5, thumb=180)
 
 
@@ -210,13 +199,5 @@ def copies_sheet(copies: Iterable[tuple[str, str]], folder: Path | str, count: i
 
 
 def words_of(operators: str) -> list[str]:
-    """Each operator of a JSON list by name and strength, such as ``rotate 8``."""
-    return [
-        " ".join(
-            [
-                one["name"],
-                *(f"{value:g}".replace("-", "−") for value in one.values() if type(value) in (int, float)),
-            ]
-        )
-        for one in parse_operators(operators)
-    ]
+    """Each operator of a JSON list, as :func:`operators.in_words`."""
+    return [in_words(one) for one in parse_operators(operators)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from boneage.core.errors import BoneAgeError
 from boneage.images.augmentations import draw_example
-from boneage.images.operators import apply_operators, format_corrections, parse_corrections
+from boneage.images.operators import apply_operators, format_corrections, in_words, parse_corrections
 from boneage.review.board.augmentations_panel import AugmentationsPanel
 from boneage.review.board.corrections_panel import CorrectionsPanel
 from boneage.review.board.events import Events
@@ -340,7 +340,7 @@ class OneImage:
 
     def _show_suggested(self) -> None:
         self._suggested = [] if self._image is None else self._corrections_for(self._case_id)
-        words = html.escape(", ".join(map(_words_of, self._suggested)) or "no correction")
+        words = html.escape(", ".join(map(in_words, self._suggested)) or "no correction")
         self.suggested.value = f'<div class="ba-clip" title="{words}">suggested: {words}</div>'
 
     def _find_corrections(self, case_id: str) -> list[dict[str, Any]]:
@@ -406,12 +406,3 @@ class OneImage:
         down, across = divmod(at, _CELLS)
         centre = (left + (across + 0.5) / _CELLS * side, top + (down + 0.5) / _CELLS * side)
         self._zoom_to(_ZOOM_OF_A_CLICK if self._zoom == 1 else self._zoom, centre)
-
-
-def _words_of(correction: Mapping[str, Any]) -> str:
-    """Such as "rotate -9.4"."""
-    if correction["name"] == "blank":
-        return "blank a box"
-    return " ".join(
-        f"{value:g}" if isinstance(value, int | float) else str(value) for value in correction.values()
-    )
