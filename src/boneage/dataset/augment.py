@@ -38,7 +38,7 @@ RECORD_TABLE = Table(
         Column("source_modified", "When that was last changed.", ".0f", unit="nanoseconds"),
         Column("made_bytes", "Size of the image's file.", ",.0f"),
     ],
-    "augmented/augmented.csv",
+    "augmented/augment.csv",
     "One row an image of the plan.",
 )
 

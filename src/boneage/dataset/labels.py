@@ -97,7 +97,7 @@ def repeated(labels: Labels, total: int) -> Labels:
 
 
 def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
-    """Labels every image of a plan with the age of its case.
+    """Labels every image of a plan with the age of its case, in the plan's order.
 
     Args:
         usable: The cases that can be labelled.
@@ -106,38 +106,24 @@ def build_labels(usable: UsableCases, plan: pd.DataFrame) -> Labels:
     Raises:
         BoneAgeError: A case stands in two splits.
     """
-    source = " and ".join(sorted(usable.cases["source"].unique()))
-    table = label_table(usable.cases, plan, usable.years)
-    check_splits(table, "plan")
-    unlabelled = set(usable.cases["case_id"]) - set(plan["case_id"])
-    lost = len(unlabelled) + int((~usable.skipped["reason"].str.startswith(REJECTED)).sum())
-    return Labels(table, usable.kind, source, usable.skipped, lost)
-
-
-def label_table(cases: pd.DataFrame, plan: pd.DataFrame, years: pd.Series) -> pd.DataFrame:
-    """The label table of a plan: one row an image, in the plan's order.
-
-    Args:
-        cases: A case table.
-        plan: ``tables.PLAN_TABLE``; its cases stand in ``cases``.
-        years: The label in years by case id.
-    """
-    of_case = cases.set_index("case_id").loc[plan["case_id"]]
-    return pd.DataFrame(
+    of_case = usable.cases.set_index("case_id").loc[plan["case_id"]]
+    operators = map(operators_of_image, plan["corrections"], plan["augmentations"])
+    table = pd.DataFrame(
         {
             "Case ID": plan["image_id"].to_numpy(),
-            "Bone Age": years[plan["case_id"]].to_numpy(),
+            "Bone Age": usable.years[plan["case_id"]].to_numpy(),
             "Male": (of_case["sex"] == "M").to_numpy(),
             "Location": of_case["race"].to_numpy(),
             "Source ID": plan["case_id"].to_numpy(),
             "Split": plan["split"].to_numpy(),
-            "Operators": [
-                format_operators(operators_of_image(*row))
-                for row in zip(plan["corrections"], plan["augmentations"], strict=True)
-            ],
-        },
-        columns=list(LABEL_TABLE),
+            "Operators": list(map(format_operators, operators)),
+        }
     )
+    check_splits(table, "plan")
+    source = " and ".join(sorted(usable.cases["source"].unique()))
+    unlabelled = set(usable.cases["case_id"]) - set(plan["case_id"])
+    lost = len(unlabelled) + int((~usable.skipped["reason"].str.startswith(REJECTED)).sum())
+    return Labels(table, usable.kind, source, usable.skipped, lost)
 
 
 def write_labels(path: Path | str, labels: Labels) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import SPLITS
+from boneage.core.tables import PLAN_TABLE
 
 
 def draw_split(
@@ -47,15 +47,15 @@ def draw_split(
         twice = strata.index[strata.index.duplicated()][0]
         raise BoneAgeError(f"case {twice}: stands in the case table twice; keep one row a case")
     train_share = 1.0 - validation_share - test_share
+    shares = {"train": train_share, "validation": validation_share, "test": test_share}
     if min(validation_share, test_share) < 0 or train_share <= 0:
         raise BoneAgeError(
             f"shares: validation {validation_share} and test {test_share} leave nothing to train on"
         )
     first = strata.index.to_series() if groups is None else groups[strata.index]
     drawn = strata[strata.index.isin(first)]
-    of_first = _draw(drawn, dict(zip(SPLITS, (train_share, validation_share, test_share), strict=True)), seed)
-    split = pd.Series(of_first[first].to_numpy(), index=strata.index)
-    for name, share in zip(SPLITS, (train_share, validation_share, test_share), strict=True):
+    split = pd.Series(_draw(drawn, shares, seed)[first].to_numpy(), index=strata.index)
+    for name, share in shares.items():
         if share > 0 and not (split == name).any():
             raise BoneAgeError(
                 f"{len(drawn)} cases are too few for a {name} share of {share:.2f}; add cases or set "
@@ -73,9 +73,8 @@ def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Serie
         case: [(*columns, *row[columns]) for columns in margins] for case, row in by_lot[others].iterrows()
     }
     # The smaller splits choose first: theirs are the proportions that a single case can upset.
-    choosing = sorted(
-        (name for name in SPLITS if name != "train" and shares[name] > 0), key=lambda one: shares[one]
-    )
+    chosen = [name for name, share in shares.items() if name != "train" and share > 0]
+    choosing = sorted(chosen, key=lambda name: shares[name])
     split = pd.Series("train", index=strata.index)
     seen: Counter = Counter()
     given: dict[str, Counter] = {name: Counter() for name in choosing}
@@ -99,18 +98,11 @@ def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Serie
 
 
 def plan_without_copies(split: pd.Series, corrections: pd.Series) -> pd.DataFrame:
-    """The plan that draws no copies: every case once, put right (tables.PLAN_TABLE).
+    """The plan without copies: every case once, corrected (``tables.PLAN_TABLE``).
 
     Args:
         split: The split by case id.
-        corrections: JSON of what puts the image right, by case id.
+        corrections: JSON by case id.
     """
-    return pd.DataFrame(
-        {
-            "image_id": split.index.astype(str),
-            "case_id": split.index.astype(str),
-            "split": split.to_numpy(),
-            "corrections": corrections[split.index].to_numpy(),
-            "augmentations": "[]",
-        }
-    )
+    rows = zip(split.index, split, corrections[split.index], strict=True)
+    return PLAN_TABLE.frame((case, case, part, corrected, "[]") for case, part, corrected in rows)

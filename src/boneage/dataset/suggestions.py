@@ -186,29 +186,22 @@ def suggest_for(
         laterality_matters: Whether a mirrored hand would be a wrong hand.
 
     Returns:
-        What :func:`plan.balanced_plan` takes as ``allowed``, in the order of ``corrections``, and the
-        images that could not be read with the reason (``item``, ``reason``); those are not in the former.
+        What :func:`plan.balanced_plan` takes as ``allowed``, and ``SKIPPED_TABLE`` with the images that
+        cannot be read.
     """
     folder = Path(images)
 
-    def suggest(case_id: str) -> tuple[str, list[str] | None, str]:
+    def suggest(case_id: str) -> tuple[str, list[str] | str]:
         try:
             image = read_file(folder / f"{case_id}.png")
             image = apply_operators(image, parse_corrections(corrections[case_id]))
         except BoneAgeError as error:
-            return case_id, None, str(error)
-        return case_id, suggest_augmentations(image, laterality_matters), ""
+            return case_id, str(error)
+        return case_id, suggest_augmentations(image, laterality_matters)
 
-    found, faults = {}, {}
-    for case_id, names, reason in on_all_cores(suggest, list(corrections), "Suggest augmentations"):
-        if names is None:
-            faults[case_id] = reason
-        else:
-            found[case_id] = names
-    return (
-        {case_id: found[case_id] for case_id in corrections if case_id in found},
-        skipped_table((case_id, faults[case_id]) for case_id in corrections if case_id in faults),
-    )
+    done = list(on_all_cores(suggest, list(corrections), "Suggest augmentations", in_order=True))
+    found = {case_id: one for case_id, one in done if not isinstance(one, str)}
+    return found, skipped_table((case_id, one) for case_id, one in done if isinstance(one, str))
 
 
 def mirrored_letters(corrections: Mapping[str, str], images: Path | str) -> list[str]:
