@@ -12,6 +12,7 @@ import verbs
 from slug import slug
 from test_evaluation import RECORD, VALUES
 
+from boneage import __version__
 from boneage.core.errors import BoneAgeError
 from boneage.evaluation import Run
 from boneage.notebooks import checkout, find_notebooks
@@ -291,3 +292,12 @@ def test_linked_files_exist(page):
         assert (page.parent / target).exists(), target
     for named in re.findall(r"(?<![\w/.])(?:src|tests|tools|benchmarks)/[\w/.]*\w", text):
         assert (checkout() / named).exists(), named
+
+
+def test_the_version_is_the_same_wherever_it_is_given():
+    changes = (checkout() / "CHANGELOG.md").read_text(encoding="utf-8")
+    cited = (checkout() / "CITATION.cff").read_text(encoding="utf-8")
+    newest, released = re.search(r"^## (\S+) \((\S+)\)$", changes, re.MULTILINE).groups()
+    assert newest == __version__
+    assert f"\nversion: {__version__}\n" in cited
+    assert f'\ndate-released: "{released}"\n' in cited
