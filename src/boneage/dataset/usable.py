@@ -10,7 +10,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import OLDEST_YEARS, RACES, SEXES, is_safe_id, read_cases, read_table, skipped_table
 from boneage.dataset.same_picture import same_pictures, ties_in_words
 from boneage.dataset.split import draw_split
-from boneage.review.applying import apply_log
+from boneage.review.applying import Reviewed, apply_log
 from boneage.review.log import ReviewLog
 from boneage.workspace import Workspace
 
@@ -184,24 +184,9 @@ def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | 
     return UsableCases(usable, years[usable["case_id"]], kind, skipped_table(reasons.items()))
 
 
-@dataclass(frozen=True)
-class Reviewed:
-    """What a review made of the cases.
-
-    Attributes:
-        accepted: The accepted cases, with their ``corrections`` and ``augmentations`` (JSON).
-        rejected: ``case_id, reason, note, reviewer``.
-        notices: In words: who disagrees, what is undecided, what was mended.
-    """
-
-    accepted: pd.DataFrame
-    rejected: pd.DataFrame
-    notices: list[str]
-
-
 def reviewed_cases(work: Workspace) -> Reviewed:
     log = open_review(work)
-    reviewed = Reviewed(*apply_log(reviewable_cases(work), log))
+    reviewed = apply_log(reviewable_cases(work), log)
     if reviewed.accepted.empty:
         raise BoneAgeError(f"{log.path}: every case is rejected; undo some decisions in the board")
     return reviewed

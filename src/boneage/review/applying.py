@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -39,15 +40,25 @@ def summary(log: ReviewLog, cases: Sequence[str]) -> Summary:
     )
 
 
-def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+class Reviewed(NamedTuple):
+    """A case table after its review.
+
+    Attributes:
+        accepted: The accepted cases, with the columns ``corrections`` (JSON, an empty list for none) and
+            ``augmentations`` (JSON, empty if nobody chose any).
+        rejected: ``case_id, reason, note, reviewer``.
+        notices: In words: who disagrees, what is undecided, what was repaired.
+    """
+
+    accepted: pd.DataFrame
+    rejected: pd.DataFrame
+    notices: list[str]
+
+
+def apply_log(cases: pd.DataFrame, log: ReviewLog) -> Reviewed:
     """Removes the rejected cases from a case table; unreviewed cases stay in, with a notice.
 
     Boxes to blank hide what nobody should see, so the boxes of all reviewers apply, not only the last one's.
-
-    Returns:
-        The accepted cases with the columns ``corrections`` (JSON, an empty list for none) and
-        ``augmentations`` (JSON, empty if nobody chose any); the rejected ones (``case_id, reason, note,
-        reviewer``); and notices.
     """
     final, standing = log.final(), log.standing()
     ids = cases["case_id"].tolist()
@@ -69,7 +80,7 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> tuple[pd.DataFrame, pd.Dat
     chosen = [(_with_boxes(row, standing), row.augmentations) if row else ("[]", "") for row in ours]
     columns = ["corrections", "augmentations"]
     accepted[columns] = pd.DataFrame(chosen, columns=columns, dtype=str)
-    return accepted, table, notices
+    return Reviewed(accepted, table, notices)
 
 
 def standing_choices(log: ReviewLog) -> list[tuple[str, ...]]:

@@ -73,7 +73,6 @@ class ReviewLog:
         self._clock = clock
         self._read_only = read_only
         self._known = bytearray()
-        self._lines = 0
         self._seen: tuple[int, ...] | None = None
         self.refresh()
 
@@ -233,7 +232,6 @@ class ReviewLog:
         if new:
             self._sync_folder()
         self._known += new + lines
-        self._lines += bool(new) + len(rows)
         self.rows += rows
         self._seen = self._stamp()
 
@@ -314,19 +312,16 @@ class ReviewLog:
     def _take_new(self, data: bytes) -> None:
         """Reads the lines after the known ones, or all of them if the file no longer starts with those."""
         if not data.startswith(self._known):
-            self._known, self._lines, self.rows = bytearray(), 0, []
+            self._known, self.rows = bytearray(), []
         start = max(len(self._known), len(HEADER))
-        self._lines = max(self._lines, 1)
-        for line in data[start:].split(b"\n")[:-1]:
-            self._lines += 1
+        lines = data[start:].split(b"\n")[:-1]
+        for number, line in enumerate(lines, data.count(b"\n", 0, start) + 1):
             row, faults = read_line(line)
             for fault in faults:
-                self._notice(f"line {self._lines}{fault}")
+                self._notice(f"line {number}{fault}")
             if row is not None:
                 self.rows.append(row)
         self._known[:] = data
-        if not data:
-            self._lines = 0
 
     def _notice(self, text: str) -> None:
         notice = f"{self.path}: {text}"

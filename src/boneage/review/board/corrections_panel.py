@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
 
 from boneage.core.errors import BoneAgeError
+from boneage.images.augmentations import NEUTRAL
 from boneage.images.operators import CORRECTIONS, OPERATORS
 from boneage.review.board.events import Events
 from boneage.review.board.facts import Box
@@ -17,27 +17,13 @@ _DEFAULT_BOX = (0.0, 0.0, 0.3, 0.1)
 _SIDES = {"x": "left", "y": "top", "width": "wide", "height": "high"}
 
 
-@dataclass(frozen=True)
-class _Dial:
-    """An operator with one parameter: its neutral value, and its value when switched on.
-
-    ``log`` is for factors: double and half are equally far from one.
-    """
-
-    parameter: str
-    neutral: float
-    mild: float
-    step: float
-    form: str = ".2f"
-    log: bool = False
-
-
+# Each slider's value when its operator is switched on, its step and format.
 _DIALS = {
-    "rotate": _Dial("degrees", 0.0, 5.0, 0.1, ".1f"),
-    "brightness": _Dial("levels", 0.0, 20.0, 1.0, ".0f"),
+    "rotate": (5.0, 0.1, ".1f"),
+    "brightness": (20.0, 1.0, ".0f"),
     # Steps of log 2, fine enough to set every hundredth that a log may hold.
-    "contrast": _Dial("factor", 1.0, 1.2, 0.005, log=True),
-    "gamma": _Dial("power", 1.0, 0.8, 0.005, log=True),
+    "contrast": (1.2, 0.005, ".2f"),
+    "gamma": (0.8, 0.005, ".2f"),
 }
 _SWITCHES = {"flip": "mirror a right hand", "invert": "invert an image with dark bones"}
 _QUARTER = 90.0
@@ -105,9 +91,9 @@ class CorrectionsPanel:
         ]
         for name in CORRECTIONS:
             if name in self.switches and self.switches[name].value:
-                dial = _DIALS.get(name)
-                setting = {dial.parameter: round(float(self.sliders[name].value), 2)} if dial else {}
-                chosen.append({"name": name, **setting})
+                chosen.append({"name": name})
+                if name in _DIALS:
+                    chosen[-1][NEUTRAL[name][0]] = round(float(self.sliders[name].value), 2)
         return chosen
 
     def show(self, corrections: Sequence[Mapping[str, Any]]) -> bool:
@@ -118,8 +104,9 @@ class CorrectionsPanel:
         by_name = {one["name"]: one for one in corrections}
         for name, switch in self.switches.items():
             switch.value = name in by_name
-        for name, dial in _DIALS.items():
-            self.sliders[name].value = by_name[name][dial.parameter] if name in by_name else dial.neutral
+        for name, slider in self.sliders.items():
+            parameter, neutral = NEUTRAL[name]
+            slider.value = by_name[name][parameter] if name in by_name else neutral
         self.draw_button.value = False
         self._show_boxes()
         return self.corrections == [dict(one) for one in corrections]
@@ -190,15 +177,15 @@ class CorrectionsPanel:
 
     def _switched(self, name: str, on: bool) -> None:
         if name in _DIALS:
-            slider, dial = self.sliders[name], _DIALS[name]
+            slider, neutral = self.sliders[name], NEUTRAL[name][1]
             if not on:
-                slider.value = dial.neutral
-            elif math.isclose(slider.value, dial.neutral, abs_tol=1e-9):
-                slider.value = dial.mild
+                slider.value = neutral
+            elif math.isclose(slider.value, neutral, abs_tol=1e-9):
+                slider.value = _DIALS[name][0]
         self._changed()
 
     def _slid(self, name: str, value: float) -> None:
-        self.switches[name].value = not math.isclose(value, _DIALS[name].neutral, abs_tol=1e-9)
+        self.switches[name].value = not math.isclose(value, NEUTRAL[name][1], abs_tol=1e-9)
         self._changed()
 
     def _blank_marked(self, marked: Box | None) -> None:
@@ -234,10 +221,12 @@ class CorrectionsPanel:
 
 
 def _slider(make: Maker, name: str) -> widgets.Widget:
-    dial = _DIALS[name]
-    low, high = OPERATORS[name].ranges[dial.parameter]
-    traits = {"value": dial.neutral, "step": dial.step, "readout_format": dial.form}
-    if dial.log:
+    parameter, neutral = NEUTRAL[name]
+    low, high = OPERATORS[name].ranges[parameter]
+    _, step, form = _DIALS[name]
+    traits = {"value": neutral, "step": step, "readout_format": form}
+    # Of a factor, double and half are equally far from one.
+    if neutral == 1.0:
         return make(
             widgets.FloatLogSlider, "slider", base=2, min=math.log2(low), max=math.log2(high), **traits
         )

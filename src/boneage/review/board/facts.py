@@ -74,15 +74,10 @@ def read_cases(cases: pd.DataFrame) -> dict[str, Case]:
     for row in cases.to_dict("records"):
         case_id = str(row["case_id"])
         readings = (_number(row.get(name)) for name in ("reading_1", "reading_2"))
-        case = Case(
-            case_id,
-            _text(row.get("sex")),
-            _text(row.get("race")),
-            _number(row.get("age_group")),
-            _number(row.get("bone_age")),
-            tuple(reading for reading in readings if reading is not None),
-        )
-        found.setdefault(case_id, case)
+        sex, race = (_text(row.get(name)) for name in ("sex", "race"))
+        ages = (_number(row.get(name)) for name in ("age_group", "bone_age"))
+        known = tuple(reading for reading in readings if reading is not None)
+        found.setdefault(case_id, Case(case_id, sex, race, *ages, known))
     return found
 
 

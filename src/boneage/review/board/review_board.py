@@ -134,11 +134,7 @@ class ReviewBoard:
         self.kind_filter = make(widgets.Dropdown, "filter", options=self._kind_options())
         self.undecided_only = make.switch("Undecided only", "hide decided images")
         self.jump = make(
-            widgets.Combobox,
-            "jump",
-            options=self._queue.ids,
-            placeholder="case id",
-            continuous_update=False,
+            widgets.Combobox, "jump", options=self._queue.ids, placeholder="case id", continuous_update=False
         )
         self.go_button = make.button("Go", "show the case with this id")
         self.back_button = make.button(self._with_key("‹ Back", "←"), "go back to the previous image")
@@ -560,10 +556,8 @@ def _recorded(decision: Decision | None) -> tuple[_Draft, str]:
         corrections = tuple(parse_corrections(decision.corrections))
         return (Choice(corrections, None if names is None else tuple(names)), decision.note), ""
     except BoneAgeError as error:
-        return (
-            Choice(),
-            decision.note,
-        ), f"case {decision.case_id}: {error}; shown without its recorded choices"
+        fault = f"case {decision.case_id}: {error}; shown without its recorded choices"
+        return (Choice(), decision.note), fault
 
 
 def _checked_note(reason: str, note: str) -> str:
