@@ -273,12 +273,11 @@ def ingredients_block(table: pd.DataFrame) -> str:
     """The effect of each ingredient of the training recipe, as Markdown.
 
     Args:
-        table: One row a training: ``Change`` (first the unchanged recipe), ``Training images``, ``train
-        MAE``,
-            ``validation MAE`` and ``test MAE`` in years, ``Epochs``, ``Size``, ``Seed``, ``Device``.
+        table: One row a training: ``Change`` (first the unchanged recipe), ``Training images``, ``train MAE``
+            and ``validation MAE`` in years, ``Epochs``, ``Size``, ``Seed``, ``Device``.
     """
     first = table.iloc[0]
-    heads = ("change", "training images", "MAE", "validation MAE", "against the first", "test MAE")
+    heads = ("change", "training images", "MAE", "validation MAE", "against the first")
     rows = [
         (
             row["Change"],
@@ -286,7 +285,6 @@ def ingredients_block(table: pd.DataFrame) -> str:
             f"{row['train MAE']:.2f}",
             f"{row['validation MAE']:.2f}",
             f"{row['validation MAE'] - first['validation MAE']:+z.2f}",
-            f"{row['test MAE']:.2f}",
         )
         for row in table.to_dict("records")
     ]
