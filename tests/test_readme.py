@@ -130,10 +130,14 @@ def test_the_errors_on_the_test_stand_with_their_interval():
 
 def test_a_significant_difference_names_the_better_network_first():
     row = {"Epochs": 18, "Network": "CNN", "Other network": "Yolo", "Significant": "yes"}
+    row |= {"Trainings": 3, "Other trainings": 1}
     row |= {"Difference (years)": -0.5, "Difference low (years)": -0.8, "Difference high (years)": -0.2}
     table = pd.DataFrame([row, row | {"Significant": "no"}]).reindex(columns=list(DIFFERENCES))
     lines = differences_block(table).splitlines()
-    assert lines[0] == "18 Epoch: 1 of 2 pairs differ significantly."
+    assert lines[0] == (
+        "18 Epoch: 1 of 2 pairs differ significantly. CNN with the mean of 3 trainings; the others were "
+        "trained once, which says nothing about another training."
+    )
     assert lines[4].startswith("| CNN | Yolo |")
     assert "| **−0.50 (−0.80 to −0.20)** |" in lines[4]
     assert len(lines) == 5

@@ -30,6 +30,7 @@ from boneage.report import (
     words_of_width,
 )
 from boneage.report import RESULTS as RESULTS_TABLE
+from boneage.report.differences import trainings_in_words
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results"
@@ -212,7 +213,8 @@ def differences_block(table: pd.DataFrame) -> str:
     for epochs, pairs in table.groupby("Epochs"):
         significant = pairs[pairs["Significant"] == "yes"]
         parts.append(
-            f"{table_title(epochs)}: {len(significant)} of {len(pairs)} pairs differ significantly.\n"
+            f"{table_title(epochs)}: {len(significant)} of {len(pairs)} pairs differ significantly. "
+            f"{trainings_in_words(pairs)}\n"
         )
         if len(significant):
             parts.append(DIFFERENCES.show(significant).to_markdown())

@@ -25,6 +25,7 @@ from boneage.evaluation import (
     record_run,
     results_table,
     tabled_runs,
+    training_differences,
 )
 from boneage.evaluation.cases import predictions_sheet
 from boneage.evaluation.metrics import metrics
@@ -312,6 +313,25 @@ def test_paired_differences_agree_with_the_normal_approximation():
     # No smaller than 10,000 draws can show.
     assert found["p"].to_numpy() == pytest.approx(np.maximum(expected, 2 / 10_001), abs=0.015)
     pd.testing.assert_frame_equal(found, mean_differences(drawn))
+
+
+def test_trainings_once_each_are_compared_as_paired_cases():
+    errors = np.abs(np.random.default_rng(5).normal([[0.0], [0.3], [0.9]], 1.0, (3, 80)))
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    found = training_differences([of_one[np.newaxis] for of_one in errors], pairs)
+    paired = mean_differences([errors[one] - errors[other] for one, other in pairs])
+    pd.testing.assert_frame_equal(found, paired)
+
+
+def test_what_differs_between_trainings_widens_the_interval():
+    error = np.abs(np.random.default_rng(5).normal(0, 1, 80))
+    once, alike = error[np.newaxis], np.stack([error] * 3)
+    apart = np.stack([error, error + 0.3, error - 0.3])
+    same, spread = (training_differences([of_one, once + 0.2], [(0, 1)]).iloc[0] for of_one in (alike, apart))
+    assert same[["difference", "low", "high"]].tolist() == pytest.approx([-0.2] * 3)
+    assert spread["difference"] == pytest.approx(-0.2)
+    # Of the mean of three drawn out of 0, 0.3 and -0.3.
+    assert spread["high"] - spread["low"] == pytest.approx(0.6, abs=0.1)
 
 
 def test_p_and_interval_tell_the_same_and_no_difference_is_no_proof():

@@ -782,6 +782,23 @@ def test_every_pair_of_an_epoch_count_is_compared_and_corrected(tmp_path: Path) 
     assert {row[0] for row in pairs[1:3]} == {"CNN", "U-Net"}
     assert [row[1] for row in pairs[1:3]] == ["Yolo", "Yolo"]
     assert all(row[4].startswith("−") for row in pairs[1:])
+    assert "10 epochs: Each network was trained once, so this says nothing about another" in page.text
+
+
+def test_a_network_of_several_seeds_is_compared_with_the_mean_of_its_trainings(tmp_path: Path) -> None:
+    labels = make_labels(cases=400)
+    # One lucky seed: alone it differs from the other network, among its three trainings it does not.
+    for seed, off in ((1, 0.5), (2, 1.5), (3, 1.2)):
+        write_run(tmp_path, labels, "cnn", off=off, seed=seed)
+    write_run(tmp_path, labels, "unet", off=1.0)
+    comparison = compare(tmp_path, labels)
+    (row,) = comparison.tables.differences.to_dict("records")
+    assert (row["Network"], row["Trainings"], row["Other trainings"]) == ("U-Net", 1, 3)
+    assert row["Other test MAE (years)"] == pytest.approx(3.2 / 3)
+    assert row["Difference low (years)"] < 0 < row["Difference high (years)"]
+    assert row["Significant"] == "no"
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "CNN with the mean of 3 trainings; the others were trained once" in page.text
 
 
 def test_predictions_of_other_cases_do_not_share_a_table(tmp_path: Path, labels: Labels) -> None:

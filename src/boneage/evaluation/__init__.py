@@ -3,7 +3,7 @@
 In: labels and predictions, joined by id; trained networks. Out: tables of numbers with their intervals.
 """
 
-from boneage.evaluation.bootstrap import holm, mae_interval, mean_differences
+from boneage.evaluation.bootstrap import holm, mae_interval, mean_differences, training_differences
 from boneage.evaluation.cases import cases_by_error
 from boneage.evaluation.metrics import (
     constant_predictor,
@@ -51,4 +51,5 @@ __all__ = [
     "record_run",
     "results_table",
     "tabled_runs",
+    "training_differences",
 ]

@@ -100,7 +100,7 @@ def compare_runs(runs: ComparedRuns, epochs: Iterable[int], outside: Outside | N
         details=details_table(tabled, joined),
         baseline=baseline_table(labels),
         variants=variants_table(runs),
-        differences=differences_table(tabled, joined),
+        differences=differences_table(runs),
         seeds=seeds_table(runs),
         sets=sets_table(runs),
         groups=groups_table(tabled, joined),

@@ -1,14 +1,14 @@
 """Significant differences between networks on the test cases."""
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from boneage.core.columns import Column, Table, with_interval
-from boneage.evaluation import Run, holm, mean_differences
+from boneage.evaluation import holm, training_differences
 from boneage.networks import find
+from boneage.report.matching import ComparedRuns
 from boneage.report.variants import errors_on_test
 
 LEVEL = 0.05
@@ -22,12 +22,15 @@ DIFFERENCES = Table(
         Column("Epochs", "How many epochs both were trained for.", ".0f"),
         Column("Network", "The one with the lower error.", heading="Better network"),
         Column("Other network", "The one with the higher error."),
+        Column("Trainings", "With how many seeds the better one was trained.", ".0f"),
+        Column("Other trainings", "The same of the other one.", ".0f"),
         Column("Test cases", "Number of test cases.", ",.0f"),
-        Column("Test MAE (years)", "Mean absolute error of the better one.", ".2f", "MAE"),
-        Column("Other test MAE (years)", "Mean absolute error of the other one.", ".2f", "Other MAE"),
+        Column("Test MAE (years)", "MAE of the better one, mean of its trainings.", ".2f", "MAE"),
+        Column("Other test MAE (years)", "The same of the other one.", ".2f", "Other MAE"),
         with_interval(
             "Difference (years)",
-            "The first MAE minus the other, with the uncorrected interval of this pair (paired bootstrap).",
+            "The first MAE minus the other, with the uncorrected interval of this pair (bootstrap over cases "
+            "and trainings).",
             "+.2f",
             unit="years, 95 % interval",
             mark=lambda row: "significant" if row["Significant"] == "yes" else "",
@@ -56,27 +59,28 @@ DIFFERENCES = Table(
 )
 
 
-def differences_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The difference in test MAE of every pair of plain runs of one epoch count, and its significance.
+def differences_table(runs: ComparedRuns) -> pd.DataFrame:
+    """The difference in test MAE of every pair of networks of one epoch count, and its significance.
 
-    Args:
-        runs: The plain runs, in the tables' order.
-        joined: Run name -> from ``evaluation.join_truth``, with the same cases within one epoch count.
+    A network that was trained with several seeds counts with all of them: its MAE is their mean.
 
     Returns:
-        ``DIFFERENCES``; interval and p are those of ``evaluation.mean_differences``.
+        ``DIFFERENCES``; interval and p are those of ``evaluation.training_differences``.
     """
     tables = []
-    for epochs in sorted({run.record["epochs"] for run in runs}):
-        of_count = [run for run in runs if run.record["epochs"] == epochs]
-        titles = [find(run.record["network"]).title for run in of_count]
-        sizes = np.array([errors_on_test(joined[run.name]).abs().to_numpy() for run in of_count])
-        if len(of_count) < 2 or sizes.shape[1] < 2:
+    for epochs in sorted({run.key.epochs for run in runs.tabled}):
+        of_count = [run for run in runs.tabled if run.key.epochs == epochs]
+        errors = [
+            np.array([errors_on_test(runs.joined[one.name]).abs() for one in runs.of_every_seed(run)])
+            for run in of_count
+        ]
+        if len(of_count) < 2 or errors[0].shape[1] < 2:
             continue
-        mae = sizes.mean(axis=1)
-        by_mae = np.argsort(mae, kind="stable")
-        one, other = np.array(list(itertools.combinations(by_mae, 2))).T
-        found = mean_differences(sizes[one] - sizes[other])
+        titles = [find(run.key.network).title for run in of_count]
+        mae = np.array([of_run.mean() for of_run in errors])
+        pairs = list(itertools.combinations(np.argsort(mae, kind="stable"), 2))
+        one, other = np.array(pairs).T
+        found = training_differences(errors, pairs)
         corrected = holm(found["p"].to_numpy())
         tables.append(
             pd.DataFrame(
@@ -84,7 +88,9 @@ def differences_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> p
                     "Epochs": epochs,
                     "Network": [titles[place] for place in one],
                     "Other network": [titles[place] for place in other],
-                    "Test cases": sizes.shape[1],
+                    "Trainings": [len(errors[place]) for place in one],
+                    "Other trainings": [len(errors[place]) for place in other],
+                    "Test cases": errors[0].shape[1],
                     "Test MAE (years)": mae[one],
                     "Other test MAE (years)": mae[other],
                     "Difference (years)": found["difference"],
@@ -97,3 +103,19 @@ def differences_table(runs: Sequence[Run], joined: dict[str, pd.DataFrame]) -> p
             ).sort_values("Difference (years)", kind="stable")
         )
     return pd.concat(tables, ignore_index=True) if tables else DIFFERENCES.frame()
+
+
+def trainings_in_words(table: pd.DataFrame) -> str:
+    """How often the networks of one epoch count were trained, and what that leaves open.
+
+    Args:
+        table: ``DIFFERENCES`` of that count.
+    """
+    pairs = (("Network", "Trainings"), ("Other network", "Other trainings"))
+    trained = {row[name]: int(row[count]) for name, count in pairs for row in table.to_dict("records")}
+    several = ", ".join(f"{name} with the mean of {count}" for name, count in trained.items() if count > 1)
+    if not several:
+        return "Each network was trained once, so this says nothing about another training."
+    if min(trained.values()) > 1:
+        return f"Each network stands with its trainings: {several}."
+    return f"{several} trainings; the others were trained once, which says nothing about another training."

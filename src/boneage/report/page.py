@@ -21,7 +21,7 @@ from boneage.report import plots
 from boneage.report.comparison import Comparison
 from boneage.report.coverage import coverage_by_band, coverage_view
 from boneage.report.details import TRAINING_TIMES
-from boneage.report.differences import DIFFERENCES
+from boneage.report.differences import DIFFERENCES, trainings_in_words
 from boneage.report.examination import centres_view
 from boneage.report.groups import FEW_CASES, groups_view
 from boneage.report.references import reference_lines, references_view, sources_of
@@ -158,6 +158,7 @@ def _differences(comparison: Comparison) -> list[dict[str, object]]:
     """For each epoch count the number of significant differences, a heat map and the table of all pairs."""
     return [
         {
+            "trainings": f"{epochs} epochs: {trainings_in_words(table)}",
             "words": f"{(table['Significant'] == 'yes').sum()} of {len(table)} after {epochs} epochs",
             "picture": _picture(plots.difference_heatmap(table)),
             "view": DIFFERENCES.part(f"All pairs, {epochs} epochs").show(table),
