@@ -29,7 +29,7 @@ from boneage.phantom.ossification import (
 ages = st.floats(0, 19)
 sexes = st.sampled_from("FM")
 names = st.sampled_from(sorted(CENTRES))
-SMALL = {"height": 300, "progress": False}
+SMALL = {"height": 300}
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -11,9 +11,8 @@ Box = tuple[float, float, float, float]
 def union(boxes: Sequence[Sequence[float]] | np.ndarray) -> Box:
     """The bounding box of boxes, of the same type of number."""
     corners = np.asarray(boxes)
-    low = corners[:, :2].min(axis=0)
-    x, y, width, height = *low.tolist(), *((corners[:, :2] + corners[:, 2:]).max(axis=0) - low).tolist()
-    return x, y, width, height
+    low, high = corners[:, :2].min(axis=0), (corners[:, :2] + corners[:, 2:]).max(axis=0)
+    return (*low.tolist(), *(high - low).tolist())
 
 
 def overlap(first: Sequence[float], second: Sequence[float], margin: float = 0) -> bool:
@@ -29,8 +28,7 @@ def shares(box: Sequence[float], side: int, margin: float = 0) -> Box:
     """A box widened by a margin and clipped to an image of ``side`` pixels, as fractions of it."""
     low = np.clip(np.subtract(box[:2], margin), 0, side)
     high = np.clip(np.add(np.add(box[:2], box[2:]), margin), 0, side)
-    x, y, width, height = (np.concatenate([low, high - low]) / side).tolist()
-    return x, y, width, height
+    return tuple((np.concatenate([low, high - low]) / side).tolist())
 
 
 def box_of(mask: np.ndarray) -> Box:

@@ -76,7 +76,8 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
         pydicom, pixels = package("pydicom", advice), package("pydicom.pixels", advice)
     except BoneAgeError as error:
         raise BoneAgeError(f"{name}: a DICOM file; {error}") from None
-    _silence(pydicom)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=pydicom.__name__)
     dataset, notes = _read_header(data, name)
     try:
         width, height, mode = int(dataset.Columns), int(dataset.Rows), str(dataset.PhotometricInterpretation)
@@ -98,11 +99,6 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
     except Exception:
         raise BoneAgeError(f"{name}: its colours are damaged; save it as grey PNG") from None
     return to_uint8(grey), "DICOM", mode, bits, [*notes, "colour made grey"]
-
-
-def _silence(pydicom: Any) -> None:
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
-    warnings.filterwarnings("ignore", module=pydicom.__name__)
 
 
 def _read_header(data: bytes, name: str) -> tuple[Any, list[str]]:

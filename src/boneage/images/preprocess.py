@@ -4,7 +4,6 @@ Images are streamed: memory holds a fixed number of them and one row of the repo
 """
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,44 +159,31 @@ def _plan(
             fault = "the case table names no image; name one or leave the case out"
         else:
             job = _Job(index, case_id, image, work / image, folder / f"{case_id}.png", size, pad)
-            if case_id in before and _is_current(job, before[case_id]):
-                row = _with_source_note(dict(before[case_id]), job)
-            else:
+            row = _kept_row(job, before[case_id]) if case_id in before else None
+            if row is None:
                 jobs.append(job)
         rows.append(_skipped_row(case_id, image, fault) if fault else row)
     return rows, jobs
 
 
-def _is_current(job: _Job, row: Mapping[str, Any]) -> bool:
-    """Whether an earlier run's image is still valid, or cannot be made again."""
+def _kept_row(job: _Job, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """An earlier run's row if its image is still valid, or cannot be made again; else None."""
+    notes = [note for note in row["note"].split(", ") if note and note != SOURCE_GONE]
+    made_of = tuple(row[name] for name in ("image", "image_size", "pad", "bytes", "modified"))
     try:
         if job.output.stat().st_size != row["made_bytes"]:
-            return False
+            return None
     except OSError:
-        return False
-    source = _source_status(job)
-    if source is None:
+        return None
+    try:
+        source = job.source.stat()
+    except (OSError, ValueError):
         # A Colab machine loses the source while Drive keeps the work folder, or a spreadsheet changed the
         # paths: the image stays valid.
-        return True
-    if (row["image"], row["image_size"], row["pad"]) != (job.image, job.size, job.pad):
-        return False
-    return bool((source.st_size, source.st_mtime_ns) == (row["bytes"], row["modified"]))
-
-
-def _source_status(job: _Job) -> os.stat_result | None:
-    """The source's size and date; None if it cannot be found."""
-    try:
-        return job.source.stat()
-    except (OSError, ValueError):
+        return {**row, "note": ", ".join([*notes, SOURCE_GONE])}
+    if made_of != (job.image, job.size, job.pad, source.st_size, source.st_mtime_ns):
         return None
-
-
-def _with_source_note(row: dict[str, Any], job: _Job) -> dict[str, Any]:
-    notes = [note for note in row["note"].split(", ") if note and note != SOURCE_GONE]
-    if _source_status(job) is None:
-        notes.append(SOURCE_GONE)
-    return row | {"note": ", ".join(notes)}
+    return {**row, "note": ", ".join(notes)}
 
 
 def _make(job: _Job) -> tuple[int, dict[str, Any]]:

@@ -44,7 +44,6 @@ def write_phantom_atlas(
     anomalies: float | Mapping[str, float] = 0.0,
     ages: Sequence[int] = range(19),
     height: int = 1400,
-    progress: bool = True,
 ) -> Path:
     """Draws a whole atlas: ``per_group`` images for each race, sex and year of age.
 
@@ -88,7 +87,7 @@ def write_phantom_atlas(
         def draw(index: int) -> None:
             _write_image(images[index], rows[index], height)
 
-        for _ in on_all_cores(draw, missing, "Drawing the atlas", progress):
+        for _ in on_all_cores(draw, missing, "Drawing the atlas"):
             pass
     tables = [folder / name for name in ("readings.csv", "phantom.csv", "centres.csv", REVIEW_NAME)]
     if missing or not all(map(_is_there, tables)):

@@ -73,15 +73,13 @@ def draw_hand(
     return PhantomHand(_render(scene), scene.centres, scene.fusion, scene.anomaly_box)
 
 
-def hand_region(
-    bone_age: float, sex: str, seed: int, age: float | None = None, height: int = _HEIGHT
-) -> np.ndarray:
+def hand_region(bone_age: float, sex: str, seed: int, height: int = _HEIGHT) -> np.ndarray:
     """Mask of hand and forearm in the image that :func:`draw_hand` draws from the same arguments.
 
     Returns:
         bool, of the image's shape: the shadow of soft tissue.
     """
-    scene = lay_out(bone_age, sex, seed, None, age, height)
+    scene = lay_out(bone_age, sex, seed, None, None, height)
     return cv2.resize(_tissue_shadow(scene), scene.size[::-1]) > _SEEN
 
 

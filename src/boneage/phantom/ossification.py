@@ -61,9 +61,8 @@ _ROWS = {
 }
 
 
-def _epiphysis(row: str, digit: str, girls: float, boys: float, source: str = "Garn; GP, GR") -> Centre:
-    grown, fuses = _ROWS[row]
-    return Centre(f"{row} {digit}".strip(), "epiphysis", (girls, boys), grown, fuses, source)
+def _epiphysis(row: str, digit: str, girls: float, boys: float) -> Centre:
+    return Centre(f"{row} {digit}".strip(), "epiphysis", (girls, boys), *_ROWS[row], "Garn; GP, GR")
 
 
 CENTRES: dict[str, Centre] = {

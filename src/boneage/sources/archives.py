@@ -1,6 +1,5 @@
 """Safe unpacking of untrusted archives: all or nothing, and never outside the target folder."""
 
-import contextlib
 import errno
 import gzip
 import io
@@ -109,8 +108,8 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
         fresh, old = (folder.with_name(f".{folder.name}.{word}") for word in ("unpacking", "old"))
         try:
             # Left by a killed run.
-            _remove(fresh)
-            _remove(old)
+            for path in (fresh, old):
+                shutil.rmtree(path, ignore_errors=True)
             _write_members(archive, fresh, largest_bytes)
             write_text(fresh / STAMP, stamp)
             if folder.exists():
@@ -118,8 +117,7 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
             fresh.rename(folder)
         finally:
             for path in (fresh, old):
-                with contextlib.suppress(OSError):
-                    _remove(path)
+                shutil.rmtree(path, ignore_errors=True)
     return folder
 
 
@@ -128,11 +126,6 @@ def _stamp_of(folder: Path) -> str:
         return (folder / STAMP).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def _kind_to_read(archive: Path) -> str:

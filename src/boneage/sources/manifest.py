@@ -137,13 +137,9 @@ def fetch(
                 raise
 
 
-def source_of(name: str, manifest_path: Path | str = MANIFEST) -> str:
-    """The address of a manifest row.
-
-    Raises:
-        BoneAgeError: No such row.
-    """
-    return _row(name, manifest_path).source
+def source_of(name: str) -> str:
+    """The address of a row of the checkout's manifest."""
+    return _row(name, MANIFEST).source
 
 
 def data_for(source: str, data: str | Path, work: Path | str, manifest_path: Path | str = MANIFEST) -> Path:
