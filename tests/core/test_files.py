@@ -57,7 +57,7 @@ def test_a_file_in_the_place_of_a_folder_is_said(tmp_path):
 
 def test_a_folder_in_the_place_of_a_file_is_said(tmp_path):
     (tmp_path / "cases.csv" / "inner").mkdir(parents=True)
-    with pytest.raises(BoneAgeError, match="a folder stands where the file belongs"):
+    with pytest.raises(BoneAgeError, match="a folder is in its place"):
         write_text(tmp_path / "cases.csv", "text")
 
 

@@ -16,11 +16,13 @@ from playwright.sync_api import sync_playwright
 
 from boneage import evaluation, pipeline, report
 from boneage.core.errors import BoneAgeError
+from boneage.core.settings import Settings
 from boneage.core.tables import LABEL_TABLE, OLDEST_YEARS, SPLITS, skipped_table, write_table
-from boneage.dataset.labels import UNKNOWN, Labels
+from boneage.dataset.labels import UNKNOWN, Labels, write_labels
 from boneage.evaluation.robustness import robustness_table
 from boneage.networks import NETWORKS
 from boneage.report import plots, references, words
+from boneage.workspace import Workspace
 
 TITLES = [network.title for network in NETWORKS.values()]
 FINGERPRINT = "f" * 64
@@ -735,6 +737,21 @@ def test_trainings_with_other_seeds_stand_beside_the_one_with_the_lowest(
     recorded, left_out = evaluation.read_runs(tmp_path / "results" / "runs")
     assert {run.name for run in recorded} == {run.name for run in comparison.runs.all}
     assert left_out.empty
+
+
+def test_recorded_tables_of_other_data_are_never_replaced(tmp_path: Path, labels: Labels) -> None:
+    work, results = Workspace(Settings(work=str(tmp_path / "work"))), tmp_path / "results"
+    write_labels(work.labels, labels)
+    write_run(work.runs, labels, epochs=2)
+    write_run(results / "runs", labels, source="another")
+    with pytest.raises(BoneAgeError, match=r"results: none of its runs can be .* another.*--results"):
+        pipeline.compare(work, recorded=results)
+    assert not work.report.exists()
+    # One that belongs here will do: the others are left out by name.
+    write_run(results / "runs", labels, "vgg16")
+    comparison = pipeline.compare(work, recorded=results)
+    assert {run.name for run in comparison.runs.all} == {"cnn-2-plain-s2026", "vgg16-10-plain-s2026"}
+    assert comparison.tables.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
 
 
 def test_the_ensemble_is_of_the_best_three_by_validation_never_by_test(

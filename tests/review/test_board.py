@@ -785,7 +785,7 @@ def test_a_log_replaced_by_a_folder_is_said(tmp_path):
     board = a_board(tmp_path)
     (tmp_path / "log.csv").mkdir()
     board.keep_button.click()
-    assert "folder stands" in said(board)
+    assert "folder is in its place" in said(board)
     (tmp_path / "log.csv").rmdir()
     board.keep_button.click()
     assert board.current == "C001"
@@ -829,7 +829,7 @@ def test_a_log_of_another_table_and_broken_rows_are_told_and_left_alone(tmp_path
         )
     board = a_board(tmp_path)
     assert "swirl" in board.notices.value
-    assert "no longer in the case table" in board.notices.value
+    assert "not in the case table" in board.notices.value
     assert board.message.value
     board.jump.value = "C001"
     assert board.one.corrections.corrections == []

@@ -395,7 +395,7 @@ def test_a_folder_in_the_logs_place_and_a_deleted_log(tmp_path):
     log.path.unlink()
     log.path.mkdir()
     for use in (lambda: log.append("c", "keep"), lambda: ReviewLog(log.path)):
-        with pytest.raises(BoneAgeError, match=r"log\.csv: .*folder stands.*move it away"):
+        with pytest.raises(BoneAgeError, match=r"log\.csv: .*folder is in its place.*move it away"):
             use()
 
 
@@ -510,7 +510,7 @@ def test_summary_and_applying_tell_disagreements_missing_cases_and_broken_correc
     assert rejected.iloc[0].tolist() == ["b", "ring", "left", "Bob"]
     text = "\n".join(notices)
     for words in (
-        "gone: reviewed",
+        "not in the case table: 1;",
         "invalid corrections",
         "not a decision",
         "b: reviewers disagree",

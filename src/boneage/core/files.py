@@ -21,7 +21,8 @@ _ADVICE = {
     errno.EPERM: "no permission to write there; choose another work folder",
     errno.ENOTDIR: "part of that path is a file, not a folder; choose another work folder",
     errno.EEXIST: "part of that path is a file, not a folder; choose another work folder",
-    errno.EISDIR: "a folder stands where the file belongs; move it away",
+    errno.EISDIR: "a folder is in its place; move it away",
+    errno.ENAMETOOLONG: "the name is too long; shorten it",
 }
 
 
@@ -34,7 +35,7 @@ os.umask(_UMASK)
 
 def write_error(path: Path | str, error: OSError) -> BoneAgeError:
     """The one-line error for a failed write: what happened and what to do."""
-    advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
+    advice = _ADVICE.get(error.errno or 0) or f"{error.strerror or error}; choose another work folder"
     return BoneAgeError(f"{path}: cannot be written: {advice}")
 
 

@@ -7,6 +7,7 @@ import, so :func:`choose_backend` must run before any import of ``keras``.
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import platform
 import sys
@@ -69,8 +70,10 @@ def choose_backend(name: str = "") -> str:
     if importlib.util.find_spec(wanted) is None:
         raise BoneAgeError(f"backend {wanted}: not installed; run `pip install {wanted}`")
     os.environ["KERAS_BACKEND"] = wanted
-    # TensorFlow warns of every library it does not find; none of it concerns the user.
+    # TensorFlow warns of every library it does not find and, with several networks, that it traces each of
+    # them; none of it concerns the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return wanted
 
 

@@ -90,6 +90,8 @@ OLDEST_YEARS = 20.0
 MONTHS_PER_YEAR = 12.0
 
 LARGEST_TABLE_BYTES = 64 * 2**20
+_MOST_COLUMNS = 1000
+_LONGEST_LINE = 2**20
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _DECIMAL_COMMA = r"^(-?[0-9]+),([0-9]+)$"
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -112,7 +114,8 @@ def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
         columns: Required columns; others are kept too.
 
     Raises:
-        BoneAgeError: No such file, empty, larger than 64 MiB, not text, not a table, or a column is missing.
+        BoneAgeError: No such file, empty, larger than 64 MiB, not text, not a table, a line of over a million
+            characters, more than 1000 columns, or a column is missing.
     """
     path = Path(path)
     try:
@@ -134,6 +137,12 @@ def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
     if not header.strip():
         raise BoneAgeError(f"{path}: empty; its first line must name {', '.join(columns) or 'its columns'}")
     separator = told[1] if told else max(",;\t|", key=header.count)
+    # Checked before parsing, whose time grows with the square of the columns.
+    if header.count(separator) >= _MOST_COLUMNS or max(map(len, text.split("\n"))) > _LONGEST_LINE:
+        raise BoneAgeError(
+            f"{path}: not a table (more than {_MOST_COLUMNS} columns, or a line of over a million characters)"
+            "; save the columns needed as CSV"
+        )
     try:
         with warnings.catch_warnings():
             # Rows longer than the header would lose their last cells with just a warning.

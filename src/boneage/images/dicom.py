@@ -142,7 +142,7 @@ def _check_deflated(data: bytes, name: str) -> None:
     except zlib.error:
         raise BoneAgeError(f"{name}: damaged, cannot be unpacked; fetch it again") from None
     if len(unpacked) > LARGEST_FILE_BYTES:
-        raise too_many_bytes(name, len(unpacked))
+        raise too_many_bytes(name)
 
 
 def _decode(dataset: Any, name: str) -> np.ndarray:

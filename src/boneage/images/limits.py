@@ -7,11 +7,9 @@ LARGEST_PIXELS = 100_000_000
 SMALLEST_SIDE = 32
 
 
-def too_many_bytes(name: str, count: int) -> BoneAgeError:
-    """The error for a file that is too large."""
-    return BoneAgeError(
-        f"{name}: {count / 2**20:.0f} MiB, over the limit of {LARGEST_FILE_BYTES // 2**20} MiB; reduce it"
-    )
+def too_many_bytes(name: str) -> BoneAgeError:
+    """The error for a file that is too large, as it is or unpacked."""
+    return BoneAgeError(f"{name}: larger than {LARGEST_FILE_BYTES // 2**20} MiB; reduce it")
 
 
 def check_size(width: int, height: int, name: str) -> None:

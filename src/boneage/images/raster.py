@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import warnings
 
 import cv2
 import numpy as np
@@ -58,6 +59,8 @@ def read_raster(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list
 
 def _open_header(data: bytes, name: str) -> Image.Image:
     """Reads the header only (Pillow decodes nothing on opening) and refuses what should not be decoded."""
+    # Of a damaged tag, or of a size that is checked below.
+    warnings.filterwarnings("ignore", module=Image.__package__)
     try:
         header = Image.open(io.BytesIO(data), formats=_FORMATS)
         kind, size, frames = str(header.format), header.size, getattr(header, "n_frames", 1)

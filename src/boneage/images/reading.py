@@ -89,7 +89,7 @@ def read_grey(data: bytes, name: str) -> tuple[np.ndarray, ImageFacts]:
     if not data:
         raise BoneAgeError(f"{name}: empty file; fetch it again")
     if len(data) > LARGEST_FILE_BYTES:
-        raise too_many_bytes(name, len(data))
+        raise too_many_bytes(name)
     if looks_like_dicom(data):
         grey, kind, mode, bit_depth, notes = read_dicom(data, name)
     else:

@@ -39,7 +39,7 @@ def _read(source: Path, name: str) -> tuple[bytes, int]:
         if not stat.S_ISREG(status.st_mode):
             raise BoneAgeError(f"{name}: not a file; the case table must name the image itself")
         if status.st_size > LARGEST_FILE_BYTES:
-            raise too_many_bytes(name, status.st_size)
+            raise too_many_bytes(name)
         return source.read_bytes(), status.st_mtime_ns
     except FileNotFoundError:
         raise BoneAgeError(f"{name}: no such file; put it there or leave the case out") from None

@@ -37,14 +37,18 @@ def compare(
         recorded: Folder with earlier recorded runs (:func:`record`) to include.
 
     Raises:
-        BoneAgeError: No labels, the outside folder has none or is of the same source, or the disk is full.
+        BoneAgeError: No labels, the outside folder has none or is of the same source, no recorded run can be
+            compared with these, or the disk is full.
     """
     labels = load_labels(work)
     if len(labels.skipped):
         of = len(labels.skipped) + len(labels.table)
         print(f"left out of {work.labels.name}: {in_words(labels.skipped, of)}")
     folders = [work.runs] if recorded is None else [work.runs, recorded / RUNS_NAME]
-    runs = report.match_runs(*evaluation.read_runs(*folders), labels)
+    found, left_out = evaluation.read_runs(*folders)
+    runs = report.match_runs(found, left_out, labels)
+    if recorded is not None:
+        _check_recorded(found, runs, recorded)
     outside_test = None
     if outside is not None:
         outside_test, untested = _test_outside(work, runs, Workspace.at(outside))
@@ -55,6 +59,21 @@ def compare(
     comparison = _with_examinations(comparison, work)
     _write_report(comparison, work)
     return comparison
+
+
+def _check_recorded(found: Sequence[evaluation.Run], runs: report.ComparedRuns, recorded: Path) -> None:
+    """Refuses a folder whose tables would be replaced by those of other data.
+
+    Raises:
+        BoneAgeError: It holds runs, none of which can be compared with those of the work folder.
+    """
+    there = [run.name for run in found if run.folder.parent == recorded / RUNS_NAME]
+    if there and not {run.name for run in runs.all} & set(there):
+        why = in_words(runs.left_out[runs.left_out["item"].isin(there)], len(there))
+        raise BoneAgeError(
+            f"{recorded}: none of its runs can be compared with these, left out {why}; "
+            "name another folder with --results"
+        )
 
 
 def record(comparison: report.Comparison, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Applies a review log to a case table, and counts how far the review has got."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> Reviewed:
     counts = summary(log, ids)
     notices = [
         *log.notices,
-        *(f"case {one}: reviewed, but no longer in the case table" for one in final if one not in set(ids)),
+        *notices_of_gone(final, ids),
         *(f"case {one}: reviewers disagree; the last decision counts" for one in counts.disagreements),
     ]
     if counts.undecided:
@@ -81,6 +81,12 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> Reviewed:
     columns = ["corrections", "augmentations"]
     accepted[columns] = pd.DataFrame(chosen, columns=columns, dtype=str)
     return Reviewed(accepted, table, notices)
+
+
+def notices_of_gone(reviewed: Collection[str], cases: Collection[str]) -> list[str]:
+    """How many reviewed cases are not in the case table, as one notice; none if all are."""
+    gone = len(set(reviewed).difference(cases))
+    return [f"reviewed, but not in the case table: {gone}; their rows stay in the log"] if gone else []
 
 
 def standing_choices(log: ReviewLog) -> list[tuple[str, ...]]:

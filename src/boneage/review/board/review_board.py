@@ -16,6 +16,7 @@ import pandas as pd
 from boneage.core.errors import BoneAgeError
 from boneage.images.augmentations import parse_augmentations
 from boneage.images.operators import parse_corrections
+from boneage.review.applying import notices_of_gone
 from boneage.review.board.events import Events
 from boneage.review.board.facts import (
     box_in_image,
@@ -249,10 +250,7 @@ class ReviewBoard:
 
     def _show_notices(self) -> None:
         """Lists the notices of the log, and shows the latest."""
-        lines = [*self._log.notices]
-        gone = sum(case_id not in self._cases for case_id in self._state)
-        if gone:
-            lines.append(f"{gone} reviewed cases are no longer in the case table; their rows stay in the log")
+        lines = [*self._log.notices, *notices_of_gone(self._state, self._cases)]
         if lines:
             items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
             title = f"{len(lines)} notice{'s' * (len(lines) != 1)} about the log"
