@@ -83,7 +83,7 @@ def read_findings(data: Path) -> pd.DataFrame:
 
 
 def standing(anomalies: pd.DataFrame, findings: pd.DataFrame, queue: list[str]) -> pd.DataFrame:
-    """One row a finding: ROC area (all, and two random halves) and shares in the first tenth and fifth."""
+    """One row per finding: ROC area (all, and two random halves) and shares in the first tenth and fifth."""
     place = {case_id: at / len(queue) for at, case_id in enumerate(queue)}
     half = np.random.default_rng(_HALVES_SEED).random(len(queue)) < 0.5
     rows = []

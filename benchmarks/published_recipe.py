@@ -105,7 +105,7 @@ def train_published(
         scratch: Folder for the state after each epoch.
 
     Returns:
-        History, a row an epoch.
+        History, a row per epoch.
     """
     seed_everything(seed)
     model = published_model(network, images.shape[1])
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=Settings().train_seed)
-    parser.add_argument("--out", type=Path, required=True, help="CSV to which a row a network is added")
+    parser.add_argument("--out", type=Path, required=True, help="CSV to which a row per network is added")
     given = parser.parse_args()
     work = Workspace.at(given.work)
     labels = read_labels(work.labels).table

@@ -364,7 +364,7 @@ def test_rows_that_the_hand_spoilt_stand_in_each_stages_skipped_table(work, rsna
     labels = (work / "labels.csv").read_text().splitlines()
     (work / "labels.csv").write_text("\n".join([*labels, labels[1]]))
     assert main(["pack", "--work", str(work), "--train-size", "32"]) == 0
-    for stage, words in [("preprocess", "bad id"), ("labels", "bad id"), ("pack", "stands twice")]:
+    for stage, words in [("preprocess", "bad id"), ("labels", "bad id"), ("pack", "appears twice")]:
         assert words in (work / f"skipped-{stage}.csv").read_text()
 
 

@@ -275,7 +275,7 @@ def ingredients_block(table: pd.DataFrame) -> str:
     """The effect of each ingredient of the training recipe, as Markdown.
 
     Args:
-        table: One row a training: ``Change`` (first the unchanged recipe), ``Training images``, ``train MAE``
+        table: One row per training: ``Change`` (first the unchanged recipe), ``Training images``, ``train MAE``
             and ``validation MAE`` in years, ``Epochs``, ``Size``, ``Seed``, ``Device``.
     """
     first = table.iloc[0]
@@ -301,7 +301,7 @@ def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
     """The published recipe compared with ours, as Markdown.
 
     Args:
-        table: One row a network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Training images``,
+        table: One row per network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Training images``,
             ``Validation MAE`` after the last epoch and ``Best validation MAE`` of all, in years.
         runs: Our runs; each plain one of the same network and epochs has a row.
     """

@@ -75,7 +75,7 @@ def find_notebooks() -> list[Path]:
     folder = checkout() / "notebooks"
     found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     if not found:
-        raise BoneAgeError(f"{folder}: holds no notebooks; clone the repository anew")
+        raise BoneAgeError(f"{folder}: holds no notebooks; clone the repository again")
     return found
 
 

@@ -135,7 +135,7 @@ def make_cases(work: Workspace) -> pd.DataFrame:
 
 
 def make_images(work: Workspace) -> pd.DataFrame:
-    """Makes every case's square image and the contact sheet; returns the report, one row a case.
+    """Makes every case's square image and the contact sheet; returns the report, one row per case.
 
     Raises:
         BoneAgeError: No case table yet, one that was damaged since its images were made, no image could be
@@ -263,7 +263,7 @@ def make_augmented(work: Workspace) -> pd.DataFrame:
     """Makes every image of the plan; images made before are not made again.
 
     Returns:
-        A row an image (``augment.RECORD_TABLE``).
+        A row per image (``augment.RECORD_TABLE``).
 
     Raises:
         BoneAgeError: No plan yet, it was changed or made from other decisions or settings, or the disk is

@@ -184,7 +184,7 @@ class Workspace:
 
     @property
     def preprocess(self) -> Path:
-        """What came in: one row a case; it tells of the images beside it."""
+        """What came in: one row per case; it tells of the images beside it."""
         return self.large / "preprocess.csv"
 
     @property
@@ -238,7 +238,7 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        """One folder a training run."""
+        """One folder per training run."""
         return self.root / RUNS_NAME
 
     @property
@@ -307,7 +307,7 @@ class Workspace:
         return made is not None and self._differs(STAGES[name].makes, (), made.output)
 
     def put_corrected_aside(self, name: str) -> None:
-        """Keeps a table that was corrected by hand, under another name, before it is made anew."""
+        """Keeps a table that was corrected by hand, under another name, before it is made again."""
         table = self.where(STAGES[name].makes)
         if table.is_file() and self.is_edited(name):
             names = (f"{table.stem}-corrected-{number}" for number in itertools.count(1))
@@ -430,7 +430,7 @@ def _content(path: Path, columns: tuple[str, ...]) -> str:
         table = read_table(path, columns)
     except BoneAgeError:
         return _DAMAGED
-    # A row that stands twice is read once.
+    # A row that appears twice is read once.
     return table_digest(table[list(columns or table.columns)].drop_duplicates())
 
 

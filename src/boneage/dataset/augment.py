@@ -39,7 +39,7 @@ RECORD_TABLE = Table(
         Column("made_bytes", "Size of the image's file.", ",.0f"),
     ],
     "augmented/augment.csv",
-    "One row an image of the plan.",
+    "One row per image of the plan.",
 )
 
 
@@ -65,7 +65,7 @@ def augment(plan: pd.DataFrame, images: Path | str, out: Path | str) -> pd.DataF
         out: Folder for the images; ``augment.csv`` and ``skipped-augment.csv`` stand there too.
 
     Returns:
-        A row an image in the plan's order (``RECORD_TABLE``); status is ``ok`` or ``skipped``.
+        A row per image in the plan's order (``RECORD_TABLE``); status is ``ok`` or ``skipped``.
 
     Raises:
         BoneAgeError: ``out`` is ``images``, another run is at work in ``out``, a full disk or a read-only

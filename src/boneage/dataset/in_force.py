@@ -43,7 +43,7 @@ def plan_to_label(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, p
     """The rows of the plan whose image was made, and the others with the reason.
 
     Where nothing was planned, every usable case stands once. The square images are used as they are, but
-    where a person corrected one: then all are made anew, so that no network ever sees one as it came.
+    where a person corrected one: then all are made again, so that no network ever sees one as it came.
 
     Raises:
         BoneAgeError: The plan is out of date, or no image of it was made.

@@ -1,4 +1,4 @@
-"""The label CSV: one row an image, its bone age in years, and which split it belongs to."""
+"""The label CSV: one row per image, its bone age in years, and which split it belongs to."""
 
 import json
 import re
@@ -145,7 +145,7 @@ def write_labels(path: Path | str, labels: Labels) -> Path:
 def read_labels(path: Path | str) -> Labels:
     """Reads a label CSV, also as a spreadsheet has saved it, leaving out rows that cannot be used.
 
-    A row is left out, with its reason, when its id cannot name a file or stands twice, its age is text,
+    A row is left out, with its reason, when its id cannot name a file or appears twice, its age is text,
     negative, not a number or above 20 years, or its sex, race or split is none of the known.
 
     Raises:
@@ -176,7 +176,7 @@ def read_labels(path: Path | str) -> Labels:
         rows.append((case_id, float(years), sex == "M", location, source_id, split, operators))
     if not rows:
         why = f": left out {in_words(skipped_table(reasons), len(reasons))}" if reasons else ""
-        raise BoneAgeError(f"{path}: no usable row{why}; make it anew with `python -m boneage labels`")
+        raise BoneAgeError(f"{path}: no usable row{why}; make it again with `python -m boneage labels`")
     table = pd.DataFrame(rows, columns=list(LABEL_TABLE))
     check_splits(table, str(path))
     facts: dict[str, Any] = {"kind": UNKNOWN, "source": UNKNOWN, **_read_facts(path.with_suffix(".json"))}
@@ -194,7 +194,7 @@ def check_splits(labels: pd.DataFrame, name: str) -> None:
     if len(crossing):
         raise BoneAgeError(
             f"{name}: case {crossing[0]} stands in more than one split ({len(crossing)} such cases), so the "
-            "test would not be a test; make the labels anew with `python -m boneage labels`"
+            "test would not be a test; make the labels again with `python -m boneage labels`"
         )
 
 
@@ -205,7 +205,7 @@ def _refuse_months(path: Path, ages: pd.Series) -> None:
         raise BoneAgeError(
             f"{path}: Bone Age is in months, it seems ({len(too_old)} of {len(ages)} are above "
             f"{OLDEST_YEARS:g}, up to {too_old.max():g}), and must be in years; divide the column by 12, or "
-            "make it anew with `python -m boneage labels`"
+            "make it again with `python -m boneage labels`"
         )
 
 
@@ -215,7 +215,7 @@ def _fault(
     if not is_safe_id(case_id):
         return "the Case ID must be 1 to 64 letters, digits, _ or -"
     if case_id in seen:
-        return "the Case ID stands twice; the first row is kept"
+        return "the Case ID appears twice; the first row is kept"
     if not source_id:
         return "the Source ID is empty"
     if np.isnan(years):

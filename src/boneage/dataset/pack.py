@@ -183,7 +183,7 @@ def open_pack(path: Path | str) -> Pack:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         reason = getattr(error, "strerror", None) or "not a whole .npy file"
-        raise BoneAgeError(f"{path}: {reason}; make it anew with `python -m boneage pack`") from None
+        raise BoneAgeError(f"{path}: {reason}; make it again with `python -m boneage pack`") from None
     if not isinstance(images, np.memmap) or images.dtype != np.uint8 or images.ndim != 3:
         raise BoneAgeError(f"{path}: must be a uint8 array of shape (images, size, size)")
     if images.shape[1] != images.shape[2] or not len(images):
@@ -196,7 +196,7 @@ def open_pack(path: Path | str) -> Pack:
     footer = _read_footer(path)
     if footer is None and path.stat().st_size > images.offset + images.nbytes:
         # Taken for a plain array, its rows could stand beside the wrong labels.
-        raise BoneAgeError(f"{path}: its image ids are damaged; make it anew with `python -m boneage pack`")
+        raise BoneAgeError(f"{path}: its image ids are damaged; make it again with `python -m boneage pack`")
     if footer is None:
         return Pack(images, None, path)
     return Pack(images, tuple(footer["ids"]), path, skipped_table(footer["skipped"]))
@@ -206,7 +206,7 @@ def rows_of(pack: Pack, labels: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray,
     """Matches labels with the pack's images.
 
     Args:
-        pack: An open pack; one without ids must have exactly one row a label, in the labels' order.
+        pack: An open pack; one without ids must have exactly one row per label, in the labels' order.
         labels: A label table.
 
     Returns:
@@ -219,7 +219,7 @@ def rows_of(pack: Pack, labels: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray,
         if len(pack.images) != len(labels):
             raise BoneAgeError(
                 f"{pack.path}: carries no ids, and its {len(pack.images)} images are not the "
-                f"{len(labels)} labels; make it anew with `python -m boneage pack`"
+                f"{len(labels)} labels; make it again with `python -m boneage pack`"
             )
         notice = f"{pack.path.name} carries no ids: its rows are taken to be in the label CSV's order"
         return labels, np.arange(len(labels)), [notice]

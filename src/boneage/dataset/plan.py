@@ -138,7 +138,7 @@ def _checked_cases(cases: pd.DataFrame) -> pd.DataFrame:
         if not is_safe_id(case_id):
             raise BoneAgeError(f"case {case_id!r}: an id must be 1 to 64 letters, digits, _ or -")
         if doubled:
-            raise BoneAgeError(f"case {case_id}: stands twice; keep one row a case")
+            raise BoneAgeError(f"case {case_id}: appears twice; keep one row per case")
         if not 0 <= year < math.inf:
             raise BoneAgeError(f"case {case_id}: its year of age is not a number; leave it out")
         if split not in SPLITS:

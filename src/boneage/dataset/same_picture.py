@@ -1,4 +1,4 @@
-"""Which images show the same picture: encoded anew, of another size, brighter, darker, or mirrored.
+"""Which images show the same picture: encoded again, of another size, brighter, darker, or mirrored.
 
 Candidates are told by their perceptual hashes (the near-duplicate detector's), and each pair is verified by
 the correlation of thumbnails of ranks above their surroundings, which no change of exposure alters much.

@@ -30,7 +30,7 @@ def draw_split(
     their share so far, by lot among equals.
 
     Args:
-        strata: One row a case, indexed by case id; columns such as year, sex, race.
+        strata: One row per case, indexed by case id; columns such as year, sex, race.
         validation_share: Share of the cases for validation, 0 to 0.5.
         test_share: Share of the cases for testing, 0 to 0.4.
         seed: The same seed gives the same split.
@@ -45,7 +45,7 @@ def draw_split(
     """
     if not strata.index.is_unique:
         twice = strata.index[strata.index.duplicated()][0]
-        raise BoneAgeError(f"case {twice}: stands in the case table twice; keep one row a case")
+        raise BoneAgeError(f"case {twice}: appears twice in the case table; keep one row per case")
     train_share = 1.0 - validation_share - test_share
     shares = {"train": train_share, "validation": validation_share, "test": test_share}
     if min(validation_share, test_share) < 0 or train_share <= 0:

@@ -37,7 +37,7 @@ def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     if cases.empty:
         why = f" (the first: {faults['reason'].iloc[0]})" if len(faults) else ""
         raise BoneAgeError(
-            f"{path}: no usable case{why}; mend it, or make it anew with `python -m boneage cases`"
+            f"{path}: no usable case{why}; mend it, or make it again with `python -m boneage cases`"
         )
     return cases, faults
 
@@ -55,7 +55,7 @@ def cases_to_make(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise BoneAgeError(
             f"{work.cases}: {len(damaged)} rows cannot be used (the first, {damaged['item'].iloc[0]}: "
             f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; mend it, "
-            "or make it anew with `python -m boneage cases`"
+            "or make it again with `python -m boneage cases`"
         )
     return cases, faults
 

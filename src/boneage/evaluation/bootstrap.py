@@ -56,7 +56,7 @@ def mean_differences(differences: np.ndarray, seed: int = 0) -> pd.DataFrame:
         seed: Seeds the resampling.
 
     Returns:
-        ``difference``, ``low``, ``high`` in years and ``p``, one row a pair; all but the first are NaN for
+        ``difference``, ``low``, ``high`` in years and ``p``, one row per pair; all but the first are NaN for
         fewer than two cases.
     """
     differences = np.asarray(differences, float)
@@ -90,7 +90,7 @@ def training_differences(
         seed: Seeds the resampling.
 
     Returns:
-        As :func:`mean_differences`, one row a pair.
+        As :func:`mean_differences`, one row per pair.
     """
     cases = errors[0].shape[1]
     of_cases, of_trainings = np.random.default_rng(seed), np.random.default_rng([seed, 1])

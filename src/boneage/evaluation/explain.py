@@ -51,7 +51,7 @@ CENTRES = Table(
             unit="share",
         ),
     ],
-    about="One row a drawn hand.",
+    about="One row per drawn hand.",
 )
 
 # Years: most epiphyses have appeared at two, most growth plates have closed at seventeen.
@@ -345,7 +345,7 @@ def growth_centre_table(model: keras.Model, hands: Sequence[DrawnHand]) -> pd.Da
         hands: From :func:`drawn_hands`, of the model's size.
 
     Returns:
-        ``CENTRES``: one row a hand; the last four are shares, as in :class:`CentreMass`.
+        ``CENTRES``: one row per hand; the last four are shares, as in :class:`CentreMass`.
     """
     images, male = np.stack([hand.image for hand in hands]), np.array([hand.male for hand in hands])
     maps = heat_map(model, images, male)

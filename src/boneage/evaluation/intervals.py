@@ -53,7 +53,7 @@ BANDS = Table(
         Column("Level", "The nominal coverage.", ".2f"),
         Column("Half-width (years)", "Added to and subtracted from the prediction.", ".2f"),
     ],
-    about="One row a band of predicted ages.",
+    about="One row per band of predicted ages.",
 )
 COVERAGE = Table(
     "Prediction intervals on the test cases",
@@ -82,7 +82,7 @@ COVERAGE = Table(
         ),
         Column("Level", "The nominal coverage.", ".2f", "Nominal", "share"),
     ],
-    about="One row a band of predicted ages, and one of all ages.",
+    about="One row per band of predicted ages, and one of all ages.",
     note="Coverage: share of the test cases inside their interval, with the exact 95 % interval of that "
     "share (Clopper and Pearson, 1934). Width: mean over the test cases.",
 )
@@ -107,7 +107,7 @@ def calibrate(truth: np.ndarray, prediction: np.ndarray, alpha: float = ALPHA) -
         alpha: The share that may lie outside, above 0 and below 1.
 
     Returns:
-        ``BANDS``, one row a band; ``Level`` is 1 - alpha.
+        ``BANDS``, one row per band; ``Level`` is 1 - alpha.
 
     Raises:
         BoneAgeError: The two differ in length, are empty, contain a value that is not finite, or are too few
@@ -160,10 +160,10 @@ def coverage_table(bands: pd.DataFrame, truth: np.ndarray, prediction: np.ndarra
         prediction: Their predictions in years, (cases,).
 
     Returns:
-        ``COVERAGE``, one row a band and a last one overall. ``Coverage low`` and ``high`` are the exact 95 %
-        interval of the coverage (Clopper and Pearson, Biometrika 1934; 26:404-413): a nominal level outside
-        it suggests cases that are not exchangeable, or an unlucky draw of validation cases. NaN for a band
-        without test cases.
+        ``COVERAGE``, one row per band and a last one overall. ``Coverage low`` and ``high`` are the exact
+        95 % interval (Clopper and Pearson, Biometrika 1934; 26:404-413): a nominal level outside it suggests
+        cases that are not exchangeable, or an unlucky draw of validation cases. NaN for a band without test
+        cases.
 
     Raises:
         BoneAgeError: The two differ in length, are empty or contain a value that is not finite.

@@ -115,7 +115,7 @@ ROBUSTNESS = Table(
             unit="share",
         ),
     ],
-    about="One row a change of the images, the first of the unchanged ones.",
+    about="One row per change of the images, the first of the unchanged ones.",
     note="Change in MAE: against the unchanged images; bold where its interval excludes zero. Intervals are "
     "not corrected for their number: of forty changes without effect, two would be bold. Moved: "
     "absolute change of a prediction; shift: mean change, above zero the change makes it older.",
@@ -274,7 +274,7 @@ def robustness_table(
         perturbations: The changes to try.
 
     Returns:
-        ``ROBUSTNESS``, the unchanged images first, then one row a change. The change in MAE has a 95 %
+        ``ROBUSTNESS``, the unchanged images first, then one row per change. The change in MAE has a 95 %
         interval over cases from the paired bootstrap (:func:`bootstrap.mean_differences`), not corrected for
         multiple comparisons: of forty changes without effect, two would seem to have one.
 

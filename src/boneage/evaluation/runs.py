@@ -50,7 +50,7 @@ RESULTS_TABLE = Table(
         *itertools.chain(*map(_columns, _METRICS)),
     ],
     "table-10-epoch.csv",
-    "One row a network, one table for each number of epochs.",
+    "One row per network, one table for each number of epochs.",
 )
 
 _METRIC_OF_COLUMN = {"MAE": "mae", "Loss": "loss", "Accuracy": "accuracy"}
@@ -69,7 +69,7 @@ HISTORY_TABLE = Table(
         ),
         Column("val_mae", "MAE on the validation cases; empty without any.", ".2f", unit="years"),
     ],
-    about="One row an epoch of a run.",
+    about="One row per epoch of a run.",
 )
 
 # What two runs in one table must share, and its name in messages.
@@ -127,7 +127,7 @@ class Run:
 
     Attributes:
         record: The content of record.json.
-        history: One row an epoch.
+        history: One row per epoch.
         predictions: ``tables.PREDICTION_TABLE``; predictions in years.
         folder: The run folder.
     """
@@ -359,7 +359,7 @@ def _table_row(of_split: Record) -> dict[str, float]:
 
 
 def histories_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """Learning curves of runs, one row an epoch: ``HISTORY_TABLE``, in the runs' order.
+    """Learning curves of runs, one row per epoch: ``HISTORY_TABLE``, in the runs' order.
 
     ``mae`` is on the training images as shown, with augmentation, while the network changed; ``val_mae`` is
     empty without validation cases.

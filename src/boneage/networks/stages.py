@@ -19,7 +19,7 @@ STAGE_TABLE = Table(
             "Receptive field (px)", "Side of the part of the image that one place of the map sees.", ",.0f"
         ),
     ],
-    about="One row a stage, from input to output.",
+    about="One row per stage, from input to output.",
 )
 
 # Receptive field of a layer and distance between neighbouring ones, in pixels of the image.

@@ -23,7 +23,7 @@ COVERAGE_OF_RUNS = replace(
         RUN,
     ],
     file="coverage.csv",
-    about="One row a run and band of predicted ages, and one of all ages.",
+    about="One row per run and band of predicted ages, and one of all ages.",
     shown=("Network", "Epochs", *_SHOWN),
 )
 

@@ -78,7 +78,7 @@ DETAILS = Table(
         RUN,
     ],
     "details.csv",
-    "One row a run in the two tables.",
+    "One row per run in the two tables.",
 )
 QUALITY = DETAILS.part(
     "Error on the test cases",
@@ -108,7 +108,7 @@ BASELINE_ERRORS = Table(
         _BIAS,
     ],
     "baseline.csv",
-    "One row a split: the error of predicting the training cases' median age for every case.",
+    "One row per split: the error of predicting the training cases' median age for every case.",
 )
 OUTSIDE = Table(
     "External test",
@@ -126,7 +126,7 @@ OUTSIDE = Table(
         RUN,
     ],
     "outside.csv",
-    "One row a run that was tested on another source.",
+    "One row per run that was tested on another source.",
     shown=(
         *("Network", "Epochs", "MAE (years)", "MAE (months)", "Within 1 year", "Bias (years)"),
         *("Baseline MAE (years)", "Cases"),
@@ -215,7 +215,7 @@ def baseline_table(labels: Labels) -> pd.DataFrame:
 
 
 def outside_table(runs: ComparedRuns, test: Outside | None) -> pd.DataFrame:
-    """``OUTSIDE``, one row a run tested on another source."""
+    """``OUTSIDE``, one row per run tested on another source."""
     rows = []
     table = runs.labels.table
     median = table.loc[table["Split"] == "train", "Bone Age"].median()

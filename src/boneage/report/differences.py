@@ -49,7 +49,7 @@ DIFFERENCES = Table(
         Column("Significant", f"Whether the corrected p is below {LEVEL:g}."),
     ],
     "differences.csv",
-    "One row a pair of networks with as many epochs, the largest difference first.",
+    "One row per pair of networks with as many epochs, the largest difference first.",
     "Difference: MAE of the better network minus that of the other, with the uncorrected interval of that "
     "pair. The smallest p that 10,000 resamples can show is 0.0002.",
     shown=(

@@ -37,7 +37,7 @@ ROBUSTNESS_OF_RUNS = replace(
         Column("Finished", "When the training ended; differs for a later run of the same name."),
     ],
     file="robustness.csv",
-    about="One row a run and change of the images.",
+    about="One row per run and change of the images.",
 )
 
 CENTRES_OF_RUNS = Table(
@@ -68,7 +68,7 @@ CENTRES_OF_RUNS = Table(
         ),
         Column("Drawn hands", "Number of drawn hands.", ",.0f"),
     ],
-    about="One row a network that was trained on drawn hands.",
+    about="One row per network that was trained on drawn hands.",
     note="Means over the hands. Even: what a map as coarse would put on growth centres if it were even over "
     "the hand. At best: if it lay on the one place that covers most of a growth centre.",
 )
@@ -85,7 +85,7 @@ class Examination:
         title: Network and epochs in words.
         robustness: ``robustness.ROBUSTNESS``.
         heat: A PNG sheet of its best, median, a random and its worst test case with heat maps.
-        centres: ``explain.CENTRES``, one row a drawn hand; None unless trained on drawn hands.
+        centres: ``explain.CENTRES``, one row per drawn hand; None unless trained on drawn hands.
     """
 
     run: str

@@ -27,7 +27,7 @@ GROUPS = Table(
         RUN,
     ],
     "groups.csv",
-    "One row a run and group of its test cases.",
+    "One row per run and group of its test cases.",
 )
 
 

@@ -63,7 +63,7 @@ LEFT_OUT = Table(
         Column("reason", "Why, and what to do.", heading="Reason and what to do"),
     ],
     "left-out.csv",
-    "One row a run that is in no table.",
+    "One row per run that is in no table.",
 )
 NOTICES = LEFT_OUT.part("Few validation cases", file="interval-notices.csv")
 

@@ -145,8 +145,8 @@ def groups_before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> Chart:
     """Number of girls and boys of each race before and after augmentation.
 
     Args:
-        before: A row an accepted case, with ``sex`` and ``race``.
-        after: A row an image of the plan, with the same columns.
+        before: A row per accepted case, with ``sex`` and ``race``.
+        after: A row per image of the plan, with the same columns.
     """
     races = sorted(before["race"].unique())[::-1]
     figure = Chart(height=1.6 + 0.5 * len(races))

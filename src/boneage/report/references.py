@@ -36,7 +36,7 @@ REFERENCES = Table(
         Column("Source", "Where it was published."),
     ],
     "references.csv",
-    "One row a result published by others.",
+    "One row per result published by others.",
     CAUTION,
 )
 
@@ -115,7 +115,7 @@ def perfect_mae(readers_rms: float) -> float:
 
 
 def references_table() -> pd.DataFrame:
-    """``REFERENCES``: one row a published result, and the MAE of a perfect prediction."""
+    """``REFERENCES``: one row per published result, and the MAE of a perfect prediction."""
     rows = [
         (
             what,

@@ -30,7 +30,7 @@ CASE = Table(
         Column("Prediction (years)", "The network's prediction.", ".2f"),
         Column("Error (years)", "Prediction minus ground truth.", "+.2f"),
     ],
-    about="One row a run, the nearest first, below the ground truth.",
+    about="One row per run, the nearest first, below the ground truth.",
     note="Error: prediction minus ground truth. Networks have seen the ground truth of training cases.",
     reference="Ground truth",
 )

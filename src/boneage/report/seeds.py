@@ -37,7 +37,7 @@ SEEDS = Table(
         spread("Test MAE", "months", ".1f"),
     ],
     "seeds.csv",
-    "One row a plain run that was also trained with other seeds.",
+    "One row per plain run that was also trained with other seeds.",
     shown=("Network", "Epochs", "Seeds", "Test MAE mean (years)", "Test MAE mean (months)", "Test cases"),
 )
 

@@ -49,7 +49,7 @@ VARIANTS_TABLE = Table(
         RUN,
     ],
     "variants.csv",
-    "One row a variant or ensemble, compared with its plain run on the same test cases.",
+    "One row per variant or ensemble, compared with its plain run on the same test cases.",
     "Difference: MAE of the variant minus that of the plain run; below zero the variant is better. Bold: the"
     " interval excludes zero. Intervals are not corrected for their number: of twenty variants that change "
     "nothing, one would be bold.",

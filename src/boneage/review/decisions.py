@@ -34,7 +34,7 @@ LOG_TABLE = Table(
         Column("reviewer", "Name of the reviewer."),
     ],
     "review.csv",
-    "One row a decision; the last of a case counts. Rows are only ever added.",
+    "One row per decision; the last of a case counts. Rows are only ever added.",
 )
 DECISIONS = ("keep", "reject", "undo")
 REASONS = ("ring", "bracelet", "skeleton unknown", "growth abnormality", "other")

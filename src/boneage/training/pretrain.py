@@ -100,7 +100,7 @@ def draw_hands(count: int, size: int, folder: Path) -> tuple[Labels, Pack]:
 
 
 def plan_hands(count: int) -> pd.DataFrame:
-    """Who is drawn: ``id, sex, age, bone_age, height, quality, seed``, one row a hand.
+    """Who is drawn: ``id, sex, age, bone_age, height, quality, seed``, one row per hand.
 
     Ages are spread evenly, so that no year is rare; height in sides of the image, quality of a JPEG file.
     """

@@ -92,7 +92,7 @@ function followPointer(model, board, signal) {
       if (frame) act(event, frame);
     }, { signal, ...options });
 
-  // The board draws the part anew; until that is there, what is there is moved and stretched.
+  // The board draws the part again; until that is there, what is there is moved and stretched.
   const place = (frame) => {
     const img = frame.querySelector("img"), [left, top, side] = img.shownView ?? model.get("view");
     const isThere = left === want[0] && top === want[1] && side === want[2];
