@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -97,19 +98,32 @@ def test_the_one_table_shows_each_network_once_and_the_spread_over_seeds():
     assert "CNN's test MAE lies between 1.00 and 1.00 over 2 seeds." in lines[-1]
 
 
-def test_ours_stands_beside_the_published_recipe_where_it_was_run():
-    row = {"Epochs": 18, "Size": 256, "Training images": 4}
-    row |= {"Validation MAE": 3.0, "Best validation MAE": 2.5}
-    table = pd.DataFrame([{"Network": name, **row} for name in ("cnn", "yolo")])
-    grown = run_of(
-        epochs=18, set="augmented", images={"train": 4000}, metrics={"validation": {**VALUES, "mae": 1.2}}
-    )
-    block = published_block(table, [run_of(epochs=18), grown])
+def test_ours_stands_beside_the_published_recipe_on_the_same_set_for_as_many_steps():
+    row = {"Network": "cnn", "Epochs": 18, "Set": "plain", "Seed": 2026, "Size": 256, "Training images": 64}
+    published = row | {"Steps": 36, "Validation MAE": 3.0, "Best validation MAE": 2.5}
+    as_many = row | {"Steps": 144, "Validation MAE": 2.0, "Best validation MAE": 2.0}
+
+    def ours(of_set, seed, images, mae):
+        changes = {
+            "epochs": 18,
+            "set": of_set,
+            "train_seed": seed,
+            "batch_size": 8,
+            "images": {"train": images},
+        }
+        one = run_of(metrics={"validation": {**VALUES, "mae": mae}}, **changes)
+        return replace(one, history=pd.DataFrame({"val_mae": [4.0, mae - 0.5, mae]}))
+
+    runs = [ours("plain", 2026, 64, 1.5), ours("plain", 2027, 64, 9.0), ours("augmented", 2026, 640, 1.25)]
+    block = published_block(pd.DataFrame([published, as_many]), runs)
     assert block.splitlines()[4:] == [
-        "| CNN | 18 | published | 4 of 256 px | 3.00 (at its best 2.50) | 1.00 |",
-        "| CNN | 18 | ours | 4 of 64 px | 1.50 | 0.50 |",
-        "| CNN | 18 | ours | 4,000 of 64 px | 1.20 | 0.40 |",
-        "| Yolo | 18 | published | 4 of 256 px | 3.00 (at its best 2.50) | 1.00 |",
+        "| CNN | 18 | plain | published | 64 of 256 px | 36 | 2026 | 3.00 | 2.50 | 0.50 | 0.40 |",
+        "| CNN | 18 | plain | published, as many steps as ours | 64 of 256 px | 144 | 2026 "
+        "| 2.00 | 2.00 | 0.75 | 0.50 |",
+        "| CNN | 18 | plain | ours | 64 of 64 px | 144 | 2026 | 1.50 | 1.00 |  |  |",
+        "| CNN | 18 | augmented | published | missing |  |  |  |  |  |  |",
+        "| CNN | 18 | augmented | published, as many steps as ours | missing |  |  |  |  |  |  |",
+        "| CNN | 18 | augmented | ours | 640 of 64 px | 1,440 | 2026 | 1.25 | 0.75 |  |  |",
     ]
 
 

@@ -11,7 +11,6 @@ from boneage.core.columns import number
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_text
 from boneage.core.tables import MONTHS_PER_YEAR, SPLITS
-from boneage.dataset.labels import SETS
 from boneage.evaluation import Run, check_comparable, read_runs, results_table, tabled_runs
 from boneage.evaluation.robustness import UNCHANGED
 from boneage.networks import find
@@ -26,6 +25,7 @@ from boneage.report import (
     coverage_view,
     groups_view,
     source_words,
+    steps_of,
     table_title,
     words_of_width,
 )
@@ -37,6 +37,9 @@ RECORDS = ROOT / "results"
 
 SET = "plain"
 """The set of the results tables."""
+
+PUBLISHED_BATCH = 32
+"""Images a step in the published recipe."""
 
 RESULTS, SUMMARY = "results", "summary"
 """The blocks that need the runs' records: the results tables, and the table in README."""
@@ -275,8 +278,8 @@ def ingredients_block(table: pd.DataFrame) -> str:
     """The effect of each ingredient of the training recipe, as Markdown.
 
     Args:
-        table: One row per training: ``Change`` (first the unchanged recipe), ``Training images``, ``train MAE``
-            and ``validation MAE`` in years, ``Epochs``, ``Size``, ``Seed``, ``Device``.
+        table: One row per training: ``Change`` (first the unchanged recipe), ``Training images``,
+            ``train MAE`` and ``validation MAE`` in years, ``Epochs``, ``Size``, ``Seed``, ``Device``.
     """
     first = table.iloc[0]
     heads = ("change", "training images", "MAE", "validation MAE", "against the first")
@@ -298,27 +301,67 @@ def ingredients_block(table: pd.DataFrame) -> str:
 
 
 def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
-    """The published recipe compared with ours, as Markdown.
+    """The published recipe beside ours on the same set, for as many epochs and as many steps, as Markdown.
 
     Args:
-        table: One row per network: ``Network``, ``Epochs``, ``Size`` in pixels, ``Training images``,
-            ``Validation MAE`` after the last epoch and ``Best validation MAE`` of all, in years.
-        runs: Our runs; each plain one of the same network and epochs has a row.
+        table: One row per training: ``Network``, ``Epochs``, ``Set``, ``Steps``, ``Seed``, ``Size`` in
+            pixels, ``Training images``, ``Validation MAE`` after the last epoch and ``Best validation MAE``
+            of all, in years.
+        runs: Our runs; the plain ones with the same seeds are compared.
     """
-    heads = ("Networks", "epochs", "recipe", "training images", "validation MAE", "share of the published")
+    ours = pd.DataFrame([_as_published(run) for run in runs if not run.key.variant])
+    names = ["Network", "Epochs", "Set"]
     rows = []
-    for row in table.to_dict("records"):
-        names = (find(row["Network"]).title, str(row["Epochs"]))
-        mae, best = (f"{row[column]:.2f}" for column in ("Validation MAE", "Best validation MAE"))
-        images = f"{row['Training images']:,} of {row['Size']} px"
-        rows.append((*names, "published", images, f"{mae} (at its best {best})", "1.00"))
-        of_sets = [run for of_set in SETS for run in tabled_runs(runs, of_set)]
-        for record in (run.record for run in of_sets):
-            if (record["network"], record["epochs"]) == (row["Network"], row["Epochs"]):
-                mae, images = record["metrics"]["validation"]["mae"], record["images"]["train"]
-                share = f"{mae / row['Validation MAE']:.2f}"
-                rows.append((*names, "ours", f"{images:,} of {record['size']} px", f"{mae:.2f}", share))
-    return f"Validation MAE in years, after the last epoch.\n\n{markdown_rows(heads, rows, words=4)}"
+    for network, epochs in dict.fromkeys(zip(table["Network"], table["Epochs"], strict=True)):
+        for of_set in ("plain", "augmented"):
+            theirs, own = (
+                one[(one[names] == (network, epochs, of_set)).all(axis=1)] for one in (table, ours)
+            )
+            own = own[own["Seed"].isin(theirs["Seed"])] if len(theirs) else own
+            rows += [(find(network).title, str(epochs), of_set, *row) for row in _side_by_side(theirs, own)]
+    heads = ("Networks", "epochs", "training set", "recipe", "training images", "steps", "seeds")
+    heads += ("validation MAE, last epoch", "best epoch", "our share of it, last epoch", "best epoch")
+    return f"Validation MAE in years.\n\n{markdown_rows(heads, rows, words=5)}"
+
+
+def _as_published(run: Run) -> dict[str, object]:
+    """A run of ours as a row of the table of the published recipe."""
+    return {
+        **{"Network": run.key.network, "Epochs": run.key.epochs, "Set": run.key.set},
+        **{"Steps": steps_of(run), "Seed": run.key.train_seed, "Size": run.record["size"]},
+        "Training images": run.record["images"]["train"],
+        "Validation MAE": run.record["metrics"]["validation"]["mae"],
+        "Best validation MAE": run.history["val_mae"].min(),
+    }
+
+
+def _side_by_side(theirs: pd.DataFrame, ours: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Rows of the published recipe as it is, the same for as many steps as ours, and ours."""
+    as_it_is = theirs["Epochs"] * -(-theirs["Training images"] // PUBLISHED_BATCH)
+    kinds = {
+        "published": theirs[theirs["Steps"] == as_it_is],
+        "published, as many steps as ours": theirs[theirs["Steps"].isin(ours["Steps"])],
+        "ours": ours,
+    }
+    rows = []
+    for words, kind in kinds.items():
+        if kind.empty:
+            rows.append((words, "missing", *[""] * 6))
+            continue
+        first, errors = kind.iloc[0], kind[["Validation MAE", "Best validation MAE"]].mean()
+        same = ours[ours["Seed"].isin(kind["Seed"])]
+        shares = same[errors.index].mean() / errors if words != "ours" else errors * float("nan")
+        rows.append(
+            (
+                words,
+                f"{first['Training images']:,} of {first['Size']} px",
+                f"{first['Steps']:,.0f}",
+                ", ".join(map(str, kind["Seed"])),
+                *(f"{error:.2f}" for error in errors),
+                *("" if pd.isna(share) else f"{share:.2f}" for share in shares),
+            )
+        )
+    return rows
 
 
 def _with_interval(row: dict, name: str, digits: str) -> str:

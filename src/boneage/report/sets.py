@@ -32,7 +32,7 @@ SETS_TABLE = Table(
         Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
     ],
     "sets.csv",
-    "Three rows a network that was trained on more than the plain set.",
+    "Three rows per network that was trained on more than the plain set.",
     "The second row of a network shows what longer training gives; the third against the second, what "
     "augmentation gives.",
 )
