@@ -1,8 +1,7 @@
 """From images on disk to training batches: every image is decoded once, into one pack.
 
-A pack is a plain ``.npy`` file, a uint8 array of shape (images, size, size), which ``numpy.load`` opens
-with or without this package. The images' ids stand behind the array in the same file, so a pack can not
-come apart from its ids on its way to another machine.
+A pack is a plain ``.npy`` file, a uint8 array (images, size, size), which ``numpy.load`` opens without this
+package too. The images' ids follow the array in the same file, so they always travel with it.
 """
 
 import contextlib
@@ -37,9 +36,8 @@ class Pack:
 
     Attributes:
         images: uint8, (images, size, size), memory-mapped read-only; 0 is black.
-        ids: The image id (the label CSV's ``Case ID``) of each row, or None where the file carries none.
-        path: The file.
-        skipped: Images that could not be read when it was made (``item``, ``reason``).
+        ids: The image id (the label CSV's ``Case ID``) of each row; None if the file has none.
+        skipped: ``SKIPPED_TABLE`` of images that could not be read when it was made.
     """
 
     images: np.ndarray
@@ -54,10 +52,7 @@ class Pack:
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
-    """Reads a preprocessed image at another size.
-
-    Returns:
-        uint8, (size, size).
+    """Reads a preprocessed image as uint8 (size, size).
 
     Raises:
         BoneAgeError: The file is unreadable.
@@ -80,14 +75,13 @@ def _maker(folder: Path) -> str:
 
 
 def image_ids(ids: Sequence[str], known: Iterable[str]) -> dict[str, str]:
-    """The image that each label's id means, by id; what has none is left out.
+    """The image, by its id, that each label's id means; labels without one are left out.
 
-    A spreadsheet takes the zeros away that an id begins with, so ``12`` is the image ``0012`` where no other
-    label means it.
+    Spreadsheets drop leading zeros, so ``12`` is the image ``0012`` if no other label means it.
 
     Args:
-        ids: The labels' ids.
-        known: The ids that images have.
+        ids: Of the labels.
+        known: Of the images.
     """
     known = set(known)
     found = {one: one for one in known & set(ids)}
@@ -98,21 +92,16 @@ def image_ids(ids: Sequence[str], known: Iterable[str]) -> dict[str, str]:
 
 
 def find_images(ids: Sequence[str], folder: Path) -> tuple[dict[str, Path], pd.DataFrame]:
-    """The files of labelled images.
-
-    Args:
-        ids: The labels' ids.
-        folder: Where ``<id>.png`` (or .jpg) are.
+    """Finds the labelled images, ``<id>.png`` or ``.jpg``, in a folder.
 
     Returns:
-        The files by image id, in the order of the ids; and the ids without one (``item``, ``reason``).
+        The files by image id, in the order of the labels' ids; and ``SKIPPED_TABLE`` with ids that have none.
 
     Raises:
         BoneAgeError: None of them is there.
     """
-    folder = Path(folder)
     files: dict[str, Path] = {}
-    # Where an image lies twice, the first kind counts.
+    # If an image is there twice, the first kind counts.
     for suffix in reversed(IMAGE_SUFFIXES):
         files |= {path.stem: path for path in folder.glob(f"*{suffix}")}
     meant = image_ids(ids, files)
@@ -125,19 +114,16 @@ def find_images(ids: Sequence[str], folder: Path) -> tuple[dict[str, Path], pd.D
 
 
 def build_pack(ids: Sequence[str], folder: Path, size: int, path: Path) -> pd.DataFrame:
-    """Packs images into one pack file, in the order of ``ids``.
+    """Packs the images of a folder into one pack file, in the order of ``ids``.
 
     Args:
-        ids: Image ids.
-        folder: Where ``<id>.png`` (or .jpg) are.
         size: Side of the packed images in pixels.
-        path: The ``.npy`` file to write.
 
     Returns:
-        The images left out and why (``item``, ``reason``); the pack tells those that could not be read.
+        ``SKIPPED_TABLE``; the pack itself lists the images that could not be read.
 
     Raises:
-        BoneAgeError: Not one image was found, or the disk is full.
+        BoneAgeError: No image was found, or the disk is full.
     """
     files, missing = find_images(ids, folder)
     unreadable: dict[str, str] = {}
@@ -175,8 +161,7 @@ def open_pack(path: Path | str) -> Pack:
     """Opens a pack without reading its images into memory.
 
     Raises:
-        BoneAgeError: No such file, cut short, or not an array of square 8-bit images of a side that a network
-            may have.
+        BoneAgeError: No such file, cut short, or not an array of square 8-bit images at a training size.
     """
     path = Path(path)
     try:
@@ -203,11 +188,7 @@ def open_pack(path: Path | str) -> Pack:
 
 
 def rows_of(pack: Pack, labels: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-    """Matches labels with the pack's images.
-
-    Args:
-        pack: An open pack; one without ids must have exactly one row per label, in the labels' order.
-        labels: A label table.
+    """Matches labels with the images of a pack; one without ids must have one row per label, in their order.
 
     Returns:
         The labels that have an image, the pack row of each, and what was left out in words.
@@ -240,11 +221,7 @@ def rows_of(pack: Pack, labels: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray,
 
 
 def fingerprint(pack: Pack, labels: pd.DataFrame) -> str:
-    """A hash of everything that training reads: the labels and the pixels, row by row.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """The SHA-256 of everything that training reads: the labels and the pixels, row by row."""
     digest = hashlib.sha256(labels.to_csv(index=False).encode())
     digest.update(json.dumps([pack.ids, pack.images.shape]).encode())
     for start in range(0, len(pack.images), 256):

@@ -1,9 +1,8 @@
-"""Training, validation and test: drawn by case, before anything is augmented.
+"""Training, validation and test: drawn by case before augmentation, so that copies never cross a split.
 
-Copies of a case must never cross a split, so the split is drawn over cases and every later stage carries
-it along. The draw is stratified: each year of age gives each split its share as nearly as whole cases
-allow, and within a year the cases are chosen so that sexes and races stay in proportion over all years,
-the idea of iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011).
+The draw is stratified: each year of age gives each split its share as nearly as whole cases allow, and within
+a year the cases are chosen so that sexes and races stay in proportion over all years, the idea of iterative
+stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011).
 """
 
 from collections import Counter
@@ -23,22 +22,18 @@ def draw_split(
     seed: int,
     groups: pd.Series | None = None,
 ) -> pd.Series:
-    """Draws a split for each row of ``strata``.
+    """Draws ``train``, ``validation`` or ``test`` for each row of ``strata``.
 
-    The first column's groups (years) are gone through in order, and the running shares say how many cases
-    of each go to which split. Which ones: those whose sex, race, and sex with race, lag furthest behind
-    their share so far, by lot among equals.
+    Goes through the groups of the first column (years) in order; the running shares give how many cases of
+    each go to which split. Those go whose sex, race, and sex with race lag furthest behind their share so
+    far, by lot among equals.
 
     Args:
         strata: One row per case, indexed by case id; columns such as year, sex, race.
-        validation_share: Share of the cases for validation, 0 to 0.5.
-        test_share: Share of the cases for testing, 0 to 0.4.
-        seed: The same seed gives the same split.
-        groups: For each case, by its id, the name of a case of its group; a group stays in one split, which
-            is drawn by that case's year, sex and race. Each case is a group of its own by default.
-
-    Returns:
-        ``train``, ``validation`` or ``test`` for each case, in the order of ``strata``.
+        validation_share: Share of the cases, 0 to 0.5.
+        test_share: Share of the cases, 0 to 0.4.
+        groups: By case id, the id of one case of its group. A group stays in one split, drawn by that case's
+            year, sex and race. By default each case is its own group.
 
     Raises:
         BoneAgeError: Case ids are not unique, a share is out of range, or too few cases for the shares.
@@ -65,14 +60,14 @@ def draw_split(
 
 
 def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Series:
-    # Sorted by id, then shuffled: the lot depends on the seed, not on the order in which files were found.
+    # Sorted by id, then shuffled, to depend on the seed and not on the order in which files were found.
     by_lot = strata.sort_index().sample(frac=1, random_state=seed)
     group, *others = strata.columns
     margins = [list(chosen) for size in range(1, len(others) + 1) for chosen in combinations(others, size)]
     keys_of = {
         case: [(*columns, *row[columns]) for columns in margins] for case, row in by_lot[others].iterrows()
     }
-    # The smaller splits choose first: theirs are the proportions that a single case can upset.
+    # The smaller splits choose first, as a single case changes their proportions most.
     chosen = [name for name, share in shares.items() if name != "train" and share > 0]
     choosing = sorted(chosen, key=lambda name: shares[name])
     split = pd.Series("train", index=strata.index)
@@ -100,9 +95,7 @@ def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Serie
 def plan_without_copies(split: pd.Series, corrections: pd.Series) -> pd.DataFrame:
     """The plan without copies: every case once, corrected (``tables.PLAN_TABLE``).
 
-    Args:
-        split: The split by case id.
-        corrections: JSON by case id.
+    Takes the split, and the corrections as JSON, by case id.
     """
     rows = zip(split.index, split, corrections[split.index], strict=True)
     return PLAN_TABLE.frame((case, case, part, corrected, "[]") for case, part, corrected in rows)

@@ -1,4 +1,4 @@
-"""The cases of a work folder that can be used, as its tables and its review log tell."""
+"""The usable cases of a work folder, by its tables and its review log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,17 +15,14 @@ from boneage.review.log import ReviewLog
 from boneage.workspace import Workspace
 
 CHOSEN = {"corrections": "[]", "augmentations": ""}
-"""What is chosen for an image in review, and what stands where nobody chose."""
+"""What a reviewer chooses for an image, and the values if nobody chose."""
 
 REJECTED = "rejected in review"
-"""How the reason begins for a case that a person, not a fault, has left out."""
+"""How the reason begins if a person, not a fault, left a case out."""
 
 
 def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The case table that :func:`make_cases` wrote, perhaps corrected by hand since.
-
-    Returns:
-        The cases, and the rows that cannot be used with their reasons (``item``, ``reason``).
+    """The case table, perhaps corrected by hand, and ``SKIPPED_TABLE`` with its unusable rows.
 
     Raises:
         BoneAgeError: There is none yet, it is damaged, or none of its rows can be used.
@@ -43,10 +40,10 @@ def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def cases_to_make(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """As :func:`load_cases`, where no image that was made would be lost to a table damaged since.
+    """As :func:`load_cases`, but refuses a table with damaged rows of cases that have an image already.
 
     Raises:
-        BoneAgeError: One would; also as :func:`load_cases`.
+        BoneAgeError: Such an image would be lost, or as :func:`load_cases`.
     """
     cases, faults = load_cases(work)
     damaged = faults[~faults["item"].isin(cases["case_id"])]
@@ -61,10 +58,10 @@ def cases_to_make(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def reviewable_cases(work: Workspace) -> pd.DataFrame:
-    """The cases that have an image of their own: what a person reviews.
+    """The cases to review: those with an image of their own.
 
     Raises:
-        BoneAgeError: No case table or no images yet, or none that can be reviewed.
+        BoneAgeError: No case table or no images yet, or none to review.
     """
     cases, _ = load_cases(work)
     cases = cases[~cases["case_id"].isin(list(_without_image(work, cases)))].reset_index(drop=True)
@@ -92,7 +89,7 @@ def _without_image(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
 
 
 def open_review(work: Workspace) -> ReviewLog:
-    """The work folder's review log, in the name of the settings' reviewer.
+    """The work folder's review log, written in the name of the settings' reviewer.
 
     Raises:
         BoneAgeError: See :class:`boneage.review.log.ReviewLog`.
@@ -101,16 +98,12 @@ def open_review(work: Workspace) -> ReviewLog:
 
 
 def label_years(cases: pd.DataFrame, label: str) -> tuple[pd.Series, str]:
-    """The label of each case in years, and its kind in words.
+    """The label of each case in years by case id (NaN if unknown), and its kind in words.
 
     Args:
-        cases: A case table.
-        label: ``"reading"``: the mean of the radiologists' readings where there is one, else the atlas
-            folder's year of age; ``"age_group"``: always the folder's year. The two differ by 0.8 year
-            on average on the Digital Hand Atlas, so the kind is said wherever results stand.
-
-    Returns:
-        Years indexed by case id (NaN where a case has neither), and the kind.
+        label: ``"reading"``: the mean of the radiologists' readings, or without any the atlas folder's year
+            of age; ``"age_group"``: always the folder's year. On the Digital Hand Atlas the two differ by 0.8
+            year on average, so results always name the kind.
     """
     ages = cases.set_index("case_id")[["bone_age", "age_group"]].astype(float)
     if label == "age_group":
@@ -131,10 +124,10 @@ class UsableCases:
     """The cases that can be labelled.
 
     Attributes:
-        cases: The case table without those that were left out.
+        cases: Their rows of the case table.
         years: The label in years by case id.
         kind: Which age the label is, in words.
-        skipped: Cases that were left out and why (``item``, ``reason``).
+        skipped: ``SKIPPED_TABLE`` of the others.
     """
 
     cases: pd.DataFrame
@@ -152,12 +145,11 @@ class UsableCases:
 
 
 def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | None = None) -> UsableCases:
-    """The cases that have a label, a sex and a known race, and are not left out for another reason.
+    """The cases of a case table that have a label, a sex and a known race; further columns are kept.
 
     Args:
-        cases: A case table (``tables.CASE_TABLE``); further columns are kept.
         label: See :func:`label_years`.
-        left_out: Case ids that have no usable image or were rejected, with the reason.
+        left_out: Reasons, by case id, for cases without a usable image or rejected.
 
     Raises:
         BoneAgeError: No case has both an image and a label.
@@ -193,7 +185,7 @@ def reviewed_cases(work: Workspace) -> Reviewed:
 
 
 def usable_of(work: Workspace) -> UsableCases:
-    """The accepted cases that have an image and a label, and why the others have not."""
+    """The accepted cases that have an image and a label, and why the others are left out."""
     cases, faults = load_cases(work)
     left_out = _without_image(work, cases)
     reviewed = reviewed_cases(work)
@@ -205,7 +197,7 @@ def usable_of(work: Workspace) -> UsableCases:
 
 
 def split_of(work: Workspace, usable: UsableCases) -> tuple[pd.Series, list[str]]:
-    """The split, in which one picture is never in two parts, and what a person should know of that."""
+    """The split, which never parts cases with the same picture, and a notice if there are such cases."""
     groups = same_pictures(usable.strata.index.tolist(), work.large)
     shares = work.settings.validation_share, work.settings.test_share
     return draw_split(usable.strata, *shares, work.settings.split_seed, groups), ties_in_words(groups)
