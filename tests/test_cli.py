@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from boneage.__main__ import main
+from boneage import pipeline
+from boneage.__main__ import VERBS, _workspace, main
 from boneage.core.settings import Settings
 from boneage.dataset.labels import read_labels
 from boneage.evaluation import metrics_by_split, read_runs
@@ -152,10 +153,46 @@ def test_damaged_settings_are_named(work, capsys):
     assert "settings.json" in capsys.readouterr().err
 
 
-def test_a_training_seed_is_for_one_command(work, capsys):
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["preprocess", "--image-size", "96", "--pad", "black"],
+        ["plan", "--total", "7"],
+        ["labels", "--label", "age_group"],
+        ["pack", "--train-size", "64"],
+        ["train", "--epochs", "3", "--batch-size", "4", "--arch", "cnn"],
+        ["cases", "--source", "rsna", "--data", "absent"],
+        ["cases", "--source", "knee"],
+        ["compare", "--epochs", "7"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("before", [True, False], ids=["changed", "new"])
+def test_a_command_that_is_refused_leaves_the_settings_as_they_were(work, line, before, capsys):
+    work.mkdir()
+    if before:
+        Settings(work=str(work), source="rsna", total=0).save(work / "settings.json")
+    kept = {path: path.read_bytes() for path in work.rglob("*settings*")}
+    assert main([line[0], "--work", str(work), *line[1:]]) == 2
+    assert {path: path.read_bytes() for path in work.rglob("*settings*")} == kept
+
+
+def test_a_command_that_was_stopped_goes_on_with_its_settings(work, rsna, monkeypatch, capsys):
+    assert main(verbs(work, rsna)[0]) == 0
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "make_images", stopped)
+    assert main(["preprocess", "--work", str(work), "--image-size", "96"]) == 130
+    assert Settings.load(work / "settings.json").image_size == 96
+
+
+def test_a_training_seed_is_for_one_command(work, monkeypatch):
     work.mkdir()
     Settings(work=str(work), total=0, train_seed=7).save(work / "settings.json")
-    assert main(["train", "--work", str(work), "--train-seed", "2028", "--epochs", "3"]) == 2
+    monkeypatch.setitem(VERBS, "train", VERBS["train"]._replace(does=_workspace))
+    assert main(["train", "--work", str(work), "--train-seed", "2028", "--epochs", "3"]) == 0
     kept = Settings.load(work / "settings.json")
     assert (kept.train_seed, kept.epochs) == (7, (3,))
 
@@ -300,11 +337,14 @@ def test_a_message_is_one_line_whatever_the_name(tmp_path, capsys):
     assert "two\\nlines\\x1b[2J" in error
 
 
-def test_another_source_does_not_read_the_folder_named_for_the_last(work, rsna, capsys):
+def test_another_source_does_not_read_the_folder_named_for_the_last(work, rsna, monkeypatch, capsys):
     assert main(verbs(work, rsna)[0]) == 0
     assert Settings.load(work / "settings.json").data == str(rsna)
     assert main(["cases", "--work", str(work), "--source", "dha"]) == 2
     assert str(rsna) not in capsys.readouterr().err
+    assert Settings.load(work / "settings.json").data == str(rsna)
+    monkeypatch.setitem(VERBS, "cases", VERBS["cases"]._replace(does=_workspace))
+    assert main(["cases", "--work", str(work), "--source", "dha"]) == 0
     assert Settings.load(work / "settings.json").data == ""
 
 

@@ -8,13 +8,15 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from finished_runs import write_run
 from work_folders import TOTAL, prepare, prepared
 
 from boneage import pipeline
 from boneage.__main__ import main
 from boneage.core.errors import BoneAgeError
-from boneage.core.tables import read_table
+from boneage.core.tables import read_table, write_table
 from boneage.dataset import augment as augmenting
+from boneage.evaluation import RunKey
 from boneage.images import preprocess as preprocessing
 from boneage.status import EDITED, MISSING, OUT_OF_DATE, UP_TO_DATE, next_stage, status_of
 from boneage.workspace import STAGES, Workspace
@@ -24,13 +26,14 @@ AFTER_PLAN = ["plan", "augment", "labels", "pack", "train", "compare"]
 FACTS = ["Stage", "State", "Why"]
 
 
-def train_nothing(work: Workspace, name: str) -> None:
+def train_nothing(work: Workspace, network: str = "cnn", **changes) -> str:
     """Leaves a run of the pack as it is, as far as the work folder can tell."""
-    folder = work.runs / name
-    folder.mkdir(parents=True)
     trained_on = {name: work.made("pack").more[name] for name in ("set", "fingerprint")}
-    record = {"size": work.settings.train_size, "epochs": 1, **trained_on}
-    (folder / "record.json").write_text(json.dumps(record))
+    settings = work.settings.model_dump(mode="json")
+    record = {"network": network, "size": work.settings.train_size, "epochs": 1, "settings": settings}
+    key = RunKey(network, 1, trained_on["set"], changes.get("train_seed", 2026))
+    write_run(work.runs / str(key), **record | trained_on | changes)
+    return str(key)
 
 
 def an_anomaly(cases, *_):
@@ -51,9 +54,10 @@ def finished(tmp_path_factory) -> Workspace:
     pipeline.make_augmented(work)
     pipeline.make_labels(work)
     pipeline.make_pack(work)
-    train_nothing(work, "cnn-1")
+    train_nothing(work)
     with work.making("compare") as making:
         work.report.write_text("report")
+        write_table(work.comparison / "groups.csv", pd.DataFrame({"Race": ["Asian"], "MAE": [1.0]}))
         making.count = 1
     return work
 
@@ -173,7 +177,7 @@ def test_corrected_labels_stand_and_are_packed_and_trained_anew(made):
     assert why(made, "pack") == "labels.csv was edited"
     assert pipeline.load_labels(made).table["Bone Age"][0] == 3.5
     pipeline.make_pack(made)
-    assert "1 trained on other images or labels (the first: cnn-1)" in why(made, "train")
+    assert why(made, "train").startswith("cnn-1-augmented-s2026 trained on other labels or images")
 
 
 def test_another_program_may_save_a_table_as_it_is(made):
@@ -198,11 +202,12 @@ def test_other_detectors_look_again_at_every_image(made, monkeypatch):
 
 
 def test_the_report_is_out_of_date_when_a_run_was_trained(made):
-    train_nothing(made, "cnn-2")
+    train_nothing(made, "vgg16")
     assert out_of_date(made) == ["compare"]
     assert why(made, "compare") == "the runs changed"
-    (made.runs / "vgg16-1" / "checkpoint").mkdir(parents=True)
-    assert "1 not finished" in why(made, "train")
+    (made.runs / "vgg16-18-plain-s2026" / "checkpoint").mkdir(parents=True)
+    left_out = status_of(made).set_index("Stage").at["train", "Left out"]
+    assert left_out.startswith("1 of 3 (1: vgg16-18-plain-s2026: not finished")
 
 
 def test_a_pack_is_kept_while_labels_and_images_are_the_same(made):
@@ -307,6 +312,141 @@ def test_a_table_that_nobody_can_read_is_no_correction(made, name):
     path.unlink()
     path.mkdir()
     assert f"{path.name} cannot be read" in why(made, name)
+
+
+@pytest.mark.parametrize(
+    ("stage", "lost"),
+    [("cases", "units"), ("review", "rejected"), ("labels", "facts"), ("compare", "comparison")],
+)
+def test_what_a_stage_writes_beside_its_table_belongs_to_it(made, stage, lost):
+    path = made.where(lost)
+    path.rename(path.with_name("elsewhere"))
+    assert out_of_date(made)[0] == next_stage(status_of(made)) == stage
+    assert why(made, stage) == f"{path.name} is missing"
+    path.with_name("elsewhere").rename(path)
+    assert out_of_date(made) == []
+
+
+def test_labels_that_have_lost_whose_ages_they_are_are_refused_until_they_are_made_again(made):
+    made.facts.write_text("{}")
+    assert why(made, "labels") == "labels.json was edited"
+    made.facts.unlink()
+    with pytest.raises(BoneAgeError, match=r"labels\.csv: out of date \(labels\.json is missing\); run"):
+        pipeline.load_labels(made)
+    pipeline.make_labels(made)
+    assert out_of_date(made) == []
+    assert pipeline.load_labels(made).kind == "the radiologists' reading"
+
+
+def test_corrected_labels_are_kept_aside_when_they_are_made_again(made, capsys):
+    edit(made.labels, "Bone Age", "3.5")
+    corrected = made.labels.read_bytes()
+    with pytest.raises(BoneAgeError, match="out of date"):
+        pipeline.make_labels(made.replace(total=80))
+    pipeline.make_labels(made)
+    assert capsys.readouterr().out.count("kept as labels-corrected-1.csv") == 1
+    assert [path.read_bytes() for path in made.root.glob("labels-corrected-*")] == [corrected]
+    assert out_of_date(made) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("total", 80, "--total changed from 90 to 80"),
+        ("pad", "white", "--pad changed from background to white"),
+        ("image_size", 64, "--image-size changed from 96 to 64"),
+    ],
+)
+def test_labels_made_with_other_settings_of_earlier_stages_are_used_and_that_is_said(
+    made, setting, value, said, capsys
+):
+    changed = made.replace(**{setting: value})
+    assert len(pipeline.load_labels(changed).table) == TOTAL
+    assert f"labels.csv: used although out of date ({said}); `python -m boneage status`" in (
+        capsys.readouterr().out
+    )
+    assert "labels" in out_of_date(changed)
+    pipeline.load_labels(made)
+    assert capsys.readouterr().out == ""
+
+
+def test_runs_on_other_labels_are_named_with_what_becomes_of_them(made):
+    train_nothing(made, "vgg16", train_seed=7)
+    train_nothing(made, "unet", settings={"width": "tiny", "precision": "float32"})
+    assert why(made, "train") == "unet-1-augmented-s2026 has another width, which train refuses"
+    assert states(made)["train"] == UP_TO_DATE
+    edit(made.labels, "Bone Age", "3.5")
+    pipeline.make_pack(made)
+    assert next_stage(status_of(made)) == "train"
+    assert why(made, "train") == (
+        "2 runs (the first: cnn-1-augmented-s2026) trained on other labels or images; train keeps the old in "
+        "runs-aside/; vgg16-1-augmented-s7 trained on other labels or images, not in the report"
+    )
+    # As train leaves them.
+    for name in ("cnn-1-augmented-s2026", "unet-1-augmented-s2026"):
+        (made.root / "runs-aside").mkdir(exist_ok=True)
+        (made.runs / name).rename(made.root / "runs-aside" / f"{name}-1")
+    train_nothing(made)
+    assert states(made)["train"] == UP_TO_DATE
+    assert next_stage(status_of(made)) == "compare"
+
+
+DAMAGE = {"a cell cut off": b'case_id,"half a cell', "bytes": bytes(range(256)), "empty": b""}
+TABLES = {
+    "cases.csv": "cases",
+    "preprocess.csv": "preprocess",
+    "anomalies.csv": "anomalies",
+    "review.csv": "review",
+    "accepted.csv": "review",
+    "rejected.csv": "review",
+    "plan.csv": "plan",
+    "augmented/augment.csv": "augment",
+    "labels.csv": "labels",
+    "labels.json": "labels",
+    "pack-32.npy": "pack",
+    "made/plan.json": "plan",
+    "made/pack-32.json": "pack",
+    "report.html": "compare",
+    "comparison/groups.csv": "compare",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("name", TABLES)
+def test_whatever_is_damaged_is_told_of_its_stage_in_the_table(made, name, damage, capsys):
+    path = made.root / name
+    pipeline.open_review(made).append("2004", "keep")
+    made.settings.save(made.settings_file)
+    path.write_bytes(damage)
+    assert main(["status", "--work", str(made.root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == EVERY
+    # An empty log has no decisions, like none.
+    if (name, damage) != ("review.csv", b""):
+        line = lines[1 + EVERY.index(TABLES[name])]
+        assert OUT_OF_DATE in line
+        assert any(words in line for words in ("cannot be read", "was edited", "were edited", "not finished"))
+    assert path.read_bytes() == damage
+
+
+def test_a_log_that_cannot_be_read_is_told_before_anything_was_reviewed(prepared):
+    prepared.review.write_bytes(bytes(range(256)))
+    status = status_of(prepared).set_index("Stage")
+    assert status.at["review", "State"] == MISSING
+    assert status.at["review", "Why"] == "the review log cannot be read"
+
+
+def test_what_was_left_out_is_not_silently_unknown(made):
+    made.skipped("labels").unlink()
+    made.skipped("cases").write_bytes(b"\0")
+    left_out = status_of(made).set_index("Stage")["Left out"]
+    assert left_out["labels"] == "skipped-labels.csv is missing"
+    assert left_out["cases"] == "skipped-cases.csv cannot be read"
+    run = made.runs / "cnn-1-augmented-s2026"
+    (run / "predictions.csv").write_bytes(b"\0")
+    status = status_of(made).set_index("Stage")
+    assert status.at["train", "State"] == MISSING
+    assert status.at["train", "Left out"].startswith("1 of 1 (1: cnn-1-augmented-s2026/predictions.csv: not")
 
 
 def test_a_reason_is_given_once(made):

@@ -13,7 +13,8 @@ Each stage of the suite is a verb: `.venv/bin/python -m boneage VERB`, or `bonea
 is installed. A verb reads the tables of earlier stages from the work folder (`--work`), writes its own,
 prints what it wrote and what it left out, and exits with 0. On an error it prints one line that says what
 to do, and exits with 2. Every stage can be stopped at any moment and run again; it resumes where it
-stopped. An option that is a setting is kept in `settings.json` in the work folder for later verbs.
+stopped. An option that is a setting is kept in `settings.json` in the work folder for later verbs, unless
+the command fails before anything came of it.
 
 Written by `make docs` from the settings and the verbs.
 """

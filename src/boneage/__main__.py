@@ -5,6 +5,8 @@ standard error that says what to do. Most options are fields of the settings, wi
 """
 
 import argparse
+import contextlib
+import functools
 import io
 import itertools
 import shlex
@@ -19,7 +21,7 @@ from tqdm.auto import tqdm
 from boneage import pipeline, report
 from boneage.anomalies import LIKELY
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import write_error
+from boneage.core.files import write_bytes, write_error
 from boneage.core.left_out import in_words
 from boneage.core.settings import PRESETS, TOTAL, VARIANTS, Settings, choices
 from boneage.core.tables import SPLITS
@@ -47,20 +49,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that knows ASCII only gets é as \xe9, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
+    given = argparse.Namespace(put_back=None)
     try:
-        given = make_parser().parse_args(arguments)
+        make_parser().parse_args(arguments, given)
         given.verb(given)
     except BoneAgeError as error:
-        return _fail(error)
+        return _fail(error, given)
     except OSError as error:
-        return _fail(write_error(error.filename or "disk", error))
+        return _fail(write_error(error.filename or "disk", error), given)
     except KeyboardInterrupt:
         print("boneage: stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
 
 
-def _fail(error: BoneAgeError) -> int:
+def _fail(error: BoneAgeError, given: argparse.Namespace) -> int:
+    # Nobody wants to go on with the settings of a command that came to nothing.
+    if given.put_back:
+        given.put_back()
     print(f"boneage: {error.line()}", file=sys.stderr)
     return 2
 
@@ -162,7 +168,10 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
 
 
 def _workspace(given: argparse.Namespace, keep: bool = True) -> Workspace:
-    """The work folder, its settings as the command line changes them; kept for the next verb."""
+    """The work folder, its settings as the command line changes them; kept for the next verb.
+
+    They are kept from the start, for a verb that is killed, and put back if it fails.
+    """
     overrides = _overrides(given)
     for name in ("data", "recorded_review", "cache"):
         if overrides.get(name):
@@ -179,8 +188,14 @@ def _workspace(given: argparse.Namespace, keep: bool = True) -> Workspace:
         overrides.setdefault("unit", "")
     settings = settings.replace(**{"work": str(path.parent), **overrides})
     if keep:
+        given.put_back = functools.partial(_put_back, path, path.read_bytes() if path.is_file() else None)
         settings.replace(**{name: getattr(before, name) for name in THIS_COMMAND_ONLY}).save(path)
     return Workspace(settings)
+
+
+def _put_back(path: Path, content: bytes | None) -> None:
+    with contextlib.suppress(OSError, BoneAgeError):
+        path.unlink(missing_ok=True) if content is None else write_bytes(path, content)
 
 
 @verb(
@@ -307,6 +322,7 @@ def _pretrain(given: argparse.Namespace) -> None:
     work = _workspace(given)
     for network in _networks(given.arch):
         run = pipeline.pretrain_network(work, network, given.variant)
+        given.put_back = None
         error = run.record["metrics"]["validation"]["mae"]
         _wrote(run.folder / "record.json", f"{run.record['title']}, {error:.2f} years on other drawn hands")
 
@@ -366,6 +382,7 @@ def _train(given: argparse.Namespace) -> None:
             continue
         _wrote(run.folder / "record.json", run.record["title"])
         rows.append(_result_row(run.record))
+        given.put_back = None
     if rows:
         print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
     if not failures:

@@ -122,7 +122,6 @@ def make_cases(work: Workspace) -> pd.DataFrame:
         BoneAgeError: The source holds no radiograph, or a table of bone ages may be in months as well as
             years.
     """
-    work.put_corrected_aside("cases")
     with work.making("cases") as making:
         cases, skipped = read_source(work.settings, get_data(work), work.large)
         noted = [*cases["case_id"], *cases.attrs["noted"]]
@@ -282,6 +281,8 @@ def make_augmented(work: Workspace) -> pd.DataFrame:
 def make_labels(work: Workspace) -> Labels:
     """Labels every image of the plan; where nothing was planned, every usable case once.
 
+    Labels that were corrected by hand are kept under another name.
+
     Raises:
         BoneAgeError: No images yet, no case has both an image and a label, or the plan was made from other
             decisions or settings, or its images are not made yet, or the disk is full.
@@ -334,7 +335,7 @@ def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None
 
 def _is_carried(work: Workspace, folder: Path, of_labels: str) -> bool:
     """Whether the pack is here without its images, and nothing says that it is of other labels."""
-    if folder.is_dir() or not work.pack().is_file() or work.is_edited("pack"):
+    if folder.is_dir() or not work.pack().is_file():
         return False
     return not work.changes("pack", labels=of_labels)
 

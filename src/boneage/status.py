@@ -1,14 +1,15 @@
 """Where every stage of a work folder stands, told from its records: no image is read."""
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import contextlib
+from collections.abc import Iterator
 
 import pandas as pd
 
+from boneage import evaluation
 from boneage.core.errors import BoneAgeError
 from boneage.core.left_out import in_words
-from boneage.core.tables import SKIPPED_TABLE, read_table
+from boneage.core.settings import Settings
+from boneage.core.tables import read_table
 from boneage.workspace import STAGES, Stage, Workspace
 
 UP_TO_DATE, OUT_OF_DATE, MISSING, EDITED = "up to date", "out of date", "missing", "edited"
@@ -45,88 +46,80 @@ def next_stage(status: pd.DataFrame) -> str:
 
 
 def _rows(work: Workspace) -> Iterator[tuple[str, str, str, str, str]]:
-    states: dict[str, str] = {}
-    for stage in STAGES.values():
-        if stage.name == "compare":
-            states["runs"], count, why = _runs(work, states["pack"])
-            yield "train", states["runs"], count, "", "; ".join(why)
-        state, why = _state(work, stage, states)
-        states[stage.makes] = state
-        made = work.made(stage.name) if state != MISSING else None
+    outdated = work.outdated()
+    for name, stage in STAGES.items():
+        if name == "compare":
+            yield "train", *_runs(work, bool(outdated["pack"]))
+        state, why = _state(work, stage, outdated[name])
+        made = work.made(name) if state != MISSING else None
         said = f"{made.count:,} on {made.at[:16].replace('T', ' ')}" if made else ""
-        yield stage.name, state, said, _left_out(work, stage), "; ".join(why)
+        yield name, state, said, _left_out(work, stage), "; ".join(why)
 
 
-def _state(work: Workspace, stage: Stage, states: Mapping[str, str]) -> tuple[str, list[str]]:
-    if not work.where(stage.makes).exists() or (
-        # What corrected images without a plan are made for, the labels, tells of them.
-        stage.name == "augment" and not work.plan.is_file()
-    ):
-        return MISSING, []
-    why = work.changes(stage.name)
-    behind = [work.words_of(one) for one in work.reads(stage) if states.get(one) == OUT_OF_DATE]
-    why += [f"{one} out of date" for one in behind if not any(said.startswith(one) for said in why)]
-    edited = work.is_edited(stage.name)
-    if edited and not stage.by_hand:
-        why.append(f"{work.where(stage.makes).name} was edited")
-    elif edited and work.is_damaged(stage.name):
-        why.append(f"{work.where(stage.makes).name} cannot be read")
-    if why:
-        return OUT_OF_DATE, why
-    return (EDITED, ["corrected by hand, which stands"]) if edited else (UP_TO_DATE, [])
+def _state(work: Workspace, stage: Stage, outdated: list[str]) -> tuple[str, list[str]]:
+    if not work.is_made(stage.name):
+        unreadable = filter(work.is_unreadable, work.reads(stage))
+        return MISSING, [f"{work.words_of(one)} cannot be read" for one in unreadable]
+    if outdated:
+        return OUT_OF_DATE, outdated
+    corrected = work.is_corrected(stage.name)
+    return (EDITED, ["corrected by hand, which stands"]) if corrected else (UP_TO_DATE, [])
 
 
-def _runs(work: Workspace, pack: str) -> tuple[str, str, list[str]]:
-    """The state of the runs, how many there are, and why."""
-    records = {path.parent.name: _record(path) for path in sorted(work.runs.glob("*/record.json"))}
-    other = [name for name, record in records.items() if not _is_of_pack(work, record)]
-    trained = [record.get("epochs") for record in records.values()]
-    absent = [str(epochs) for epochs in work.settings.epochs if epochs not in trained]
-    why = []
-    if other:
-        why.append(f"{len(other)} trained on other images or labels (the first: {other[0]})")
-    elif records and pack == OUT_OF_DATE:
+def _runs(work: Workspace, pack_is_outdated: bool) -> tuple[str, str, str, str]:
+    """The state of the runs, how many there are, what was left out, and why."""
+    runs, left_out = evaluation.read_runs(work.runs)
+    other = [run for run in runs if _is_other(run, work)]
+    again = [run for run in other if _is_chosen(run, work.settings)]
+    used = {run.key.epochs for run in runs if run in again or run not in other}
+    absent = [str(epochs) for epochs in work.settings.epochs if epochs not in used]
+    why, kept = [], evaluation.aside(work.runs).name
+    if again:
+        why.append(f"{_named(again)} trained on other labels or images; train keeps the old in {kept}/")
+    elif runs and pack_is_outdated:
         why.append("the pack out of date")
-    if records and absent:
+    if runs and absent:
         why.append(f"no run of {' or '.join(absent)} epochs")
-    state = OUT_OF_DATE if why else UP_TO_DATE if records else MISSING
-    if unfinished := sum(1 for _ in work.runs.glob("*/checkpoint")):
-        why.append(f"{unfinished} not finished")
-    return state, f"{len(records):,}" if records else "", why
+    state = OUT_OF_DATE if why else UP_TO_DATE if runs else MISSING
+    if beside := [run for run in other if run not in again]:
+        why.append(f"{_named(beside)} trained on other labels or images, not in the report")
+    for run in (run for run in runs if run not in other and _is_chosen(run, work.settings)):
+        if changed := evaluation.changed_settings(run.record, work.settings):
+            why.append(f"{run.name} has another {' and '.join(changed)}, which train refuses")
+    said = in_words(left_out, len(runs) + len(left_out)) if len(left_out) else ""
+    return state, f"{len(runs):,}" if runs else "", said, "; ".join(why)
 
 
-def _record(path: Path) -> dict:
-    """What a run's record says; nothing where it cannot be read."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
+def _named(runs: list[evaluation.Run]) -> str:
+    return runs[0].name if len(runs) == 1 else f"{len(runs)} runs (the first: {runs[0].name})"
 
 
-def _is_of_pack(work: Workspace, record: dict) -> bool:
-    """Whether a run was trained on the pack of its size as it is now; also where that is not known."""
-    try:
-        pack = work.replace(train_size=record.get("size")).made("pack")
-    except BoneAgeError:
-        return True
-    if pack is None or pack.more.get("set") != record.get("set"):
-        return True
-    return bool(record.get("fingerprint") == pack.more.get("fingerprint"))
+def _is_chosen(run: evaluation.Run, settings: Settings) -> bool:
+    """Whether `train` would take it up with these settings and no other options."""
+    plain = not run.key.variant and run.key.train_seed == settings.train_seed
+    return plain and run.key.epochs in settings.epochs
+
+
+def _is_other(run: evaluation.Run, work: Workspace) -> bool:
+    """Whether a run was trained on something else than the pack as it is; not where that is unknown."""
+    if not _is_chosen(run, work.settings):
+        work = Workspace(work.settings.model_copy(update={"train_size": run.record["size"]}))
+    pack = work.made("pack")
+    if pack is None or pack.more.get("set") != run.key.set:
+        return False
+    return pack.more.get("fingerprint") != run.record["fingerprint"]
 
 
 def _left_out(work: Workspace, stage: Stage) -> str:
+    path = work.rejected if stage.name == "review" else work.skipped(stage.name)
+    made, output = work.made(stage.name), work.where(stage.makes)
     try:
-        if stage.name == "review":
-            skipped = read_table(work.rejected, ("case_id", "reason")).rename(columns={"case_id": "item"})
-        else:
-            skipped = read_table(work.skipped(stage.name), SKIPPED_TABLE)
-        output = work.where(stage.makes)
-        kept = read_table(output, ()).iloc[:, 0] if output.suffix == ".csv" else skipped["item"][:0]
+        skipped = read_table(path, ("reason",))
     except BoneAgeError:
-        return ""
-    if stage.name not in ("preprocess", "augment"):
+        lost = made is not None and stage.name != "compare" and work.is_made(stage.name)
+        return f"{path.name} {'cannot be read' if path.exists() else 'is missing'}" if lost else ""
+    if stage.name not in ("preprocess", "augment") and output.suffix == ".csv":
         # Of what was kept, too, something may be said.
-        skipped = skipped[~skipped["item"].isin(kept)]
-    made = work.made(stage.name)
+        with contextlib.suppress(BoneAgeError):
+            skipped = skipped[~skipped.iloc[:, 0].isin(read_table(output, ()).iloc[:, 0])]
     return in_words(skipped, len(skipped) + (made.count if made else 0)) if len(skipped) else ""

@@ -9,21 +9,23 @@ import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import digest_of_source, sha256_of, write_bytes, write_text
+from boneage.core.files import digest_of_source, write_bytes, write_text, writing
 from boneage.core.settings import Settings
-from boneage.core.tables import CASE_TABLE, read_table
+from boneage.core.tables import CASE_TABLE, LABEL_TABLE, read_table
 from boneage.review.applying import standing_choices
 from boneage.review.log import ReviewLog
+
+P = ParamSpec("P")
 
 _DAMAGED = "damaged"
 
@@ -45,6 +47,7 @@ class Stage:
     Attributes:
         name: Its verb.
         makes: The attribute of :class:`Workspace` that says where what it makes lies.
+        beside: The same of what it makes beside that.
         reads: The tables that it reads, by their attribute, with the columns that count (none named: all).
         settings: The settings that count.
         code: A package of detectors whose source counts.
@@ -57,6 +60,7 @@ class Stage:
     makes: str
     reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     code: str = ""
     large: bool = False
     by_hand: bool = False
@@ -68,7 +72,7 @@ _DECIDED = {"cases": _OF_CASE, "preprocess": _HAS_IMAGE, "review": ()}
 STAGES = {
     one.name: one
     for one in (
-        Stage("cases", "cases", {}, ("source", "data", "unit"), by_hand=True),
+        Stage("cases", "cases", {}, ("source", "data", "unit"), ("units",), by_hand=True),
         Stage("preprocess", "preprocess", {"cases": ("case_id", "image")}, ("image_size", "pad"), large=True),
         Stage(
             "anomalies",
@@ -77,7 +81,7 @@ STAGES = {
             code="anomalies",
             optional=True,
         ),
-        Stage("review", "accepted", _DECIDED, optional=True),
+        Stage("review", "accepted", _DECIDED, beside=("rejected",), optional=True),
         Stage(
             "plan",
             "plan",
@@ -91,13 +95,19 @@ STAGES = {
             "labels",
             {**_DECIDED, "plan": (), "augmented_record": ("image_id", "status")},
             ("label", *_SPLIT),
+            ("facts",),
             by_hand=True,
         ),
         Stage("pack", "pack", {"labels": ()}, ("train_size",), large=True),
-        Stage("compare", "report", {"labels": (), "runs": ()}, ("epochs",)),
+        Stage("compare", "report", {"labels": (), "runs": ()}, ("epochs",), ("comparison",)),
     )
 }
 """The stages in their order, by their verb."""
+
+# What a person may correct is a table only with all its columns.
+_MUST_HAVE = {"cases": tuple(CASE_TABLE), "labels": tuple(LABEL_TABLE)}
+
+_MAKERS = {stage.makes: name for name, stage in STAGES.items()}
 
 _WORDS = {
     "preprocess": "the images",
@@ -125,6 +135,7 @@ class Made(BaseModel):
     code: str
     output: Digest
     more: dict[str, str]
+    beside: dict[str, Digest] = {}
 
 
 RUNS_NAME = "runs"
@@ -176,6 +187,11 @@ class Workspace:
     def cases(self) -> Path:
         """The case table."""
         return self.root / "cases.csv"
+
+    @property
+    def units(self) -> Path:
+        """What the bone ages of each table were taken for, months or years."""
+        return self.cases.with_suffix(".json")
 
     @property
     def images(self) -> Path:
@@ -232,6 +248,11 @@ class Workspace:
         """The label CSV."""
         return self.root / "labels.csv"
 
+    @property
+    def facts(self) -> Path:
+        """Whose ages the labels are, and the seed of their split."""
+        return self.labels.with_suffix(".json")
+
     def pack(self, size: int = 0) -> Path:
         """The packed images at a training size; that of the settings by default."""
         return self.large / f"pack-{size or self.settings.train_size}.npy"
@@ -245,6 +266,11 @@ class Workspace:
     def report(self) -> Path:
         """The comparison, to open in a browser."""
         return self.root / "report.html"
+
+    @property
+    def comparison(self) -> Path:
+        """Its tables."""
+        return self.root / "comparison"
 
     def skipped(self, stage: str) -> Path:
         """What a stage left out, and why."""
@@ -269,7 +295,8 @@ class Workspace:
         """Keeps on record what a stage makes inside the block, and of what.
 
         The block sets how many there are, and what else is to be compared. One that fails leaves what was on
-        record if it has touched nothing, else none.
+        record if it has touched nothing, else none. A table that was corrected by hand is first kept under
+        another name.
 
         Args:
             name: The stage.
@@ -286,52 +313,77 @@ class Workspace:
             output=Digest("", ""),
             more=more,
         )
-        path.unlink(missing_ok=True)
+        if stage.by_hand and self._is_edited(name) and self.where(stage.makes).is_file():
+            _keep_corrected(self.where(stage.makes))
+        # Moved rather than written again: that needs no space on a full disk.
+        aside = path.with_suffix(".before")
+        with writing(path):
+            if path.is_file():
+                path.replace(aside)
         try:
             yield made
         except BaseException:
             if before is not None and not self._differs(stage.makes, (), before.output):
-                write_text(path, before.model_dump_json(indent=1) + "\n")
+                aside.replace(path)
             raise
         made.at, made.output = datetime.now(UTC).isoformat(timespec="seconds"), self._digest(stage.makes)
+        made.beside = {one: self._digest(one) for one in stage.beside}
         write_text(path, made.model_dump_json(indent=1) + "\n")
+        aside.unlink(missing_ok=True)
 
     def is_current(self, name: str, **more: str) -> bool:
         """Whether what a stage made is there as it was made, and would be made the same again."""
-        there = self.where(STAGES[name].makes).exists() and self.made(name) is not None
-        return there and not self.is_edited(name) and not self.changes(name, **more)
+        there = self.is_made(name) and self.made(name) is not None
+        return there and not self.changes(name, **more)
 
-    def is_edited(self, name: str) -> bool:
-        """Whether what a stage made is not as it was made, by hand or because it was cut short."""
+    def is_made(self, name: str) -> bool:
+        """Whether what a stage makes is there, in whatever state."""
+        # Corrected images without a plan are made for the labels, which tell of them.
+        planned = name != "augment" or self.plan.is_file()
+        return planned and self.where(STAGES[name].makes).exists()
+
+    def is_corrected(self, name: str) -> bool:
+        """Whether a person corrected what a stage made; that stands."""
+        return STAGES[name].by_hand and self._is_edited(name) and not self.is_unreadable(STAGES[name].makes)
+
+    def is_unreadable(self, attribute: str) -> bool:
+        """Whether a table is there, but none that can be read."""
+        return _content(self.where(attribute), _MUST_HAVE.get(attribute, ())) == _DAMAGED
+
+    def _is_edited(self, name: str) -> bool:
         made = self.made(name)
         return made is not None and self._differs(STAGES[name].makes, (), made.output)
 
-    def put_corrected_aside(self, name: str) -> None:
-        """Keeps a table that was corrected by hand, under another name, before it is made again."""
-        table = self.where(STAGES[name].makes)
-        if table.is_file() and self.is_edited(name):
-            names = (f"{table.stem}-corrected-{number}" for number in itertools.count(1))
-            aside = next(one for one in map(table.with_stem, names) if not one.exists())
-            write_bytes(aside, table.read_bytes())
-            print(f"{table} was corrected by hand; that table is kept as {aside.name}")
-
-    def is_damaged(self, name: str) -> bool:
-        """Whether what a stage made is there, but no table that can be read."""
-        return _content(self.where(STAGES[name].makes), ()) == _DAMAGED
+    def _damage(self, name: str) -> list[str]:
+        """What of a stage is not as it made it; what a person corrected stands."""
+        stage, made = STAGES[name], self.made(name)
+        found = []
+        if (made is None or self._is_edited(name)) and self.is_unreadable(stage.makes):
+            found.append(f"{self.where(stage.makes).name} cannot be read")
+        elif self._is_edited(name) and not stage.by_hand:
+            found.append(f"{self.where(stage.makes).name} was edited")
+        # Without the cases it was carried here, with as much as it needs.
+        for one, known in made.beside.items() if made and self.cases.is_file() else ():
+            if known.seal and not self.where(one).exists():
+                found.append(f"{self.where(one).name} is missing")
+            elif self._differs(one, (), known):
+                found.append(f"{self.where(one).name} was edited")
+        return found
 
     def changes(self, name: str, **more: str) -> list[str]:
         """Why what a stage made no longer holds, each reason in a few plain words.
 
-        Nothing is found where nothing is here to compare with.
+        What a person corrected stands. Nothing is found where nothing is here to compare with.
 
         Args:
             name: The stage.
             more: As of :meth:`making`.
         """
         stage, made, here = STAGES[name], self.made(name), self.cases.is_file()
+        reasons = self._damage(name)
         if made is None:
-            return ["not finished, or made elsewhere"] if here else []
-        reasons = [f"the {one} changed" for one, digest in more.items() if made.more.get(one) != digest]
+            return [*reasons, "not finished, or made elsewhere"] if here else reasons
+        reasons += [f"the {one} changed" for one, digest in more.items() if made.more.get(one) != digest]
         if not here and name != "compare":
             return reasons
         for one, columns in self.reads(stage).items():
@@ -344,6 +396,23 @@ class Workspace:
         if made.code != _source_digest(stage.code):
             reasons.append("the detectors changed")
         return reasons
+
+    def outdated(self) -> dict[str, list[str]]:
+        """Why each stage is out of date, by itself or because one is whose table it reads, in their order.
+
+        Nothing is found where it is up to date or was never made.
+        """
+        found: dict[str, list[str]] = {}
+        for name, stage in STAGES.items():
+            found[name] = []
+            if self.is_made(name):
+                why = self.changes(name)
+                behind = [self.words_of(one) for one in self.reads(stage) if found.get(_MAKERS.get(one, ""))]
+                why += [
+                    f"{one} out of date" for one in behind if not any(said.startswith(one) for said in why)
+                ]
+                found[name] = why
+        return found
 
     def where(self, attribute: str) -> Path:
         """The path that an attribute, as a stage names it, stands for."""
@@ -379,10 +448,25 @@ class Workspace:
     def _words_of_change(self, attribute: str, known: Digest | None) -> str:
         words = self.words_of(attribute)
         many = words.endswith("s")
+        if self.is_unreadable(attribute):
+            return f"{words} cannot be read"
         if not (known and known.seal) and attribute != "review":
             return f"{words} {'are' if many else 'is'} new"
-        edited = [one.name for one in STAGES.values() if one.makes == attribute and self.is_edited(one.name)]
+        edited = attribute in _MAKERS and self._is_edited(_MAKERS[attribute])
         return f"{words} {('were edited' if many else 'was edited') if edited else 'changed'}"
+
+
+def _keep_corrected(table: Path) -> None:
+    """Keeps a copy of a table that was corrected by hand, for when it is made anew."""
+    corrected = table.read_bytes()
+    names = (f"{table.stem}-corrected-{number}" for number in itertools.count(1))
+    # A command that failed may have kept it already.
+    aside = next(
+        one for one in map(table.with_stem, names) if not one.exists() or one.read_bytes() == corrected
+    )
+    if not aside.exists():
+        write_bytes(aside, corrected)
+        print(f"{table} was corrected by hand; that table is kept as {aside.name}")
 
 
 def files_digest(files: Mapping[str, Path]) -> str:
@@ -400,36 +484,48 @@ def _digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _or_damaged(digest: Callable[P, str]) -> Callable[P, str]:
+    """What cannot be read is like nothing else."""
+
+    def tried(*arguments: P.args, **named: P.kwargs) -> str:
+        try:
+            return digest(*arguments, **named)
+        except (BoneAgeError, OSError):
+            return _DAMAGED
+
+    return tried
+
+
+@_or_damaged
 def _seal(path: Path) -> str:
-    """The bytes of a table or of the runs' records; of a large file its size, start and end.
+    """The bytes of a table or of those in a folder; of a large file its size, start and end.
 
     Empty where there is none.
     """
     if path.is_dir():
-        found = [one for one in sorted(path.glob("*/record.json")) if one.is_file()]
-        return _digest_of("".join(one.parent.name + sha256_of(one) for one in found))
+        found = [*path.glob("*/record.json"), *path.glob("*.csv")]
+        files = {one.relative_to(path).as_posix(): one for one in sorted(found) if one.is_file()}
+        return _digest_of("".join(name + _seal(one) for name, one in files.items()))
     if not path.is_file():
         return ""
-    if path.suffix == ".csv":
-        return sha256_of(path)
-    # Not its time, which is another wherever it is copied.
     with open(path, "rb") as file:
+        if path.suffix in (".csv", ".json"):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        # Not its time, which is another wherever it is copied.
         size = file.seek(0, 2)
         start = (file.seek(0), file.read(_SAMPLE))
         end = (file.seek(max(0, size - _SAMPLE)), file.read(_SAMPLE))
     return _digest_of(repr((size, start, end)))
 
 
+@_or_damaged
 def _content(path: Path, columns: tuple[str, ...]) -> str:
-    """The cells that count, or what a review log says of every case; a damaged table is like no other."""
+    """The cells that count, or what a review log says of every case."""
     if path.name == "review.csv":
         return _digest_of(json.dumps(standing_choices(ReviewLog(path, read_only=True))))
     if path.suffix != ".csv" or not path.exists():
         return _seal(path)
-    try:
-        table = read_table(path, columns)
-    except BoneAgeError:
-        return _DAMAGED
+    table = read_table(path, columns)
     # A row that appears twice is read once.
     return table_digest(table[list(columns or table.columns)].drop_duplicates())
 

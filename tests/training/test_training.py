@@ -18,7 +18,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.dataset.labels import Labels, read_labels
 from boneage.dataset.pack import open_pack
-from boneage.evaluation import metrics_by_split, read_run
+from boneage.evaluation import metrics_by_split, read_run, read_runs
 from boneage.networks import NETWORKS
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def test_the_cnn_learns_what_the_images_tell(trained):
 def test_the_record_is_true(trained, work):
     run = trained()
     labels = read_labels(work / "labels.csv")
-    assert sorted(one.name for one in run.folder.iterdir() if one.name != ".lock") == [
+    assert sorted(one.name for one in run.folder.iterdir()) == [
         "history.csv",
         "model.keras",
         "predictions.csv",
@@ -179,6 +179,38 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trai
             trained()
 
 
+def older(labels: Labels) -> Labels:
+    """The labels as if a person had corrected them."""
+    return replace(labels, table=labels.table.assign(**{"Bone Age": labels.table["Bone Age"] + 0.5}))
+
+
+def test_a_run_on_other_labels_is_kept_and_is_back_when_they_are(trained, work, tmp_path, capsys):
+    labels = read_labels(work / "labels.csv")
+    first = trained()
+    files = {path.name: path.read_bytes() for path in first.folder.iterdir()}
+    second = trained(labels=older(labels))
+    assert second.record["fingerprint"] != first.record["fingerprint"]
+    kept = tmp_path.with_name(f"{tmp_path.name}-aside") / f"{first.name}-1"
+    assert f"that run is kept as {kept}" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == files
+    runs, left_out = read_runs(tmp_path)
+    assert ([run.record for run in runs], len(left_out)) == ([second.record], 0)
+    assert trained().record == first.record
+    assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == files
+    assert "that run is back from" in capsys.readouterr().out
+    assert [read_run(path).record for path in kept.parent.iterdir()] == [second.record]
+
+
+def test_an_unfinished_run_on_other_labels_is_kept_and_goes_on_when_they_are_back(
+    trained, trained_until, work, capsys
+):
+    trained_until(1, epochs=2)
+    trained(labels=older(read_labels(work / "labels.csv")))
+    assert "resumes" not in capsys.readouterr().out
+    trained()
+    assert "resumes after epoch 1 of 2" in capsys.readouterr().out
+
+
 def test_a_run_at_another_share_of_the_rate_is_refused_by_name(trained, monkeypatch):
     first = trained()
     assert first.record["learning_rate_factor"] == NETWORKS["cnn"].learning_rate_factor
@@ -216,9 +248,8 @@ def test_a_diverging_run_says_so(trained, monkeypatch):
 def test_a_run_that_another_process_trains_is_left_alone(trained, tmp_path):
     import filelock
 
-    (tmp_path / "cnn-2-plain-s5").mkdir()
     with (
-        filelock.FileLock(tmp_path / "cnn-2-plain-s5" / ".lock"),
+        filelock.FileLock(tmp_path / ".cnn-2-plain-s5.lock"),
         pytest.raises(BoneAgeError, match="another process"),
     ):
         trained()

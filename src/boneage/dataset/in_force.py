@@ -10,7 +10,7 @@ from boneage.dataset.augment import augment
 from boneage.dataset.labels import Labels, read_labels
 from boneage.dataset.split import plan_without_copies
 from boneage.dataset.usable import CHOSEN, UsableCases, split_of
-from boneage.workspace import Workspace
+from boneage.workspace import STAGES, Workspace
 
 
 def load_plan(work: Workspace) -> pd.DataFrame:
@@ -28,15 +28,25 @@ def load_plan(work: Workspace) -> pd.DataFrame:
 def plan_in_force(work: Workspace) -> pd.DataFrame:
     """The plan, if it stands as it was made, from these decisions and settings."""
     plan = load_plan(work)
-    reasons = work.changes("plan")
-    if work.is_edited("plan"):
-        reasons.append("it was edited")
-    if reasons:
-        raise BoneAgeError(
-            f"{work.plan}: out of date ({'; '.join(reasons)}); run the plan of notebook 02 or `python -m "
-            "boneage plan` again, then augment"
-        )
+    advice = "run the plan of notebook 02 or `python -m boneage plan` again, then augment"
+    _check_in_force(work, "plan", advice)
     return plan
+
+
+def _check_in_force(work: Workspace, name: str, advice: str) -> None:
+    """Refuses what no longer holds; where only a stage before it is out of date, that is said."""
+    stage = STAGES[name]
+    path = work.where(stage.makes)
+    if reasons := work.changes(name):
+        raise BoneAgeError(f"{path}: out of date ({'; '.join(reasons)}); {advice}")
+    outdated = work.outdated()
+    if outdated[name]:
+        before = [one.name for one in STAGES.values() if one.makes in stage.reads and outdated[one.name]]
+        reasons = [why for one in before for why in work.changes(one)]
+        print(
+            f"{path}: used although out of date ({'; '.join(dict.fromkeys(reasons))}); `python -m boneage "
+            "status` says what to run"
+        )
 
 
 def plan_to_label(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -92,22 +102,19 @@ def images_folder(work: Workspace, labels: Labels) -> Path:
 
 
 def load_labels(work: Workspace) -> Labels:
-    """The labels that :func:`make_labels` wrote.
+    """The labels that :func:`make_labels` wrote; a changed setting of a stage before them is said.
 
     Raises:
-        BoneAgeError: There are none yet, they are damaged, or cases or decisions have changed since.
+        BoneAgeError: There are none yet, they are damaged, or cases, decisions or split have changed since.
     """
     path = work.labels
     if not path.is_file():
         raise BoneAgeError(f"{path}: not there yet; run notebook 03 or `python -m boneage labels` first")
+    labels = read_labels(path)
     # A case that was rejected since, or a part that was blanked, must not reach a network.
-    reasons = work.changes("labels")
-    if reasons:
-        raise BoneAgeError(
-            f"{path}: out of date ({'; '.join(reasons)}); run notebooks 02 and 03, or `python -m boneage "
-            "plan`, `augment` and `labels`, again"
-        )
-    return read_labels(path)
+    advice = "run notebooks 02 and 03, or what `python -m boneage status` says, again"
+    _check_in_force(work, "labels", advice)
+    return labels
 
 
 def check_made(labels: Labels, folder: Path, work: Workspace) -> None:

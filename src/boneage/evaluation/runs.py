@@ -13,7 +13,7 @@ import pandas as pd
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_bytes
-from boneage.core.settings import VARIANTS
+from boneage.core.settings import VARIANTS, Settings
 from boneage.core.tables import PREDICTION_TABLE, read_table, skipped_table, write_table
 from boneage.dataset.labels import SETS
 from boneage.networks import NETWORKS
@@ -79,6 +79,9 @@ _COMPARABLE = {
     "fingerprint": "data, split or size",
     "size": "image size",
 }
+
+RUN_SETTINGS = ("batch_size", "learning_rate", "weight_decay", "precision", "width", "weights", "degradation")
+"""Settings that must be the same when a run is resumed."""
 
 # Further entries that a record must have.
 _TOLD = (
@@ -212,7 +215,11 @@ def _record_fault(record: object) -> str | None:
         value = record.get(name)
         if not isinstance(value, str) or value not in known:
             return f"{value!r} is not a {what}"
-    for name, least, what in (("epochs", 1, "number of epochs"), ("train_seed", 0, "training seed")):
+    for name, least, what in (
+        ("epochs", 1, "number of epochs"),
+        ("train_seed", 0, "training seed"),
+        ("size", 1, "image size"),
+    ):
         if type(record.get(name)) is not int or record[name] < least:
             return f"the {what} is missing"
     if not isinstance(record.get("finished"), str):
@@ -242,6 +249,17 @@ def _metrics_fault(of_split: object) -> str | None:
                 continue
             return str(name)
     return None
+
+
+def aside(runs: Path) -> Path:
+    """Where a folder of runs has those on other labels or images, whose place in it others have taken."""
+    return runs.with_name(f"{runs.name}-aside")
+
+
+def changed_settings(record: Record, settings: Settings) -> list[str]:
+    """The names of ``RUN_SETTINGS`` that a run was trained with otherwise than these."""
+    now = settings.model_dump(include=set(RUN_SETTINGS))
+    return [name for name in RUN_SETTINGS if record["settings"].get(name, now[name]) != now[name]]
 
 
 def record_run(run: Run, folder: Path | str) -> None:

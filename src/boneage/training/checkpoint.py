@@ -6,19 +6,24 @@ before. While a checkpoint is written, the folder takes up to three times the sp
 optimiser. The record is written last, so a run with a record is complete.
 """
 
+import contextlib
 import hashlib
+import itertools
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, sha256_of, write_text
+from boneage.core.files import atomic_write, make_folder, sha256_of, write_text, writing
+from boneage.evaluation import aside
+from boneage.evaluation.runs import RUN_SETTINGS
 
-# Settings that must be the same when a run is resumed.
-RUN_SETTINGS = ("batch_size", "learning_rate", "weight_decay", "precision", "width", "weights", "degradation")
+# What a run is trained on, of all that tells it from others.
+_DATA = ("fingerprint", "label_kind")
 
 # Raised when a record or state was edited or truncated.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -124,14 +129,51 @@ def finished_record(run: Path, identity: dict) -> dict | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        settings = record["settings"]
-        theirs = {name: settings[name] if name in RUN_SETTINGS else record[name] for name in identity}
+        theirs = _identity_of(record, identity)
         if not {"started", "finished", "weights", "batch_size"} <= set(record):
             raise KeyError
     except _UNREADABLE:
         raise BoneAgeError(f"{path}: not a readable record; delete {run} to train again") from None
     _refuse_other(run, theirs, identity)
     return record
+
+
+def _identity_of(record: dict, names: Iterable[str]) -> dict:
+    settings = record["settings"]
+    return {name: settings[name] if name in RUN_SETTINGS else record[name] for name in names}
+
+
+def make_way(run: Path, identity: dict) -> None:
+    """Moves a run on other labels or images out of the way of this one, which may lie there from before.
+
+    So nothing that was trained is lost when labels change, nor trained again when they change back.
+
+    Raises:
+        BoneAgeError: A folder is read-only.
+    """
+    theirs = _found_identity(run, identity)
+    if theirs and any(theirs.get(name) != identity[name] for name in _DATA):
+        names = (f"{run.name}-{number}" for number in itertools.count(1))
+        old = next(one for one in map(aside(run.parent).joinpath, names) if not one.exists())
+        with writing(make_folder(old.parent)):
+            run.rename(old)
+        print(f"{run.name}: was trained on other labels or images; that run is kept as {old}")
+    if run.exists():
+        return
+    for old in sorted(aside(run.parent).glob(f"{run.name}-*")):
+        if _found_identity(old, identity) == identity:
+            with writing(run):
+                old.rename(run)
+            print(f"{run.name}: was trained on these labels before; that run is back from {old}")
+            return
+
+
+def _found_identity(run: Path, names: Iterable[str]) -> dict | None:
+    """What tells the run in a folder from others; None if it holds none, or nothing that can be read."""
+    with contextlib.suppress(*_UNREADABLE):
+        return _identity_of(json.loads((run / "record.json").read_text(encoding="utf-8")), names)
+    states = (_read_state(run / "checkpoint" / name) for name in (_NEWEST, _BEFORE))
+    return next((state["identity"] for state in states if state), None)
 
 
 def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
@@ -146,7 +188,7 @@ def _refuse_other(run: Path, theirs: dict, ours: dict) -> None:
     if changed:
         raise BoneAgeError(
             f"{run}: holds a run with different {', '.join(changed)}; change that back, use another work "
-            "folder, or delete this one"
+            "folder, or move this one away"
         )
 
 

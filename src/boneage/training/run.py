@@ -26,12 +26,13 @@ from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, check_splits
 from boneage.dataset.pack import Pack, fingerprint, rows_of
 from boneage.evaluation import RECORD_FORMAT, RunKey, constant_predictor, key_of, metrics_by_split, read_run
+from boneage.evaluation.runs import RUN_SETTINGS
 from boneage.networks import check_size, find
 from boneage.training.batches import Batches, model_input
 from boneage.training.checkpoint import (
-    RUN_SETTINGS,
     finished_record,
     load_checkpoint,
+    make_way,
     save_checkpoint,
     save_model,
 )
@@ -78,8 +79,9 @@ def train(
     """Trains one network, or resumes its run.
 
     It trains on training cases only, reports validation errors each epoch, and predicts the test cases once,
-    at the end. A finished run is not trained again. If a batch does not fit into the device's memory, the
-    run starts again with half the batch size, which the record states.
+    at the end. A finished run is not trained again. One on other labels or images is moved to
+    ``evaluation.aside``, and back when those are as they were. If a batch does not fit into the device's
+    memory, the run starts again with half the batch size, which the record states.
 
     Args:
         network: Key of the network.
@@ -97,7 +99,7 @@ def train(
 
     Raises:
         BoneAgeError: A case is in two splits, there is too little to train on (see ``enough``), the folder
-            holds a run with other settings or data, another process trains it, the loss or a prediction is
+            holds a run with other settings, another process trains it, the loss or a prediction is
             not a number, the network does not take images of that size, required weights are not available,
             one image exceeds the memory, there is no plain run for TTA, or the disk is full.
     """
@@ -105,10 +107,12 @@ def train(
     if variant not in VARIANTS:
         raise BoneAgeError(f"variant {variant!r}: must be one of {', '.join(filter(None, VARIANTS))}")
     key = RunKey(network, epochs, labels.set, settings.train_seed, variant)
-    run = make_folder(Path(runs) / str(key))
+    run = make_folder(runs) / str(key)
+    # Beside the folder, which may be moved.
+    lock = run.with_name(f".{run.name}.lock")
     try:
         # On several hosts the other processes only read the folder.
-        with filelock.FileLock(run / ".lock", timeout=0) if is_first() else contextlib.nullcontext():
+        with filelock.FileLock(lock, timeout=0) if is_first() else contextlib.nullcontext():
             return _run(key, labels, pack, settings, run)
     except filelock.Timeout:
         raise BoneAgeError(f"{run}: another process is training this run; wait for it or stop it") from None
@@ -143,6 +147,9 @@ def _run(key: RunKey, labels: Labels, pack: Pack, settings: Settings, run: Path)
     }
     if labels.repeated_to:
         identity["images_per_epoch"] = labels.repeated_to - int((table["Split"] != "train").sum())
+    if is_first():
+        make_way(run, identity)
+    wait_for_all()
     finished = finished_record(run, identity)
     check_agreed(finished is not None, run)
     if finished is not None:
