@@ -1,6 +1,6 @@
-"""The images of an augmentation plan, each made from its row alone.
+"""Makes the images of an augmentation plan, each from its row alone.
 
-The plan is the truth: the same table gives the same bytes again, in any order and on any number of cores.
+The same plan gives the same bytes, in any order and on any number of cores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,9 +55,9 @@ class _Job:
 def augment(plan: pd.DataFrame, images: Path | str, out: Path | str) -> pd.DataFrame:
     """Makes ``<out>/<image_id>.png`` for every row of a plan.
 
-    Run again, it makes only what is new, changed or gone. Untouched images are copied byte for byte, not
-    linked: Drive knows no links, and the set outlives the folder it came from. Images of an earlier plan
-    that stand in the record and not in this plan are removed.
+    A later run makes only what is new, changed or gone. Images without operators are copied, not linked:
+    Drive has no links, and the set outlives the folder it came from. Recorded images of an earlier plan that
+    are not in this one are removed.
 
     Args:
         plan: ``tables.PLAN_TABLE``.

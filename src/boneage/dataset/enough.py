@@ -1,4 +1,4 @@
-"""Whether what came through to the training is enough to train on, and to believe what comes of it."""
+"""Whether enough is left to train on and to believe the result."""
 
 import pandas as pd
 
@@ -13,18 +13,17 @@ LARGEST_SHARE_LEFT_OUT = 0.1
 
 
 def check_enough(labels: Labels, table: pd.DataFrame, accepted: bool) -> None:
-    """Stops where a training would rest on too little, unless a person has said to go on.
+    """Raises if too little is left to train on.
 
-    Too little are fewer than ``FEWEST_TRAINING_CASES``, none to validate or to test, and what is left when
-    more than a tenth of the rows, or of the cases, is gone. What a person rejected in review is not counted.
+    That is fewer than ``FEWEST_TRAINING_CASES``, no case for validation or test, or over a tenth of the rows
+    or cases lost; rejections in review are not losses.
 
     Args:
-        labels: The labels, with what was left out of them.
-        table: Its rows that have an image in the pack.
-        accepted: Whether to go on all the same; then it is said, not raised.
+        table: The rows of ``labels`` that have an image in the pack.
+        accepted: Whether to print it instead and go on.
 
     Raises:
-        BoneAgeError: It is too little, and nobody has said to go on.
+        BoneAgeError: Too little is left, and that is not accepted.
     """
     cases = table.groupby("Split")["Source ID"].nunique()
     faults = []
@@ -48,7 +47,7 @@ def check_enough(labels: Labels, table: pd.DataFrame, accepted: bool) -> None:
 
 
 def _left_out(labels: Labels, table: pd.DataFrame) -> pd.DataFrame:
-    """What was left out of the labels, and those that have no image."""
+    """What was left out of the labels, and those without an image."""
     is_decision = labels.skipped["reason"].str.startswith(REJECTED)
     missing = labels.table.loc[~labels.table["Case ID"].isin(table["Case ID"]), "Case ID"]
     without_image = skipped_table((image_id, "label without an image in the pack") for image_id in missing)

@@ -1,4 +1,4 @@
-"""What of a work folder still holds, the plan and the labels; they are refused where they are out of date."""
+"""The plan and labels of a work folder, refused if they are out of date."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from boneage.workspace import STAGES, Workspace
 
 
 def load_plan(work: Workspace) -> pd.DataFrame:
-    """The plan that :func:`make_plan` wrote.
+    """The work folder's plan.
 
     Raises:
         BoneAgeError: There is none yet, or it is damaged.
@@ -26,7 +26,7 @@ def load_plan(work: Workspace) -> pd.DataFrame:
 
 
 def plan_in_force(work: Workspace) -> pd.DataFrame:
-    """The plan, if it stands as it was made, from these decisions and settings."""
+    """The plan, if it is unchanged and made from the current decisions and settings."""
     plan = load_plan(work)
     advice = "run the plan of notebook 02 or `python -m boneage plan` again, then augment"
     _check_in_force(work, "plan", advice)
@@ -50,10 +50,10 @@ def _check_in_force(work: Workspace, name: str, advice: str) -> None:
 
 
 def plan_to_label(work: Workspace, usable: UsableCases) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of the plan whose image was made, and the others with the reason.
+    """The rows of the plan whose image was made, and ``SKIPPED_TABLE`` of the others.
 
-    Where nothing was planned, every usable case stands once. The square images are used as they are, but
-    where a person corrected one: then all are made again, so that no network ever sees one as it came.
+    Without a plan every usable case is in once. The square images are used unless one was corrected; then all
+    are made again, so that no network ever sees the uncorrected one.
 
     Raises:
         BoneAgeError: The plan is out of date, or no image of it was made.
@@ -92,17 +92,17 @@ def _made_of_plan(work: Workspace, plan: pd.DataFrame) -> tuple[pd.DataFrame, pd
 
 
 def images_folder(work: Workspace, labels: Labels) -> Path:
-    """Where the labelled images lie: the augmented set where there is a plan, else the square images.
+    """The folder of the labelled images: the augmented set if there is a plan, else the square images.
 
-    Labels that tell of operators belong to augmented images even when the plan is gone: the square images
-    would show what a box blanked.
+    Labels with operators belong to augmented images even if the plan is gone: the square images would show
+    what a box blanked.
     """
     of_plan = work.plan.is_file() or (labels.table["Operators"] != "[]").any()
     return work.augmented if of_plan else work.images
 
 
 def load_labels(work: Workspace) -> Labels:
-    """The labels that :func:`make_labels` wrote; a changed setting of a stage before them is said.
+    """The work folder's labels; a changed setting of a stage before them is said.
 
     Raises:
         BoneAgeError: There are none yet, they are damaged, or cases, decisions or split have changed since.
@@ -118,7 +118,7 @@ def load_labels(work: Workspace) -> Labels:
 
 
 def check_made(labels: Labels, folder: Path, work: Workspace) -> None:
-    """Images as they came must not reach a network where a person put them right or blanked a part."""
+    """Raises a BoneAgeError if the folder has uncorrected images although labels have corrections."""
     changed = labels.table.loc[labels.table["Operators"] != "[]", "Case ID"]
     if len(changed) and Path(folder).resolve() == work.images.resolve():
         raise BoneAgeError(

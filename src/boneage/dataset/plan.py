@@ -1,7 +1,6 @@
 """The augmentation plan: a balanced table of how each image of the augmented set is made.
 
-Copies are made of training cases only: every accepted case stands in the plan once, put right where a
-person chose corrections, in the split that was drawn for it before.
+Every accepted case is in the plan once, corrected as chosen in review; only training cases have copies.
 """
 
 import heapq
@@ -35,17 +34,14 @@ from boneage.images.operators import OPERATORS, format_corrections, format_opera
 def plan_of(
     usable: UsableCases, split: pd.Series, images: Path, settings: Settings
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Plans the augmented set of usable cases, each drawn from what suits its image.
+    """Plans the augmented set of usable cases, with copies that suit each image.
 
     Args:
-        usable: The cases, with what was chosen for each in review.
-        split: The split by case id.
+        split: By case id.
         images: Folder of preprocessed images, ``<case_id>.png``.
-        settings: The total, the seed, and whether laterality matters.
 
     Returns:
-        The plan (``tables.PLAN_TABLE``), the images that could not be read with the reason, and what a person
-        should know, in words.
+        The plan (``tables.PLAN_TABLE``), ``SKIPPED_TABLE`` of the unreadable images, and notices in words.
 
     Raises:
         BoneAgeError: See :func:`balanced_plan`.
@@ -72,13 +68,13 @@ def balanced_plan(
     laterality_matters: bool = False,
     seed: int = 2026,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Plans ``total`` images: each case once, put right, and training cases' copies that even out the years.
+    """Plans ``total`` images: each case once, corrected, and training cases' copies that even out the years.
 
-    Quotas are filled as water fills vessels: the next copy goes to the year that has fewest images, in it
-    to the sex, then the race, then the case that has fewest. What a year cannot take goes to the others.
+    The next copy goes to the year with the fewest images, in it to the sex, then the race, then the case with
+    the fewest. What a year cannot take goes to the others.
 
-    What puts the image of a case right stands in every row of the case, in every split. Copies are drawn from
-    what a person chose for them in review, else from what suits the image.
+    The corrections of a case are in all its rows. Copies are drawn from the augmentations chosen in review,
+    else from those that suit the image.
 
     Args:
         cases: Columns ``case_id``, ``year`` (age in years), ``sex``, ``race``, ``split``, and perhaps
@@ -91,7 +87,7 @@ def balanced_plan(
         seed: The same seed gives the same plan, in whatever order the cases come.
 
     Returns:
-        The plan (``tables.PLAN_TABLE``), and a line for each year that could not have its equal share.
+        The plan (``tables.PLAN_TABLE``), and a notice for each year that cannot have its equal share.
 
     Raises:
         BoneAgeError: A case id is unsafe or doubled, a split or an operator unknown, an age no number,
@@ -158,17 +154,13 @@ _CANDIDATES = 8
 
 @dataclass(frozen=True)
 class _Palette:
-    """What the copies of a case are drawn from.
-
-    Attributes:
-        choices: The operators with values that may be drawn, by name, in the order in which they are applied.
-    """
+    """What a case's copies are drawn from: operators with values by name, in the order of application."""
 
     choices: Mapping[str, list[dict[str, Any]]]
 
     @property
     def subsets(self) -> list[tuple[str, ...]]:
-        """The operators that may be drawn together; one of those that make an image brighter or darker."""
+        """The operators that may be drawn together; at most one of those that change brightness."""
         sizes = range(1, min(MOST_OPERATORS, len(self.choices)) + 1)
         every = (names for size in sizes for names in combinations(self.choices, size))
         return [names for names in every if len(EXPOSURE.intersection(names)) < 2]
@@ -205,10 +197,10 @@ def _stays_unflipped(case: Any, allowed: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _draw(palette: _Palette, wanted: int, rng: np.random.Generator) -> list[list[dict[str, Any]]]:
-    """So many different recipes, each far from the image as it is and from those drawn before.
+    """Draws different recipes, each far from the original image and from those drawn before.
 
-    Of several drawn at random the one that differs most is taken (Mitchell, SIGGRAPH 1991): values stay
-    spread over their ranges, and no two copies of a case look the same while others are free.
+    Of several random ones takes the one that differs most (Mitchell, SIGGRAPH 1991), so that values spread
+    over their ranges and no two copies of a case look the same while others are possible.
     """
     subsets, choices = palette.subsets, palette.choices
     if wanted * 4 > palette.ways:
@@ -276,7 +268,7 @@ def _plan_table(cases: pd.DataFrame, copies: Mapping[str, list[list[dict[str, An
 def _notices(
     cases: pd.DataFrame, quotas: Mapping[str, int], most: Mapping[str, int], total: int
 ) -> list[str]:
-    """A line for each year that has not its equal share, or only copies of one case, and why."""
+    """A line for each year without its equal share, or with copies of one case only, and why."""
     if total == len(cases):
         return []
     years = cases.groupby("year")

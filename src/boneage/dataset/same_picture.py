@@ -34,17 +34,13 @@ _PERHAPS_BITS, _PERHAPS_LIKENESS = 60, 0.8
 
 
 def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
-    """Groups the cases whose images show the same picture.
+    """The first case, by id, of each case's group of the same picture; indexed by case id.
 
-    What was computed of an image is kept beside the images, and is used as long as its source, size and
-    grey level of the bars are the same.
+    What was computed is kept beside the images, and used while an image's source, size and padding are the
+    same. A case without a readable image is its own group.
 
     Args:
-        case_ids: The cases; one without a readable image is a group of its own.
-        large: The folder that holds ``images/`` and ``preprocess.csv``.
-
-    Returns:
-        For each case the first case of its group, by name; indexed by case id.
+        large: The folder with ``images/`` and ``preprocess.csv``.
 
     Raises:
         BoneAgeError: No report of preprocessing, the library ImageHash is not installed, or the disk is full.
@@ -81,7 +77,7 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
 
 
 def ties_in_words(groups: pd.Series) -> list[str]:
-    """How many images are tied, for a person; empty where none is."""
+    """A notice of the groups of several images; empty if there are none."""
     sizes = groups.value_counts()
     sizes = sizes[sizes > 1]
     if sizes.empty:
@@ -95,7 +91,7 @@ def looks(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
     Args:
         image: uint8, (n, n), such as preprocessing makes.
-        width: Of the file it was made from, which says where its bars are.
+        width: Of its source file, which tells where its bars are.
         height: Likewise.
 
     Returns:
@@ -116,13 +112,9 @@ def looks(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def group(seen: np.ndarray) -> np.ndarray:
-    """Labels images by the picture that they show.
+    """Numbers images, (n,), by the picture they show, from rows of :func:`looks`, float16 (n, 4608).
 
-    Args:
-        seen: float16, (n, 4608): a row of :func:`looks` an image.
-
-    Returns:
-        Whole numbers, (n,), the same for images that are tied, perhaps by way of others.
+    Images that are the same as a third one are the same.
     """
     hashes, mirrored = seen[:, :HASH_BITS] > 0, seen[:, HASH_BITS : 2 * HASH_BITS] > 0
     patterns = seen[:, 2 * HASH_BITS :].reshape(-1, _SIDE, _SIDE).astype(np.float32)
@@ -139,7 +131,7 @@ def group(seen: np.ndarray) -> np.ndarray:
 
 
 def _read_kept(path: Path) -> dict[str, np.ndarray]:
-    """What an earlier run kept; nothing where that cannot be read."""
+    """What an earlier run kept; nothing if it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             keys, rows = kept["keys"], kept["looks"]

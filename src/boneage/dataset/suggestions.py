@@ -1,4 +1,4 @@
-"""What suits an image, from its own exposure and pose."""
+"""Suggests corrections and augmentations that suit an image."""
 
 import math
 from collections.abc import Mapping
@@ -41,14 +41,11 @@ _POSE_SIDE = 116
 
 
 def suggest_corrections(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict[str, Any]]:
-    """What may put an image right, from what the detectors measured on it and found likely.
+    """Suggests corrections of an image's likely anomalies, in the order of ``operators.CORRECTIONS``.
 
     Args:
-        image: uint8, (height, width), as it came.
-        anomalies: The rows of its case in the anomaly table (``anomalies.ANOMALY_TABLE``).
-
-    Returns:
-        Operators with values, in the order of ``operators.CORRECTIONS``.
+        image: uint8, (height, width), uncorrected.
+        anomalies: Its rows of ``anomalies.ANOMALY_TABLE``.
     """
     likely = anomalies[anomalies["score"].astype(float) >= LIKELY]
     likely = likely.drop_duplicates("kind").set_index("kind")
@@ -67,7 +64,7 @@ def suggest_corrections(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict
 
 
 def _turn_upright(likely: pd.DataFrame, anomalies: pd.DataFrame) -> float:
-    """The degrees anticlockwise that put a hand upright, or else the plate that it lies on; 0 for none."""
+    """Degrees anticlockwise that turn the hand upright, or else its plate; 0 for none."""
     if "measured" not in anomalies:
         return 0.0
     measured = anomalies.drop_duplicates("kind").set_index("kind")["measured"].astype(float).dropna()
@@ -82,7 +79,7 @@ def _turn_upright(likely: pd.DataFrame, anomalies: pd.DataFrame) -> float:
 
 
 def _exposed(image: np.ndarray, kinds: set[str]) -> list[dict[str, Any]]:
-    """What carries the hand's middle grey level into the range of real hands, and its grey levels apart."""
+    """Brings the hand's median grey level into the range of real hands, and its grey levels apart."""
     chosen = _stretched(image) if "low contrast" in kinds else []
     middle = hand_levels(apply_operators(image, chosen))[1]
     too_dark = "dark" in kinds and middle < _USUAL_LEVEL and not chosen
@@ -121,18 +118,13 @@ def hand_levels(image: np.ndarray) -> tuple[float, float, float]:
 
 
 def suggest_augmentations(image: np.ndarray, laterality_matters: bool = False) -> list[str]:
-    """Names that suit an image, from its own exposure and pose.
+    """Names of augmentations that suit an image, uint8 (height, width), by its exposure and pose.
 
-    A copy is to look like a radiograph that could have come in: the hand neither darker nor brighter than
-    real ones are, not flatter than it was, all of it in the picture, and not far askew.
+    Copies should look like possible radiographs: the hand no darker or brighter than real ones, no flatter
+    than before, entirely in the picture, and not far askew.
 
     Args:
-        image: uint8, (height, width).
-        laterality_matters: Whether a mirrored hand would be a wrong hand. With letters beside it none is
-            mirrored anyhow.
-
-    Returns:
-        Names that :func:`boneage.dataset.plan.balanced_plan` draws from.
+        laterality_matters: Never mirror. With letters beside the hand, it is not mirrored anyway.
     """
     small = cv2.resize(image, (_POSE_SIDE, _POSE_SIDE), interpolation=cv2.INTER_AREA)
     hand = _hand_of(small)
@@ -178,12 +170,12 @@ def _may_be_turned(hand: np.ndarray) -> bool:
 def suggest_for(
     corrections: Mapping[str, str], images: Path | str, laterality_matters: bool = False
 ) -> tuple[dict[str, list[str]], pd.DataFrame]:
-    """Suggests augmentations for many images, each put right first.
+    """Suggests augmentations for many images, corrected first.
 
     Args:
-        corrections: JSON of what puts the image right, by case id.
+        corrections: JSON by case id.
         images: Folder of preprocessed images, ``<case_id>.png``.
-        laterality_matters: Whether a mirrored hand would be a wrong hand.
+        laterality_matters: See :func:`suggest_augmentations`.
 
     Returns:
         What :func:`plan.balanced_plan` takes as ``allowed``, and ``SKIPPED_TABLE`` with the images that
@@ -205,12 +197,7 @@ def suggest_for(
 
 
 def mirrored_letters(corrections: Mapping[str, str], images: Path | str) -> list[str]:
-    """The cases whose image is mirrored to put it right, and with it letters that nobody blanked.
-
-    Args:
-        corrections: JSON of what puts the image right, by case id.
-        images: Folder of preprocessed images, ``<case_id>.png``.
-    """
+    """The cases whose corrections mirror the image with letters that nobody blanked; arguments as above."""
 
     def shows(case_id: str) -> bool:
         chosen = parse_corrections(corrections[case_id])
