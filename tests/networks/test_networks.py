@@ -165,6 +165,26 @@ def test_images_are_scaled_as_the_weights_expect(key, without_download):
     np.testing.assert_allclose(np.asarray(scaled), prepare(colour), atol=1e-3)
 
 
+def test_the_batch_normalisation_of_published_weights_stays_as_it_was(tmp_path):
+    import keras
+
+    from boneage.networks.published import fetched
+
+    def published():
+        images = keras.Input((8, 8, 1))
+        inner = keras.Sequential([keras.layers.Conv2D(2, 3), keras.layers.BatchNormalization()])
+        return keras.Model(images, keras.layers.GlobalAveragePooling2D()(inner(images)))
+
+    keras.Sequential([fetched(published), keras.layers.Dense(1)]).save(tmp_path / "begun.keras")
+    model = keras.saving.load_model(tmp_path / "begun.keras")
+    model.compile("sgd", loss="mse")
+    before = {one.path: np.array(one) for one in model.weights}
+    model.fit(pictures(8), np.arange(4.0)[:, None], verbose=0)
+    moved = {path for one in model.weights if (np.array(one) != before[(path := one.path)]).any()}
+    assert any("conv2d" in path for path in moved)
+    assert not any("batch_normalization" in path for path in moved)
+
+
 @pytest.mark.parametrize("key", IMAGENET)
 @pytest.mark.slow
 def test_begun_at_random_a_network_sees_contrast_whatever_the_exposure(key):

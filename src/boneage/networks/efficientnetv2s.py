@@ -21,7 +21,7 @@ def features(images: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     """
     if weights == "imagenet":
         model = application(keras.applications.EfficientNetV2S, images.shape[1], weights)
-        return pooled(settled(model)(scaled_channels(images, 1.0, 0.0)))
+        return pooled(model(scaled_channels(images, 1.0, 0.0)))
     build, size = keras.applications.EfficientNetV2S, images.shape[1]
     model = application(build, size, weights, include_preprocessing=False)
     if width == "tiny":

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from boneage.core.backends import layers_of
 from boneage.networks import WeightsError
 from boneage.networks.layers import MOMENTUM
 
@@ -37,13 +38,16 @@ def application(build: Callable[..., keras.Model], size: int, weights: str, **op
 def fetched(load: Callable[[], keras.Model]) -> keras.Model:
     """Loads a model with pretrained weights, from the internet or the cache.
 
+    Its batch normalisation stays as it was pretrained: the statistics of a few images a step would only
+    blur those of a million (Keras, "Transfer learning and fine-tuning").
+
     Raises:
         WeightsError: The weights cannot be downloaded.
     """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE)
     try:
-        return load()
+        model = load()
     # The libraries raise anything here, down to a bare Exception.
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
@@ -51,6 +55,10 @@ def fetched(load: Callable[[], keras.Model]) -> keras.Model:
         raise WeightsError(f"the ImageNet weights cannot be downloaded ({reason})") from None
     finally:
         socket.setdefaulttimeout(before)
+    for layer in layers_of(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return model
 
 
 def settled(model: keras.Model) -> keras.Model:

@@ -20,5 +20,5 @@ def features(images: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     if width == "tiny":
         model = thinned(model, TINY_DIVISOR, lambda name: bool(_LATER_BLOCK.match(name)))
     if weights == "imagenet":
-        return pooled(settled(model)(scaled_channels(images, 1.0, CAFFE_OFFSET)))
+        return pooled(model(scaled_channels(images, 1.0, CAFFE_OFFSET)))
     return pooled(settled(model)(contrast_channels(images)))

@@ -40,7 +40,7 @@ def features(images: keras.KerasTensor, width: str, weights: str) -> keras.Keras
     if weights == "imagenet":
         hub = keras_hub()
         model = fetched(lambda: hub.models.CSPNetBackbone.from_preset(PRESET, image_shape=(size, size, 3)))
-        return pooled(settled(model)(scaled_channels(images, SCALE, OFFSET)))
+        return pooled(model(scaled_channels(images, SCALE, OFFSET)))
     return pooled(settled(backbone(size, width))(contrast_channels(images)))
 
 
