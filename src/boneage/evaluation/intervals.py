@@ -15,9 +15,10 @@ prediction, because a new case has no other age.
 The guarantee rests on two things: validation and test cases are drawn at random by case (within each year,
 sex and race), and training selects nothing by validation error (no early stopping, no best epoch). It fails
 for images from another scanner, hospital or population; for images rotated or exposed unlike any validation
-case; for a network, ensemble or recipe chosen by its error on these validation cases (the more candidates,
-the worse); and for several images of one case. It also holds on average over draws of the validation cases:
-with few of them, the coverage of one run may differ from 90 % (``LEAST_CASES``).
+case; for a network, ensemble or recipe chosen by its error on these validation cases, which may then be
+smaller than that of new cases (the more candidates, the worse; coverage on test cases stays honest); and for
+several images of one case. It also holds on average over draws of the validation cases: with few of them, the
+coverage of one run may differ from 90 % (``LEAST_CASES``).
 
 The libraries for this (crepes, MAPIE) are not on Colab, and it takes one rank in a sorted list.
 """

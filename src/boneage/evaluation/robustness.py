@@ -8,6 +8,9 @@ learning bone age algorithm to clinical image variation using computational stre
 Artificial Intelligence 2024. The kinds of change are theirs (rotation, flips, brightness, contrast,
 inversion, marker, resolution), plus blur, noise and JPEG; the amounts are ours.
 
+A mirrored hand is a change like the others: a network on the plain set has seen left hands only, one on the
+augmented set mirrored copies too.
+
 Images are changed at the size that the network sees. Lengths are shares of the image side, so they mean the
 same at every size; noise and JPEG act on single pixels and on blocks of eight, which cover more of the hand
 the smaller the image is.
