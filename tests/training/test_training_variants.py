@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from discs import SIZE, disc_work, plain_work
+from scipy import stats
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
@@ -13,6 +14,7 @@ from boneage.dataset.pack import open_pack
 from boneage.evaluation import Run, RunKey, read_run
 from boneage.training import build_model, load_model, predict_pack, prediction
 from boneage.training import run as training
+from boneage.training.model import LABEL_YEARS, label_distribution, mae
 from boneage.training.predictions import TTA_VIEWS, tta_images
 
 pytestmark = pytest.mark.slow
@@ -159,10 +161,29 @@ def test_untrained_months_say_the_training_mean(mean, std):
     assert prediction(model, images, np.zeros(2, bool)) == pytest.approx([mean, mean], abs=0.1)
 
 
+def test_months_are_trained_on_a_normal_distribution_about_the_label():
+    ages = (np.arange(240) + 0.5) / 12
+    about = stats.norm.pdf(ages, 10.3, LABEL_YEARS)
+    about /= about.sum()
+    others = np.stack(
+        [about, stats.norm.pdf(ages, 10.3, 2 * LABEL_YEARS), stats.norm.pdf(ages, 11, LABEL_YEARS)]
+    )
+    others /= others.sum(axis=1, keepdims=True)
+    truth = np.full((3, 1), 10.3, np.float32)
+    losses = keras.ops.convert_to_numpy(label_distribution(truth, others.astype(np.float32)))
+    assert losses[0] == pytest.approx(stats.entropy(about), abs=1e-3)
+    assert losses[0] < min(losses[1:])
+    errors = keras.ops.convert_to_numpy(mae(truth, others.astype(np.float32)))
+    assert errors == pytest.approx([0, 0, 0.7], abs=0.01)
+
+
 def test_months_learn_and_are_kept(train, work):
     run = train(12, "month_bins", learning_rate=3e-3)
     assert run.record["variant"] == "month_bins"
-    assert run.history["loss"].iloc[-1] < 0.5 * run.history["loss"].iloc[0]
+    assert run.history["mae"].iloc[-1] < 0.5 * run.history["mae"].iloc[0]
+    assert run.history["val_mae"].iloc[-1] == pytest.approx(
+        run.record["metrics"]["validation"]["mae"], abs=1e-3
+    )
     model = load_model(run.folder)
     months = keras.Model(model.input, model.get_layer("month_bins").output)
     images = open_pack(work / "pack.npy").images[:8]

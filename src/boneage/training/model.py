@@ -23,6 +23,12 @@ FURTHER_ROTATION = 0.07
 MONTH_BINS = 240
 """Range of the month bins: birth to the end of the nineteenth year."""
 
+LABEL_YEARS = 0.5
+"""Standard deviation of the label distribution over the month bins: about that of a single reading, as two
+readers differ by 0.63 year (root mean square)."""
+
+_AGES = (np.arange(MONTH_BINS) + 0.5) / 12
+
 # Wide enough to learn that the same bones are older in a boy, by an amount that depends on age.
 _HIDDEN_WITH_SEX = 64
 
@@ -30,7 +36,34 @@ _HIDDEN_WITH_SEX = 64
 @keras.saving.register_keras_serializable(package="boneage")
 def accuracy(truth: keras.KerasTensor, prediction: keras.KerasTensor) -> keras.KerasTensor:
     """Share of the cases with an absolute error below half a year."""
-    return ops.mean(ops.cast(ops.abs(prediction - truth) < ACCURATE_YEARS, "float32"), axis=-1)
+    return ops.mean(ops.cast(ops.abs(_in_years(prediction) - truth) < ACCURATE_YEARS, "float32"), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="boneage")
+def mae(truth: keras.KerasTensor, prediction: keras.KerasTensor) -> keras.KerasTensor:
+    """Absolute error in years, of probabilities of the month bins that of their mean."""
+    return ops.mean(ops.abs(_in_years(prediction) - truth), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="boneage")
+def label_distribution(truth: keras.KerasTensor, months: keras.KerasTensor) -> keras.KerasTensor:
+    """Cross-entropy between a normal distribution about the label and the probabilities of the month bins.
+
+    Label distribution learning: Gao, Xing, Xie, Wu and Geng, "Deep label distribution learning with label
+    ambiguity", IEEE Transactions on Image Processing 2017; 26:2825-2838.
+
+    Args:
+        truth: Bone ages in years, (batch, 1).
+        months: Probabilities, (batch, ``MONTH_BINS``).
+    """
+    wanted = ops.softmax(-0.5 * ops.square((_AGES.astype("float32") - truth) / LABEL_YEARS), axis=-1)
+    return -ops.sum(wanted * ops.log(months + keras.config.epsilon()), axis=-1)
+
+
+def _in_years(prediction: keras.KerasTensor) -> keras.KerasTensor:
+    if prediction.shape[-1] == 1:
+        return prediction
+    return ops.sum(prediction * _AGES.astype("float32"), axis=-1, keepdims=True)
 
 
 def build_model(
@@ -60,7 +93,8 @@ def build_model(
         weights: ``"imagenet"`` or ``"scratch"``.
         variant: One of ``settings.VARIANTS``. ``"sex"`` adds a second input; ``"month_bins"`` has a head that
             gives each month of age a probability and predicts their mean, as in Rothe, Timofte and Van
-            Gool, "Deep expectation of real and apparent age from a single image", IJCV 2018.
+            Gool, "Deep expectation of real and apparent age from a single image", IJCV 2018; see
+            :func:`to_train` for how it is trained.
         degradation: The share of the images to which each kind of damage is done (:mod:`degrade`).
 
     Returns:
@@ -98,18 +132,31 @@ def build_model(
     return keras.Model(inputs, years, name=network)
 
 
+def to_train(model: keras.Model) -> keras.Model:
+    """What is trained of a model: all of it, or with month bins what gives their probabilities."""
+    months = [layer for layer in model.layers if layer.name == "month_bins"]
+    return keras.Model(model.inputs, months[0].output, name=model.name) if months else model
+
+
+def as_trained(model: keras.Model) -> keras.Model:
+    """The whole model, whose predictions are years, of what :func:`to_train` gave."""
+    if model.output.shape[-1] == 1:
+        return model
+    expected = keras.layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="years")
+    whole = keras.Model(model.inputs, expected(model.output), name=model.name)
+    expected.set_weights([_AGES[:, np.newaxis]])
+    return whole
+
+
 def _over_months(
     images: keras.KerasTensor, x: keras.KerasTensor, network: str, mean_years: float, std_years: float
 ) -> keras.Model:
-    ages = (np.arange(MONTH_BINS) + 0.5) / 12
     head = keras.layers.Dense(
         MONTH_BINS, activation="softmax", kernel_initializer="zeros", dtype="float32", name="month_bins"
     )
-    expected = keras.layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="years")
-    model = keras.Model(images, expected(head(x)), name=network)
-    expected.set_weights([ages[:, np.newaxis]])
+    model = as_trained(keras.Model(images, head(x), name=network))
     # So that this is the first prediction whatever the features are.
-    head.bias.assign(_normal_logits(ages, mean_years, std_years))
+    head.bias.assign(_normal_logits(_AGES, mean_years, std_years))
     return model
 
 

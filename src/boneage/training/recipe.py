@@ -7,7 +7,7 @@ import keras
 
 from boneage.core.settings import Settings
 from boneage.networks import find
-from boneage.training.model import accuracy
+from boneage.training.model import accuracy, label_distribution, mae
 
 # Share of the steps in which the learning rate rises from a hundredth of its full value.
 WARM_UP = 0.1
@@ -55,10 +55,11 @@ def compile_model(model: keras.Model, settings: Settings, steps: int, fine_tuned
     """Compiles a model for training.
 
     The learning rate rises at first and then falls to zero along a cosine (Loshchilov and Hutter, ICLR 2017),
-    so a run of other length is a different training.
+    so a run of other length is a different training. The loss is the squared error, or for month bins the
+    cross-entropy with the label distribution.
 
     Args:
-        model: As ``build_model`` makes it, named after its network.
+        model: As ``to_train`` gives it, named after its network.
         settings: Gives learning rate and weight decay.
         steps: Steps of the whole run.
         fine_tuned: Whether it starts from pretrained weights.
@@ -74,4 +75,5 @@ def compile_model(model: keras.Model, settings: Settings, steps: int, fine_tuned
         warmup_steps=warm_up,
     )
     optimiser = AdamW(schedule, settings.weight_decay)
-    model.compile(optimiser, loss="mse", metrics=["mae", accuracy])
+    loss = "mse" if model.output.shape[-1] == 1 else label_distribution
+    model.compile(optimiser, loss=loss, metrics=[mae, accuracy])

@@ -49,6 +49,7 @@ from boneage.training.devices import (
 )
 from boneage.training.epochs import KeepEpochs, Progress
 from boneage.training.first_weights import FROM_IMAGENET, new_model
+from boneage.training.model import as_trained, to_train
 from boneage.training.predictions import load_model, prediction_table
 from boneage.training.recipe import compile_model
 
@@ -217,7 +218,7 @@ def _trained(
                 build_for_training(model)
                 share_out(model)
                 _fit(model, state, run, pack, parts, settings)
-            return model, state
+                return as_trained(model), state
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -244,6 +245,7 @@ def _begun(
 ) -> tuple[keras.Model, dict[str, object]]:
     moments = (float(part.years.mean()), float(part.years.std()) or 1.0)
     model, weights = new_model(identity["network"], identity["size"], moments, identity["variant"], settings)
+    model = to_train(model)
     steps = identity["epochs"] * -(-_images_per_epoch(identity, part) // batch_size)
     compile_model(model, settings, steps, fine_tuned=weights == FROM_IMAGENET)
     state = {"identity": identity, "epoch": 0, "started": _now(), "weights": weights, "history": []}
