@@ -65,8 +65,6 @@ def suggest_corrections(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict
 
 def _turn_upright(likely: pd.DataFrame, anomalies: pd.DataFrame) -> float:
     """Degrees anticlockwise that turn the hand upright, or else its plate; 0 for none."""
-    if "measured" not in anomalies:
-        return 0.0
     measured = anomalies.drop_duplicates("kind").set_index("kind")["measured"].astype(float).dropna()
     askew = measured.get("rotated", 0.0)
     if "rotated" in likely.index and "rotated" in measured:

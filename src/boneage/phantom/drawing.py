@@ -150,9 +150,7 @@ def lay_out(
     inside = ((points >= 0) & (points < (width, height))).all(axis=1)
     centres = {n: (float(x), float(y)) for n, (x, y), ok in zip(names, points, inside, strict=True) if ok}
     fusion = {name: skeleton.fusion[name] for name in centres}
-    return _Scene(
-        skeleton, (height, width), to_image, zoom, seed, anomaly, metal, centres, fusion, box
-    )  # fmt: skip
+    return _Scene(skeleton, (height, width), to_image, zoom, seed, anomaly, metal, centres, fusion, box)
 
 
 def _placement(

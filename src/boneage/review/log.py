@@ -33,10 +33,6 @@ _LOCK_SECONDS = 10.0
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class ReviewLog:
     """A review log on disk; several processes may have it open at once.
 
@@ -61,7 +57,7 @@ class ReviewLog:
         self,
         path: Path | str,
         reviewer: str = "",
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         read_only: bool = False,
     ) -> None:
         if not is_reviewer(reviewer):

@@ -87,7 +87,6 @@ class _Row:
         cells: Its readings.
         group: Group in its id: ``BLKM10``, ``BLKM`` without the year, or "".
         sex: From its sex column, or None.
-        fault: Why it cannot be joined to an image, or "".
     """
 
     item: str
@@ -95,7 +94,6 @@ class _Row:
     cells: tuple[str, ...]
     group: str = ""
     sex: str | None = None
-    fault: str = ""
 
 
 def read_atlas(
@@ -359,8 +357,8 @@ class _Joined:
 
     def _reading(self, row: _Row, unit: Unit) -> tuple[Reading | None, str]:
         """A row's reading, or why it cannot be used."""
-        if row.fault:
-            return None, row.fault
+        if not row.number:
+            return None, "no 4-digit image number as in the atlas; the reading cannot be joined"
         image = self.images.get(row.number)
         reading = read_readings(row.cells, unit, None if image is None else int(image["age_group"]))
         if reading.fault or image is not None:
@@ -413,8 +411,7 @@ def _rows_of(table: FoundTable) -> list[_Row]:
     rows = []
     for index, item in enumerate(table.cells[id_column]):
         number, group = of(item)
-        fault = "" if number else "no 4-digit image number as in the atlas; the reading cannot be joined"
-        rows.append(_Row(item, number, tuple(one[index] for one in cells), group, sexes[index], fault))
+        rows.append(_Row(item, number, tuple(one[index] for one in cells), group, sexes[index]))
     # Deeplasia's full annotation file covers other data sets too.
     for column in table.columns({"dir"})[:1]:
         folders = table.cells[column]
