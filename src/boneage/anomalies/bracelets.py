@@ -16,51 +16,32 @@ from boneage.anomalies.hand import Hand
 from boneage.anomalies.limb import SIDE, Forearm, Strip
 from boneage.anomalies.masks import connected, square, widened
 
-_INSIDE = 14
-"""Columns inside the skin that are searched for traces; all lengths are pixels of an image of 928."""
-
-_SKIN_MARGIN = 4
-"""Columns outside the skin that show its own edge."""
-
+# Lengths are in pixels of an image of 928 unless said otherwise.
+_INSIDE = 14  # Columns inside the skin that are searched for traces.
+_SKIN_MARGIN = 4  # Columns outside the skin that show its own edge.
+# Edges are averaged over this many pixels along themselves; those of a band are longer.
 _ALONG, _ACROSS = 15, 7
-"""Edges are averaged over this many pixels along themselves; those of a band are longer."""
-
+# Edges along and across the skin count as traces if they exceed the local noise by this factor.
 _ALONG_NOISE, _ACROSS_NOISE = 5.0, 6.0
-"""Edges along and across the skin count as traces if they exceed the local noise by this factor."""
-
+# Floor of the noise in grey levels: a black background has none, and rounding makes some.
 _LEAST_ALONG, _LEAST_ACROSS = 0.04, 0.08
-"""Floor of the noise in grey levels: a black background has none, and rounding makes some."""
-
+# Floor of the contrast from air to soft tissue in grey levels; below it everything would be noise.
 _LEAST_CONTRAST = 3.0
-"""Floor of the contrast from air to soft tissue in grey levels; below it everything would be noise."""
-
 _BLOCK = 14
-_OUTER = 0.48
-"""What reaches this far from the skin, in forearm widths, is a plate or a frame, not worn."""
-
+_OUTER = 0.48  # What reaches this far from the skin, in forearm widths, is a plate or a frame, not worn.
 _SMALLEST_TRACE = 25
-
-_OTHER_SIDE = 0.6
-"""Weight of the other side's trace."""
-
+_OTHER_SIDE = 0.6  # Weight of the other side's trace.
 _LEAST_SCORE = 0.05
-
+# Soft tissue beside the bones: from and to this far inside the skin, in forearm widths.
 _MARGIN = (0.10, 0.02)
-"""Soft tissue beside the bones: from and to this far inside the skin, in forearm widths."""
-
+# Air that nothing worn reaches: from and to this far outside the skin, in forearm widths.
 _FAR = (0.25, 0.45)
-"""Air that nothing worn reaches: from and to this far outside the skin, in forearm widths."""
-
 _WIDEST_BAND = 0.3
 _SHARP = 4
-_SAME_HEIGHT = 0.3
-"""Tolerance for both ends of a metal band to be at the same height, in forearm widths."""
-
-_ONE_SIDE = 0.5
-"""Weight of a bright place on one side only."""
-
+_SAME_HEIGHT = 0.3  # Tolerance for both ends of a metal band to be at the same height, in forearm widths.
+_ONE_SIDE = 0.5  # Weight of a bright place on one side only.
+# Logistic curve: brightness, in steps from air to the bones' margin, at probability 0.5; and slope.
 _DENSE_HALF, _DENSE_SLOPE = 0.65, 8.0
-"""Logistic curve: brightness, in steps from air to the bones' margin, at probability 0.5; and slope."""
 
 
 @dataclass(frozen=True)

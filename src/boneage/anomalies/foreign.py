@@ -17,36 +17,21 @@ from boneage.anomalies.limb import SIDE, straighten
 from boneage.anomalies.masks import connected, narrowed, resized, square, widened
 from boneage.images.square import square as to_square
 
-_HALF = SIDE // 2
-"""Rings are searched for on an image of this side."""
-
-_PALM_EDGE = 0.95
-_BACKWARDS = -0.3
-"""Fingers are farther from the palm's centre than its radius, and not (cosine) towards the forearm."""
-
+_HALF = SIDE // 2  # Rings are searched for on an image of this side.
+# Fingers are farther from the palm's centre than its radius, and not (cosine) towards the forearm.
+_PALM_EDGE, _BACKWARDS = 0.95, -0.3
+# Percentiles of the fingers' grey levels that stand for bone and soft tissue, and around them for air.
 _BONE, _TISSUE, _AIR = 94, 25, 30
-"""Percentiles of the fingers' grey levels that stand for bone and soft tissue, and around them for air."""
-
-_HOT = 0.15
-"""Metal exceeds the fingers' bone by this share of the step from soft tissue to bone."""
-
-_LARGEST_RING = 0.9
-_USUAL_RING = 0.32
-"""Lengths of rings across the finger, in palm radii."""
-
+_HOT = 0.15  # Metal exceeds the fingers' bone by this share of the step from soft tissue to bone.
+_LARGEST_RING, _USUAL_RING = 0.9, 0.32  # Lengths across the finger, in palm radii.
+# Beside a ring the finger continues on both sides: at least this bright, where 0 is air and 1 soft tissue.
+# The letters of a lead marker have air there.
 _FLANK = 0.4
-"""Beside a ring the finger continues on both sides: at least this bright, where 0 is air and 1 soft tissue.
-The letters of a lead marker have air there."""
-
 _BESIDE = 4
 _LEAST_SCORE = 0.05
-
-_RIM = 13
-"""Mask pixels from the edge of the field, where frames are, that are not searched for metal."""
-
+_RIM = 13  # Mask pixels from the edge of the field, where frames are, that are not searched for metal.
+# Least contrast of metal, in steps from soft tissue to bone, and least area in pixels.
 _LEAST_GLINT = (0.8, 40)
-"""Least contrast of metal, in steps from soft tissue to bone, and least area in pixels."""
-
 # (window and image side in pixels, contrast of metal at probability 0.5, slope of the logistic curve). Pins
 # and wires are narrower than the blur of any bone's edge; they are compared with the hand's other edges.
 # Plates are wider; they are compared with the step from soft tissue to bone.

@@ -16,28 +16,15 @@ from boneage.anomalies.masks import narrowed, square
 SIDE = 928
 """Images are analysed at this side; lengths in pixels below refer to it."""
 
-_START = 0.8
-_FOREARM_START = 1.3
-"""Palm radii below the palm's centre where strips begin, and where the skin's direction begins to count."""
-
-_NARROWEST = 0.3
-"""Anything narrower than this share of the palm's radius is not a forearm."""
-
-_BORDER = 5
-"""Mask edges this close to the field's border, in mask pixels, are the field's."""
-
+# Palm radii below the palm's centre where strips begin, and where the skin's direction begins to count.
+_START, _FOREARM_START = 0.8, 1.3
+_NARROWEST = 0.3  # Anything narrower than this share of the palm's radius is not a forearm.
+_BORDER = 5  # Mask edges this close to the field's border, in mask pixels, are the field's.
+# Where the skin is searched for: from inside to outside the mask's edge, in forearm widths.
 _SKIN_REACH = (-0.14, 0.30)
-"""Where the skin is searched for: from inside to outside the mask's edge, in forearm widths."""
-
-_SIDE_REACH = (-0.16, 0.50)
-"""Extent of a side's strip: from inside to outside the skin, in forearm widths."""
-
-_BEND = 0.7
-"""Grey levels above air are compressed by h / (h + this), h in steps from air to soft tissue."""
-
-_STEP = 3
-"""The skin is traced on every third row."""
-
+_SIDE_REACH = (-0.16, 0.50)  # Extent of a side's strip: from inside to outside the skin, in forearm widths.
+_BEND = 0.7  # Grey levels above air are compressed by h / (h + this), h in steps from air to soft tissue.
+_STEP = 3  # The skin is traced on every third row.
 _EDGE_MARGIN = 4
 
 

@@ -18,28 +18,19 @@ from boneage.anomalies.masks import connected, resized, square
 from boneage.images.square import square as to_square
 
 _LOWEST_LETTER, _HIGHEST_LETTER = 5, 44
-_STROKE = 9
-"""Strokes of at least this width are not text, but lead letters or bones."""
-
-_INK_SHARE = 0.2
-_LEAST_INK, _MOST_INK = 12, 45
-"""Ink stands out by this share of the image's range, within these bounds in grey levels."""
-
+_STROKE = 9  # Strokes of at least this width are not text, but lead letters or bones.
+# Ink stands out by this share of the image's range, within these bounds in grey levels.
+_INK_SHARE, _LEAST_INK, _MOST_INK = 0.2, 12, 45
+# Most shapes examined per image, those that stand out most; a cast's weave has thousands.
 _MOST_LETTERS = 300
-"""Most shapes examined per image, those that stand out most; a cast's weave has thousands."""
-
-_LEAST_FLAT, _LEAST_CROSSINGS = 0.5, 0.7
-"""Rows below are bones and noise, not worth measuring further."""
-
+_LEAST_FLAT, _LEAST_CROSSINGS = 0.5, 0.7  # Rows below are bones and noise, not worth measuring further.
+# Dark text needs this many letters on this flat a background: the insides of bright letters look similar.
 _LEAST_DARK = (4, 0.7)
-"""Dark text needs this many letters on this flat a background: the insides of bright letters look similar."""
-
 _LEAST_SCORE = 0.05
 _MOST_ANOMALIES = 3
-
+# Initials have at most this many letters. Each further one adds this much, in lead too: not fitted (one
+# real image shows a name in lead), but five letters or more make a word.
 _INITIALS, _NAME = 4, 0.8
-"""Initials have at most this many letters. Each further one adds this much, in lead too: not fitted (one real
-image shows a name in lead), but five letters or more make a word."""
 
 
 @dataclass(frozen=True)

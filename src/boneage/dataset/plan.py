@@ -145,8 +145,7 @@ def _checked_cases(cases: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("case_id", ignore_index=True)
 
 
-_CANDIDATES = 8
-"""Recipes from which each copy's is taken."""
+_CANDIDATES = 8  # Recipes from which each copy's is taken.
 
 
 @dataclass(frozen=True)
