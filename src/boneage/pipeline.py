@@ -155,6 +155,8 @@ def make_images(work: Workspace) -> pd.DataFrame:
 def make_anomalies(work: Workspace) -> pd.DataFrame:
     """Looks at every image for what may be wrong with it; images looked at before are not looked at again.
 
+    Prints a warning if the images are too small for the detectors.
+
     Returns:
         ``anomalies.ANOMALY_TABLE``, the highest score first.
 
@@ -162,6 +164,8 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
         BoneAgeError: No images yet, or the disk is full.
     """
     cases = reviewable_cases(work)
+    if too_small := _too_small(work):
+        print(f"warning: {too_small}")
     if not work.is_current("anomalies"):
         with work.making("anomalies") as making:
             table, skipped = detectors.find_anomalies(cases, work.images, work.large / "anomalies.npz")
@@ -171,6 +175,17 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
             making.count = len(table)
     # Read back even when just found: one way or the other, the same table.
     return detectors.read_anomalies(work.anomalies)
+
+
+def _too_small(work: Workspace) -> str:
+    """Why the detectors cannot be relied on, with what to do; empty if they can."""
+    size = work.settings.image_size
+    if size >= detectors.SMALLEST_SIDE:
+        return ""
+    return (
+        f"at {size} pixels the detectors take many sound images for anomalous; run preprocess again with "
+        f"--image-size {detectors.SMALLEST_SIDE} or more"
+    )
 
 
 def image_reader(work: Workspace) -> Callable[[str], np.ndarray]:
@@ -220,7 +235,13 @@ def wait_for_review(work: Workspace, reviewed: bool) -> str:
 
 
 def reject_likely(work: Workspace) -> str:
-    """See :func:`boneage.review.unattended.reject_likely`."""
+    """See :func:`boneage.review.unattended.reject_likely`.
+
+    Raises:
+        BoneAgeError: The images are too small for the detectors, or as :func:`make_anomalies`.
+    """
+    if too_small := _too_small(work):
+        raise BoneAgeError(f"{work.images}: {too_small}")
     return unattended.reject_likely(ReviewLog(work.review, unattended.DETECTORS), make_anomalies(work))
 
 

@@ -228,6 +228,7 @@ def test_with_no_person_at_hand_likely_anomalous_images_are_rejected_in_the_dete
         columns=["case_id", "kind", "score", "why"],
     )
     monkeypatch.setattr(pipeline, "make_anomalies", lambda settings: found)
+    monkeypatch.setattr(pipeline.detectors, "SMALLEST_SIDE", prepared.settings.image_size)
     pipeline.open_review(prepared).append("2005", "keep")
     assert pipeline.reject_likely(prepared).startswith("2 images")
     rejected = pipeline.apply_review(prepared).rejected
@@ -239,6 +240,15 @@ def test_with_no_person_at_hand_likely_anomalous_images_are_rejected_in_the_dete
     pipeline.open_review(prepared).append("2001", "keep")
     assert pipeline.reject_likely(prepared).startswith("0 images")
     assert pipeline.apply_review(prepared).rejected["case_id"].tolist() == ["2002"]
+
+
+def test_detectors_warn_of_images_too_small_for_them_and_reject_none(prepared, capsys):
+    assert prepared.settings.image_size < pipeline.detectors.SMALLEST_SIDE
+    pipeline.make_anomalies(prepared)
+    assert "sound images for anomalous" in capsys.readouterr().out
+    with pytest.raises(BoneAgeError, match=r"images: at .* pixels .*--image-size 256 or more"):
+        pipeline.reject_likely(prepared)
+    assert not prepared.review.exists()
 
 
 def test_a_review_that_rejects_every_case_says_so(prepared):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from boneage.anomalies.anomaly import KINDS, LIKELY, REJECTABLE, Anomaly
+from boneage.anomalies.anomaly import KINDS, LIKELY, REJECTABLE, SMALLEST_SIDE, Anomaly
 from boneage.anomalies.duplicates import duplicate_anomaly, image_hash, near_duplicates
 from boneage.anomalies.foreign import foreign_anomalies
 from boneage.anomalies.growth import growth_anomalies
@@ -52,6 +52,7 @@ __all__ = [
     "KINDS",
     "LIKELY",
     "REJECTABLE",
+    "SMALLEST_SIDE",
     "Anomaly",
     "find_anomalies",
     "image_anomalies",

@@ -127,7 +127,11 @@ class Settings(BaseModel):
     )
 
     image_size: int = Field(
-        928, ge=32, le=4096, description="Side of the square images for review, in pixels."
+        928,
+        ge=32,
+        le=4096,
+        description="Side of the square images for review, in pixels; the anomaly detectors need at least "
+        "256.",
     )
     pad: Pad = Field(
         "background",
