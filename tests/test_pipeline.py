@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from labelling import untouched_labels
+from work_folders import prepare
 
 from boneage import pipeline
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.core.tables import CASE_TABLE
 from boneage.dataset.labels import write_labels
+from boneage.dataset.rejected import rejected_labels
 from boneage.evaluation import metrics_by_split
 from boneage.sources import manifest, rsna
 from boneage.workspace import Workspace
@@ -42,6 +44,42 @@ def prepared(tmp_path):
         return work
 
     return prepare
+
+
+@pytest.mark.slow
+def test_a_run_is_tested_on_the_rejected_cases_too(tmp_path):
+    work = prepare(tmp_path)
+    work = work.replace(width="tiny", epochs=(1,), total=0, accept_losses=True)
+    with pytest.raises(BoneAgeError, match="no case is rejected"):
+        rejected_labels(work)
+    log = pipeline.open_review(work)
+    for case_id in ("2003", "2004", "2005"):
+        log.append(case_id, "reject", "other")
+    # The same picture as an accepted case is no new one, nor is one without an image.
+    shutil.copy(work.images / "2010.png", work.images / "2005.png")
+    pipeline.make_plan(work)
+    pipeline.make_augmented(work)
+    pipeline.make_labels(work)
+    run = pipeline.train_network(work, "cnn", 1)
+    assert not {"2003", "2004", "2005"} & set(run.predictions["Case ID"])
+    assert pipeline.compare(work).tables.rejected.empty
+    comparison = pipeline.compare(work, rejected=True)
+    (row,) = comparison.tables.rejected.to_dict("records")
+    assert row["Run"] == run.name
+    kept = pd.read_csv(run.folder / "rejected.csv", dtype={"Case ID": str}).set_index("Case ID")["Prediction"]
+    years = pipeline.load_cases(work)[0].set_index("case_id")["bone_age"].astype(float)
+    off = (kept - years[kept.index]).abs()
+    assert (row["Rejected cases"], set(kept.index)) == (2, {"2003", "2004"})
+    assert row["Rejected MAE (years)"] == pytest.approx(off.mean())
+    assert row["Rejected share"] == pytest.approx(2 / 39)
+    # The predictions outlast the model.
+    (run.folder / "model.keras").unlink()
+    pd.testing.assert_frame_equal(
+        pipeline.compare(work, rejected=True).tables.rejected, comparison.tables.rejected
+    )
+    pipeline.record(comparison, tmp_path / "results")
+    assert (tmp_path / "results" / "runs" / run.name / "rejected.csv").is_file()
+    assert pd.read_csv(tmp_path / "results" / "rejected.csv")["Run"].tolist() == [run.name]
 
 
 @pytest.mark.slow

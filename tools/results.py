@@ -19,6 +19,7 @@ from boneage.report import (
     DIFFERENCES,
     FEW_CASES,
     OUTSIDE,
+    REJECTED,
     SEEDS,
     SETS_TABLE,
     VARIANTS_TABLE,
@@ -62,7 +63,7 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
     for item, reason in left_out.itertuples(index=False):
         raise BoneAgeError(f"{records}: {item}: {reason}")
     runs = tabled_runs(every, SET)
-    made = {RESULTS: results_block(runs)}
+    made = {RESULTS: results_block(runs), "rejected": "Missing: no run was tested on them yet.\n"}
     shown_by = {
         SUMMARY: (
             "details.csv",
@@ -77,6 +78,7 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         "groups": ("groups.csv", groups_block),
         "coverage": ("coverage.csv", lambda table: coverage_view(table).to_markdown()),
         "outside": ("outside.csv", outside_block),
+        "rejected": ("rejected.csv", lambda table: REJECTED.show(table).to_markdown()),
         "robustness": ("robustness.csv", robustness_block),
         "ingredients": ("ingredients.csv", ingredients_block),
         "anomalies": ("anomalies.csv", anomalies_block),

@@ -410,6 +410,7 @@ def _result_row(record: dict) -> dict[str, object]:
     "epochs",
     "backend",
     outside={"type": Path, "help": "work folder of another source to test the runs on"},
+    rejected={"action": "store_true", "help": "also test the runs on the cases that the review rejected"},
     examine={
         "type": int,
         "nargs": "?",
@@ -427,7 +428,7 @@ def _result_row(record: dict) -> dict[str, object]:
 def _compare(given: argparse.Namespace) -> None:
     work = _workspace(given)
     recorded = given.results if given.record else None
-    comparison = pipeline.compare(work, given.outside, given.examine, recorded)
+    comparison = pipeline.compare(work, given.outside, given.examine, recorded, given.rejected)
     _print_left_out(comparison.tables.left_out, len(comparison.runs.tabled))
     for epochs, table in comparison.tables.results.items():
         shown = report.RESULTS.show(table.reset_index()).to_markdown()

@@ -454,6 +454,25 @@ def test_another_source_stands_under_its_own_label(tmp_path: Path, labels: Label
     assert "the Digital Hand Atlas. Label: the atlas folder's year of age; in training:" in page.text
 
 
+def test_rejected_cases_count_as_much_as_they_make_up_of_all(tmp_path: Path, labels: Labels) -> None:
+    write_run(tmp_path, labels, off=0.5)
+    write_run(tmp_path, labels, "unet")
+    rejected = make_labels(cases=20).table.assign(Split="test")
+    predictions = rejected[["Case ID", "Split"]].assign(Prediction=rejected["Bone Age"] + 2.5)
+    joined = {"cnn-10-plain-s2026": evaluation.join_truth(rejected, predictions)}
+    runs = report.match_runs(*evaluation.read_runs(tmp_path), labels)
+    comparison = report.compare_runs(runs, (10,), rejected=joined)
+    (row,) = comparison.tables.rejected.to_dict("records")
+    assert (row["Network"], row["Test cases"], row["Rejected cases"]) == ("CNN", 15, 20)
+    # 60 cases were accepted.
+    assert row["Rejected share"] == 0.25
+    names = ("Test MAE", "Rejected MAE", "MAE with rejected")
+    assert [row[f"{name} (years)"] for name in names] == pytest.approx([0.5, 2.5, 1.0])
+    assert row["MAE with rejected low (years)"] == pytest.approx(1.0)
+    page = Page(report.write_report(comparison, tmp_path / "report.html"))
+    assert "Test error with the rejected cases" in page.text
+
+
 def test_labels_without_validation_or_test_still_give_a_report(tmp_path: Path, labels: Labels) -> None:
     only_train = dataclasses.replace(labels, table=labels.table[labels.table["Split"] == "train"])
     write_run(tmp_path, only_train)
@@ -482,6 +501,8 @@ def test_every_table_is_written_as_csv(tmp_path: Path, labels: Labels) -> None:
         "coverage.csv",
         "interval-notices.csv",
         "outside.csv",
+        "rejected.csv",
+        "sets.csv",
         "coverage-outside.csv",
         "left-out.csv",
     }

@@ -64,13 +64,18 @@ def reviewable_cases(work: Workspace) -> pd.DataFrame:
         BoneAgeError: No case table or no images yet, or none to review.
     """
     cases, _ = load_cases(work)
-    cases = cases[~cases["case_id"].isin(list(_without_image(work, cases)))].reset_index(drop=True)
+    cases = cases[~cases["case_id"].isin(list(image_faults(work, cases)))].reset_index(drop=True)
     if cases.empty:
         raise BoneAgeError(f"{work.images}: no image to review; see {work.skipped('preprocess').name}")
     return cases
 
 
-def _without_image(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
+def image_faults(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
+    """Why cases have no image of their own, by id.
+
+    Raises:
+        BoneAgeError: No images yet.
+    """
     if not work.preprocess.is_file():
         raise BoneAgeError(
             f"{work.preprocess}: not there yet; run notebook 01 or `python -m boneage preprocess` first"
@@ -187,7 +192,7 @@ def reviewed_cases(work: Workspace) -> Reviewed:
 def usable_of(work: Workspace) -> UsableCases:
     """The accepted cases that have an image and a label, and why the others are left out."""
     cases, faults = load_cases(work)
-    left_out = _without_image(work, cases)
+    left_out = image_faults(work, cases)
     reviewed = reviewed_cases(work)
     left_out |= {str(row.case_id): f"{REJECTED}: {row.reason}" for row in reviewed.rejected.itertuples()}
     chosen = reviewed.accepted.set_index("case_id")[list(CHOSEN)]

@@ -3,7 +3,13 @@
 In: labels and predictions, joined by id; trained networks. Out: tables of numbers with their intervals.
 """
 
-from boneage.evaluation.bootstrap import holm, mae_interval, mean_differences, training_differences
+from boneage.evaluation.bootstrap import (
+    holm,
+    mae_interval,
+    mean_differences,
+    mixed_mae_interval,
+    training_differences,
+)
 from boneage.evaluation.cases import cases_by_error
 from boneage.evaluation.metrics import (
     constant_predictor,
@@ -20,8 +26,8 @@ from boneage.evaluation.runs import (
     check_comparable,
     first_of_seeds,
     histories_table,
-    keep_outside,
-    kept_outside,
+    keep_predictions,
+    kept_predictions,
     key_of,
     read_run,
     read_runs,
@@ -44,12 +50,13 @@ __all__ = [
     "histories_table",
     "holm",
     "join_truth",
-    "keep_outside",
-    "kept_outside",
+    "keep_predictions",
+    "kept_predictions",
     "key_of",
     "mae_interval",
     "mean_differences",
     "metrics_by_split",
+    "mixed_mae_interval",
     "read_run",
     "read_runs",
     "record_run",

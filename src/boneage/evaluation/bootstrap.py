@@ -28,12 +28,31 @@ def mae_interval(error: np.ndarray, seed: int = 0) -> tuple[float, float]:
     Returns:
         Lower and upper end in years; NaN for fewer than two cases.
     """
-    size = np.abs(np.asarray(error, float))
-    if len(size) < 2:
+    return mixed_mae_interval([error], [1.0], seed)
+
+
+def mixed_mae_interval(
+    errors: Sequence[np.ndarray], shares: Sequence[float], seed: int = 0
+) -> tuple[float, float]:
+    """The interval of :func:`mae_interval` for cases of several kinds, each drawn by itself.
+
+    Args:
+        errors: For each kind prediction minus ground truth in years, (cases,).
+        shares: How much each kind counts in the MAE.
+        seed: Seeds the resampling.
+    """
+    sizes = [np.abs(np.asarray(error, float)) for error in errors]
+    if min(map(len, sizes)) < 2:
         return np.nan, np.nan
+
+    def mae(*drawn: np.ndarray, axis: int) -> np.ndarray:
+        mean: np.ndarray = np.tensordot(shares, [of_kind.mean(axis=axis) for of_kind in drawn], axes=1)
+        return mean
+
     interval = stats.bootstrap(
-        (size,),
-        np.mean,
+        sizes,
+        mae,
+        vectorized=True,
         method="percentile",
         n_resamples=BOOTSTRAP_RESAMPLES,
         batch=_BATCH,

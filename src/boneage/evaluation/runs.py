@@ -23,8 +23,8 @@ Record = dict[str, Any]
 
 RECORD_FORMAT = 2
 
-OUTSIDE_NAME = "outside.csv"
-"""A run's predictions for another source's images, in its folder."""
+OUTSIDE_NAME, REJECTED_NAME = "outside.csv", "rejected.csv"
+"""A run's predictions for another source's images, and for rejected cases, in its folder."""
 
 _METRICS = {
     "MAE": ("years", ".2f", "min", "Mean absolute error: how far a prediction is off on average."),
@@ -272,34 +272,35 @@ def record_run(run: Run, folder: Path | str) -> None:
     if there.resolve() == run.folder.resolve():
         return
     # The record last, as it marks a complete run.
-    for name in ("history.csv", "predictions.csv", OUTSIDE_NAME, "record.json"):
+    for name in ("history.csv", "predictions.csv", OUTSIDE_NAME, REJECTED_NAME, "record.json"):
         if (run.folder / name).is_file():
             write_bytes(there / name, (run.folder / name).read_bytes())
         else:
             (there / name).unlink(missing_ok=True)
 
 
-def keep_outside(run: Run, predictions: pd.DataFrame, images: str) -> None:
-    """Saves a run's predictions for another source's images in its folder, so that they outlast the model.
+def keep_predictions(run: Run, name: str, predictions: pd.DataFrame, images: str) -> None:
+    """Saves a run's predictions for other images in its folder, so that they outlast the model.
 
     Args:
         run: The run.
+        name: The file: ``OUTSIDE_NAME`` or ``REJECTED_NAME``.
         predictions: ``tables.PREDICTION_TABLE``; years.
         images: ``pack.fingerprint`` of those images and labels.
 
     Raises:
         BoneAgeError: The folder is read-only, or the disk is full.
     """
-    write_table(run.folder / OUTSIDE_NAME, predictions.assign(Images=images, Finished=run.record["finished"]))
+    write_table(run.folder / name, predictions.assign(Images=images, Finished=run.record["finished"]))
 
 
-def kept_outside(run: Run, images: str) -> pd.DataFrame | None:
-    """What :func:`keep_outside` saved for this run and these images, or None.
+def kept_predictions(run: Run, name: str, images: str) -> pd.DataFrame | None:
+    """What :func:`keep_predictions` saved under a name for this run and these images, or None.
 
     Raises:
         BoneAgeError: The saved table is damaged.
     """
-    path = run.folder / OUTSIDE_NAME
+    path = run.folder / name
     if not path.is_file():
         return None
     table = _read_predictions(path, (*PREDICTION_TABLE, "Images", "Finished"), "delete the file")

@@ -28,6 +28,7 @@ from boneage.report.page import (
     write_report,
 )
 from boneage.report.references import references_view
+from boneage.report.rejected import REJECTED
 from boneage.report.results import RESULTS, case_view, quality_view, results_view
 from boneage.report.seeds import SEEDS
 from boneage.report.sets import SETS_TABLE, steps_of
@@ -43,6 +44,7 @@ __all__ = [
     "GROUPS",
     "LEFT_OUT",
     "OUTSIDE",
+    "REJECTED",
     "RESULTS",
     "ROBUSTNESS_OF_RUNS",
     "SEEDS",

@@ -1,6 +1,7 @@
 """Compares the runs of a work folder: report, examinations and recorded results."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +15,14 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.left_out import in_words
 from boneage.core.tables import skipped_table, write_table
 from boneage.dataset.in_force import load_labels
-from boneage.dataset.labels import read_labels
-from boneage.dataset.pack import fingerprint, open_pack, rows_of
+from boneage.dataset.labels import Labels, read_labels
+from boneage.dataset.pack import build_pack, fingerprint, open_pack, rows_of
+from boneage.dataset.rejected import rejected_labels
+from boneage.evaluation.runs import OUTSIDE_NAME, REJECTED_NAME
 from boneage.workspace import RUNS_NAME, Workspace
 
-RECORDED_TABLES = ("details", "differences", "seeds", "sets", "variants", "groups", "coverage", "outside")
+RECORDED_TABLES = ("details", "differences", "seeds", "sets", "variants", "groups", "coverage")
+RECORDED_TABLES += ("outside", "rejected")
 """The tables that are recorded because they need the labels, which are not passed on."""
 
 
@@ -27,6 +31,7 @@ def compare(
     outside: Path | None = None,
     examined: int | None = None,
     recorded: Path | None = None,
+    rejected: bool = False,
 ) -> report.Comparison:
     """Compares the finished runs and writes the report.
 
@@ -35,10 +40,11 @@ def compare(
         outside: The work folder of another source, with labels and pack, for an external test.
         examined: Number of networks to :func:`examine`; earlier examinations are shown in any case.
         recorded: Folder with earlier recorded runs (:func:`record`) to include.
+        rejected: Whether to test the runs on the cases that the review rejected, too.
 
     Raises:
-        BoneAgeError: No labels, the outside folder has none or is of the same source, no recorded run can be
-            compared with these, or the disk is full.
+        BoneAgeError: No labels, no rejected case to test on, the outside folder has no labels or is of the
+            same source, no recorded run can be compared with these, or the disk is full.
     """
     labels = load_labels(work)
     if len(labels.skipped):
@@ -53,7 +59,11 @@ def compare(
     if outside is not None:
         outside_test, untested = _test_outside(work, runs, Workspace.at(outside))
         runs = replace(runs, left_out=pd.concat([runs.left_out, untested], ignore_index=True))
-    comparison = report.compare_runs(runs, work.settings.epochs, outside_test)
+    of_rejected = {}
+    if rejected:
+        of_rejected, untested = _test_rejected(work, runs)
+        runs = replace(runs, left_out=pd.concat([runs.left_out, untested], ignore_index=True))
+    comparison = report.compare_runs(runs, work.settings.epochs, outside_test, of_rejected)
     if examined is not None:
         return examine(work, comparison, examined)
     comparison = _with_examinations(comparison, work)
@@ -90,7 +100,7 @@ def record(comparison: report.Comparison, folder: Path) -> None:
         evaluation.record_run(run, folder / RUNS_NAME)
     for name in RECORDED_TABLES:
         table = getattr(comparison.tables, name)
-        # Without an external test this time, the earlier one stays.
+        # Without an external test, or one on rejected cases, this time, the earlier one stays.
         if len(table):
             write_table(folder / f"{name}.csv", table)
     path = folder / "robustness.csv"
@@ -168,29 +178,59 @@ def _with_examinations(
 def _test_outside(
     work: Workspace, runs: report.ComparedRuns, other: Workspace
 ) -> tuple[report.Outside, pd.DataFrame]:
-    """Predictions for another source's images, from the cache if possible, and what failed with the reason.
-
-    Of the tabled runs, and of plain ones beside them.
-    """
+    """The runs' predictions for another source's images, and what failed with the reason."""
     others = read_labels(other.labels)
     if others.source == runs.labels.source:
         raise BoneAgeError(
             f"{other.labels}: from the same source {others.source}, so it is no external test; name the "
             "work folder of another source"
         )
+    joined, untested = _predicted(work, runs, others, other.pack, OUTSIDE_NAME, others.source)
+    return report.Outside(others.source, others.kind, joined), untested
+
+
+def _test_rejected(
+    work: Workspace, runs: report.ComparedRuns
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """The runs' predictions for the rejected cases, and what failed with the reason."""
+    labels = rejected_labels(work)
+    if len(labels.skipped):
+        of = len(labels.skipped) + len(labels.table)
+        print(f"left out of the rejected cases: {in_words(labels.skipped, of)}")
+
+    def packed(size: int) -> Path:
+        path = work.pack(size).with_name(f"rejected-{size}.npy")
+        build_pack(labels.table["Case ID"].tolist(), work.images, size, path)
+        return path
+
+    return _predicted(work, runs, labels, functools.cache(packed), REJECTED_NAME, "rejected cases")
+
+
+def _predicted(
+    work: Workspace,
+    runs: report.ComparedRuns,
+    labels: Labels,
+    pack_at: Callable[[int], Path],
+    name: str,
+    words: str,
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Predictions for other images with ground truth by run, kept ones if there are, and what failed.
+
+    Of the tabled runs, and of plain ones beside them.
+    """
     joined, reasons = {}, []
     for run in (run for run in (*runs.tabled, *runs.beside) if not run.key.variant):
         try:
-            pack = open_pack(other.pack(run.record["size"]))
-            images = fingerprint(pack, rows_of(pack, others.table)[0])
-            predictions = evaluation.kept_outside(run, images)
+            pack = open_pack(pack_at(run.record["size"]))
+            images = fingerprint(pack, rows_of(pack, labels.table)[0])
+            predictions = evaluation.kept_predictions(run, name, images)
             if predictions is None:
-                predictions = training_of(work).predict_pack(run.folder, pack, others)
-                evaluation.keep_outside(run, predictions, images)
-            joined[run.name] = evaluation.join_truth(others.table, predictions)
+                predictions = training_of(work).predict_pack(run.folder, pack, labels)
+                evaluation.keep_predictions(run, name, predictions, images)
+            joined[run.name] = evaluation.join_truth(labels.table, predictions)
         except BoneAgeError as error:
-            reasons.append((f"{run.name} on {others.source}", str(error)))
-    return report.Outside(others.source, others.kind, joined), skipped_table(reasons)
+            reasons.append((f"{run.name} on {words}", str(error)))
+    return joined, skipped_table(reasons)
 
 
 def training_of(work: Workspace) -> ModuleType:

@@ -1,6 +1,6 @@
 """The comparison of finished runs: its data and all its tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,6 +15,7 @@ from boneage.report.examination import Examination
 from boneage.report.groups import groups_table
 from boneage.report.matching import ComparedRuns
 from boneage.report.references import references_table
+from boneage.report.rejected import rejected_table
 from boneage.report.seeds import seeds_table
 from boneage.report.sets import sets_table
 from boneage.report.variants import variants_table
@@ -42,6 +43,7 @@ class Tables:
         references: ``REFERENCES``.
         coverage: ``COVERAGE_OF_RUNS``.
         outside: ``OUTSIDE``; empty without an external test.
+        rejected: ``REJECTED``; empty without a test on the rejected cases.
         coverage_outside: ``COVERAGE_OF_RUNS`` on that source's cases.
         interval_notices: Runs without intervals or with joined bands, and why (``item``, ``reason``).
         left_out: Runs in no table, and why (``item``, ``reason``).
@@ -58,6 +60,7 @@ class Tables:
     references: pd.DataFrame
     coverage: pd.DataFrame
     outside: pd.DataFrame
+    rejected: pd.DataFrame
     coverage_outside: pd.DataFrame
     interval_notices: pd.DataFrame
     left_out: pd.DataFrame
@@ -82,13 +85,19 @@ class Comparison:
     examinations: tuple[Examination, ...] = ()
 
 
-def compare_runs(runs: ComparedRuns, epochs: Iterable[int], outside: Outside | None = None) -> Comparison:
+def compare_runs(
+    runs: ComparedRuns,
+    epochs: Iterable[int],
+    outside: Outside | None = None,
+    rejected: Mapping[str, pd.DataFrame] | None = None,
+) -> Comparison:
     """Compares finished runs.
 
     Args:
         runs: From :func:`boneage.report.matching.match_runs`.
         epochs: Epoch counts to show tables of; those of the runs are added.
         outside: Predictions for another source's images, if any.
+        rejected: Run name -> predictions for the rejected cases with ground truth, if any.
     """
     labels, tabled, joined = runs.labels, runs.tabled, runs.joined
     records = [{**run.record, "metrics": metrics_by_split(labels.table, run.predictions)} for run in tabled]
@@ -107,6 +116,7 @@ def compare_runs(runs: ComparedRuns, epochs: Iterable[int], outside: Outside | N
         references=references_table(),
         coverage=coverage,
         outside=outside_table(runs, outside),
+        rejected=rejected_table(runs, rejected or {}),
         coverage_outside=coverage_outside,
         interval_notices=notices.map(printable),
         left_out=runs.left_out.map(printable),

@@ -25,6 +25,7 @@ from boneage.report.differences import DIFFERENCES, trainings_in_words
 from boneage.report.examination import centres_view
 from boneage.report.groups import FEW_CASES, groups_view
 from boneage.report.references import reference_lines, references_view, sources_of
+from boneage.report.rejected import REJECTED
 from boneage.report.results import outside_view, quality_view, results_view
 from boneage.report.seeds import SEEDS
 from boneage.report.sets import SETS_TABLE
@@ -80,6 +81,7 @@ def _html(comparison: Comparison, work: Path) -> str:
             headline=_headline(comparison),
             results=[results_view(comparison, epochs) for epochs in tables.results],
             test=quality_view(comparison),
+            rejected=REJECTED.show(tables.rejected),
             bars=_picture(mae_chart(comparison)),
             references=references_view(tables.references),
             sources=sources_of(tables.references),
