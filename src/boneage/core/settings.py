@@ -293,7 +293,11 @@ class Settings(BaseModel):
         """
         try:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, BoneAgeError) as error:
+        except UnicodeDecodeError:
+            raise BoneAgeError(
+                f"{path}: not UTF-8 text; correct the file, or delete it to start again"
+            ) from None
+        except (OSError, BoneAgeError) as error:
             raise BoneAgeError(f"{path}: {error}; correct the file, or delete it to start again") from None
 
     def save(self, path: Path | str) -> Path:

@@ -96,7 +96,7 @@ def balanced_plan(
     cases = _checked_cases(cases)
     if total < len(cases):
         raise BoneAgeError(
-            f"total {total}: fewer than the {len(cases)} accepted cases, each of which stands in the plan "
+            f"total {total}: fewer than the {len(cases)} accepted cases, each of which is in the plan "
             f"once; set it to {len(cases)} or more"
         )
     rng = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
+from boneage.core.left_out import in_words
 from boneage.core.tables import OLDEST_YEARS, RACES, SEXES, is_safe_id, read_cases, read_table, skipped_table
 from boneage.dataset.same_picture import same_pictures, ties_in_words
 from boneage.dataset.split import draw_split
@@ -34,7 +35,7 @@ def load_cases(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     if cases.empty:
         why = f" (the first: {faults['reason'].iloc[0]})" if len(faults) else ""
         raise BoneAgeError(
-            f"{path}: no usable case{why}; mend it, or make it again with `python -m boneage cases`"
+            f"{path}: no usable case{why}; correct it, or make it again with `python -m boneage cases`"
         )
     return cases, faults
 
@@ -51,8 +52,8 @@ def cases_to_make(work: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     if at_stake:
         raise BoneAgeError(
             f"{work.cases}: {len(damaged)} rows cannot be used (the first, {damaged['item'].iloc[0]}: "
-            f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; mend it, "
-            "or make it again with `python -m boneage cases`"
+            f"{damaged['reason'].iloc[0]}), and {len(at_stake)} images made of them would be lost; "
+            "correct it, or make it again with `python -m boneage cases`"
         )
     return cases, faults
 
@@ -172,13 +173,14 @@ def usable_cases(cases: pd.DataFrame, label: str, left_out: Mapping[str, str] | 
             reasons[case_id] = "sex is unknown, and the label CSV needs TRUE or FALSE"
         elif race not in RACES:
             reasons[case_id] = f"race {race!r} must be one of {', '.join(RACES)}"
-    usable = cases[~cases["case_id"].isin(list(reasons))].reset_index(drop=True)
+    skipped = skipped_table(reasons.items())
+    usable = cases[~cases["case_id"].isin(skipped["item"])].reset_index(drop=True)
     if usable.empty:
-        first = next((f" (the first, {item}: {reason})" for item, reason in reasons.items()), "")
+        why = f" (left out {in_words(skipped, len(cases))})" if len(skipped) else ""
         raise BoneAgeError(
-            f"labels: no case has both an image and a label{first}; mend cases.csv or the images"
+            f"labels: no case has both an image and a label{why}; correct cases.csv or choose another --label"
         )
-    return UsableCases(usable, years[usable["case_id"]], kind, skipped_table(reasons.items()))
+    return UsableCases(usable, years[usable["case_id"]], kind, skipped)
 
 
 def reviewed_cases(work: Workspace) -> Reviewed:

@@ -197,6 +197,9 @@ def read_run(folder: Path | str) -> Run:
     fault = _record_fault(record)
     if fault:
         raise BoneAgeError(f"{path}: {fault}; delete that run's folder and train again")
+    for name in ("history.csv", "predictions.csv"):
+        if not (folder / name).is_file():
+            raise BoneAgeError(f"{folder / name}: is gone; delete that run's folder and train again")
     predictions = _read_predictions(folder / "predictions.csv", PREDICTION_TABLE, "train that run again")
     history = read_table(folder / "history.csv", ("epoch", "loss", "mae")).apply(
         pd.to_numeric, errors="coerce"
