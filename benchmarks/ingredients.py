@@ -27,7 +27,7 @@ from boneage.networks import cnn
 from boneage.networks.layers import pooled
 from boneage.training import build_model
 from boneage.training.batches import Batches
-from boneage.training.recipe import AdamW, compile_model
+from boneage.training.recipe import SMALLEST_BATCH, AdamW, compile_model
 from boneage.workspace import Workspace
 
 SIZE, EPOCHS = 128, 18
@@ -134,9 +134,9 @@ def train_changed(change: Change, labels: pd.DataFrame, pack: Pack, seed: int) -
     seed_everything(seed)
     mean, std = float(years[of_train].mean()), float(years[of_train].std())
     model = change.build("cnn", pack.size, mean, std, seed)
-    change.compile(model, settings, EPOCHS * -(-int(of_train.sum()) // settings.batch_size))
+    change.compile(model, settings, EPOCHS * -(-int(of_train.sum()) // SMALLEST_BATCH))
     hasten(model)
-    batches = Batches(pack, rows[of_train], years[of_train], None, settings.batch_size, seed)
+    batches = Batches(pack, rows[of_train], years[of_train], None, SMALLEST_BATCH, seed)
     images = pack.images[rows][..., np.newaxis]
     history = model.fit(
         batches,

@@ -19,7 +19,7 @@ from boneage.core.runtime import device
 from boneage.core.settings import PRECISIONS, Settings
 from boneage.networks import NETWORKS
 from boneage.training import build_model
-from boneage.training.recipe import compile_model
+from boneage.training.recipe import SMALLEST_BATCH, compile_model
 
 SIZE, STEPS, ROUNDS = 128, 8, 3
 
@@ -32,8 +32,8 @@ def milliseconds_an_image(network: str, names: list[str]) -> dict[str, float]:
         names: Some of ``settings.PRECISIONS``.
     """
     draw = np.random.default_rng(1)
-    images = draw.integers(0, 256, (Settings().batch_size, SIZE, SIZE, 1)).astype(np.float32)
-    years = draw.uniform(0, 19, (Settings().batch_size, 1)).astype(np.float32)
+    images = draw.integers(0, 256, (SMALLEST_BATCH, SIZE, SIZE, 1)).astype(np.float32)
+    years = draw.uniform(0, 19, (SMALLEST_BATCH, 1)).astype(np.float32)
     models = {}
     for name in names:
         with precision(name):
@@ -69,7 +69,7 @@ def main() -> None:
             f"{given.precision} ms an image": round(took[given.precision], 1),
             "Share": round(took[given.precision] / took["float32"], 3),
             "Size": SIZE,
-            "Batch": Settings().batch_size,
+            "Batch": SMALLEST_BATCH,
             "Device": device(),
             "Backend": keras.backend.backend(),
         }

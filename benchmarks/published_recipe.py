@@ -30,6 +30,7 @@ from boneage.images.operators import apply_operators, parse_operators
 from boneage.images.reading import read_file
 from boneage.networks import cnn, find
 from boneage.training.batches import Batches
+from boneage.training.recipe import SMALLEST_BATCH
 from boneage.workspace import Workspace
 
 CANVAS_WIDTH, CANVAS_HEIGHT = 2775, 2777
@@ -171,7 +172,7 @@ def main() -> None:
     for network in given.networks:
         shown = count
         if given.as_many_steps:
-            shown = BATCH * -(-count // (Settings().batch_size * find(network).batch_factor))
+            shown = BATCH * -(-count // (SMALLEST_BATCH * find(network).batch_factor))
         steps = -(-shown // BATCH)
         row = {
             "Network": network,

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from boneage.core.settings import Settings
+from boneage.networks import NETWORKS
+from boneage.training import recipe
 from boneage.training.recipe import AdamW, compile_model
 
 
@@ -44,3 +46,29 @@ def _moved_by_decay(model: keras.Model) -> set[str]:
     before = [np.array(one) for one in weights]
     model.optimizer.apply([keras.ops.zeros(one.shape) for one in weights], weights)
     return {one.path for one, old in zip(weights, before, strict=True) if (np.array(one) != old).any()}
+
+
+@pytest.mark.parametrize(
+    ("images", "cpu", "gpu"), [(633 * 10, 8, 8), (7123, 8, 8), (7123 * 10, 8, 64), (2_000_000, 8, 64)]
+)
+def test_a_gpu_takes_larger_batches_where_enough_steps_remain(images, cpu, gpu, monkeypatch):
+    for has_gpu, size in ((False, cpu), (True, gpu)):
+        monkeypatch.setattr(recipe, "has_gpu", lambda there=has_gpu: there)
+        assert recipe.batch_size_for("cnn", Settings(), images) == size
+        assert recipe.batch_size_for("cnn", Settings(batch_size=5), images) == 5
+        of_fours = recipe.batch_size_for("efficientnetv2s", Settings(), images)
+        assert of_fours == max(size, 8 * NETWORKS["efficientnetv2s"].batch_factor)
+
+
+@pytest.mark.parametrize("network", ["cnn", "efficientnetv2s"])
+def test_the_rate_grows_with_the_square_root_of_the_batch(network):
+    def peak(batch_size: int) -> float:
+        numbers = keras.Input((2,))
+        model = keras.Model(numbers, keras.layers.Dense(1)(numbers), name=network)
+        compile_model(model, Settings(learning_rate=0.01), 10, batch_size)
+        return max(float(model.optimizer._learning_rate(step)) for step in range(10))
+
+    usual = recipe.batch_size_for(network, Settings(batch_size=8), 1)
+    assert peak(usual) == pytest.approx(0.01 * NETWORKS[network].learning_rate_factor)
+    assert peak(4 * usual) == pytest.approx(2 * peak(usual))
+    assert peak(0) == peak(usual)

@@ -184,14 +184,20 @@ class Settings(BaseModel):
         description="Epochs to train; each number is a run of its own, with its own learning-rate schedule "
         "and table.",
     )
-    # Small: a few hundred images would otherwise give few steps per epoch.
     batch_size: int = Field(
-        8,
-        ge=1,
+        0,
+        ge=0,
         le=4096,
-        description="Images per step; networks that need larger batches take a multiple of it.",
+        description="Images per step; 0 takes 8 on a CPU, and on a GPU up to 64 if enough steps remain. "
+        "Networks that need larger batches take a multiple of it.",
     )
-    learning_rate: float = Field(1e-3, ge=1e-7, le=1, description="Peak learning rate.")
+    learning_rate: float = Field(
+        1e-3,
+        ge=1e-7,
+        le=1,
+        description="Peak learning rate for batches of 8; for others it grows with the square root of "
+        "their size.",
+    )
     weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay of the optimiser (AdamW).")
     width: Literal["full", "tiny"] = Field(
         "full",

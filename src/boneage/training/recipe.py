@@ -1,10 +1,12 @@
 """The training recipe: optimiser, learning-rate schedule and loss."""
 
+import math
 import re
 from typing import Any
 
 import keras
 
+from boneage.core.runtime import has_gpu
 from boneage.core.settings import Settings
 from boneage.networks import find
 from boneage.training.model import accuracy, label_distribution, mae
@@ -15,6 +17,12 @@ WARM_UP = 0.1
 # Pretrained weights are fine-tuned at a tenth of the learning rate (Kolesnikov et al., "Big Transfer (BiT)",
 # ECCV 2020, trained at 0.03 and fine-tuned at 0.003).
 FINE_TUNING = 0.1
+
+SMALLEST_BATCH, LARGEST_BATCH = 8, 64
+"""Images per step: on a CPU, which gains nothing from more, and at most on a GPU, which is idle with few."""
+
+# A run needs so many steps to learn, whatever they show: a GPU takes larger batches only if these remain.
+_LEAST_STEPS = 1000
 
 _NOT_DECAYED = re.compile("bias|gamma|beta|position_embedding|class_token")
 
@@ -51,23 +59,43 @@ class AdamW(keras.optimizers.Adam):
         return {**super().get_config(), "decay": self.decay}
 
 
-def compile_model(model: keras.Model, settings: Settings, steps: int, fine_tuned: bool = False) -> None:
+def batch_size_for(network: str, settings: Settings, images: int) -> int:
+    """Images per step: as the settings say, else by the device and by how much there is to learn from.
+
+    Args:
+        network: Key of the network.
+        settings: Gives the batch size.
+        images: Images that the whole run shows, over all epochs.
+    """
+    size = (settings.batch_size or SMALLEST_BATCH) * find(network).batch_factor
+    if not settings.batch_size and has_gpu():
+        while 2 * size <= LARGEST_BATCH and images >= 2 * size * _LEAST_STEPS:
+            size *= 2
+    return size
+
+
+def compile_model(
+    model: keras.Model, settings: Settings, steps: int, batch_size: int = 0, fine_tuned: bool = False
+) -> None:
     """Compiles a model for training.
 
     The learning rate rises at first and then falls to zero along a cosine (Loshchilov and Hutter, ICLR 2017),
-    so a run of other length is a different training. The loss is the squared error, or for month bins the
-    cross-entropy with the label distribution.
+    so a run of other length is a different training; with the batch it grows by the square root (Malladi et
+    al., "On the SDEs and scaling rules for adaptive gradient algorithms", NeurIPS 2022). The loss is the
+    squared error, or for month bins the cross-entropy with the label distribution.
 
     Args:
         model: As ``to_train`` gives it, named after its network.
         settings: Gives learning rate and weight decay.
         steps: Steps of the whole run.
+        batch_size: Images per step; by default as few as the network takes.
         fine_tuned: Whether it starts from pretrained weights.
     """
     warm_up = max(1, round(WARM_UP * steps))
-    highest = (
-        settings.learning_rate * find(model.name).learning_rate_factor * (FINE_TUNING if fine_tuned else 1.0)
-    )
+    network = find(model.name)
+    smallest = SMALLEST_BATCH * network.batch_factor
+    highest = settings.learning_rate * network.learning_rate_factor
+    highest *= math.sqrt((batch_size or smallest) / smallest) * (FINE_TUNING if fine_tuned else 1.0)
     schedule = keras.optimizers.schedules.CosineDecay(
         highest / 100,
         max(1, steps - warm_up),

@@ -51,7 +51,7 @@ from boneage.training.epochs import KeepEpochs, Progress
 from boneage.training.first_weights import FROM_IMAGENET, new_model
 from boneage.training.model import as_trained, to_train
 from boneage.training.predictions import load_model, prediction_table
-from boneage.training.recipe import compile_model
+from boneage.training.recipe import batch_size_for, compile_model
 
 # Settings that do not affect the numbers or are recorded elsewhere; file locations and reviewers are private.
 _NOT_RECORDED = (
@@ -207,7 +207,8 @@ def _trained(
     check_agreed(state.get("epoch", 0), run)
     if model is not None:
         print(f"{run.name}: resumes after epoch {state['epoch']} of {identity['epochs']}")
-    batch_size = state.get("batch_size", settings.batch_size * identity["batch_factor"])
+    shown = identity["epochs"] * _images_per_epoch(identity, parts["train"])
+    batch_size = state.get("batch_size") or batch_size_for(identity["network"], settings, shown)
     while True:
         try:
             # Inside the loop, because clearing the session below resets both.
@@ -247,7 +248,7 @@ def _begun(
     model, weights = new_model(identity["network"], identity["size"], moments, identity["variant"], settings)
     model = to_train(model)
     steps = identity["epochs"] * -(-_images_per_epoch(identity, part) // batch_size)
-    compile_model(model, settings, steps, fine_tuned=weights == FROM_IMAGENET)
+    compile_model(model, settings, steps, batch_size, fine_tuned=weights == FROM_IMAGENET)
     state = {"identity": identity, "epoch": 0, "started": _now(), "weights": weights, "history": []}
     return model, {**state, "batch_size": batch_size}
 
