@@ -19,10 +19,14 @@ from hypothesis import strategies as st
 from IPython.display import display
 
 from boneage.core.errors import BoneAgeError
+from boneage.images.augmentations import AUGMENTATIONS
 from boneage.images.operators import CORRECTIONS, OPERATORS, apply_operators, parse_operators
 from boneage.review.board import ReviewBoard, Suggest, review_board
+from boneage.review.board.augmentations_panel import AugmentationsPanel
+from boneage.review.board.events import Events
 from boneage.review.board.facts import alike, box_in_image, read_cases
 from boneage.review.board.grid import TILES
+from boneage.review.board.maker import Maker
 from boneage.review.board.one_image import Choice
 from boneage.review.board.pictures import GREY, Images, ages_figure, render_view, window_of
 from boneage.review.board.queue import ALL, ANY, Queue
@@ -378,6 +382,13 @@ def test_what_was_recorded_by_a_wider_name_is_shown_by_its_parts(tmp_path):
     board.jump.value = "C000"
     assert board.one.augmentations.names == ["brighten", "darken", "gamma lighter", "gamma darker"]
     assert said(board) == ""
+
+
+def test_every_augmentation_has_a_switch():
+    panel = AugmentationsPanel(Maker(), Events(lambda act: act()), lambda: None)
+    for name in AUGMENTATIONS:
+        panel.show([name], ())
+        assert panel.names, name
 
 
 def test_undo_shows_what_stands_again_boxes_too(tmp_path):

@@ -268,8 +268,6 @@ class _Joined:
                     self._join(table, rows)
                     used = table
                     continue
-            elif table.path == used.path and table.name == used.name:
-                continue
             else:
                 self._check_against(used, table)
                 fault = f"another readings table; {used.name} is used instead (leave only the one you want)"
@@ -282,16 +280,15 @@ class _Joined:
         """Why a whole table is not used, or ""."""
         if not any(row.number for row in rows):
             first = f" (the first is {rows[0].item!r})" if rows else ""
-            return (
-                f"not a table of the atlas: none of its {len(rows)} ids has the atlas's form{first}; not used"
-            )
+            ids = f"none of its {len(rows)} ids has the atlas's form{first}"
+            return f"not a table of the atlas: {ids}; not used"
         here = [row for row in rows if row.number in self.images]
-        against = [row for row in here if _contradiction(row, self.images[row.number])]
+        faults = [(row.item, _contradiction(row, self.images[row.number])) for row in here]
+        against = [f"{item}: {fault}" for item, fault in faults if fault]
         if len(here) >= FEW_ROWS and len(against) > _MOST_CONTRADICTIONS * len(here):
             return (
                 f"not a table of these images: {len(against)} of the {len(here)} rows that join contradict "
-                f"the images' folders (the first, {against[0].item}: "
-                f"{_contradiction(against[0], self.images[against[0].number])}); not used"
+                f"the images' folders (the first, {against[0]}); not used"
             )
         return ""
 

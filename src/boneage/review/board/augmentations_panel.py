@@ -55,8 +55,8 @@ class AugmentationsPanel:
         """What copies are drawn from now, chosen or suggested."""
         return [name for name, switch in self.switches.items() if switch.value]
 
-    def show(self, chosen: Sequence[str] | None, suggested: Sequence[str]) -> bool:
-        """Shows the choice, or for None the suggestion; returns whether the switches can show all of it."""
+    def show(self, chosen: Sequence[str] | None, suggested: Sequence[str]) -> None:
+        """Shows the choice, or for None the suggestion."""
         self._is_chosen = chosen is not None
         names = [
             one for name in (suggested if chosen is None else chosen) for one in _BOTH.get(name, (name,))
@@ -64,7 +64,6 @@ class AugmentationsPanel:
         for name, switch in self.switches.items():
             switch.value = name in names
         self._show_title()
-        return set(names) <= set(self.switches)
 
     def _choose(self) -> None:
         self._is_chosen = True

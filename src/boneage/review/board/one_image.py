@@ -164,8 +164,7 @@ class OneImage:
         self._show_facts(decision)
         self._show_neighbours(rejected)
         self._show_suggested()
-        if not self._show_augmentations(choice.augmentations):
-            fault = fault or "the controls cannot show all augmentations"
+        self._show_augmentations(choice.augmentations)
         return fault and f"case {case_id}: {fault}"
 
     def read_ahead(self, coming: Mapping[str, str], rejected: Collection[str]) -> None:
@@ -329,14 +328,12 @@ class OneImage:
         self._look()
         self._show_augmentations(self.augmentations.augmentations)
 
-    def _show_augmentations(self, chosen: Sequence[str] | None) -> bool:
-        """Shows the chosen or suggested augmentations; returns whether all can be shown."""
+    def _show_augmentations(self, chosen: Sequence[str] | None) -> None:
         suggested: Sequence[str] = ()
         if self._image is not None:
             suggested = self._names_for(self._case_id, format_corrections(self.corrections.corrections))
-        can_show = self.augmentations.show(chosen, suggested)
+        self.augmentations.show(chosen, suggested)
         self._show_copy()
-        return can_show
 
     def _show_suggested(self) -> None:
         self._suggested = [] if self._image is None else self._corrections_for(self._case_id)
