@@ -7,7 +7,14 @@ import pandas as pd
 from boneage.anomalies import ANOMALY_TABLE
 from boneage.core.columns import Column, Table
 from boneage.core.files import write_text
-from boneage.core.tables import CASE_TABLE, LABEL_TABLE, PLAN_TABLE, PREDICTION_TABLE, SKIPPED_TABLE
+from boneage.core.tables import (
+    CASE_TABLE,
+    ESTIMATE_TABLE,
+    LABEL_TABLE,
+    PLAN_TABLE,
+    PREDICTION_TABLE,
+    SKIPPED_TABLE,
+)
 from boneage.dataset.augment import RECORD_TABLE
 from boneage.evaluation.runs import RESULTS_TABLE
 from boneage.images.preprocess import REPORT_TABLE
@@ -33,7 +40,7 @@ PATH = Path(__file__).resolve().parents[1] / "docs" / "tables.md"
 
 BETWEEN_STAGES = (
     *(MANIFEST_TABLE, FETCHED_TABLE, CASE_TABLE, REPORT_TABLE, ANOMALY_TABLE, LOG_TABLE, PLAN_TABLE),
-    *(RECORD_TABLE, LABEL_TABLE, PREDICTION_TABLE, SKIPPED_TABLE),
+    *(RECORD_TABLE, LABEL_TABLE, PREDICTION_TABLE, SKIPPED_TABLE, ESTIMATE_TABLE),
 )
 OF_THE_REPORT = (
     *(RESULTS_TABLE, DETAILS, BASELINE_ERRORS, DIFFERENCES, SEEDS, SETS_TABLE, VARIANTS_TABLE, GROUPS),

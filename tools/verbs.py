@@ -47,7 +47,7 @@ def _verb(name: str, verb: Verb) -> str:
 
 def _own(name: str, how: dict) -> str:
     kind = {int: "NUMBER", Path: "PATH"}.get(how.get("type"), "TEXT")
-    value = "" if how.get("action") == "store_true" else how.get("metavar", kind)
+    value = "" if how.get("action") == "store_true" or name.isupper() else how.get("metavar", kind)
     return f"{option_name(name)} {value}".strip()
 
 

@@ -11,6 +11,7 @@ import io
 import itertools
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -23,8 +24,9 @@ from boneage.anomalies import LIKELY
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import write_bytes, write_error
 from boneage.core.left_out import in_words
+from boneage.core.runtime import keras_module
 from boneage.core.settings import PRESETS, TOTAL, VARIANTS, Settings, choices
-from boneage.core.tables import SPLITS
+from boneage.core.tables import ESTIMATE_TABLE, SEXES, SPLITS, skipped_table, write_table
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, read_labels, repeated
 from boneage.dataset.pack import open_pack, rows_of
@@ -142,8 +144,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def option_name(name: str) -> str:
-    """The option of a field of the settings: ``--train-size``."""
-    return f"--{name.replace('_', '-')}"
+    """The option of a field of the settings: ``--train-size``; a name in capitals stands without dashes."""
+    return name if name.isupper() else f"--{name.replace('_', '-')}"
 
 
 def _option(name: str) -> dict[str, Any]:
@@ -437,6 +439,51 @@ def _compare(given: argparse.Namespace) -> None:
     if recorded:
         pipeline.record(comparison, recorded)
         _wrote(recorded, f"{len(comparison.runs.all)} runs, without weights")
+
+
+@verb(
+    "the bone age on a radiograph, a folder or an archive of them, with its interval and its reasons",
+    "backend",
+    RADIOGRAPHS={"type": Path, "help": "a JPEG, PNG, TIFF or DICOM file, a folder, or a zip or tar of them"},
+    run={
+        "type": Path,
+        "nargs": "+",
+        "default": [],
+        "metavar": "FOLDER",
+        "help": "runs of your own, whose mean is taken, or a folder of models (default: the models that come "
+        "with the repository)",
+    },
+    sex={"choices": SEXES, "default": "", "help": "the child's sex, if it is known"},
+    age={"type": float, "metavar": "YEARS", "help": "the chronological age, to compare with"},
+    out={"type": Path, "help": "folder for estimates.csv, estimates.json and a page per hand"},
+    fhir={"action": "store_true", "help": "with --out: a FHIR Observation per hand as well"},
+    show_letters={"action": "store_true", "help": "keep letters beside the hand in the pictures"},
+)
+def _estimate(given: argparse.Namespace) -> None:
+    if given.fhir and not given.out:
+        raise BoneAgeError("--fhir: needs --out FOLDER, where the Observations go")
+    estimate = keras_module("boneage.estimate", given.backend or "")
+    ensemble = estimate.load_ensemble(given.run)
+    for notice in ensemble.notices:
+        print(notice)
+    with tempfile.TemporaryDirectory() as folder:
+        radiographs = estimate.find_radiographs(given.RADIOGRAPHS, Path(folder))
+        said = estimate.estimate_files(radiographs, ensemble, given.sex, given.age, given.show_letters)
+        said = estimate.write_estimates(said, ensemble, given.out, given.fhir) if given.out else said
+        rows = []
+        for one in said:
+            print(estimate.line_of(one))
+            rows.append((one.title, one.estimate.refusal))
+    left_out = skipped_table([row for row in rows if row[1]] + radiographs.skipped)
+    kept = sum(not reason for _, reason in rows)
+    if given.out:
+        write_table(given.out / "skipped-estimate.csv", left_out)
+        _wrote(given.out / ESTIMATE_TABLE.file, f"{kept} estimates")
+    if not kept:
+        raise BoneAgeError(f"no estimate: left out {in_words(left_out, len(left_out))}")
+    if len(left_out):
+        print(f"left out: {in_words(left_out, kept + len(left_out))}")
+    print(estimate.NOTICE)
 
 
 @verb("which stages are made, out of date and why, or missing, and what to do next")

@@ -254,10 +254,10 @@ def _templates() -> jinja2.Environment:
     return templates("boneage.core")
 
 
-def templates(package: str) -> jinja2.Environment:
-    """A package's Jinja templates, with autoescaping."""
+def templates(*packages: str) -> jinja2.Environment:
+    """The Jinja templates of some packages, with autoescaping."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader(package),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -70,6 +70,36 @@ PREDICTION_TABLE = Table(
     "runs/<run>/predictions.csv",
     "One row per case; the ground truth is joined from the labels.",
 )
+ESTIMATE_TABLE = Table(
+    "Estimates",
+    [
+        Column("file", "The radiograph's file."),
+        Column("hand", "Which hand of the film, where there are two."),
+        Column("status", "estimated, doubtful or refused."),
+        Column("bone_age", "Mean of the networks.", ".2f", unit="years"),
+        Column(
+            "low", "Lower end of the 90 % prediction interval; empty if it is not known.", ".2f", unit="years"
+        ),
+        Column("high", "Its upper end.", ".2f", unit="years"),
+        Column(
+            "spread", "From the lowest to the highest network; empty for a single one.", ".2f", unit="years"
+        ),
+        Column("votes", "What each network says, in years."),
+        Column("strangeness", "Distance from the training cases; one held-out case in 100 exceeds 1.", ".2f"),
+        Column("likeness", "The same as a word."),
+        Column("nearest", "The nearest training cases: bone age in years, and sex."),
+        Column("sex", "F or M, as given; empty if it was not."),
+        Column("age", "Chronological age, as given.", ".2f", unit="years"),
+        Column("difference", "Bone age minus chronological age.", "+.2f", unit="years"),
+        Column("z_score", "Of the bone age among children of that age and sex.", "+.1f"),
+        Column("notes", "What was put right on the image, and what was assumed."),
+        Column("warnings", "Why it is doubtful."),
+        Column("reason", "Why it was refused, and what to do."),
+    ],
+    "estimates.csv",
+    "One row per hand, or per file that shows none or cannot be read.",
+)
+
 SKIPPED_TABLE = Table(
     "Skipped",
     [

@@ -1,0 +1,178 @@
+"""The networks that estimate, and what is known of the cases that they learnt from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import keras
+import numpy as np
+
+from boneage.core.backends import hasten
+from boneage.estimate.likeness import Known, known
+from boneage.evaluation.explain import heat_map
+from boneage.images.square import square
+from boneage.networks.layers import POOLED
+from boneage.training.batches import model_input
+from boneage.training.predictions import tta_images
+
+_BATCH = 16
+# Places of a heat map that several networks share.
+_MAP_SIDE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A network of an ensemble.
+
+    Attributes:
+        title: In words, such as ``CNN, 18 epochs, sex as a second input``.
+        network: Its key in the registry.
+        width: ``full`` or ``tiny``.
+        variant: One of ``settings.VARIANTS``.
+        model: As ``training.build_model`` makes it.
+    """
+
+    title: str
+    network: str
+    width: str
+    variant: str
+    model: keras.Model
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of the images that it takes."""
+        return int(self.model.inputs[0].shape[1])
+
+    @property
+    def takes_sex(self) -> bool:
+        return len(self.model.inputs) == 2
+
+    @cached_property
+    def _both(self) -> keras.Model:
+        both = keras.Model(self.model.inputs, [self.model.output, self.model.get_layer(POOLED).output])
+        hasten(both)
+        return both
+
+    def read(self, images: np.ndarray, male: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What it says of images, and what it sees in them.
+
+        Args:
+            images: uint8, (images, size, size).
+            male: Whether each is male, (images,); used if it takes the sex.
+
+        Returns:
+            Years, (images,), and features, (images, features).
+        """
+        sex = male if self.takes_sex else None
+        views = [images, *tta_images(self.model, images)] if self.variant == "tta" else [images]
+        said = [self._both.predict(model_input(one, sex), batch_size=_BATCH, verbose=0) for one in views]
+        # Test-time augmentation averages over its views without the image as it is, as the run's record did.
+        years = np.mean([one[0][:, 0] for one in said[1:] or said], axis=0)
+        return years.astype(float), said[0][1]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The cases that an ensemble learnt from: ages, sexes and features, and nothing else of any child.
+
+    Attributes:
+        years: Bone age, (cases,).
+        male: bool, (cases,).
+        held_out: Years that each network said of the cases that it was not trained on, (networks, cases);
+            NaN of the others.
+        features: What each network sees in each case, for each network (cases, features).
+    """
+
+    years: np.ndarray
+    male: np.ndarray
+    held_out: np.ndarray
+    features: tuple[np.ndarray, ...]
+
+    @property
+    def trained(self) -> np.ndarray:
+        """Whether each network was trained on each case: bool, (networks, cases)."""
+        trained: np.ndarray = np.isnan(self.held_out)
+        return trained
+
+    @cached_property
+    def known(self) -> tuple[Known, ...]:
+        """What each network saw in the cases that it was trained on."""
+        return tuple(known(seen, mask) for seen, mask in zip(self.features, self.trained, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Networks whose mean is the estimate.
+
+    Attributes:
+        title: What it is, in words.
+        members: The networks.
+        reference: Their cases; None if they could not be found, and then there is neither interval nor
+            comparison.
+        source: Where the cases come from, in words.
+        notices: What a user should know.
+    """
+
+    title: str
+    members: tuple[Member, ...]
+    reference: Reference | None
+    source: str = ""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def takes_sex(self) -> bool:
+        """Whether any of its networks takes the sex."""
+        return any(member.takes_sex for member in self.members)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What an ensemble says of some images.
+
+    Attributes:
+        votes: Years, (sexes, networks, images): one sex if it is known or does not matter, else girls, boys.
+        features: For each network (images, features).
+    """
+
+    votes: np.ndarray
+    features: tuple[np.ndarray, ...]
+
+
+def read_images(ensemble: Ensemble, images: Sequence[np.ndarray], sex: str = "") -> Reading:
+    """Has every network read every image.
+
+    Args:
+        ensemble: The networks.
+        images: uint8, square.
+        sex: ``F``, ``M``, or empty if it is not known.
+    """
+    sexes = [sex == "M"] if sex or not ensemble.takes_sex else [False, True]
+    sizes = {member.size for member in ensemble.members}
+    fitted = {size: np.stack([square(one, size) for one in images]) for size in sizes}
+    votes, features = [], []
+    for member in ensemble.members:
+        of_member = [
+            member.read(fitted[member.size], np.full(len(images), male))
+            for male in (sexes if member.takes_sex else sexes[:1])
+        ]
+        votes.append([of_member[min(at, len(of_member) - 1)][0] for at in range(len(sexes))])
+        features.append(of_member[0][1])
+    return Reading(np.moveaxis(np.array(votes), 0, 1), tuple(features))
+
+
+def heat_of(ensemble: Ensemble, image: np.ndarray, sex: str = "") -> np.ndarray:
+    """Where the networks look on an image, on average: (16, 16), not negative, with the sum 1.
+
+    Args:
+        ensemble: The networks.
+        image: uint8, square.
+        sex: As in :func:`read_images`; an unknown sex is taken for a girl's, which hardly moves a map.
+    """
+    male = np.array([sex == "M"])
+    total = np.zeros((_MAP_SIDE, _MAP_SIDE))
+    for member in ensemble.members:
+        heat = heat_map(member.model, square(image, member.size)[np.newaxis], male)[0]
+        total += cv2.resize(heat, total.shape, interpolation=cv2.INTER_LINEAR).clip(0)
+    shares: np.ndarray = total / max(total.sum(), 1e-12)
+    return shares

@@ -1,0 +1,166 @@
+"""One hand in, an estimate with its interval and its reasons out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from boneage.core.errors import BoneAgeError
+from boneage.core.tables import MONTHS_PER_YEAR, OLDEST_YEARS, SEXES
+from boneage.estimate.ensemble import Ensemble, read_images
+from boneage.estimate.hands import CheckedHand
+from boneage.estimate.interval import ensemble_intervals
+from boneage.estimate.likeness import FAR, USUAL, in_words, nearest_cases, strangeness
+from boneage.estimate.standards import check_age, z_score
+
+_UNUSUAL = "unlike most radiographs that the networks learnt from"
+NO_SEX = "sex not given: the mean of what the networks say for a girl and for a boy"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training case near an image: its bone age in years, and its sex. There is nothing else of it."""
+
+    bone_age: float
+    sex: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is said of a hand; years.
+
+    Attributes:
+        bone_age: The mean of the votes; NaN where there is none, with a refusal.
+        low: Lower end of the 90 % interval; NaN if the training cases are not known.
+        high: Its upper end.
+        votes: What each network says.
+        strangeness: Distance from the training cases, 1 as far as one held-out case in a hundred; or NaN.
+        nearest: The nearest training cases.
+        sex: ``F``, ``M``, or empty.
+        age: Chronological age, or None.
+        notes: What was put right on the image, and what was assumed.
+        warnings: What makes it doubtful.
+        refusal: Why there is none; empty if there is one.
+    """
+
+    bone_age: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    votes: tuple[float, ...] = ()
+    strangeness: float = np.nan
+    nearest: tuple[Neighbour, ...] = ()
+    sex: str = ""
+    age: float | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""
+
+    @property
+    def status(self) -> str:
+        """``estimated``, ``doubtful`` or ``refused``."""
+        return "refused" if self.refusal else "doubtful" if self.warnings else "estimated"
+
+    @property
+    def spread(self) -> float:
+        """From the lowest to the highest vote; NaN with fewer than two."""
+        return float(np.ptp(self.votes)) if len(self.votes) > 1 else np.nan
+
+    @property
+    def likeness(self) -> str:
+        """The distance from the training cases as a word; empty if it is not known."""
+        return "" if np.isnan(self.strangeness) else in_words(self.strangeness)
+
+    @property
+    def difference(self) -> float:
+        """Bone age minus chronological age; NaN without one of them."""
+        return np.nan if self.age is None else self.bone_age - self.age
+
+    @property
+    def z_score(self) -> float:
+        """By :mod:`standards`; NaN without age and sex, or outside its ages."""
+        z = z_score(self.bone_age, self.age, self.sex) if self.sex and self.age is not None else None
+        return np.nan if z is None else z
+
+
+def age_in_words(years: float) -> str:
+    """An age as ``9 years 4 months``."""
+    whole, months = divmod(round(years * MONTHS_PER_YEAR), 12)
+    return f"{whole} year{'s' * (whole != 1)} {months} month{'s' * (months != 1)}"
+
+
+def check_sex(sex: str) -> None:
+    """Refuses what is no sex.
+
+    Raises:
+        BoneAgeError: Neither ``F``, ``M`` nor empty.
+    """
+    if sex and sex not in SEXES:
+        raise BoneAgeError(f"sex: {sex!r} must be {' or '.join(SEXES)}, or left out")
+
+
+def estimate_hands(
+    hands: Sequence[CheckedHand], ensemble: Ensemble, sex: str = "", age: float | None = None
+) -> list[Estimate]:
+    """An estimate of each hand, or a refusal.
+
+    Args:
+        hands: From :func:`boneage.estimate.hands.check_hands`.
+        ensemble: The networks.
+        sex: ``F``, ``M``, or empty if it is not known.
+        age: Chronological age in years, if it is known.
+
+    Raises:
+        BoneAgeError: The sex or the age is impossible.
+    """
+    check_sex(sex)
+    check_age(age)
+    usable = [hand for hand in hands if not hand.refusal]
+    said = iter(_estimates(usable, ensemble, sex, age) if usable else [])
+    return [
+        Estimate(sex=sex, age=age, refusal=hand.refusal) if hand.refusal else next(said) for hand in hands
+    ]
+
+
+def _estimates(
+    hands: Sequence[CheckedHand], ensemble: Ensemble, sex: str, age: float | None
+) -> list[Estimate]:
+    reading, reference = read_images(ensemble, [hand.image for hand in hands], sex), ensemble.reference
+    votes = np.clip(reading.votes, 0.0, OLDEST_YEARS)
+    strange, low, high = np.full((3, len(hands)), np.nan)
+    nearest: list[tuple[Neighbour, ...]] = [() for _ in hands]
+    if reference is not None:
+        strange = strangeness(reference.known, reading.features)
+        # Where the sex is not known, the interval covers that of a girl and that of a boy.
+        ends = [ensemble_intervals(reference.years, reference.held_out, of_sex) for of_sex in votes]
+        low, high = np.min([one[0] for one in ends], axis=0), np.max([one[1] for one in ends], axis=0)
+        nearest = [
+            tuple(Neighbour(float(reference.years[at]), SEXES[int(reference.male[at])]) for at in row)
+            for row in nearest_cases(reference.known, reading.features, reference.features)
+        ]
+    of_members = votes.mean(axis=0)
+    assumed = (NO_SEX,) if len(votes) > 1 else ()
+    return [
+        _strange(float(strange[at]), sex, age)
+        if strange[at] > FAR
+        else Estimate(
+            float(of_members[:, at].mean()),
+            float(low[at]),
+            float(high[at]),
+            tuple(of_members[:, at].tolist()),
+            float(strange[at]),
+            nearest[at],
+            sex,
+            age,
+            (*hand.changes, *assumed),
+            (*hand.warnings, *([_UNUSUAL] if strange[at] > USUAL else [])),
+        )
+        for at, hand in enumerate(hands)
+    ]
+
+
+def _strange(strangeness: float, sex: str, age: float | None) -> Estimate:
+    refusal = (
+        f"unlike the radiographs that the networks learnt from (distance {strangeness:.1f}; one hand in a "
+        "hundred exceeds 1); give a radiograph of one hand"
+    )
+    return Estimate(strangeness=strangeness, sex=sex, age=age, refusal=refusal)

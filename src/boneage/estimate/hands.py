@@ -1,0 +1,150 @@
+"""From a radiograph to the hands on it, checked and put right, so that a network can read them.
+
+What is put right is what a review would correct (:mod:`boneage.dataset.suggestions`), but for the exposure,
+which the networks level out themselves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from boneage.anomalies import LIKELY, Anomaly
+from boneage.anomalies.boxes import Box, box_of
+from boneage.anomalies.foreign import foreign_anomalies
+from boneage.anomalies.hand import Hand, find_hand
+from boneage.anomalies.markers import letter_boxes
+from boneage.anomalies.quality import quality_anomalies
+from boneage.anomalies.text import text_anomalies
+from boneage.dataset.suggestions import suggest_corrections
+from boneage.images.operators import apply_operators
+from boneage.images.square import square
+
+SIDE = 928
+"""Side in pixels of the images that the detectors look at."""
+
+LEAST_CONFIDENCE = 0.9
+"""Of a hand's outline, for an estimate; see the measurement in ``docs/estimate.md``."""
+
+# Text less likely than this is bone or noise. What is shown is blanked from here on, what is read from
+# LIKELY.
+_POSSIBLE_TEXT = 0.1
+# What the networks were hardly trained on, or hides bone.
+_DOUBTFUL = ("ring", "bracelet", "metal", "cropped")
+_SURE = 0.8
+_ORIENTATION = ("invert", "flip", "rotate")
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedHand:
+    """A hand on a radiograph, or what was found in place of one.
+
+    Attributes:
+        place: ``left of the film`` and the like where there are two hands; else empty.
+        image: uint8, (928, 928): put right, for the networks.
+        shown: The same, with all that may be a letter blanked, for a person.
+        changes: What was put right, in words.
+        warnings: What makes its estimate doubtful, in words.
+        refusal: Why there can be no estimate; empty if there can.
+    """
+
+    place: str
+    image: np.ndarray
+    shown: np.ndarray
+    changes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""
+
+
+def check_hands(grey: np.ndarray, show_letters: bool = False) -> list[CheckedHand]:
+    """Finds the hands on a radiograph and puts them right.
+
+    Args:
+        grey: uint8, (height, width).
+        show_letters: Whether letters beside the hand stay in what is shown.
+
+    Returns:
+        One, or two for a film of both hands, from left to right or from top to bottom.
+    """
+    image = square(grey, SIDE)
+    hand = find_hand(image)
+    if hand.found and hand.second is not None:
+        halves = [
+            (place, square(half, SIDE)) for place, half in _halves(image, box_of(hand.mask), hand.second)
+        ]
+        return [_checked(half, find_hand(half), show_letters, place) for place, half in halves]
+    return [_checked(image, hand, show_letters)]
+
+
+def _halves(image: np.ndarray, first: Box, second: Box) -> Iterator[tuple[str, np.ndarray]]:
+    """An image cut in two between the boxes, at right angles to the axis on which they lie farther apart."""
+    gaps = []
+    for axis in (0, 1):
+        near, far = sorted((first, second), key=lambda box: box[axis] + box[axis + 2] / 2)
+        gaps.append((far[axis] - near[axis] - near[axis + 2], (far[axis] + near[axis] + near[axis + 2]) / 2))
+    if gaps[0] >= gaps[1]:
+        cut = round(gaps[0][1] * len(image))
+        yield from (("left of the film", image[:, :cut]), ("right of the film", image[:, cut:]))
+    else:
+        cut = round(gaps[1][1] * len(image))
+        yield from (("top of the film", image[:cut]), ("bottom of the film", image[cut:]))
+
+
+def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "") -> CheckedHand:
+    if refusal := _refusal(hand):
+        return CheckedHand(place, image, image, refusal=refusal)
+    text, quality = text_anomalies(image, hand), quality_anomalies(hand)
+    if any(one.kind == "unreadable skeleton" and one.score >= LIKELY for one in quality):
+        return CheckedHand(
+            place, image, image, refusal="no bones can be made out; export the radiograph anew"
+        )
+    doubts = [one for one in (*foreign_anomalies(image, hand), *quality) if one.kind in _DOUBTFUL]
+    warnings = [f"{one.kind}: {one.why}" for one in doubts if one.score >= _SURE]
+    if hand.second is not None:
+        warnings.append("another hand may reach into the picture")
+    blanked = [_blank(one.box) for one in text if one.score >= LIKELY and one.box]
+    corrections = blanked + suggest_corrections(image, _measured([*text, *quality]))
+    corrections = [one for one in corrections if one["name"] in ("blank", *_ORIENTATION)]
+    hidden = []
+    if not show_letters:
+        boxes = [one.box for one in text if one.score >= _POSSIBLE_TEXT and one.box]
+        hidden = [_blank(box) for box in (*boxes, *letter_boxes(image))]
+    return CheckedHand(
+        place,
+        apply_operators(image, corrections),
+        apply_operators(image, hidden + corrections),
+        tuple(_words(bool(blanked), corrections)),
+        tuple(warnings),
+    )
+
+
+def _refusal(hand: Hand) -> str:
+    if not hand.found:
+        return "no hand found; give a radiograph of one hand, fingers and wrist in the picture"
+    if hand.confidence < LEAST_CONFIDENCE:
+        return "what was found looks too little like a hand; give a radiograph of one hand"
+    return ""
+
+
+def _measured(anomalies: list[Anomaly]) -> pd.DataFrame:
+    rows = [(one.kind, one.score, one.measured) for one in anomalies]
+    return pd.DataFrame(rows, columns=["kind", "score", "measured"]).astype({"measured": float})
+
+
+def _blank(box: Box) -> dict[str, Any]:
+    return {"name": "blank", **dict(zip(("x", "y", "width", "height"), box, strict=True))}
+
+
+def _words(text_blanked: bool, corrections: list[dict[str, Any]]) -> Iterator[str]:
+    if text_blanked:
+        yield "burnt-in text blanked"
+    for one in corrections:
+        if one["name"] == "invert":
+            yield "black on white, so it was inverted"
+        if one["name"] == "flip":
+            yield "a right hand or a mirrored image, so it was mirrored"
+        if one["name"] == "rotate":
+            side = "anticlockwise" if one["degrees"] > 0 else "clockwise"
+            yield f"turned {abs(one['degrees']):.0f} degrees {side} to stand upright"

@@ -1,0 +1,113 @@
+"""What is written of estimates: a table as CSV and as JSON, a page per hand, a FHIR Observation per hand."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from boneage.core.files import make_folder, write_text
+from boneage.core.tables import ESTIMATE_TABLE, write_table
+from boneage.estimate.ensemble import Ensemble
+from boneage.estimate.estimating import age_in_words
+from boneage.estimate.fhir import NOTICE, observation
+from boneage.estimate.files import Estimated
+from boneage.estimate.page import page_of
+
+_NUMBERS = ("bone_age", "low", "high", "spread", "strangeness", "difference", "z_score")
+_LONGEST_STEM = 48
+
+
+def estimate_table(estimated: Iterable[Estimated]) -> pd.DataFrame:
+    """``ESTIMATE_TABLE`` of what was said."""
+    return ESTIMATE_TABLE.frame(_row(one) for one in estimated)
+
+
+def _row(one: Estimated) -> dict[str, Any]:
+    said = one.estimate
+    return {
+        "file": one.file,
+        "hand": one.place,
+        "votes": "; ".join(f"{vote:.2f}" for vote in said.votes),
+        "nearest": "; ".join(f"{case.bone_age:.1f} {case.sex}" for case in said.nearest),
+        "age": said.age,
+        "notes": "; ".join(said.notes),
+        "warnings": "; ".join(said.warnings),
+        "reason": said.refusal,
+        **{name: getattr(said, name) for name in ("status", "likeness", "sex")},
+        **{name: round(getattr(said, name), 4) for name in _NUMBERS},
+    }
+
+
+def estimate_json(estimated: Sequence[Estimated], ensemble: Ensemble) -> str:
+    """The same as JSON: numbers that are not known are null, lists are lists."""
+    rows = []
+    for one, row in zip(estimated, map(_row, estimated), strict=True):
+        said = one.estimate
+        votes = zip((member.title for member in ensemble.members), said.votes, strict=False)
+        lists = {
+            "votes": [{"network": name, "bone_age": round(vote, 4)} for name, vote in votes],
+            "nearest": [{"bone_age": case.bone_age, "sex": case.sex} for case in said.nearest],
+            "notes": list(said.notes),
+            "warnings": list(said.warnings),
+        }
+        missing = {name: None for name in _NUMBERS if math.isnan(row[name])}
+        rows.append(row | missing | lists)
+    facts = {"notice": NOTICE, "networks": ensemble.title, "unit": "years", "estimates": rows}
+    return json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+
+
+def write_estimates(
+    estimated: Iterable[Estimated], ensemble: Ensemble, folder: Path, fhir: bool = False
+) -> list[Estimated]:
+    """Writes ``estimates.csv``, ``estimates.json``, and for each hand a page that loads nothing.
+
+    Args:
+        estimated: From :func:`boneage.estimate.files.estimate_files`; taken one by one.
+        ensemble: The networks.
+        folder: Where they go.
+        fhir: Whether to write a FHIR Observation for each estimate as well.
+
+    Returns:
+        What was said, without the images.
+
+    Raises:
+        BoneAgeError: The folder is read-only, or the disk is full.
+    """
+    make_folder(folder)
+    kept = []
+    for number, one in enumerate(estimated, start=1):
+        name = _name(number, one)
+        if one.hand is not None:
+            write_text(folder / f"{name}.html", page_of(one.title, one.estimate, one.hand, ensemble))
+        if fhir and not one.estimate.refusal:
+            said = observation(one.estimate, f"convolutional networks: {ensemble.title}")
+            write_text(folder / f"{name}.fhir.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n")
+        kept.append(replace(one, hand=None))
+    write_table(folder / ESTIMATE_TABLE.file, estimate_table(kept))
+    write_text(folder / "estimates.json", estimate_json(kept, ensemble))
+    return kept
+
+
+def _name(number: int, one: Estimated) -> str:
+    """A name for a hand's files: safe on any system, and unique by its number."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", f"{Path(one.file).stem} {one.place.split(' ')[0]}").strip("-")
+    return "-".join(filter(None, (f"{number:04d}", words[:_LONGEST_STEM])))
+
+
+def line_of(one: Estimated) -> str:
+    """What is said of a hand, on one line for a terminal."""
+    said = one.estimate
+    if said.refusal:
+        return f"{one.title}: refused: {said.refusal}"
+    interval = "" if math.isnan(said.low) else f" (90 % interval {said.low:.1f} to {said.high:.1f} years)"
+    more = [said.likeness] if said.likeness else []
+    if not math.isnan(said.difference):
+        z = "" if math.isnan(said.z_score) else f", z {said.z_score:+.1f}"
+        more.append(f"{said.difference:+.1f} years from age {said.age:g}{z}")
+    words = "; ".join([*more, *said.notes, *(f"doubtful: {one}" for one in said.warnings)])
+    return f"{one.title}: {age_in_words(said.bone_age)}{interval}{'; ' * bool(words)}{words}"

@@ -1,0 +1,312 @@
+"""From files to estimates: what is said, what is written, and what never is."""
+
+import io
+import json
+import pickle
+import re
+import shutil
+import zipfile
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from boneage.__main__ import main
+from boneage.core.errors import BoneAgeError
+from boneage.core.files import sha256_of
+from boneage.core.tables import read_table
+from boneage.phantom.drawing import draw_hand
+
+pytestmark = pytest.mark.slow
+
+
+def drawn(age=9.0, sex="F", seed=500):
+    return draw_hand(age, sex, seed, height=700).image
+
+
+@pytest.fixture(scope="module")
+def models(ensemble, tmp_path_factory):
+    """The ensemble as a folder of models."""
+    from boneage.estimate import write_models
+
+    return write_models(ensemble, tmp_path_factory.mktemp("models") / "drawn")
+
+
+@pytest.fixture
+def films(tmp_path):
+    """A folder with a hand, both hands, noise, and a file that is cut short."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    hand = drawn()
+    cv2.imwrite(str(folder / "a hand.png"), hand)
+    cv2.imwrite(str(folder / "both.tif"), np.hstack([hand, hand[:, ::-1]]))
+    cv2.imwrite(str(folder / "noise.png"), np.random.default_rng(1).integers(0, 255, (400, 300), np.uint8))
+    (folder / "cut.jpg").write_bytes(cv2.imencode(".jpg", hand)[1].tobytes()[:4000])
+    return folder
+
+
+def said(path, ensemble, tmp_path, **options):
+    from boneage.estimate import estimate_files, find_radiographs
+
+    return list(estimate_files(find_radiographs(path, tmp_path / "unpacked"), ensemble, **options))
+
+
+def test_a_folder_gives_a_table_pages_and_observations(films, runs, tmp_path, capsys):
+    out = tmp_path / "out"
+    line = ["estimate", str(films), "--run", *map(str, runs), "--sex", "F", "--age", "9.5"]
+    assert main([*line, "--out", str(out), "--fhir"]) == 0
+    printed = capsys.readouterr().out
+    assert "a hand.png: " in printed
+    assert "not a medical device" in printed
+    table = pd.read_csv(out / "estimates.csv").set_index(["file", "hand"])
+    assert len(table) == 5
+    one = table.loc[("a hand.png", np.nan)].iloc[0] if table.index.has_duplicates else table.iloc[0]
+    assert one["low"] <= one["bone_age"] <= one["high"]
+    assert one["difference"] == pytest.approx(one["bone_age"] - 9.5, abs=1e-3)
+    assert np.isfinite(one["z_score"])
+    assert len(one["votes"].split(";")) == 2
+    assert len(one["nearest"].split(";")) == 3
+    told = read_table(out / "estimates.csv", ("file", "status", "reason"))
+    assert told.set_index("file").loc["cut.jpg", "status"] == "refused"
+    assert "cut short" in told.set_index("file").loc["cut.jpg", "reason"]
+    assert "hand" in told.set_index("file").loc["noise.png", "reason"]
+    rows = json.loads((out / "estimates.json").read_text())["estimates"]
+    assert [row["file"] for row in rows] == told["file"].tolist()
+    assert rows[0]["bone_age"] == pytest.approx(one["bone_age"])
+    assert len(list(out.glob("*.html"))) == 4
+    assert len(list(out.glob("*.fhir.json"))) == 3
+
+
+def test_both_hands_of_a_film_say_the_same(films, ensemble, tmp_path):
+    left, right = said(films / "both.tif", ensemble, tmp_path, sex="F")
+    assert (left.place, right.place) == ("left of the film", "right of the film")
+    assert left.estimate.bone_age == pytest.approx(right.estimate.bone_age, abs=0.3)
+
+
+def test_a_page_loads_nothing_and_escapes_names(films, ensemble, tmp_path):
+    from boneage.estimate import write_estimates
+
+    named = films / "<b>x&y.png"
+    shutil.copy(films / "a hand.png", named)
+    write_estimates(said(named, ensemble, tmp_path), ensemble, tmp_path / "out")
+    (page,) = (tmp_path / "out").glob("*.html")
+    text = page.read_text()
+    assert "&lt;b&gt;x&amp;y.png" in text
+    assert "<b>x" not in text
+    assert not re.search(r'(?:src|href)="(?!data:)', text)
+    assert "not a medical device" in text
+    assert "without" not in re.sub(r"base64,[^\"]*", "", text)
+
+
+def test_without_the_sex_it_is_the_mean_of_both_and_said(ensemble, films, tmp_path):
+    path = films / "a hand.png"
+    (girl,), (boy,), (either,) = (said(path, ensemble, tmp_path, sex=sex) for sex in ("F", "M", ""))
+    mean = (girl.estimate.bone_age + boy.estimate.bone_age) / 2
+    assert either.estimate.bone_age == pytest.approx(mean, abs=1e-4)
+    assert either.estimate.low == pytest.approx(min(girl.estimate.low, boy.estimate.low), abs=1e-4)
+    assert any("sex not given" in one for one in either.estimate.notes)
+    assert np.isnan(either.estimate.z_score)
+
+
+def test_a_zip_is_unpacked_and_an_unsafe_one_refused(films, models, tmp_path, capsys):
+    packed = tmp_path / "films.zip"
+    with zipfile.ZipFile(packed, "w") as file:
+        file.write(films / "a hand.png", "deep/a hand.png")
+    assert main(["estimate", str(packed), "--run", str(models)]) == 0
+    assert "deep/a hand.png: " in capsys.readouterr().out
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("../out.png", b"x")
+    assert main(["estimate", str(packed), "--run", str(models)]) == 2
+    assert "leaves the folder" in capsys.readouterr().err
+
+
+def test_no_tag_that_tells_who_it_is_gets_anywhere(ensemble, tmp_path, capsys):
+    pydicom = pytest.importorskip("pydicom")
+    from boneage.estimate import line_of, write_estimates
+
+    image, dataset = drawn(), pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.99999"
+    dataset.PatientName, dataset.PatientID = "Quisling^Vidkun", "ID-77123"
+    dataset.PatientBirthDate, dataset.InstitutionName = "20010203", "Lillehammer Hospital"
+    dataset.Rows, dataset.Columns = image.shape
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 7, 0, 1
+    dataset.PhotometricInterpretation, dataset.PixelData = (
+        "MONOCHROME2",
+        image.tobytes() + b"\0" * (image.size % 2),
+    )
+    whole, damaged = tmp_path / "one.dcm", tmp_path / "two.dcm"
+    dataset.save_as(whole, enforce_file_format=True)
+    dataset.PixelData = image.tobytes()[: image.size // 4 * 2]
+    dataset.save_as(damaged, enforce_file_format=True)
+    for path in (whole, damaged):
+        for one in write_estimates(said(path, ensemble, tmp_path), ensemble, tmp_path / "out", fhir=True):
+            print(line_of(one))
+            assert (one.estimate.refusal == "") == (path == whole)
+        everything = b"".join(file.read_bytes() for file in (tmp_path / "out").iterdir())
+        everything += "".join(capsys.readouterr()).encode()
+        for secret in (b"Quisling", b"77123", b"20010203", b"2001-02-03", b"Lillehammer", b"1.2.3.99999"):
+            assert secret not in everything
+
+
+def test_an_observation_has_what_fhir_requires(ensemble, films, tmp_path):
+    from boneage.estimate.fhir import observation
+
+    (one,) = said(films / "a hand.png", ensemble, tmp_path, sex="M", age=8.0)
+    made = json.loads(json.dumps(observation(one.estimate, "a test")))
+    # Observation, R4 (4.0.1): required elements, the value sets of codes, and no empty list.
+    assert made["resourceType"] == "Observation"
+    assert made["status"] in ("registered", "preliminary", "final", "amended", "corrected", "cancelled")
+    assert made["code"]["coding"] == [
+        {"system": "http://loinc.org", "code": "85151-9", "display": "XR Bone age"}
+    ]
+    allowed = {"resourceType", "status", "category", "code", "valueQuantity", "bodySite", "method", "note"}
+    assert set(made) <= allowed | {"component"}
+    assert made["valueQuantity"]["value"] == pytest.approx(12 * one.estimate.bone_age, abs=0.06)
+    for quantity in [made["valueQuantity"], *(part["valueQuantity"] for part in made["component"])]:
+        assert isinstance(quantity["value"], float)
+        assert quantity["system"] == "http://unitsofmeasure.org"
+        assert quantity["code"] in ("mo", "1")
+    assert all(part["code"]["text"] for part in made["component"])
+    assert len(made["component"]) == 4
+    assert all(note["text"] for note in made["note"])
+    assert "subject" not in made
+
+
+def test_a_folder_of_models_says_what_the_runs_say(ensemble, models, films, tmp_path):
+    from boneage.estimate import read_models
+
+    again = read_models(models)
+    path = films / "a hand.png"
+    (first,), (second,) = (said(path, one, tmp_path, sex="F") for one in (ensemble, again))
+    assert second.estimate.bone_age == pytest.approx(first.estimate.bone_age, abs=0.01)
+    assert second.estimate.low == pytest.approx(first.estimate.low, abs=0.02)
+    assert second.estimate.strangeness == pytest.approx(first.estimate.strangeness, rel=0.02)
+    assert sorted(one.name for one in models.iterdir()) == [
+        *("README.md", "cases.npz", "model.json", "network-0.npz", "network-1.npz"),
+    ]
+    with np.load(models / "network-0.npz") as file:
+        assert {file[name].dtype for name in file.files} == {np.dtype(np.float16)}
+    card = (models / "README.md").read_text()
+    assert "| Girls | " in card
+    assert "not a\n  medical device" in card
+
+
+def test_the_tool_ships_runs_and_says_what_it_could_not(runs, tmp_path, capsys):
+    import ship
+
+    assert ship.main(["two", *map(str, runs), "--models", str(tmp_path)]) == 0
+    assert (tmp_path / "two" / "model.json").is_file()
+    assert ship.main(["../two", *map(str, runs)]) == 2
+    assert "cannot name a folder" in capsys.readouterr().err
+    alone = shutil.copytree(runs[0], tmp_path / "elsewhere" / "runs" / runs[0].name)
+    assert ship.main(["three", str(alone), "--models", str(tmp_path)]) == 2
+    assert "not written" in capsys.readouterr().err
+    assert not (tmp_path / "three").exists()
+
+
+def test_a_model_that_was_tampered_with_is_refused_and_runs_nothing(models, tmp_path):
+    from boneage.estimate import read_models
+
+    class Hostile:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    def pickled(path):
+        stream = io.BytesIO()
+        np.savez(stream, **{"0000": np.array([Hostile()], object)})
+        path.write_bytes(stream.getvalue())
+
+    def other_hash(folder):
+        facts = json.loads((folder / "model.json").read_text())
+        facts["members"][0]["sha256"] = sha256_of(folder / "network-0.npz")
+        (folder / "model.json").write_text(json.dumps(facts))
+
+    def copy():
+        shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+        return shutil.copytree(models, tmp_path / "copy")
+
+    folder = copy()
+    data = bytearray((folder / "network-0.npz").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "network-0.npz").write_bytes(data)
+    with pytest.raises(BoneAgeError, match=r"network-0\.npz: not the file"):
+        read_models(folder)
+    for wreck in (pickled, lambda path: path.write_bytes(pickle.dumps(Hostile())), cut, as_bomb):
+        folder = copy()
+        wreck(folder / "network-0.npz")
+        other_hash(folder)
+        with pytest.raises(BoneAgeError, match="get that folder again"):
+            read_models(folder)
+    assert not (tmp_path / "ran").exists()
+    for facts in ("", "[]", '{"format": 1}', "[" * 100_000):
+        (folder / "model.json").write_text(facts)
+        with pytest.raises(BoneAgeError, match=r"model\.json: not the facts"):
+            read_models(folder)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def as_bomb(path):
+    """Three gigabytes of zeros by what the file declares."""
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("0000.npy", "w", force_zip64=True) as one,
+    ):
+        np.lib.format.write_array_header_1_0(
+            one, {"descr": "<f2", "fortran_order": False, "shape": (3 * 2**29,)}
+        )
+        for _ in range(48):
+            one.write(bytes(2**25))
+
+
+def test_a_run_without_its_cases_estimates_without_an_interval(runs, films, tmp_path):
+    from boneage.estimate import load_ensemble
+
+    alone = shutil.copytree(runs[0], tmp_path / "elsewhere" / "runs" / runs[0].name)
+    ensemble = load_ensemble([alone])
+    assert "no interval" in ensemble.notices[0]
+    (one,) = said(films / "a hand.png", ensemble, tmp_path, sex="F")
+    assert np.isfinite(one.estimate.bone_age)
+    assert np.isnan(one.estimate.low)
+    assert one.estimate.nearest == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--age", "120"], "years, not months"),
+        (["--fhir"], "--out"),
+        (["--run", "nowhere"], "no such folder"),
+    ],
+)
+def test_what_a_person_can_put_right_is_one_line(options, words, films, models, capsys):
+    given = options if "--run" in options else [*options, "--run", str(models)]
+    assert main(["estimate", str(films), *given]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_in_which_nothing_can_be_estimated_is_an_error_with_the_reason(
+    films, models, tmp_path, capsys
+):
+    (films / "a hand.png").unlink()
+    (films / "both.tif").unlink()
+    (films / "notes.md").write_text("no image")
+    assert main(["estimate", str(films), "--run", str(models), "--out", str(tmp_path / "out")]) == 2
+    assert "no estimate: left out 3 of 3" in capsys.readouterr().err
+    skipped = read_table(tmp_path / "out" / "skipped-estimate.csv", ("item", "reason"))
+    assert sorted(skipped["item"]) == ["cut.jpg", "noise.png", "notes.md"]
+
+
+def test_without_models_it_says_to_train_and_name_a_run(films, monkeypatch, tmp_path, capsys):
+    from boneage.estimate import models as shipped
+
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "none")
+    assert main(["estimate", str(films)]) == 2
+    assert "--run" in capsys.readouterr().err
