@@ -39,7 +39,7 @@ def runs(tmp_path_factory) -> list[Path]:
         settings = Settings(train_seed=seed, width="tiny", learning_rate=3e-3)
         pack = open_pack(root / f"pack-{SIZE}.npy")
         train("cnn", 4, labels, pack, settings, root / "runs", variant)
-    return sorted((root / "runs").iterdir())
+    return sorted((root / "runs").glob("cnn-*/"))
 
 
 @pytest.fixture(scope="session")

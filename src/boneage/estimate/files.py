@@ -12,8 +12,8 @@ from boneage.estimate.ensemble import Ensemble
 from boneage.estimate.estimating import Estimate, estimate_hands
 from boneage.estimate.hands import CheckedHand, check_hands
 from boneage.images.grey_range import to_uint8
-from boneage.images.limits import LARGEST_FILE_BYTES, too_many_bytes
 from boneage.images.reading import read_grey
+from boneage.images.square import read_source
 from boneage.sources.archives import is_archive, unpack
 from boneage.sources.listing import list_files
 
@@ -86,15 +86,7 @@ def read_radiograph(path: Path, name: str) -> np.ndarray:
     Raises:
         BoneAgeError: As :func:`boneage.images.reading.read_grey`, or it cannot be read.
     """
-    try:
-        if not path.is_file():
-            raise BoneAgeError(f"{name}: not a file; give the image itself")
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise too_many_bytes(name, path.stat().st_size)
-        data = path.read_bytes()
-    except OSError as error:
-        raise BoneAgeError(f"{name}: cannot be read ({error.strerror}); check the file") from None
-    return to_uint8(read_grey(data, name)[0])
+    return to_uint8(read_grey(read_source(path, name)[0], name)[0])
 
 
 def estimate_files(

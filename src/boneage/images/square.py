@@ -22,7 +22,7 @@ def square_of_file(source: Path, name: str, size: int, pad: str) -> tuple[bytes,
         BoneAgeError: As :func:`boneage.images.reading.read_grey`, or ``source`` cannot be read; names
             ``name``.
     """
-    data, modified = _read(source, name)
+    data, modified = read_source(source, name)
     grey, facts = read_grey(data, name)
     return to_png(square(to_uint8(grey), size, pad)), facts, modified
 
@@ -31,13 +31,18 @@ def to_png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", image, PNG_ENCODING)[1].tobytes()
 
 
-def _read(source: Path, name: str) -> tuple[bytes, int]:
+def read_source(source: Path, name: str) -> tuple[bytes, int]:
+    """A radiograph's file, and its modification time in nanoseconds.
+
+    Raises:
+        BoneAgeError: No such file, not a file, too large, or it cannot be read; names ``name``.
+    """
     try:
         # Asked before reading, so that a file that changes meanwhile looks changed to the next run.
         status = source.stat()
         # Reading a pipe or a device would block for ever.
         if not stat.S_ISREG(status.st_mode):
-            raise BoneAgeError(f"{name}: not a file; the case table must name the image itself")
+            raise BoneAgeError(f"{name}: not a file; name the image itself")
         if status.st_size > LARGEST_FILE_BYTES:
             raise too_many_bytes(name)
         return source.read_bytes(), status.st_mtime_ns
