@@ -704,6 +704,14 @@ def test_a_page_is_decided_by_one_button_and_taken_back_by_one(tmp_path):
     assert board.current is None
 
 
+def test_a_page_that_was_decided_is_shown_as_saved(tmp_path):
+    board = a_board(tmp_path, 30)
+    board.mode.value = MANY
+    assert "nothing saved yet" in status(board)
+    board.grid.decide_button.click()
+    assert re.search(r"saved \d\d:\d\d:\d\d$", status(board))
+
+
 def test_a_tile_opens_large_and_the_grid_needs_a_note_for_other(tmp_path):
     board = a_board(tmp_path, 10)
     board.mode.value = MANY

@@ -547,7 +547,7 @@ def test_tiles_fill_their_rows(page, solara_test, tmp_path):
     shown(page, a_board(tmp_path, 30, an_image))
     button(page, "24 images").click()
     expect(page.locator(".ba-grid .ba-tile")).to_have_count(24)
-    for width in (1900, 1366, 1000, 700, 480):
+    for width in (1900, 1366, 1000, 700, 480, 390):
         page.set_viewport_size({"width": width, "height": 900})
         in_a_row = page.evaluate(
             """() => { const rows = {}; for (const one of document.querySelectorAll('.ba-grid .ba-tile')) {
@@ -579,6 +579,19 @@ def test_nothing_overlaps_is_cut_off_or_jumps(page, solara_test, tmp_path, width
     expect(page.locator(".ba-grid .ba-tile")).to_have_count(24)
     page.locator(".ba-grid .ba-over").nth(2).click()
     button(page, "Reject the marked (1), keep the rest (23)").wait_for()
+    assert faults_of_layout(page) == []
+    button(page, "Ages").click()
+    page.locator(".ba-ages").wait_for()
+    assert faults_of_layout(page) == []
+
+
+def test_on_a_telephone_nothing_overlaps_or_is_cut_off(page, solara_test, tmp_path):
+    page.set_viewport_size({"width": 390, "height": 844})
+    shown(page, a_board(tmp_path, 30, an_image))
+    assert faults_of_layout(page) == []
+    assert picture(page).bounding_box()["width"] > 340
+    button(page, "24 images").click()
+    expect(page.locator(".ba-grid .ba-tile")).to_have_count(24)
     assert faults_of_layout(page) == []
     button(page, "Ages").click()
     page.locator(".ba-ages").wait_for()

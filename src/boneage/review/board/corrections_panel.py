@@ -14,7 +14,7 @@ from boneage.review.board.facts import Box
 from boneage.review.board.maker import Maker
 
 _DEFAULT_BOX = (0.0, 0.0, 0.3, 0.1)
-_SIDES = {"x": "left", "y": "top", "width": "wide", "height": "high"}
+_SIDES = {"x": "left", "y": "top", "width": "width", "height": "height"}
 
 
 # Each slider's value when its operator is switched on, its step and format.

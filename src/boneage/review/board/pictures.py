@@ -131,7 +131,7 @@ def ages_figure(before: Sequence[int], after: Sequence[int]) -> bytes:
     ):
         counts = np.bincount(np.clip(np.asarray(ages, int), 0, years[-1]), minlength=len(years))
         axes.bar(years, counts, color=colour, width=width, label=f"{words} ({len(ages):,})")
-    axes.set(xlabel="Age (whole years)", ylabel="Cases a year of age", facecolor=ground)
+    axes.set(xlabel="Age (whole years)", ylabel="Cases per year of age", facecolor=ground)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=21))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)

@@ -416,6 +416,7 @@ class ReviewBoard:
                     self._log.append(case_id, "keep", "", *chosen)
                 else:
                     continue
+                self._saved = datetime.now()
                 self._drafts.pop(case_id, None)
                 done.append(case_id)
         except BoneAgeError as error:
