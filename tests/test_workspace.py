@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from finished_runs import write_run
+from small_disk import fill, set_read_only, small_disk
 from work_folders import TOTAL, prepare, prepared
 
 from boneage import pipeline
@@ -256,6 +257,24 @@ def test_a_stage_that_fails_before_it_writes_leaves_what_was_made(made):
     assert out_of_date(made) == []
 
 
+def test_a_full_or_read_only_disk_costs_no_stage_that_was_made(finished, tmp_path):
+    with small_disk(tmp_path / "disk", 8) as disk:
+        work = finished.replace(work=str(disk / "work"))
+        shutil.copytree(finished.root, work.root)
+        fill(disk)
+        for make in (pipeline.make_cases, pipeline.make_plan, pipeline.make_labels, pipeline.apply_review):
+            with pytest.raises(BoneAgeError, match="disk is full"):
+                make(work)
+            assert out_of_date(work) == []
+        (disk / "ballast").unlink()
+        set_read_only(disk, True)
+        for make in (pipeline.make_cases, pipeline.make_plan, pipeline.make_labels, pipeline.apply_review):
+            with pytest.raises(BoneAgeError, match="read-only"):
+                make(work)
+            assert out_of_date(work) == []
+        set_read_only(disk, False)
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"[" * 100_000, b'{"at": 3}', b"\xff"])
 def test_a_damaged_record_is_no_record(made, damage):
     made.record("labels").write_bytes(damage)
@@ -458,6 +477,26 @@ def test_a_reason_is_given_once(made):
 def test_a_folder_in_place_of_a_record_is_no_run(made):
     (made.runs / "cnn" / "record.json").mkdir(parents=True)
     assert not out_of_date(made)
+
+
+def test_what_was_left_out_on_purpose_is_not_asked_for_again(made):
+    for name in ("anomalies", "accepted"):
+        made.where(name).unlink()
+    assert next_stage(status_of(made)) == ""
+    made.labels.unlink()
+    assert next_stage(status_of(made)) == "labels"
+    shutil.rmtree(made.augmented)
+    assert next_stage(status_of(made)) == "augment"
+
+
+def test_a_pack_that_was_lost_with_its_images_is_made_again_from_them(made):
+    shutil.rmtree(made.augmented)
+    made.pack().unlink()
+    assert next_stage(status_of(made)) == "augment"
+    made.plan.unlink()
+    made.labels.unlink()
+    pipeline.make_labels(made)
+    assert next_stage(status_of(made)) == "pack"
 
 
 def test_a_lost_cache_leaves_what_was_made_of_it_as_it_is(made, tmp_path):

@@ -1,7 +1,7 @@
 """Where every stage of a work folder stands, told from its records: no image is read."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
@@ -32,17 +32,24 @@ def next_stage(status: pd.DataFrame) -> str:
     Args:
         status: From :func:`status_of`.
     """
-    states = dict(zip(status["Stage"], status["State"], strict=True))
-    labelled = states["labels"] in (UP_TO_DATE, EDITED)
-    # Labels that were carried here with their pack need nothing of what they were made from.
-    before_labels = list(STAGES)[: list(STAGES).index("labels")]
-    needless = [one for one in before_labels if STAGES[one].optional or states["pack"] == UP_TO_DATE]
-    todo = (
-        str(name)
-        for name, state in states.items()
-        if state == OUT_OF_DATE or (state == MISSING and not (labelled and name in needless))
-    )
+    states: dict[str, str] = dict(zip(status["Stage"], status["State"], strict=True))
+    todo = (name for name, state in states.items() if state == OUT_OF_DATE or _is_lacking(name, states))
     return next(todo, "")
+
+
+def _is_lacking(name: str, states: Mapping[str, str]) -> bool:
+    """Whether a stage is missing that those after it cannot, or should not, do without."""
+    order = list(states)
+    up_to_labels = order[order.index(name) + 1 : order.index("labels") + 1]
+    if states[name] != MISSING or not up_to_labels:
+        return states[name] == MISSING
+    if states["labels"] in (UP_TO_DATE, EDITED) and states["pack"] == UP_TO_DATE:
+        # They need nothing of what they were made from; both may have been carried here.
+        return False
+    if name == "augment":
+        return states["plan"] != MISSING
+    # Whoever went on without it has left it out.
+    return not (STAGES[name].optional and any(states[one] != MISSING for one in up_to_labels))
 
 
 def _rows(work: Workspace) -> Iterator[tuple[str, str, str, str, str]]:

@@ -1,12 +1,16 @@
 """Files are whole or absent, and a failure says what to do."""
 
 import errno
+import gc
 import os
+import sys
 
+import numpy as np
 import pytest
+from small_disk import small_disk
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, sha256_of, write_text
+from boneage.core.files import atomic_write, make_folder, sha256_of, write_arrays, write_text
 
 
 def test_writes_text_in_a_new_folder(tmp_path):
@@ -45,6 +49,19 @@ def test_a_full_or_closed_disk_is_one_line_that_names_the_file(tmp_path, monkeyp
     assert "\n" not in str(caught.value)
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_arrays_that_do_not_fit_on_the_disk_leave_no_traceback(tmp_path, monkeypatch):
+    traces = []
+    monkeypatch.setattr(sys, "unraisablehook", traces.append)
+    with small_disk(tmp_path / "disk") as disk:
+        path = write_arrays(disk / "looks.npz", keys=np.array(["1000"]), looks=np.zeros((1, 64)))
+        with pytest.raises(BoneAgeError, match="disk is full"):
+            write_arrays(path, looks=np.zeros(2**18))
+        with np.load(path) as kept:
+            assert kept["keys"].tolist() == ["1000"]
+    gc.collect()
+    assert traces == []
 
 
 def test_a_file_in_the_place_of_a_folder_is_said(tmp_path):

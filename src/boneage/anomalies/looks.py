@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from boneage.anomalies.anomaly import Anomaly
-from boneage.core.files import atomic_write, digest_of_source
+from boneage.core.files import digest_of_source, write_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +52,13 @@ def keep_looks(path: Path, looks: Mapping[str, Look]) -> None:
         return
     every = looks.values()
     texts = [json.dumps([dataclasses.asdict(one) for one in look.anomalies], default=float) for look in every]
-    with atomic_write(path) as file:
-        np.savez(
-            file,
-            keys=np.array(list(looks)),
-            found=np.array(texts),
-            patterns=np.stack([look.pattern for look in every]),
-            hashes=np.stack([look.hash for look in every]),
-        )
+    write_arrays(
+        path,
+        keys=np.array(list(looks)),
+        found=np.array(texts),
+        patterns=np.stack([look.pattern for look in every]),
+        hashes=np.stack([look.hash for look in every]),
+    )
 
 
 def _anomalies(text: str) -> list[Anomaly]:

@@ -4,12 +4,15 @@ import contextlib
 import errno
 import glob
 import hashlib
+import io
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+import numpy as np
 
 from boneage.core.errors import BoneAgeError
 
@@ -124,6 +127,14 @@ def write_bytes(path: Path | str, data: bytes) -> Path:
 def write_text(path: Path | str, text: str) -> Path:
     """Writes UTF-8 text atomically; see :func:`atomic_write`."""
     return write_bytes(path, text.encode("utf-8"))
+
+
+def write_arrays(path: Path | str, **arrays: np.ndarray) -> Path:
+    """Writes arrays as one ``.npz`` file, atomically; see :func:`atomic_write`."""
+    # In memory, because NumPy would leave a traceback on the terminal where the disk is full.
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return write_bytes(path, file.getvalue())
 
 
 def sha256_of(path: Path | str) -> str:

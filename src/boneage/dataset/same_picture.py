@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from boneage.anomalies.duplicates import HASH_BITS, alike, picture_hash
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write
+from boneage.core.files import write_arrays
 from boneage.core.parallel import on_all_cores
 from boneage.images.preprocess import read_report
 from boneage.images.reading import read_file
@@ -143,5 +143,4 @@ def _read_kept(path: Path) -> dict[str, np.ndarray]:
 
 def _keep(path: Path, found: Mapping[str, np.ndarray]) -> None:
     if found:
-        with atomic_write(path) as file:
-            np.savez(file, keys=np.array(list(found)), looks=np.stack(list(found.values())))
+        write_arrays(path, keys=np.array(list(found)), looks=np.stack(list(found.values())))
