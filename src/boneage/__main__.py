@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from boneage import pipeline, report
 from boneage.anomalies import LIKELY
-from boneage.core.errors import BoneAgeError
+from boneage.core.errors import BoneAgeError, one_line
 from boneage.core.files import write_bytes, write_error
 from boneage.core.left_out import in_words
 from boneage.core.runtime import keras_module
@@ -482,14 +482,14 @@ def _estimate(given: argparse.Namespace) -> None:
     if not kept:
         raise BoneAgeError(f"no estimate: left out {in_words(left_out, len(left_out))}")
     if len(left_out):
-        print(f"left out: {in_words(left_out, kept + len(left_out))}")
+        print(one_line(f"left out: {in_words(left_out, kept + len(left_out))}"))
     print(estimate.NOTICE)
 
 
 @verb("which stages are made, out of date and why, or missing, and what to do next")
 def _status(given: argparse.Namespace) -> None:
     work = _workspace(given, keep=False)
-    status = status_of(work)
+    status = status_of(work).map(one_line)
     widths = [max(map(len, [name, *status[name]])) for name in status]
     for row in [tuple(status), *status.itertuples(index=False)]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -500,9 +500,9 @@ def _status(given: argparse.Namespace) -> None:
 
 def _print_left_out(left_out: pd.DataFrame, kept: int) -> None:
     if len(left_out):
-        print(f"left out: {in_words(left_out, kept + len(left_out))}")
+        print(one_line(f"left out: {in_words(left_out, kept + len(left_out))}"))
     for item, reason in left_out.itertuples(index=False):
-        print(f"  {item}: {reason}")
+        print(one_line(f"  {item}: {reason}"))
 
 
 def _given_labels(given: argparse.Namespace) -> Labels | None:

@@ -33,6 +33,11 @@ def test_what_is_quoted_is_no_reason_of_its_own(one, other):
     assert in_words(skipped_table([("a", one), ("b", other)]), 2).startswith("2 of 2 (2: ")
 
 
+def test_no_name_of_a_file_reaches_the_terminal_as_a_command(tmp_path, capsys):
+    leave_out(tmp_path / "skipped.csv", skipped_table([("a", "a\x1b[2J\nb.png: not a picture")]), 1)
+    assert capsys.readouterr().out.startswith("left out: 1 of 2 (1: a\\x1b[2J\\nb.png: not a picture); each")
+
+
 def test_different_reasons_stay_apart():
     reasons = ["the atlas folder's year is missing", "the Source ID is empty", "the Source ID is empty"]
     assert in_words(skipped_table(enumerate(reasons)), 9) == "3 of 9 (2: the Source ID is empty)"

@@ -1,4 +1,9 @@
-"""The project's one deliberate error."""
+"""The project's one deliberate error, on one line."""
+
+
+def one_line(text: str) -> str:
+    """A text as one line for a terminal: line breaks and control characters, as of file names, escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class BoneAgeError(Exception):
@@ -10,7 +15,7 @@ class BoneAgeError(Exception):
 
     def line(self) -> str:
         """The message on one line, even if a file name in it contains a line break."""
-        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(self))
+        return one_line(str(self))
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from boneage.core.errors import BoneAgeError
+from boneage.core.errors import BoneAgeError, one_line
 from boneage.core.tables import write_table
 
 # The parts in which two rows with the same fault may differ.
@@ -41,11 +41,11 @@ def leave_out(
     is_noted = skipped["item"].isin(list(noted))
     lost, remarks = skipped[~is_noted], skipped[is_noted]
     if len(lost):
-        print(f"left out: {in_words(lost, kept + len(lost))}; each with its reason in {path}")
+        print(one_line(f"left out: {in_words(lost, kept + len(lost))}; each with its reason in {path}"))
     if len(remarks):
         # An item may have several remarks; count items.
         said = in_words(remarks.drop_duplicates("item"), kept)
-        print(f"kept, but with a remark: {said}; each in {path}")
+        print(one_line(f"kept, but with a remark: {said}; each in {path}"))
     if what and kept == 0:
         why = in_words(skipped, len(skipped)) if len(skipped) else "nothing, because there was no input"
         raise BoneAgeError(f"no {what}: left out {why}; see {path}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from boneage.core.errors import BoneAgeError
+from boneage.core.errors import BoneAgeError, one_line
 from boneage.core.parallel import on_all_cores
 from boneage.estimate.ensemble import Ensemble
 from boneage.estimate.estimating import Estimate, estimate_hands
@@ -116,7 +116,7 @@ def estimate_files(
         try:
             return name, check_hands(read_radiograph(path, name), show_letters)
         except BoneAgeError as error:
-            return name, error.line().removeprefix(f"{name}: ")
+            return name, one_line(str(error).removeprefix(f"{name}: "))
 
     lot: list[tuple[str, CheckedHand | str]] = []
     for name, found in on_all_cores(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from boneage.core.errors import one_line
 from boneage.core.files import make_folder, write_text
 from boneage.core.tables import ESTIMATE_TABLE, write_table
 from boneage.estimate.ensemble import Ensemble
@@ -103,11 +104,11 @@ def line_of(one: Estimated) -> str:
     """What is said of a hand, on one line for a terminal."""
     said = one.estimate
     if said.refusal:
-        return f"{one.title}: refused: {said.refusal}"
+        return one_line(f"{one.title}: refused: {said.refusal}")
     interval = "" if math.isnan(said.low) else f" (90 % interval {said.low:.1f} to {said.high:.1f} years)"
     more = [said.likeness] if said.likeness else []
     if not math.isnan(said.difference):
         z = "" if math.isnan(said.z_score) else f", z {said.z_score:+.1f}"
         more.append(f"{said.difference:+.1f} years from age {said.age:g}{z}")
     words = "; ".join([*more, *said.notes, *(f"doubtful: {one}" for one in said.warnings)])
-    return f"{one.title}: {age_in_words(said.bone_age)}{interval}{'; ' * bool(words)}{words}"
+    return one_line(f"{one.title}: {age_in_words(said.bone_age)}{interval}{'; ' * bool(words)}{words}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from boneage.core.errors import BoneAgeError
+from boneage.core.errors import BoneAgeError, one_line
 from boneage.core.files import write_text
 from boneage.core.settings import Settings
 from boneage.sources import dha, local, manifest, rsna
@@ -38,7 +38,7 @@ def tell_units(path: Path, cases: pd.DataFrame) -> None:
     """Says what each table of bone ages was taken for and why, and writes it beside the case table."""
     units = cases.attrs["units"]
     for one in units:
-        print(f"{one['table']}: bone ages in {one['unit']} ({one['why']})")
+        print(one_line(f"{one['table']}: bone ages in {one['unit']} ({one['why']})"))
     write_text(path.with_suffix(".json"), json.dumps({"units": units}, indent=1) + "\n")
 
 
