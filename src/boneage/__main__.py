@@ -257,11 +257,11 @@ def _anomalies(given: argparse.Namespace) -> None:
     apply={
         "type": Path,
         "metavar": "LOG",
-        "help": "decide by this recorded log what nobody has decided yet",
+        "help": "decide undecided cases as this recorded log does",
     },
     reject_likely={
         "action": "store_true",
-        "help": "with no person at hand: reject what has a likely anomaly and is undecided",
+        "help": "without a reviewer: reject undecided cases that have a likely anomaly",
     },
 )
 def _review(given: argparse.Namespace) -> None:

@@ -70,7 +70,7 @@ def _state(work: Workspace, stage: Stage, outdated: list[str]) -> tuple[str, lis
     if outdated:
         return OUT_OF_DATE, outdated
     corrected = work.is_corrected(stage.name)
-    return (EDITED, ["corrected by hand, which stands"]) if corrected else (UP_TO_DATE, [])
+    return (EDITED, ["corrected by hand, and kept as it is"]) if corrected else (UP_TO_DATE, [])
 
 
 def _runs(work: Workspace, pack_is_outdated: bool) -> tuple[str, str, str, str]:

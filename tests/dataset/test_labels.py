@@ -201,7 +201,7 @@ def test_what_is_no_number_is_not_always_a_date(tmp_path, age):
 def test_a_case_in_two_splits_is_refused(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("\n".join([HEADER, "1,7,TRUE,Asian,1,train,[]", "1b,7,TRUE,Asian,1,test,[]"]))
-    with pytest.raises(BoneAgeError, match="case 1 stands in more than one split"):
+    with pytest.raises(BoneAgeError, match="case 1 is in more than one split"):
         read_labels(path)
 
 

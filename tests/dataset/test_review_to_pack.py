@@ -181,7 +181,7 @@ def test_a_recorded_log_decides_what_nobody_has_and_stays_as_it_was(prepared, tm
         ["2002", "bracelet", "a cuff, bright", "Ada"]
     ]
     assert "0 decisions" in pipeline.fill_review(prepared, recorded.path)
-    assert "No log was recorded" in pipeline.fill_review(prepared)
+    assert "No recorded log" in pipeline.fill_review(prepared)
     with pytest.raises(BoneAgeError, match="no such review log"):
         pipeline.fill_review(prepared.replace(recorded_review=str(tmp_path / "absent.csv")))
 

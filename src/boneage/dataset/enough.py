@@ -41,8 +41,8 @@ def check_enough(labels: Labels, table: pd.DataFrame, accepted: bool) -> None:
         print(f"it is trained all the same: {'; '.join(faults)}")
     elif faults:
         raise BoneAgeError(
-            f"labels: too little to train on: {'; '.join(faults)}; mend that (the skipped-*.csv in the work "
-            'folder tell more), or go on with --accept-losses (OVERRIDES = {"accept_losses": True})'
+            f"labels: too little to train on: {'; '.join(faults)}; correct that (the skipped-*.csv in the "
+            'work folder tell more), or go on with --accept-losses (OVERRIDES = {"accept_losses": True})'
         )
 
 

@@ -193,7 +193,7 @@ def check_splits(labels: pd.DataFrame, name: str) -> None:
     crossing = splits_of_case.index[splits_of_case > 1]
     if len(crossing):
         raise BoneAgeError(
-            f"{name}: case {crossing[0]} stands in more than one split ({len(crossing)} such cases), so the "
+            f"{name}: case {crossing[0]} is in more than one split ({len(crossing)} such cases), so the "
             "test would not be a test; make the labels again with `python -m boneage labels`"
         )
 

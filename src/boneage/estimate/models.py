@@ -239,5 +239,7 @@ def load_ensemble(folders: Sequence[Path] = ()) -> Ensemble:
     if not models:
         return ensemble_of_runs(folders)
     if len(folders) > 1:
-        raise BoneAgeError(f"{models[0]}: a folder of models stands alone; name it, or runs, not both")
+        raise BoneAgeError(
+            f"{models[0]}: a folder of models cannot be combined with others; name it alone, or name runs"
+        )
     return read_models(models[0])

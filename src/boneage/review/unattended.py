@@ -25,12 +25,12 @@ def fill_review(log: ReviewLog, recorded: Path | None) -> str:
         BoneAgeError: The recorded log is missing or no review log, or the disk is full.
     """
     if recorded is None:
-        return "No log was recorded earlier: what nobody has decided stays in."
+        return "No recorded log: undecided cases stay in."
     if not os.path.isfile(recorded):
         raise BoneAgeError(f"{recorded}: no such review log; check the path")
     earlier = ReviewLog(recorded, read_only=True)
     count = log.fill_from(earlier)
-    said = f"{count} decisions from {recorded.name}, recorded earlier, stand where nobody had decided yet."
+    said = f"{count} decisions from {recorded.name} are taken over, for cases that were undecided."
     return "\n".join([said, *earlier.notices])
 
 
@@ -81,4 +81,4 @@ def reject_likely(log: ReviewLog, anomalies: pd.DataFrame) -> str:
     for one in rejected.itertuples():
         note = f"{one.kind}, score {one.score:.2f}: {one.why}"
         log.append(one.case_id, "reject", REJECTABLE[one.kind], note=note)
-    return f"{len(rejected)} images that nobody has decided on are rejected in the name of {DETECTORS}."
+    return f"{len(rejected)} images that were undecided are rejected in the name of {DETECTORS}."
