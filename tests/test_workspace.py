@@ -392,7 +392,7 @@ def test_labels_made_with_other_settings_of_earlier_stages_are_used_and_that_is_
 def test_runs_on_other_labels_are_named_with_what_becomes_of_them(made):
     train_nothing(made, "vgg16", train_seed=7)
     train_nothing(made, "unet", settings={"width": "tiny", "precision": "float32"})
-    assert why(made, "train") == "unet-1-augmented-s2026 has another width, which train refuses"
+    assert why(made, "train") == ("unet-1-augmented-s2026 trained with another width, which train refuses")
     assert states(made)["train"] == UP_TO_DATE
     edit(made.labels, "Bone Age", "3.5")
     pipeline.make_pack(made)

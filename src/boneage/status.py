@@ -90,9 +90,10 @@ def _runs(work: Workspace, pack_is_outdated: bool) -> tuple[str, str, str, str]:
     state = OUT_OF_DATE if why else UP_TO_DATE if runs else MISSING
     if beside := [run for run in other if run not in again]:
         why.append(f"{_named(beside)} trained on other labels or images, not in the report")
-    for run in (run for run in runs if run not in other and _is_chosen(run, work.settings)):
-        if changed := evaluation.changed_settings(run.record, work.settings):
-            why.append(f"{run.name} has another {' and '.join(changed)}, which train refuses")
+    ours = [run for run in runs if run not in other and _is_chosen(run, work.settings)]
+    if unlike := [run for run in ours if evaluation.changed_settings(run.record, work.settings)]:
+        changed = " and ".join(evaluation.changed_settings(unlike[0].record, work.settings))
+        why.append(f"{_named(unlike)} trained with another {changed}, which train refuses")
     said = in_words(left_out, len(runs) + len(left_out)) if len(left_out) else ""
     return state, f"{len(runs):,}" if runs else "", said, "; ".join(why)
 
