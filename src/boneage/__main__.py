@@ -478,7 +478,7 @@ def _estimate(given: argparse.Namespace) -> None:
     kept = sum(not reason for _, reason in rows)
     if given.out:
         write_table(given.out / "skipped-estimate.csv", left_out)
-        _wrote(given.out / ESTIMATE_TABLE.file, f"{kept} estimates")
+        _wrote(given.out / ESTIMATE_TABLE.file, f"{kept} of {len(rows)} estimated")
     if not kept:
         raise BoneAgeError(f"no estimate: left out {in_words(left_out, len(left_out))}")
     if len(left_out):

@@ -383,7 +383,7 @@ def test_phantoms_are_named_as_drawn_and_others_are_not(tmp_path: Path) -> None:
         write_run(tmp_path / source, labels)
         page = Page(report.write_report(compare(tmp_path / source, labels), tmp_path / "report.html"))
         assert ("not children" in page.text) == drawn
-        assert "no medical device" in page.text
+        assert "not a medical device" in page.text
 
 
 def test_every_table_says_source_and_label(tmp_path: Path, labels: Labels) -> None:
