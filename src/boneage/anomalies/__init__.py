@@ -97,32 +97,28 @@ def find_anomalies(
     # What could not be read has its reason in place of a look.
     seen: list[Look | str | None] = [known.get(key) for key in keys]
 
-    def look(row: int) -> tuple[int, Look | str]:
+    def look(file: Path) -> Look | str:
         try:
-            image = _read(files[row])
+            image = read_file(file)
         except BoneAgeError as error:
-            return row, str(error)
+            return str(error)
+        if image.shape[0] != image.shape[1]:
+            return f"{file.name}: not square; run preprocess again"
         hand = find_hand(image)
-        return row, Look(_on_image(image, hand), hand_pattern(hand), image_hash(hand))
+        return Look(_on_image(image, hand), hand_pattern(hand), image_hash(hand))
 
     def save(rows: Sequence[Look | str | None]) -> None:
         if kept:
             keep_looks(kept, {key: one for key, one in zip(keys, rows, strict=True) if isinstance(one, Look)})
 
-    fill_rows(seen, look, [row for row, one in enumerate(seen) if one is None], save, "anomalies")
+    unseen = {row: file for row, file in enumerate(files) if seen[row] is None}
+    fill_rows(seen, look, unseen, save, "anomalies")
     looks = {case_id: one for case_id, one in zip(case_ids, seen, strict=True) if isinstance(one, Look)}
     found = [(case_id, anomaly) for case_id, one in looks.items() for anomaly in one.anomalies]
     found += _among_others(looks)
     found += growth_anomalies(cases).items()
     reasons = [(case_id, one) for case_id, one in zip(case_ids, seen, strict=True) if isinstance(one, str)]
     return _table(found, case_ids), skipped_table(reasons)
-
-
-def _read(path: Path) -> np.ndarray:
-    image = read_file(path)
-    if image.shape[0] != image.shape[1]:
-        raise BoneAgeError(f"{path.name}: not square; run preprocess again")
-    return image
 
 
 def _among_others(looks: Mapping[str, Look]) -> Iterable[tuple[str, Anomaly]]:

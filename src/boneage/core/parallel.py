@@ -3,7 +3,7 @@
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeVar
 
 from boneage.core.errors import BoneAgeError
@@ -50,8 +50,8 @@ def on_all_cores(
 
 def fill_rows(
     rows: list[R],
-    make: Callable[[T], tuple[int, R]],
-    jobs: Sequence[T],
+    make: Callable[[T], R],
+    jobs: Mapping[int, T],
     save: Callable[[list[R]], S],
     title: str,
 ) -> S:
@@ -59,8 +59,8 @@ def fill_rows(
 
     Args:
         rows: As things stand before.
-        make: Does one job; returns the place of its row, and the row.
-        jobs: What is to be done.
+        make: Does one job; returns its row.
+        jobs: What is to be done, by the place of its row.
         save: Writes the record: before the first job, every few seconds, at the end, and when it is stopped.
         title: What the bar says.
 
@@ -70,7 +70,7 @@ def fill_rows(
     save(rows)
     saved = time.monotonic()
     try:
-        for place, row in on_all_cores(make, jobs, title):
+        for place, row in on_all_cores(lambda at: (at, make(jobs[at])), list(jobs), title):
             rows[place] = row
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                 save(rows)

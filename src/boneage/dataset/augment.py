@@ -45,7 +45,6 @@ RECORD_TABLE = Table(
 
 @dataclass(frozen=True)
 class _Job:
-    index: int
     image_id: str
     recipe: tuple[str, str]
     source: Path
@@ -91,11 +90,11 @@ def _augment(plan: pd.DataFrame, images: Path, out: Path) -> pd.DataFrame:
     # What an earlier plan made goes first, not last: it may show what this one blanks.
     remove_images(out, before.keys() - {row["image_id"] for row in rows if row["status"] == "ok"})
 
-    def make(job: _Job) -> tuple[int, dict[str, str]]:
-        index, row = _make(job)
+    def make(job: _Job) -> dict[str, str]:
+        row = _make(job)
         if row["status"] == "skipped":
             remove_images(out, [job.image_id])
-        return index, row
+        return row
 
     # Every image is on record before it is made: what an interrupted run leaves behind is always known.
     return fill_rows(rows, make, jobs, lambda rows: _save(out, rows), "Augment")
@@ -113,10 +112,10 @@ def _record_before(out: Path) -> dict[str, dict[str, str]]:
 
 def _settled(
     plan: pd.DataFrame, images: Path, out: Path, before: Mapping[str, Mapping[str, str]]
-) -> tuple[list[dict[str, str]], list[_Job]]:
-    """A row of the record for each image as things stand, and the images to make."""
+) -> tuple[list[dict[str, str]], dict[int, _Job]]:
+    """A row of the record for each image as things stand, and the images to make, by row."""
     twice = plan["image_id"].astype(str).str.casefold().duplicated(keep=False)
-    rows, jobs = [], []
+    rows, jobs = [], {}
     columns = (plan[name] for name in ("image_id", "case_id", "corrections", "augmentations"))
     for index, (image_id, case_id, *recipe, doubled) in enumerate(zip(*columns, twice, strict=True)):
         if not (is_safe_id(image_id) and is_safe_id(case_id)):
@@ -126,12 +125,12 @@ def _settled(
             row = _skipped(image_id, recipe, "two rows have this image_id; make the plan again")
         else:
             source, output = images / f"{case_id}.png", out / f"{image_id}.png"
-            job = _Job(index, image_id, (recipe[0], recipe[1]), source, output)
+            job = _Job(image_id, (recipe[0], recipe[1]), source, output)
             if image_id in before and _is_current(job, before[image_id]):
                 row = dict(before[image_id])
             else:
                 row = _row(image_id, "planned", "", *recipe)
-                jobs.append(job)
+                jobs[index] = job
         rows.append(row)
     return rows, jobs
 
@@ -152,7 +151,7 @@ def _is_current(job: _Job, row: Mapping[str, str]) -> bool:
     return (str(source.st_size), str(source.st_mtime_ns)) == (row["source_bytes"], row["source_modified"])
 
 
-def _make(job: _Job) -> tuple[int, dict[str, str]]:
+def _make(job: _Job) -> dict[str, str]:
     """Makes one image; a fault of its recipe or source becomes a skipped row, a failed write is raised."""
     try:
         operators = operators_of_image(*job.recipe)
@@ -162,13 +161,13 @@ def _make(job: _Job) -> tuple[int, dict[str, str]]:
         if operators:
             data = to_png(apply_operators(image, operators))
     except BoneAgeError as error:
-        return job.index, _skipped(job.image_id, job.recipe, str(error))
+        return _skipped(job.image_id, job.recipe, str(error))
     except OSError as error:
         reason = f"{job.source.name}: cannot be read ({error.strerror}); preprocess it again"
-        return job.index, _skipped(job.image_id, job.recipe, reason)
+        return _skipped(job.image_id, job.recipe, reason)
     with atomic_write(job.output, sync=False) as file:
         file.write(data)
-    return job.index, _row(job.image_id, "ok", "", *job.recipe, source.st_size, source.st_mtime_ns, len(data))
+    return _row(job.image_id, "ok", "", *job.recipe, source.st_size, source.st_mtime_ns, len(data))
 
 
 def _row(*cells: object) -> dict[str, str]:

@@ -57,7 +57,6 @@ _LEFTOVER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Job:
-    index: int
     case_id: str
     image: str
     source: Path
@@ -98,11 +97,11 @@ def preprocess(
     before = _rows_before(work)
     rows, jobs = _plan(cases, work, before, size, pad)
 
-    def make(job: _Job) -> tuple[int, dict[str, Any]]:
-        index, row = _make(job)
+    def make(job: _Job) -> dict[str, Any]:
+        row = _make(job)
         if row["status"] == "skipped" and job.case_id in before:
             remove_images(folder, [job.case_id])
-        return index, row
+        return row
 
     listed = set(cases["case_id"])
     _write_rows(work / UNLISTED_NAME, [row for case_id, row in before.items() if case_id not in listed])
@@ -141,13 +140,13 @@ def _typed(report: pd.DataFrame) -> pd.DataFrame:
 
 def _plan(
     cases: pd.DataFrame, work: Path, before: Mapping[str, Mapping[str, Any]], size: int, pad: str
-) -> tuple[list[dict[str, Any] | None], list[_Job]]:
-    """Rows known without reading an image (None for the others), and the images to make."""
+) -> tuple[list[dict[str, Any] | None], dict[int, _Job]]:
+    """Rows known without reading an image (None for the others), and the images to make, by row."""
     folder = (work / IMAGE_FOLDER).resolve()
     # Some file systems do not tell "A1.png" from "a1.png".
     doubled = cases["case_id"].astype(str).str.casefold().duplicated(keep=False)
     rows: list[dict[str, Any] | None] = []
-    jobs = []
+    jobs = {}
     described = zip(cases["case_id"], cases["image"], doubled, strict=True)
     for index, (case_id, image, twice) in enumerate(described):
         fault, row = "", None
@@ -158,10 +157,10 @@ def _plan(
         elif not isinstance(image, str) or not image:
             fault = "the case table names no image; name one or leave the case out"
         else:
-            job = _Job(index, case_id, image, work / image, folder / f"{case_id}.png", size, pad)
+            job = _Job(case_id, image, work / image, folder / f"{case_id}.png", size, pad)
             row = _kept_row(job, before[case_id]) if case_id in before else None
             if row is None:
-                jobs.append(job)
+                jobs[index] = job
         rows.append(_skipped_row(case_id, image, fault) if fault else row)
     return rows, jobs
 
@@ -186,7 +185,7 @@ def _kept_row(job: _Job, row: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**row, "note": ", ".join(notes)}
 
 
-def _make(job: _Job) -> tuple[int, dict[str, Any]]:
+def _make(job: _Job) -> dict[str, Any]:
     """Makes one image. A fault of the source becomes a skipped row; a failed write is raised."""
     try:
         png, facts, modified = square_of_file(job.source, job.image, job.size, job.pad)
@@ -195,7 +194,7 @@ def _make(job: _Job) -> tuple[int, dict[str, Any]]:
                 f"{job.image}: is in the folder this stage writes to; move the images elsewhere"
             )
     except BoneAgeError as error:
-        return job.index, _skipped_row(job.case_id, job.image, str(error))
+        return _skipped_row(job.case_id, job.image, str(error))
     with atomic_write(job.output, sync=False) as file:
         file.write(png)
     made = {
@@ -207,7 +206,7 @@ def _make(job: _Job) -> tuple[int, dict[str, Any]]:
         "pad": job.pad,
         "made_bytes": len(png),
     }
-    return job.index, made | dataclasses.asdict(facts)
+    return made | dataclasses.asdict(facts)
 
 
 def _skipped_row(case_id: object, image: object, reason: str) -> dict[str, Any]:
