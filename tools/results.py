@@ -82,6 +82,7 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         "robustness": ("robustness.csv", robustness_block),
         "ingredients": ("ingredients.csv", ingredients_block),
         "anomalies": ("anomalies.csv", anomalies_block),
+        "refusals": ("refusals.csv", refusals_block),
     }
     for name, (file, block) in shown_by.items():
         if (records / file).is_file():
@@ -185,6 +186,20 @@ def anomalies_block(table: pd.DataFrame) -> str:
         area = "" if pd.isna(row.area) else f"{row.area:.3f}"
         first, second = ("" if pd.isna(one) else f"{one:.0%}" for one in (row.first_10, row.first_20))
         rows.append((row.finding.replace("_", " "), row.kind, str(row.images), area, first, second))
+    return markdown_rows(heads, rows, words=2)
+
+
+def refusals_block(table: pd.DataFrame) -> str:
+    """How many pictures of each kind were refused an estimate, as Markdown.
+
+    Args:
+        table: ``Pictures, Number, Refused, Doubtful, Networks``.
+    """
+    heads = ("pictures", "networks", "number", "refused", "with a warning")
+    rows = [
+        (row.Pictures, row.Networks, str(row.Number), str(row.Refused), str(row.Doubtful))
+        for row in table.itertuples()
+    ]
     return markdown_rows(heads, rows, words=2)
 
 

@@ -7,6 +7,7 @@ again at any time: what is done is not done again.
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from boneage import anomalies as detectors
 from boneage import evaluation
 from boneage.core.errors import BoneAgeError
 from boneage.core.left_out import leave_out
+from boneage.core.runtime import keras_module
 from boneage.core.tables import SKIPPED_TABLE, read_table, skipped_table, write_table
 from boneage.dataset.augment import augment
 from boneage.dataset.in_force import (
@@ -54,6 +56,7 @@ __all__ = [
     "RECORDED_TABLES",
     "apply_review",
     "compare",
+    "estimate_of",
     "examine",
     "fetch_by_index",
     "fill_review",
@@ -379,6 +382,15 @@ def train_network(
     pack = pack or make_pack(work, labels)
     record = training.train(network, epochs, labels, pack, work.settings, work.runs, variant)
     return evaluation.read_run(work.runs / str(evaluation.key_of(record)))
+
+
+def estimate_of(work: Workspace) -> ModuleType:
+    """The package of estimates, imported late, as it needs Keras.
+
+    Raises:
+        BoneAgeError: Its backend cannot be imported.
+    """
+    return keras_module("boneage.estimate", work.settings.backend)
 
 
 def pretrain_network(work: Workspace, network: str, variant: str = "") -> evaluation.Run:

@@ -15,8 +15,11 @@ import pytest
 from boneage.__main__ import main
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import sha256_of
-from boneage.core.tables import read_table
+from boneage.core.tables import CASE_TABLE, read_table, write_table
+from boneage.dataset.labels import read_labels
+from boneage.evaluation import read_run
 from boneage.phantom.drawing import draw_hand
+from boneage.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -276,6 +279,44 @@ def test_a_run_without_its_cases_estimates_without_an_interval(runs, films, tmp_
     assert np.isfinite(one.estimate.bone_age)
     assert np.isnan(one.estimate.low)
     assert one.estimate.nearest == ()
+
+
+def test_what_is_uploaded_is_read_in_ipywidgets_7_and_8(films):
+    from boneage.estimate.notebook import Upload
+
+    def content(name):
+        return (films / name).read_bytes()
+
+    upload = Upload()
+    assert upload.folder() is None
+    as_in_7 = {"../a hand.png": {"metadata": {}, "content": content("a hand.png")}}
+    as_in_8 = ({"name": name, "content": memoryview(content(name))} for name in ("a hand.png", "both.tif"))
+    for value, names in ((as_in_7, {"a hand.png"}), (tuple(as_in_8), {"a hand.png", "both.tif"})):
+        upload.button = type("Button", (), {"value": value})
+        found = upload.folder()
+        read = {found.name} if found.is_file() else {one.name for one in found.iterdir()}
+        assert read == names
+
+
+def test_a_notebook_takes_the_best_runs_and_a_test_case_and_shows_it(runs, films, ensemble, tmp_path):
+    from boneage.estimate.notebook import best_runs, example, hands_sheet
+
+    work = Workspace.at(runs[0].parent.parent)
+    errors = {run: read_run(run).record["metrics"]["validation"]["mae"] for run in runs}
+    assert best_runs(work, 1) == [min(errors, key=errors.get)]
+    assert sorted(best_runs(work)) == runs
+    assert best_runs(Workspace.at(tmp_path)) == []
+    labels = read_labels(work.labels).table
+    case = labels.loc[labels["Split"] == "test", "Case ID"].iloc[0]
+    cases = {name: [""] for name in CASE_TABLE} | {"case_id": [case], "image": ["none.png"]}
+    write_table(work.cases, pd.DataFrame(cases))
+    with pytest.raises(BoneAgeError, match="upload one"):
+        example(work)
+    write_table(work.cases, pd.DataFrame(cases | {"image": [f"images/{case}.png"]}))
+    assert example(work) == work.root / "images" / f"{case}.png"
+    sheet = hands_sheet(said(films, ensemble, tmp_path), ensemble)
+    assert "a hand.png" in sheet.words
+    assert "no estimate" in sheet.words
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Radiographs:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-def find_radiographs(path: Path, folder: Path) -> Radiographs:
+def find_radiographs(path: Path | str, folder: Path) -> Radiographs:
     """The radiographs that a path means.
 
     Args:
@@ -64,6 +64,7 @@ def find_radiographs(path: Path, folder: Path) -> Radiographs:
     Raises:
         BoneAgeError: There is none, or the archive is unsafe.
     """
+    path = Path(path)
     if not path.exists():
         raise BoneAgeError(f"{path}: no such file or folder; check the path")
     if path.is_dir():
