@@ -27,12 +27,12 @@ def has_letters(image: np.ndarray) -> bool:
     return bool(_found(image)[0])
 
 
-def letter_boxes(image: np.ndarray) -> list[Box]:
+def letter_boxes(image: np.ndarray, hand: Hand | None = None) -> list[Box]:
     """Boxes to blank around possible letters, except any so large or so near that they might hide bone.
 
-    In fractions of the image, uint8 (n, n), unordered.
+    In fractions of the image, uint8 (n, n), unordered. ``hand`` is what was found on it, if that is known.
     """
-    boxes, limb = _found(image)
+    boxes, limb = _found(image, hand)
     near = widened(limb, square(_CLEAR))
     return [
         shares(box, WORKING_SIDE, _ROOM)
@@ -41,9 +41,9 @@ def letter_boxes(image: np.ndarray) -> list[Box]:
     ]
 
 
-def _found(image: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+def _found(image: np.ndarray, hand: Hand | None = None) -> tuple[list[np.ndarray], np.ndarray]:
     """Boxes (x, y, width, height) in pixels of the working size, and the hand, slightly widened."""
-    hand = find_hand(image)
+    hand = hand or find_hand(image)
     bright = -hand.small if hand.inverted else hand.small
     ink = bright - cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
     limb = widened(hand.mask, square(_AROUND_HAND))

@@ -5,7 +5,8 @@ which the networks level out themselves.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,27 +44,48 @@ class CheckedHand:
 
     Attributes:
         place: ``left of the film`` and the like where there are two hands; else empty.
-        image: uint8, (928, 928): put right, for the networks.
-        shown: The same, with all that may be a letter blanked, for a person.
+        original: uint8, (928, 928): as it came.
+        hand: What was found on it.
+        corrections: What puts it right, as :func:`boneage.images.operators.apply_operators` takes it.
+        text: Boxes of what may be burnt-in text.
         changes: What was put right, in words.
         warnings: What makes its estimate doubtful, in words.
         refusal: Why there can be no estimate; empty if there can.
+        shows_letters: Whether letters stay in what is shown.
     """
 
     place: str
-    image: np.ndarray
-    shown: np.ndarray
+    original: np.ndarray
+    hand: Hand
+    corrections: tuple[dict[str, Any], ...] = ()
+    text: tuple[Box, ...] = ()
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     refusal: str = ""
+    shows_letters: bool = False
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """For the networks: put right, uint8 (928, 928)."""
+        return apply_operators(self.original, self.corrections)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """For a person: put right, and all that may be a letter is blanked, uint8 (928, 928)."""
+        if self.shows_letters:
+            return self.image
+        # Where there is no hand, everything may look like a letter beside it.
+        letters = [] if self.refusal else letter_boxes(self.original, self.hand)
+        hidden = [_blank(box) for box in (*self.text, *letters)]
+        return apply_operators(self.original, [*hidden, *self.corrections])
 
 
 def check_hands(grey: np.ndarray, show_letters: bool = False) -> list[CheckedHand]:
-    """Finds the hands on a radiograph and puts them right.
+    """Finds the hands on a radiograph and what puts them right.
 
     Args:
         grey: uint8, (height, width).
-        show_letters: Whether letters beside the hand stay in what is shown.
+        show_letters: Whether letters stay in what is shown.
 
     Returns:
         One, or two for a film of both hands, from left to right or from top to bottom.
@@ -71,10 +93,9 @@ def check_hands(grey: np.ndarray, show_letters: bool = False) -> list[CheckedHan
     image = square(grey, SIDE)
     hand = find_hand(image)
     if hand.found and hand.second is not None:
-        halves = [
-            (place, square(half, SIDE)) for place, half in _halves(image, box_of(hand.mask), hand.second)
-        ]
-        return [_checked(half, find_hand(half), show_letters, place) for place, half in halves]
+        halves = _halves(image, box_of(hand.mask), hand.second)
+        parts = [(place, square(half, SIDE)) for place, half in halves]
+        return [_checked(part, find_hand(part), show_letters, place) for place, part in parts]
     return [_checked(image, hand, show_letters)]
 
 
@@ -93,13 +114,11 @@ def _halves(image: np.ndarray, first: Box, second: Box) -> Iterator[tuple[str, n
 
 
 def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "") -> CheckedHand:
-    if refusal := _refusal(hand):
-        return CheckedHand(place, image, image, refusal=refusal)
     text, quality = text_anomalies(image, hand), quality_anomalies(hand)
-    if any(one.kind == "unreadable skeleton" and one.score >= LIKELY for one in quality):
-        return CheckedHand(
-            place, image, image, refusal="no bones can be made out; export the radiograph anew"
-        )
+    boxes = tuple(one.box for one in text if one.score >= _POSSIBLE_TEXT and one.box)
+    checked = CheckedHand(place, image, hand, text=boxes, shows_letters=show_letters)
+    if refusal := _refusal(hand, quality):
+        return replace(checked, refusal=refusal)
     doubts = [one for one in (*foreign_anomalies(image, hand), *quality) if one.kind in _DOUBTFUL]
     warnings = [f"{one.kind}: {one.why}" for one in doubts if one.score >= _SURE]
     if hand.second is not None:
@@ -107,24 +126,17 @@ def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "")
     blanked = [_blank(one.box) for one in text if one.score >= LIKELY and one.box]
     corrections = blanked + suggest_corrections(image, _measured([*text, *quality]))
     corrections = [one for one in corrections if one["name"] in ("blank", *_ORIENTATION)]
-    hidden = []
-    if not show_letters:
-        boxes = [one.box for one in text if one.score >= _POSSIBLE_TEXT and one.box]
-        hidden = [_blank(box) for box in (*boxes, *letter_boxes(image))]
-    return CheckedHand(
-        place,
-        apply_operators(image, corrections),
-        apply_operators(image, hidden + corrections),
-        tuple(_words(bool(blanked), corrections)),
-        tuple(warnings),
-    )
+    changes = _words(bool(blanked), corrections)
+    return replace(checked, corrections=tuple(corrections), changes=tuple(changes), warnings=tuple(warnings))
 
 
-def _refusal(hand: Hand) -> str:
+def _refusal(hand: Hand, quality: list[Anomaly]) -> str:
     if not hand.found:
         return "no hand found; give a radiograph of one hand, fingers and wrist in the picture"
     if hand.confidence < LEAST_CONFIDENCE:
         return "what was found looks too little like a hand; give a radiograph of one hand"
+    if any(one.kind == "unreadable skeleton" and one.score >= LIKELY for one in quality):
+        return "no bones can be made out; give a sharper image of the radiograph"
     return ""
 
 

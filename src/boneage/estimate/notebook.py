@@ -65,9 +65,9 @@ def example(work: Workspace) -> Path:
         BoneAgeError: There is none.
     """
     labels, cases = read_labels(work.labels).table, read_table(work.cases, CASE_TABLE)
-    files = cases.set_index("case_id")["image"]
-    for case_id in labels.loc[labels["Split"] == "test", "Source ID"]:
-        if case_id in files.index and (path := work.root / files[case_id]).is_file():
+    held_out = set(labels.loc[labels["Split"] == "test", "Source ID"])
+    for image in cases.loc[cases["case_id"].isin(held_out), "image"]:
+        if (path := Path(work.root, image)).is_file():
             return path
     raise BoneAgeError(f"{work.cases}: no radiograph of a test case is there; upload one or name its file")
 
