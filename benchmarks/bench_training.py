@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,7 @@ from bench_preprocess import drawn_images, sample_images
 from PIL import Image
 from published_recipe import on_white_canvas
 
-from boneage.core.backends import hasten
+from boneage.core.backends import hasten, precision
 from boneage.core.settings import Settings
 from boneage.dataset.pack import Pack, build_pack, open_pack
 from boneage.images.reading import read_file
@@ -100,6 +101,18 @@ class PublishedWay(keras.utils.PyDataset):
 Seconds = Callable[[keras.Model, Pack], float]
 
 
+def fit_and_bare_seconds(
+    network: str, pack: Pack, batch: int, kind: str, width: str = "full"
+) -> tuple[float, float]:
+    """Seconds of the engine and of the bare step for all images of a pack, in a numeric precision.
+
+    The fastest of some rounds each.
+    """
+    with precision(kind):
+        model = _model(network, pack.size, width)
+    return _in_turns(partial(_fit_seconds, batch=batch), partial(_bare_seconds, batch=batch), model, pack)
+
+
 def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, pack: Pack) -> tuple[float, float]:
     # The first of each includes compilation and is not counted.
     ours(model, pack), other(model, pack)
@@ -107,9 +120,9 @@ def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, pack: Pack) -> 
     return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
 
 
-def _model(network: str, size: int) -> keras.Model:
+def _model(network: str, size: int, width: str = "full") -> keras.Model:
     keras.utils.set_random_seed(1)
-    model = build_model(network, size, 10.0, 3.0, seed=1)
+    model = build_model(network, size, 10.0, 3.0, seed=1, width=width)
     compile_model(model, Settings(), steps=1000)
     hasten(model)
     return model
@@ -119,9 +132,9 @@ def _years(pack: Pack) -> np.ndarray:
     return np.linspace(1, 18, len(pack.images), dtype=np.float32)
 
 
-def _fit_seconds(model: keras.Model, pack: Pack) -> float:
+def _fit_seconds(model: keras.Model, pack: Pack, batch: int = BATCH) -> float:
     rows = np.arange(len(pack.images))
-    batches = Batches(pack, rows, _years(pack), None, BATCH, seed=1)
+    batches = Batches(pack, rows, _years(pack), None, batch, seed=1)
     begin = keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
     return _epoch_seconds(model, batches, begin, Progress("engine", len(batches), 1, 0))
 
@@ -135,11 +148,11 @@ def _epoch_seconds(
     return state["history"][0]["seconds"]
 
 
-def _bare_seconds(model: keras.Model, pack: Pack) -> float:
-    images = np.asarray(pack.images[:BATCH])[..., np.newaxis]
-    years = _years(pack)[:BATCH, np.newaxis]
+def _bare_seconds(model: keras.Model, pack: Pack, batch: int = BATCH) -> float:
+    images = np.asarray(pack.images[:batch])[..., np.newaxis]
+    years = _years(pack)[:batch, np.newaxis]
     start = time.perf_counter()
-    for _ in range(len(pack.images) // BATCH):
+    for _ in range(len(pack.images) // batch):
         model.train_on_batch(images, years)
     return time.perf_counter() - start
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -46,11 +47,13 @@ from boneage.phantom import atlas as phantom
 from boneage.report.compare import RECORDED_TABLES, compare, examine, record, training_of
 from boneage.report.one_case import one_case
 from boneage.review import unattended
-from boneage.review.board import ReviewBoard, Suggest
 from boneage.review.log import ReviewLog
 from boneage.sources import dha_index, manifest
 from boneage.sources.cases import read_source, tell_units
 from boneage.workspace import Workspace, files_digest, table_digest
+
+if TYPE_CHECKING:
+    from boneage.review.board import ReviewBoard
 
 __all__ = [
     "RECORDED_TABLES",
@@ -197,12 +200,15 @@ def image_reader(work: Workspace) -> Callable[[str], np.ndarray]:
     return lambda case_id: read_image(folder / f"{case_id}.png", work.settings.image_size)
 
 
-def open_board(work: Workspace) -> ReviewBoard:
+def open_board(work: Workspace) -> "ReviewBoard":
     """The review board over the images, the highest score first, open at the first undecided one.
 
     Raises:
         BoneAgeError: No images yet, or the log cannot be opened.
     """
+    # Training runs where there are no widgets, too.
+    from boneage.review.board import ReviewBoard, Suggest
+
     cases = reviewable_cases(work)
     anomalies = make_anomalies(work)
     of_case = dict(list(anomalies.groupby("case_id")))

@@ -409,7 +409,8 @@ def test_it_trains_and_resumes_on_jax_where_there_is_no_tensorflow(work, tmp_pat
     path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "PYTHONPATH": path}
     environment.pop("KERAS_BACKEND", None)
-    line = command(work, tmp_path / "jax", "--epochs", "2")
+    # All layers that act in training only, too.
+    line = command(work, tmp_path / "jax", "--epochs", "2", "--degradation", "0.5")
     done = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     run = read_run(tmp_path / "jax" / "runs" / "cnn-2-plain-s5")

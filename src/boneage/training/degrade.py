@@ -91,7 +91,8 @@ def coarse(x: keras.KerasTensor) -> keras.KerasTensor:
     Args:
         x: (1, height, width, images).
     """
-    half = ops.average_pool(x, 2, padding="same", data_format="channels_last")
+    # On JAX, Keras (3.13) widens strides that are left out twice.
+    half = ops.average_pool(x, 2, strides=2, padding="same", data_format="channels_last")
     return ops.image.resize(half, x.shape[1:3], interpolation="bilinear", data_format="channels_last")
 
 
