@@ -63,8 +63,6 @@ class Hand:
         centre: Centre (x, y) of the palm, the largest circle inside the mask.
         palm: Radius of that circle.
         up_degrees: Direction of the fingers: 0 is up, 90 to the right, from -180 to 180.
-        wrist: Centre (x, y) of the narrowest place below the palm.
-        wrist_width: Width of the hand there.
         fingers: (base, tip) of each separate finger, thumb included, left to right with fingers up.
         thumb_side: Seen with fingers up: ``"right"`` for a left hand, ``"left"`` for its mirror image.
         thumb_confidence: From 0 (undecided) to 1.
@@ -82,8 +80,6 @@ class Hand:
     centre: Point
     palm: float
     up_degrees: float
-    wrist: Point
-    wrist_width: float
     fingers: tuple[tuple[Point, Point], ...]
     thumb_side: str
     thumb_confidence: float
@@ -156,8 +152,6 @@ def _described(
         centre=placed(np.zeros(2)),
         palm=outline.radius / _COARSE,
         up_degrees=outline.up_degrees,
-        wrist=placed(outline.wrist),
-        wrist_width=outline.wrist_width * outline.radius / _COARSE,
         fingers=tuple((placed(base), placed(tip)) for base, tip in outline.fingers),
         thumb_side="right" if left >= 0 else "left",
         thumb_confidence=min(abs(left), 1.0),

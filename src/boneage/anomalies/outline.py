@@ -1,4 +1,4 @@
-"""Measures a hand's outline: palm, fingers, direction, wrist.
+"""Measures a hand's outline: palm, fingers, direction.
 
 Lengths are in palm radii, the palm being the largest circle inside the outline; by that measure the hands of
 children and adults differ little.
@@ -35,16 +35,12 @@ class Outline:
         radius: Radius of the palm in mask pixels.
         fingers: (base, tip) of each separate finger, left to right with fingers up.
         up_degrees: Direction of the fingers: 0 is up, 90 to the right, from -180 to 180.
-        wrist: Centre of the narrowest place below the palm.
-        wrist_width: The hand's width there.
     """
 
     centre: tuple[float, float]
     radius: float
     fingers: tuple[tuple[np.ndarray, np.ndarray], ...]
     up_degrees: float
-    wrist: np.ndarray
-    wrist_width: float
 
 
 def palm_of(mask: np.ndarray) -> tuple[tuple[int, int], float]:
@@ -79,9 +75,8 @@ def measured(mask: np.ndarray, inside: np.ndarray) -> Outline:
     # Fingers held together count as several.
     total = sum((max(1.0, breadth / 0.45) * _unit(tip) for _, tip, breadth in thin), np.zeros(2))
     up = _direction(total, trunk, room)
-    wrist, width = _wrist(crop, up)
     ordered = sorted(fingers, key=lambda finger: turned(finger[1], -up)[0])
-    return Outline((float(centre[0]), float(centre[1])), radius, tuple(ordered), up, wrist, width)
+    return Outline((float(centre[0]), float(centre[1])), radius, tuple(ordered), up)
 
 
 def _pieces(mask: np.ndarray) -> Iterator[np.ndarray]:
@@ -123,22 +118,6 @@ def _direction(fingers: np.ndarray, trunk: np.ndarray, room: np.ndarray) -> floa
     for one, limb in enumerate(limbs):
         total = total + limb * (-2.0 if one == forearm else 1.5)
     return float(np.rad2deg(np.arctan2(total[0], -total[1]))) if np.hypot(*total) > 1e-6 else 0.0
-
-
-def _wrist(crop: np.ndarray, up: float) -> tuple[np.ndarray, float]:
-    """The narrowest place below the palm and its width."""
-    half = crop.shape[0] // 2
-    turn = cv2.getRotationMatrix2D((half, half), up, 1.0)
-    upright = cv2.warpAffine(crop, turn, crop.shape[::-1], flags=cv2.INTER_NEAREST)
-    rows = np.arange(round(1.0 * _CROP_RADIUS), round(2.4 * _CROP_RADIUS))
-    widths = upright[half + rows].sum(1)
-    there = np.flatnonzero(widths > 0.5 * _CROP_RADIUS)
-    if not len(there):
-        # Cut off right below the palm: use a typical wrist.
-        return turned(np.array([0.0, 1.2]), up), 1.4
-    row = int(rows[there[np.argmin(widths[there])]])
-    middle = float(np.flatnonzero(upright[half + row]).mean()) - half
-    return turned(np.array([middle, row]) / _CROP_RADIUS, up), float(widths[row - rows[0]]) / _CROP_RADIUS
 
 
 def upright(picture: np.ndarray, centre: tuple[float, float], radius: float, degrees: float) -> np.ndarray:
