@@ -10,11 +10,9 @@ import pytest
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import CASE_TABLE, SKIPPED_TABLE
 from boneage.sources.dha import (
-    DOUBTED_READINGS,
     NEVER_FOUND,
     RACE_OF_CODE,
     WRONG_LINKS,
-    doubted,
     find_readings,
     place_of,
     read_atlas,
@@ -330,13 +328,6 @@ def test_a_named_table_that_holds_no_readings_is_an_error(atlas, tmp_path, text,
         table.write_text(text)
     with pytest.raises(BoneAgeError, match=f"my readings.csv: .*{reason}"):
         read_atlas(atlas, readings=table)
-
-
-def test_doubted_readings_are_named_for_the_atlas_only(tmp_path):
-    number = DOUBTED_READINGS[0]
-    place(tmp_path, f"BLKF/BLKF04/{number}.jpg", "BLKM/BLKM10/3145.jpg")
-    assert doubted(read_atlas(tmp_path)[0])["case_id"].tolist() == [number]
-    assert doubted(read_atlas(tmp_path, source="phantom")[0]).empty
 
 
 def test_every_place_of_the_tree_is_understood():

@@ -50,15 +50,6 @@ WRONG_LINKS = {
 NEVER_FOUND = {("BLKF12", "7144")}
 """Images in the atlas's own index that nobody has found."""
 
-# fmt: off
-DOUBTED_READINGS = (
-    "3200", "3208", "3300", "3763", "4490", "4521", "5003", "5135", "5555", "5763", "6002", "6023",
-)
-# fmt: on
-"""Images whose readings the authors of BoneXpert doubt, after automated reading of the whole atlas
-(Thodberg and Sävendahl, Validation and reference values of automated bone age determination for four
-ethnicities, Acad Radiol 2010;17:1425-1432). They stay in the case table; see :func:`doubted`."""
-
 TREE = "JPEGimages/BLKM/BLKM10/3145.jpg"
 
 _GROUP = re.compile(r"(ASI|BLK|CAU|HIS)([FM])([0-9]{2})")
@@ -150,12 +141,6 @@ def find_readings(folder: Path | str, unpacked: Mapping[Path, Path | str] | None
     """
     tables = _readings_tables(list_files(folder, unpacked))
     return next((table.path for table in tables if any(row.number for row in _rows_of(table))), None)
-
-
-def doubted(cases: pd.DataFrame) -> pd.DataFrame:
-    """The atlas's cases with doubted readings (:data:`DOUBTED_READINGS`)."""
-    is_doubted = (cases["source"] == "dha") & cases["case_id"].isin(DOUBTED_READINGS)
-    return cases[is_doubted].reset_index(drop=True)
 
 
 def place_of(path: PurePosixPath | Path) -> tuple[str, str] | str:
