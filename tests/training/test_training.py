@@ -1,5 +1,6 @@
 """Training learns, resumes to the same end, never sees a test case, and leaves a true record."""
 
+import gc
 import json
 import os
 import shutil
@@ -227,6 +228,22 @@ def test_a_network_may_take_larger_batches_and_a_run_in_others_is_refused_by_nam
         trained()
     shutil.rmtree(first.folder)
     assert trained().record["batch_size"] == 3 * first.record["batch_size"]
+
+
+def test_no_bar_is_drawn_below_the_reason_of_a_failure(trained, monkeypatch, capsys):
+    from boneage.training import run as training
+
+    def full(*_):
+        raise BoneAgeError("the disk is full")
+
+    monkeypatch.setattr(training, "save_checkpoint", full)
+    with pytest.raises(BoneAgeError, match="the disk is full") as failure:
+        trained()
+    # Now the reason is printed; the bar lives as long as the error, and would be drawn again at its end.
+    capsys.readouterr()
+    del failure
+    gc.collect()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_diverging_run_says_so(trained, monkeypatch):

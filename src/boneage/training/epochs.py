@@ -50,15 +50,14 @@ class Progress(keras.callbacks.Callback):
         steps: Steps an epoch.
         epochs: Epochs of the whole run.
         done: Epochs finished earlier.
+        shown: Whether there is a bar at all.
     """
 
-    def __init__(self, title: str, steps: int, epochs: int, done: int):
+    def __init__(self, title: str, steps: int, epochs: int, done: int, shown: bool):
         super().__init__()
-        self._title, self._steps, self._epochs, self._done = title, steps, epochs, done
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._epochs = epochs
         self._bar = tqdm(
-            total=self._steps * self._epochs, initial=self._steps * self._done, desc=self._title, unit="step"
+            total=steps * epochs, initial=steps * done, desc=title, unit="step", disable=not shown
         )
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -72,5 +71,6 @@ class Progress(keras.callbacks.Callback):
         }
         self._bar.set_postfix({"epoch": f"{epoch + 1}/{self._epochs}", **errors})
 
-    def on_train_end(self, logs: dict | None = None) -> None:
+    def close(self) -> None:
+        """Ends the bar, also where the training failed: the reason stands below it."""
         self._bar.close()

@@ -289,22 +289,24 @@ def _fit(
             with alone():
                 save_checkpoint(model, state, run)
 
-    model.fit(
-        batches,
-        # The batches have their own order; Keras's is not in the checkpoint.
-        shuffle=False,
-        validation_data=validation,
-        validation_batch_size=batch_size,
-        initial_epoch=state["epoch"],
-        epochs=epochs,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),
-            KeepEpochs(state, save),
-            *([Progress(run.name, len(batches), epochs, state["epoch"])] if is_first() else []),
-        ],
-    )
+    progress = Progress(run.name, len(batches), epochs, state["epoch"], shown=is_first())
+    with contextlib.closing(progress):
+        model.fit(
+            batches,
+            # The batches have their own order; Keras's is not in the checkpoint.
+            shuffle=False,
+            validation_data=validation,
+            validation_batch_size=batch_size,
+            initial_epoch=state["epoch"],
+            epochs=epochs,
+            verbose=0,
+            callbacks=[
+                keras.callbacks.TerminateOnNaN(),
+                keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin),
+                KeepEpochs(state, save),
+                progress,
+            ],
+        )
     if state["epoch"] < epochs:
         raise BoneAgeError(
             f"{run.name}: the loss is not a number in epoch {state['epoch'] + 1}; lower the learning rate "
