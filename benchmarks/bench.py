@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import bench_augment
+import bench_estimate
 import bench_input
 import bench_preprocess
 import bench_training
@@ -20,6 +21,9 @@ BARS = (
     (bench_augment, "augment_speed_ratio", "at least", bench_augment.LEAST_SPEED_RATIO),
     (bench_augment, "augment_memory_ratio", "at most", bench_augment.MOST_MEMORY_RATIO),
     (bench_input, "training_input_ratio", "at least", bench_input.LEAST_RATIO),
+    (bench_estimate, "estimate_speed_ratio", "at least", bench_estimate.LEAST_SPEED_RATIO),
+    (bench_estimate, "estimate_seconds_for_one", "at most", bench_estimate.MOST_SECONDS_FOR_ONE),
+    (bench_estimate, "estimate_seconds_to_load", "at most", bench_estimate.MOST_SECONDS_TO_LOAD),
     *(
         (
             bench_training,

@@ -269,6 +269,22 @@ def as_bomb(path):
             one.write(bytes(2**25))
 
 
+def test_the_folds_of_a_cross_validation_hold_each_case_out_once(runs, films, tmp_path):
+    from boneage.estimate import load_ensemble
+
+    root = tmp_path / "folds"
+    shutil.copytree(runs[0].parent.parent, root)
+    folds = sorted((root / "runs").glob("cnn-*/"))
+    for number, fold in enumerate(folds):
+        said_of = read_table(fold / "predictions.csv", ("Case ID", "Split", "Prediction"))
+        said_of["Split"] = ["test" if at % 2 == number else "train" for at in range(len(said_of))]
+        write_table(fold / "predictions.csv", said_of)
+    ensemble = load_ensemble(folds)
+    assert (ensemble.reference.trained.sum(axis=0) == 1).all()
+    (one,) = said(films / "a hand.png", ensemble, tmp_path, sex="F")
+    assert one.estimate.low < one.estimate.bone_age < one.estimate.high
+
+
 def test_a_run_without_its_cases_estimates_without_an_interval(runs, films, tmp_path):
     from boneage.estimate import load_ensemble
 

@@ -27,6 +27,8 @@ def test_a_feature_that_never_fires_does_no_harm():
     of_cases = np.hstack([rng.normal(size=(60, 3)), np.zeros((60, 1))])
     one = known(of_cases, np.arange(60) < 40)
     assert np.isfinite(one.strangeness(of_cases)).all()
+    dead = known(np.zeros((60, 4)), np.arange(60) < 40)
+    assert (dead.strangeness(np.zeros((2, 4))) == 0).all()
 
 
 def test_the_nearest_case_to_a_case_is_itself():

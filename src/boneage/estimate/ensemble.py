@@ -8,7 +8,6 @@ import cv2
 import keras
 import numpy as np
 
-from boneage.core.backends import hasten
 from boneage.estimate.likeness import Known, known
 from boneage.evaluation.explain import heat_map
 from boneage.images.square import square
@@ -50,9 +49,18 @@ class Member:
 
     @cached_property
     def _both(self) -> keras.Model:
-        both = keras.Model(self.model.inputs, [self.model.output, self.model.get_layer(POOLED).output])
-        hasten(both)
-        return both
+        return keras.Model(self.model.inputs, [self.model.output, self.model.get_layer(POOLED).output])
+
+    def _look(self, images: np.ndarray, sex: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Years, (images,), and features, (images, features)."""
+        lots = []
+        for start in range(0, len(images), _BATCH):
+            lot = slice(start, start + _BATCH)
+            given = model_input(images[lot], None if sex is None else sex[lot])
+            # Not `predict`, which compiles for longer than it takes to read a few radiographs.
+            lots.append([keras.ops.convert_to_numpy(one) for one in self._both(given, training=False)])
+        years, features = (np.concatenate(of_lots) for of_lots in zip(*lots, strict=True))
+        return years[:, 0].astype(float), features
 
     def read(self, images: np.ndarray, male: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What it says of images, and what it sees in them.
@@ -66,10 +74,10 @@ class Member:
         """
         sex = male if self.takes_sex else None
         views = [images, *tta_images(self.model, images)] if self.variant == "tta" else [images]
-        said = [self._both.predict(model_input(one, sex), batch_size=_BATCH, verbose=0) for one in views]
+        said = [self._look(one, sex) for one in views]
         # Test-time augmentation averages over its views without the image as it is, as the run's record did.
-        years = np.mean([one[0][:, 0] for one in said[1:] or said], axis=0)
-        return years.astype(float), said[0][1]
+        years: np.ndarray = np.mean([one[0] for one in said[1:] or said], axis=0)
+        return years, said[0][1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import ledoit_wolf
 
 USUAL, FAR = 1.0, 1.5
 """Up to the first an image is as near as 99 of 100 held-out cases; beyond the second it is refused."""
@@ -26,13 +27,13 @@ class Known:
     Attributes:
         mean: Of each feature, (features,).
         scale: Its standard deviation, (features,).
-        shape: The fitted covariance of the standardised features.
+        factor: Cholesky factor of the shrunken covariance of the standardised features, lower triangular.
         unit: The distance that one held-out case in a hundred exceeds.
     """
 
     mean: np.ndarray
     scale: np.ndarray
-    shape: LedoitWolf
+    factor: np.ndarray
     unit: float
 
     def standardised(self, features: np.ndarray) -> np.ndarray:
@@ -42,8 +43,9 @@ class Known:
 
     def strangeness(self, features: np.ndarray) -> np.ndarray:
         """How far images are from the training cases, (images,); one held-out case in a hundred exceeds 1."""
-        distance: np.ndarray = np.sqrt(self.shape.mahalanobis(self.standardised(features)))
-        return distance / self.unit
+        whitened = solve_triangular(self.factor, self.standardised(features).T, lower=True)
+        distance: np.ndarray = np.linalg.norm(whitened, axis=0) / self.unit
+        return distance
 
 
 def known(features: np.ndarray, trained: np.ndarray) -> Known:
@@ -57,10 +59,12 @@ def known(features: np.ndarray, trained: np.ndarray) -> Known:
     mean, scale = features[trained].mean(axis=0), features[trained].std(axis=0)
     # A feature that never fires has no spread, and must not count for infinitely much once it does.
     scale = np.maximum(scale, 1e-3 * max(float(scale.max()), 1e-6))
-    shape = LedoitWolf().fit((features[trained] - mean) / scale)
-    raw = Known(mean, scale, shape, 1.0)
+    covariance, _ = ledoit_wolf((features[trained] - mean) / scale, assume_centered=True)
+    # A network that has died sees the same in every image, and then there is no covariance.
+    factor = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(covariance)))
+    raw = Known(mean, scale, factor, 1.0)
     unit = float(np.quantile(raw.strangeness(features[~trained]), 0.99))
-    return Known(mean, scale, shape, max(unit, 1e-6))
+    return Known(mean, scale, factor, max(unit, 1e-6))
 
 
 def strangeness(every: Sequence[Known], features: Sequence[np.ndarray]) -> np.ndarray:
