@@ -47,6 +47,13 @@ def suggest_corrections(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict
         image: uint8, (height, width), uncorrected.
         anomalies: Its rows of ``anomalies.ANOMALY_TABLE``.
     """
+    chosen = put_upright(image, anomalies)
+    likely = anomalies["kind"][anomalies["score"].astype(float) >= LIKELY]
+    return chosen + _exposed(apply_operators(image, chosen), set(likely))
+
+
+def put_upright(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict[str, Any]]:
+    """The part of :func:`suggest_corrections` that concerns polarity and pose, not exposure."""
     likely = anomalies[anomalies["score"].astype(float) >= LIKELY]
     likely = likely.drop_duplicates("kind").set_index("kind")
     switches = (("inverted", "invert"), ("right hand", "flip"))
@@ -60,7 +67,7 @@ def suggest_corrections(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict
         # Mirrored, it leans to the other side.
         mirrored = {"name": "flip"} in chosen
         chosen.append({"name": "rotate", "degrees": -degrees if mirrored else degrees})
-    return chosen + _exposed(apply_operators(image, chosen), set(likely.index))
+    return chosen
 
 
 def _turn_upright(likely: pd.DataFrame, anomalies: pd.DataFrame) -> float:

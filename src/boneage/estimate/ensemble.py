@@ -49,7 +49,7 @@ class Member:
 
     @cached_property
     def _both(self) -> keras.Model:
-        return keras.Model(self.model.inputs, [self.model.output, self.model.get_layer(POOLED).output])
+        return keras.Model(self.model.input, [self.model.output, self.model.get_layer(POOLED).output])
 
     def _look(self, images: np.ndarray, sex: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Years, (images,), and features, (images, features)."""

@@ -19,7 +19,7 @@ from boneage.anomalies.hand import Hand, find_hand
 from boneage.anomalies.markers import letter_boxes
 from boneage.anomalies.quality import quality_anomalies
 from boneage.anomalies.text import text_anomalies
-from boneage.dataset.suggestions import suggest_corrections
+from boneage.dataset.suggestions import put_upright
 from boneage.images.operators import apply_operators
 from boneage.images.square import square
 
@@ -35,7 +35,6 @@ _POSSIBLE_TEXT = 0.1
 # What the networks were hardly trained on, or hides bone.
 _DOUBTFUL = ("ring", "bracelet", "metal", "cropped")
 _SURE = 0.8
-_ORIENTATION = ("invert", "flip", "rotate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +123,7 @@ def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "")
     if hand.second is not None:
         warnings.append("another hand may reach into the picture")
     blanked = [_blank(one.box) for one in text if one.score >= LIKELY and one.box]
-    corrections = blanked + suggest_corrections(image, _measured([*text, *quality]))
-    corrections = [one for one in corrections if one["name"] in ("blank", *_ORIENTATION)]
+    corrections = blanked + put_upright(image, _measured(quality))
     changes = _words(bool(blanked), corrections)
     return replace(checked, corrections=tuple(corrections), changes=tuple(changes), warnings=tuple(warnings))
 
