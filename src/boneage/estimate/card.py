@@ -53,7 +53,7 @@ def card_of(ensemble: Ensemble, reference: Reference, name: str) -> str:
             ensemble=ensemble,
             name=name,
             source=source_words(ensemble.source),
-            cases=len(reference.years),
+            cases=int(reference.trained.any(axis=0).sum()),
             errors=ERRORS.show(errors).to_markdown(),
             level=f"{1 - ALPHA:.0%}",
             least=LEAST_CASES,

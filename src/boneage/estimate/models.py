@@ -22,6 +22,9 @@ from boneage.core.settings import TRAIN_SIZES, VARIANTS
 from boneage.core.tables import OLDEST_YEARS
 from boneage.estimate.card import card_of
 from boneage.estimate.ensemble import Ensemble, Member, Reference, read_images
+from boneage.estimate.estimating import estimate_hands
+from boneage.estimate.hands import check_hands
+from boneage.estimate.runs import ensemble_of_runs
 from boneage.networks import NETWORKS, check_size
 from boneage.phantom.drawing import draw_hand
 from boneage.training import build_model
@@ -228,18 +231,16 @@ def load_ensemble(folders: Sequence[Path] = ()) -> Ensemble:
     Raises:
         BoneAgeError: There are none, or they cannot be read.
     """
-    # Late, so that a model folder is read without what only runs need.
-    from boneage.estimate.runs import ensemble_of_runs
-
     folders = list(folders) or [shipped_models()]
     for folder in folders:
         if not folder.is_dir():
             raise BoneAgeError(f"{folder}: no such folder; name a run (work/…/runs/NAME) or a model folder")
     models = [folder for folder in folders if (folder / FACTS).is_file()]
-    if not models:
-        return ensemble_of_runs(folders)
-    if len(folders) > 1:
+    if models and len(folders) > 1:
         raise BoneAgeError(
             f"{models[0]}: a folder of models cannot be combined with others; name it alone, or name runs"
         )
-    return read_models(models[0])
+    ensemble = read_models(models[0]) if models else ensemble_of_runs(folders)
+    # What is drawn, fitted or imported once is so now, and the first radiograph does not wait for it.
+    estimate_hands(check_hands(draw_hand(10.0, "F", 1, height=300).image), ensemble)
+    return ensemble
