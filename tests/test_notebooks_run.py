@@ -50,7 +50,7 @@ def test_a_recorded_review_stands_in_for_a_person_and_the_notebook_says_so(work)
     said = "".join(
         output.get("text", "") for output in outputs_of(work / "notebooks" / "02_review_and_augment.ipynb")
     )
-    assert "152 decisions from review.csv, recorded earlier" in said
+    assert "152 decisions from review.csv are taken over" in said
     assert "cases accepted" in said
 
 

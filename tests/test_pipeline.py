@@ -152,7 +152,7 @@ def test_runs_of_both_sets_and_several_seeds_lie_in_one_folder_and_outlast_it(pr
     write_labels(ours.labels, augmented)
     pipeline.make_pack(ours)
     pipeline.train_network(ours, "cnn", 1)
-    assert sorted(path.name for path in ours.runs.iterdir()) == [
+    assert sorted(path.name for path in ours.runs.glob("*/")) == [
         "cnn-1-augmented-s2026",
         "cnn-1-plain-s2026",
         "cnn-1-plain-s7",

@@ -1,5 +1,6 @@
 """The predictions of a trained network."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,10 @@ def load_model(run: Path | str) -> keras.Model:
     if not path.is_file():
         raise BoneAgeError(f"{path}: missing, and the weights are in no other file; train that run again")
     try:
+        # Keras reads weights here and there in the archive, and so never comes to compare its checksums.
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"{damaged} is damaged")
         model = keras.saving.load_model(path, compile=False)
     except UNREADABLE_MODEL as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
