@@ -12,7 +12,7 @@ from boneage.evaluation import Run, constant_predictor, mae_interval
 from boneage.evaluation.metrics import metrics
 from boneage.networks import find
 from boneage.report.matching import ComparedRuns
-from boneage.report.variants import difference_in_words
+from boneage.report.variants import network_in_words
 from boneage.report.words import (
     BASELINE,
     EPOCHS,
@@ -223,10 +223,9 @@ def outside_table(runs: ComparedRuns, test: Outside | None) -> pd.DataFrame:
         joined = test.joined.get(run.name) if test else None
         if joined is None:
             continue
-        words = difference_in_words(run, runs.labels.set)
         rows.append(
             {
-                "Network": ", ".join(filter(None, (find(run.key.network).title, words))),
+                "Network": network_in_words(run, runs.labels.set),
                 "Epochs": run.key.epochs,
                 "Source": printable(source_words(test.source)),
                 "Label": printable(test.label_kind),

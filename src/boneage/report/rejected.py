@@ -6,9 +6,8 @@ import pandas as pd
 
 from boneage.core.columns import Column, Table, with_interval
 from boneage.evaluation import mae_interval, mixed_mae_interval
-from boneage.networks import find
 from boneage.report.matching import ComparedRuns
-from boneage.report.variants import difference_in_words, errors_on_test
+from boneage.report.variants import errors_on_test, network_in_words
 from boneage.report.words import EPOCHS, NETWORK, RUN
 
 _UNIT = "years, 95 % interval"
@@ -61,9 +60,7 @@ def rejected_table(runs: ComparedRuns, rejected: Mapping[str, pd.DataFrame]) -> 
             continue
         share = len(others) / (accepted + len(others))
         row = {
-            "Network": ", ".join(
-                filter(None, (find(run.key.network).title, difference_in_words(run, runs.labels.set)))
-            ),
+            "Network": network_in_words(run, runs.labels.set),
             "Epochs": run.key.epochs,
             "Test cases": len(test),
             "Rejected cases": len(others),

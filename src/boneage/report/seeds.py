@@ -7,9 +7,8 @@ import pandas as pd
 
 from boneage.core.columns import Column, Table
 from boneage.evaluation import Run
-from boneage.networks import find
 from boneage.report.matching import ComparedRuns
-from boneage.report.variants import difference_in_words
+from boneage.report.variants import network_in_words
 from boneage.report.words import EPOCHS, NETWORK, years_and_months
 
 
@@ -55,10 +54,9 @@ def seeds_table(runs: ComparedRuns) -> pd.DataFrame:
         cases = int((joined[0]["Split"] == "test").sum())
         if len(trained) == 1 or not cases:
             continue
-        words = difference_in_words(run, runs.labels.set)
         rows.append(
             {
-                "Network": ", ".join(filter(None, (find(run.key.network).title, words))),
+                "Network": network_in_words(run, runs.labels.set),
                 "Epochs": run.key.epochs,
                 "Seeds": seeds_in_words(trained),
                 "Test cases": cases,

@@ -117,6 +117,11 @@ def difference_in_words(run: Run, of_set: str) -> str:
     return " and ".join(words)
 
 
+def network_in_words(run: Run, of_set: str) -> str:
+    """The network of a run, and how the run differs from the tabled one on ``of_set``."""
+    return ", ".join(filter(None, (find(run.key.network).title, difference_in_words(run, of_set))))
+
+
 def words_of_set(run: Run) -> str:
     """The set that a run was trained on, with the number of its training images."""
     images = run.record["images"]["train"]

@@ -19,9 +19,9 @@ WARM_UP = 0.1
 FINE_TUNING = 0.1
 
 SMALLEST_BATCH, LARGEST_BATCH = 8, 64
-"""Images per step: on a CPU, which gains nothing from more, and at most on a GPU, which is idle with few."""
+"""Images per step: on a CPU, as a few hundred images would otherwise give few steps; and at most on a GPU."""
 
-# A run needs so many steps to learn, whatever they show: a GPU takes larger batches only if these remain.
+# A GPU takes larger batches only if so many steps remain. Chosen, not measured.
 _LEAST_STEPS = 1000
 
 _NOT_DECAYED = re.compile("bias|gamma|beta|position_embedding|class_token")
