@@ -228,6 +228,25 @@ def test_train_takes_a_pack_and_labels_from_elsewhere_and_fails_one_run_at_a_tim
     assert json.loads(records[0].read_text())["source"] == "rsna"
 
 
+@pytest.mark.slow
+def test_a_cross_validation_holds_every_case_out_once_and_its_runs_estimate(work, rsna, capsys):
+    for line in verbs(work, rsna)[:4]:
+        assert main(line) == 0
+    line = ["train", "--work", str(work), "--arch", "cnn", "--epochs", "1", "--accept-losses", "--folds"]
+    assert main([*line, "2", "--repeat-to", "90"]) == 2
+    assert "--folds: not allowed with --labels or --repeat-to" in capsys.readouterr().err
+    assert main([*line, "2"]) == 0
+    cases = len(read_labels(work / "labels.csv").table)
+    assert f"over {cases} cases, each held out once" in capsys.readouterr().out.splitlines()[-1]
+    from boneage.estimate.runs import ensemble_of_runs
+
+    runs = [work / f"runs-fold-{fold}-of-2" / "cnn-1-plain-s2026" for fold in (1, 2)]
+    assert [json.loads((run / "record.json").read_text())["fold"] for run in runs] == ["1-of-2", "2-of-2"]
+    held_out = np.isfinite(ensemble_of_runs(runs).reference.held_out)
+    assert held_out.shape == (2, cases)
+    assert (held_out.sum(axis=0) == 1).all()
+
+
 def broken_package(folder, name, code):
     """The environment of a process that finds this in place of the package."""
     (folder / "broken" / name).mkdir(parents=True)

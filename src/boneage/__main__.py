@@ -30,7 +30,8 @@ from boneage.core.tables import ESTIMATE_TABLE, SEXES, SPLITS, skipped_table, wr
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, read_labels, repeated
 from boneage.dataset.pack import open_pack, rows_of
-from boneage.evaluation import RunKey
+from boneage.evaluation import Run, RunKey
+from boneage.evaluation.bootstrap import mae_interval
 from boneage.networks import NETWORKS, find
 from boneage.sources import drive
 from boneage.status import next_stage, status_of
@@ -353,6 +354,12 @@ def _networks(named: list[str]) -> list[str]:
         "help": "repeat the plain set in each epoch until it has as many images as an augmented set of N "
         f"images has (the method's: {TOTAL}): what longer training gives without augmentation",
     },
+    folds={
+        "type": int,
+        "metavar": "N",
+        "help": "cross-validation: train each network N times on the plain set, each time without another "
+        "Nth of the cases, test cases included: runs-fold-1-of-N/ ...",
+    },
 )
 def _train(given: argparse.Namespace) -> None:
     work = _workspace(given)
@@ -365,28 +372,38 @@ def _train(given: argparse.Namespace) -> None:
         raise BoneAgeError(
             f"{given.pack}: images of {pack.size} px, not {given.train_size}; leave --train-size out"
         )
+    if given.folds is not None and (given.labels or given.repeat_to is not None):
+        raise BoneAgeError("--folds: not allowed with --labels or --repeat-to; leave those out")
+    folds = [labels]
     if given.repeat_to is not None:
-        labels = repeated(labels, given.repeat_to)
+        folds = [repeated(labels, given.repeat_to)]
+    if given.folds is not None:
+        folds = pipeline.make_folds(work, given.folds)
     if not work.settings.accept_losses:
         # Once, and not for each network.
-        check_enough(labels, rows_of(pack, labels.table)[0], accepted=False)
+        check_enough(folds[0], rows_of(pack, folds[0].table)[0], accepted=False)
     rows: list[dict[str, object]] = []
+    finished: list[Run] = []
     failures: dict[str, BoneAgeError] = {}
-    wanted = list(itertools.product(networks, work.settings.epochs, given.variant))
+    wanted = list(itertools.product(networks, work.settings.epochs, given.variant, folds))
     # No bar over a single run: it has one of its own.
-    for network, epochs, variant in tqdm(wanted, "runs", unit="run", disable=len(wanted) == 1):
+    for network, epochs, variant, labels in tqdm(wanted, "runs", unit="run", disable=len(wanted) == 1):
         try:
             run = pipeline.train_network(work, network, epochs, labels, pack, variant)
         except BoneAgeError as error:
             name = str(RunKey(network, epochs, labels.set, work.settings.train_seed, variant))
+            name += f" ({labels.fold})" * bool(labels.fold)
             failures[name] = error
             print(f"failed: {name}: {error.line()}")
             continue
         _wrote(run.folder / "record.json", run.record["title"])
         rows.append(_result_row(run.record))
+        finished.append(run)
         given.put_back = None
     if rows:
         print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+    if given.folds is not None:
+        _print_cross_validated(finished, folds)
     if not failures:
         return
     first = next(iter(failures.values()))
@@ -400,11 +417,30 @@ def _train(given: argparse.Namespace) -> None:
 
 def _result_row(record: dict) -> dict[str, object]:
     row = {"Network": record["title"], "Epochs": record["epochs"]}
-    if record.get("variant"):
-        row["Variant"] = record["variant"]
+    for name in ("variant", "fold"):
+        if record.get(name):
+            row[name.capitalize()] = record[name]
     for split in SPLITS:
+        if "fold" in record and split == "test":
+            continue
         row[f"{split} MAE (years)"] = record["metrics"].get(split, {}).get("mae", float("nan"))
     return row
+
+
+def _print_cross_validated(runs: list[Run], folds: list[Labels]) -> None:
+    """The error over all cases, each by the network that it was held out of, where all folds are trained."""
+    for _, of_network in itertools.groupby(runs, lambda run: run.key):
+        of_folds = list(of_network)
+        if len(of_folds) < len(folds):
+            continue
+        table = pd.concat([run.predictions for run in of_folds])
+        held_out = table[table["Split"] == "validation"].set_index("Case ID")["Prediction"]
+        error = (held_out - folds[0].table.set_index("Case ID")["Bone Age"]).to_numpy()
+        low, high = mae_interval(error)
+        print(
+            f"{of_folds[0].record['title']}: {abs(error).mean():.2f} years ({low:.2f} to {high:.2f}) over "
+            f"{len(error)} cases, each held out once"
+        )
 
 
 @verb(

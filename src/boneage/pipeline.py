@@ -20,6 +20,7 @@ from boneage.core.left_out import leave_out
 from boneage.core.runtime import keras_module
 from boneage.core.tables import SKIPPED_TABLE, read_table, skipped_table, write_table
 from boneage.dataset.augment import augment
+from boneage.dataset.folds import folds_of
 from boneage.dataset.in_force import (
     check_made,
     images_folder,
@@ -31,6 +32,7 @@ from boneage.dataset.in_force import (
 from boneage.dataset.labels import Labels, build_labels, write_labels
 from boneage.dataset.pack import Pack, build_pack, find_images, fingerprint, open_pack, read_image, rows_of
 from boneage.dataset.plan import plan_of
+from boneage.dataset.same_picture import same_pictures
 from boneage.dataset.suggestions import suggest_augmentations, suggest_corrections
 from boneage.dataset.usable import (
     Reviewed,
@@ -72,6 +74,7 @@ __all__ = [
     "make_anomalies",
     "make_augmented",
     "make_cases",
+    "make_folds",
     "make_images",
     "make_labels",
     "make_pack",
@@ -380,14 +383,28 @@ def train_network(
 ) -> evaluation.Run:
     """Trains a network, or takes its run up where it stopped, and reads the finished run back.
 
+    The run of a fold goes into a folder of its own, beside that of all other runs.
+
     Raises:
         BoneAgeError: See :func:`boneage.training.train`.
     """
     training = training_of(work)
     labels = labels or load_labels(work)
     pack = pack or make_pack(work, labels)
-    record = training.train(network, epochs, labels, pack, work.settings, work.runs, variant)
-    return evaluation.read_run(work.runs / str(evaluation.key_of(record)))
+    runs = work.runs_of_fold(labels.fold) if labels.fold else work.runs
+    record = training.train(network, epochs, labels, pack, work.settings, runs, variant)
+    return evaluation.read_run(runs / str(evaluation.key_of(record)))
+
+
+def make_folds(work: Workspace, count: int) -> list[Labels]:
+    """The labels of each fold of a cross-validation over all accepted cases.
+
+    Raises:
+        BoneAgeError: No labels yet, or too few cases; see :func:`boneage.dataset.folds.folds_of`.
+    """
+    labels = load_labels(work)
+    groups = same_pictures(labels.table["Source ID"].unique().tolist(), work.large)
+    return folds_of(labels, count, work.settings.split_seed, groups)
 
 
 def estimate_of(work: Workspace) -> ModuleType:

@@ -262,6 +262,10 @@ class Workspace:
         """One folder per training run."""
         return self.root / RUNS_NAME
 
+    def runs_of_fold(self, fold: str) -> Path:
+        """The runs that hold out a fold of a cross-validation, such as ``1-of-5``."""
+        return self.root / f"{RUNS_NAME}-fold-{fold}"
+
     @property
     def report(self) -> Path:
         """The comparison, to open in a browser."""

@@ -29,7 +29,9 @@ def check_enough(labels: Labels, table: pd.DataFrame, accepted: bool) -> None:
     faults = []
     if (training := cases.get("train", 0)) < FEWEST_TRAINING_CASES:
         faults.append(f"only {training} training cases (fewer than {FEWEST_TRAINING_CASES})")
-    faults += [f"no case for {split}" for split in ("validation", "test") if not cases.get(split, 0)]
+    # A cross-validation tests on the cases that it holds out.
+    needed = ("validation",) if labels.fold else ("validation", "test")
+    faults += [f"no case for {split}" for split in needed if not cases.get(split, 0)]
     skipped = _left_out(labels, table)
     of = len(table) + len(skipped)
     if len(skipped) > LARGEST_SHARE_LEFT_OUT * of:

@@ -61,6 +61,7 @@ class Labels:
         split_seed: The seed of their split; None where it is not known.
         repeated_to: Images of the augmented set whose steps an epoch is to have (:func:`repeated`); 0 to show
             each image once.
+        fold: Which fold of a cross-validation is held out, such as ``1-of-5``; empty where none is.
     """
 
     table: pd.DataFrame
@@ -70,6 +71,7 @@ class Labels:
     lost_cases: int = 0
     split_seed: int | None = None
     repeated_to: int = 0
+    fold: str = ""
 
     @property
     def set(self) -> str:

@@ -52,6 +52,7 @@ def _member(run: Run) -> Member:
         record["title"],
         f"{record['epochs']} epochs",
         VARIANTS[record["variant"]] * bool(record["variant"]),
+        f"without fold {record['fold'].replace('-', ' ')}" if "fold" in record else "",
     ]
     title = ", ".join([*filter(None, words), f"seed {record['train_seed']}"])
     width = record["settings"]["width"]

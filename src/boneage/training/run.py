@@ -335,6 +335,7 @@ def _record(
         "format": RECORD_FORMAT,
         "title": f"{title} (tiny)" if settings.width == "tiny" else title,
         **key._asdict(),
+        **({"fold": labels.fold} if labels.fold else {}),
         "split_seed": labels.split_seed,
         "source": labels.source,
         "label_kind": labels.kind,
