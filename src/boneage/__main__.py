@@ -24,7 +24,7 @@ from boneage.anomalies import LIKELY
 from boneage.core.errors import BoneAgeError, one_line
 from boneage.core.files import write_bytes, write_error
 from boneage.core.left_out import in_words
-from boneage.core.runtime import keras_module
+from boneage.core.runtime import keras_module, package
 from boneage.core.settings import PRESETS, TOTAL, VARIANTS, Settings, choices
 from boneage.core.tables import ESTIMATE_TABLE, SEXES, SPLITS, skipped_table, write_table
 from boneage.dataset.enough import check_enough
@@ -118,6 +118,16 @@ _PRETRAINING = tuple(
 )
 _LABEL_FILE = {"labels": {"type": Path, "help": "label CSV (default: the work folder's)"}}
 _IMAGE_FOLDER = {"images": {"type": Path, "help": "folder of images (default: the work folder's)"}}
+_NETWORKS_OF: dict[str, dict[str, Any]] = {
+    "run": {
+        "type": Path,
+        "nargs": "+",
+        "default": [],
+        "metavar": "FOLDER",
+        "help": "runs of your own, whose mean is taken, or a folder of models (default: the models that come "
+        "with the repository)",
+    }
+}
 
 
 def verb(says: str, *settings: str, **own: dict[str, Any]) -> Callable[[_Does], _Does]:
@@ -481,14 +491,7 @@ def _compare(given: argparse.Namespace) -> None:
     "the bone age on a radiograph, a folder or an archive of them, with its interval and its reasons",
     "backend",
     RADIOGRAPHS={"type": Path, "help": "a JPEG, PNG, TIFF or DICOM file, a folder, or a zip or tar of them"},
-    run={
-        "type": Path,
-        "nargs": "+",
-        "default": [],
-        "metavar": "FOLDER",
-        "help": "runs of your own, whose mean is taken, or a folder of models (default: the models that come "
-        "with the repository)",
-    },
+    **_NETWORKS_OF,
     sex={"choices": SEXES, "default": "", "help": "the child's sex, if it is known"},
     age={"type": float, "metavar": "YEARS", "help": "the chronological age, to compare with"},
     out={"type": Path, "help": "folder for estimates.csv, estimates.json and a page per hand"},
@@ -520,6 +523,37 @@ def _estimate(given: argparse.Namespace) -> None:
     if len(left_out):
         print(one_line(f"left out: {in_words(left_out, kept + len(left_out))}"))
     print(estimate.NOTICE)
+
+
+@verb(
+    "a page for a browser: drop a radiograph on it, see its bone age with its interval and its reasons",
+    "backend",
+    **_NETWORKS_OF,
+    host={
+        "default": "127.0.0.1",
+        "metavar": "ADDRESS",
+        "help": "where it is reached (default: 127.0.0.1, from this machine only)",
+    },
+    port={"type": int, "default": 8000, "help": "its port (default: 8000; 0 is any free one)"},
+)
+def _serve(given: argparse.Namespace) -> None:
+    for name in ("starlette", "uvicorn"):
+        package(name, "run `pip install starlette uvicorn`")
+    estimate = keras_module("boneage.estimate", given.backend or "")
+    from boneage.estimate import serving
+
+    with serving.listen(given.host, given.port) as listening:
+        if not serving.is_local(listening):
+            print(
+                "warning: whoever reaches this machine can send radiographs to the page and is asked for no "
+                "password, and what they send is not encrypted; use it in a network that you trust"
+            )
+        ensemble = estimate.load_ensemble(given.run)
+        for notice in ensemble.notices:
+            print(notice)
+        print(f"{estimate.NOTICE}\nThe page is at {serving.address(listening)} until Ctrl-C.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            serving.serve(ensemble, listening, given.host)
 
 
 @verb("which stages are made, out of date and why, or missing, and what to do next")

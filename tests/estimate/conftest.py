@@ -48,3 +48,11 @@ def ensemble(runs):
     from boneage.estimate import load_ensemble
 
     return load_ensemble(runs)
+
+
+@pytest.fixture(scope="session")
+def models(ensemble, tmp_path_factory) -> Path:
+    """The ensemble as a folder of models."""
+    from boneage.estimate import write_models
+
+    return write_models(ensemble, tmp_path_factory.mktemp("models") / "drawn")

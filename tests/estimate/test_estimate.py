@@ -28,14 +28,6 @@ def drawn(age=9.0, sex="F", seed=500):
     return draw_hand(age, sex, seed, height=700).image
 
 
-@pytest.fixture(scope="module")
-def models(ensemble, tmp_path_factory):
-    """The ensemble as a folder of models."""
-    from boneage.estimate import write_models
-
-    return write_models(ensemble, tmp_path_factory.mktemp("models") / "drawn")
-
-
 @pytest.fixture
 def films(tmp_path):
     """A folder with a hand, both hands, noise, and a file that is cut short."""

@@ -90,6 +90,26 @@ def read_radiograph(path: Path, name: str) -> np.ndarray:
     return to_uint8(read_grey(read_source(path, name)[0], name)[0])
 
 
+def estimate_upload(
+    data: bytes, name: str, ensemble: Ensemble, sex: str = "", age: float | None = None
+) -> list[Estimated]:
+    """What is said of each hand on a radiograph that is in memory and stays there.
+
+    Args:
+        data: The file's bytes.
+        name: Its name as it is shown.
+        ensemble: The networks.
+        sex: As for :func:`boneage.estimate.estimating.estimate_hands`.
+        age: As there.
+
+    Raises:
+        BoneAgeError: As :func:`boneage.images.reading.read_grey`, or the sex or the age is impossible.
+    """
+    hands = check_hands(to_uint8(read_grey(data, name)[0]))
+    said = estimate_hands(hands, ensemble, sex, age)
+    return [Estimated(name, hand.place, one, hand) for hand, one in zip(hands, said, strict=True)]
+
+
 def estimate_files(
     radiographs: Radiographs,
     ensemble: Ensemble,

@@ -82,7 +82,7 @@ def write_estimates(
     make_folder(folder)
     kept = []
     for number, one in enumerate(estimated, start=1):
-        name = _name(number, one)
+        name = file_name(number, one)
         if one.hand is not None:
             write_text(folder / f"{name}.html", page_of(one.title, one.estimate, one.hand, ensemble))
         if fhir and not one.estimate.refusal:
@@ -94,7 +94,7 @@ def write_estimates(
     return kept
 
 
-def _name(number: int, one: Estimated) -> str:
+def file_name(number: int, one: Estimated) -> str:
     """A name for a hand's files: safe on any system, and unique by its number."""
     words = re.sub(r"[^A-Za-z0-9]+", "-", f"{Path(one.file).stem} {one.place.split(' ')[0]}").strip("-")
     return "-".join(filter(None, (f"{number:04d}", words[:_LONGEST_STEM])))
