@@ -1,6 +1,7 @@
 """The numbered notebooks: their settings, and their run from first to last."""
 
 import concurrent.futures
+import contextlib
 import itertools
 import json
 import multiprocessing
@@ -8,7 +9,7 @@ import multiprocessing.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,8 +140,9 @@ def run_notebooks(
 ) -> list[Path]:
     """Runs notebooks from first to last with these settings and keeps the executed copies.
 
-    The kernel is this very Python with this very package, whatever kernels are registered here. Notebooks of
-    tiny networks, which know nothing of each other, run ``TOGETHER`` at a time.
+    The kernel is this very Python with this very package, whatever kernels are registered here. With tiny
+    networks, notebooks share kernels, and those of the networks, which know nothing of each other, run
+    ``TOGETHER`` at a time.
 
     Args:
         settings: The settings of the run; folders that are not absolute count from the current one.
@@ -167,9 +169,15 @@ def run_notebooks(
     tiny = settings.width == "tiny"
     done: list[Path] = []
     with tempfile.TemporaryDirectory(prefix="boneage-") as scratch, _this_kernel(Path(scratch)):
-        for may_share, group in itertools.groupby(notebooks, lambda path: tiny and _is_of_a_network(path)):
+        for of_networks, group in itertools.groupby(notebooks, _is_of_a_network):
             jobs = [(path, copies / path.name, _known_to(path, parameters), Path(scratch)) for path in group]
-            done += _run_together(jobs) if may_share else [_run(*job) for job in jobs]
+            if tiny and of_networks:
+                done += _run_together(jobs)
+            else:
+                with contextlib.ExitStack() as stack:
+                    if tiny:
+                        stack.callback(_start_kernel())
+                    done += [_run(*job) for job in jobs]
     return done
 
 
@@ -255,16 +263,26 @@ def _this_kernel(scratch: Path) -> Iterator[None]:
 
 
 def _keep_a_kernel() -> None:
-    """Has this process run all its notebooks in one kernel, so that TensorFlow is imported once."""
+    """Has this process, one of ``TOGETHER``, run all its notebooks in one kernel."""
+    # Two libraries that each take all cores spend a sixth of their time waiting for each other.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // TOGETHER)))
+    multiprocessing.util.Finalize(None, _start_kernel(), exitpriority=0)
+
+
+def _start_kernel() -> Callable[[], None]:
+    """Has notebooks run in one kernel, so that packages are imported once; gives what ends that."""
     global _kept
     from jupyter_core.utils import run_sync
 
-    # Two libraries that each take all cores spend a sixth of their time waiting for each other.
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // TOGETHER)))
-
     jupyter_client = runtime.package("jupyter_client", "pip install papermill nbclient")
-    _kept = jupyter_client.AsyncKernelManager(kernel_name="python3")
-    multiprocessing.util.Finalize(None, run_sync(_kept.shutdown_kernel), kwargs={"now": True}, exitpriority=0)
+    kernel = _kept = jupyter_client.AsyncKernelManager(kernel_name="python3")
+
+    def stop() -> None:
+        global _kept
+        _kept = None
+        run_sync(kernel.shutdown_kernel)(now=True)
+
+    return stop
 
 
 async def _forget(kernel: "AsyncKernelManager") -> None:

@@ -316,9 +316,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "source": "phantom",
         "work": "work/demo",
-        "phantoms_per_group": 3,
+        "phantoms_per_group": 2,
         "phantom_anomalies": 0.06,
-        "total": 500,
+        "total": 400,
         "train_size": 64,
         "width": "tiny",
         # With so few steps, at a third of this rate half of the networks had hardly begun to learn.

@@ -65,7 +65,8 @@ def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Serie
     group, *others = strata.columns
     margins = [list(chosen) for size in range(1, len(others) + 1) for chosen in combinations(others, size)]
     keys_of = {
-        case: [(*columns, *row[columns]) for columns in margins] for case, row in by_lot[others].iterrows()
+        case: [(*columns, *map(row.get, columns)) for columns in margins]
+        for case, row in by_lot[others].to_dict("index").items()
     }
     # The smaller splits choose first, as a single case changes their proportions most.
     chosen = [name for name, share in shares.items() if name != "train" and share > 0]
