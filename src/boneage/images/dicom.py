@@ -82,6 +82,7 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
     try:
         width, height, mode = int(dataset.Columns), int(dataset.Rows), str(dataset.PhotometricInterpretation)
         frames, bits = int(dataset.get("NumberOfFrames") or 1), int(dataset.BitsStored)
+        samples = int(dataset.SamplesPerPixel)
     except Exception:  # A hostile file can make the parser raise anything.
         raise BoneAgeError(f"{name}: a DICOM file without an image; leave it out") from None
     check_size(width, height, name)
@@ -89,7 +90,9 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
         raise BoneAgeError(f"{name}: {frames} frames; save the one to use as grey PNG")
     if mode not in _GREY + _COLOUR:
         raise BoneAgeError(f"{name}: this DICOM colour layout is not supported; save it as grey PNG")
-    stored = _decode(dataset, name)
+    if samples != (1 if mode in (*_GREY, "PALETTE COLOR") else 3):
+        raise BoneAgeError(f"{name}: damaged ({samples} samples per pixel of {mode}); fetch it again")
+    stored = _decode(dataset, (height, width, 3) if samples == 3 else (height, width), name)
     if mode in _GREY:
         grey = _shown(dataset, stored, notes)
         return grey, "DICOM", mode, bits, notes
@@ -145,7 +148,7 @@ def _check_deflated(data: bytes, name: str) -> None:
         raise too_many_bytes(name)
 
 
-def _decode(dataset: Any, name: str) -> np.ndarray:
+def _decode(dataset: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
     """Stored values of the frame, (height, width), or colours, (height, width, 3)."""
     from pydicom.pixels import get_decoder
 
@@ -159,7 +162,7 @@ def _decode(dataset: Any, name: str) -> np.ndarray:
     try:
         if not decoder.is_available:
             raise ValueError
-        values = np.asarray(dataset.pixel_array)
+        return np.asarray(dataset.pixel_array).reshape(shape)
     except Exception:
         missing = _missing_packages(packed.name)
         if missing:
@@ -167,7 +170,6 @@ def _decode(dataset: Any, name: str) -> np.ndarray:
                 f"{name}: compressed as {packed.name}; pip install {' '.join(missing)} and run again"
             ) from None
         raise BoneAgeError(f"{name}: damaged pixel data; fetch it again or save it as PNG") from None
-    return values.reshape(values.shape[-2:]) if dataset.SamplesPerPixel == 1 else values
 
 
 def _missing_packages(syntax: str) -> list[str]:

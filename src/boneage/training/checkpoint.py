@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,16 +20,13 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, sha256_of, write_text, writing
 from boneage.evaluation import aside
 from boneage.evaluation.runs import RUN_SETTINGS
+from boneage.training.model_files import ModelFileError, read_model
 
 # What a run is trained on, of all that tells it from others.
 _DATA = ("fingerprint", "label_kind")
 
 # Raised when a record or state was edited or truncated.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-
-UNREADABLE_MODEL = (*_UNREADABLE, ImportError, NotImplementedError, zipfile.BadZipFile)
-"""What Keras may raise when a model file is damaged or not a model."""
-
 
 _NEWEST, _BEFORE = "state.json", "before.json"
 
@@ -93,8 +89,9 @@ def load_checkpoint(run: Path, identity: dict) -> tuple[keras.Model | None, dict
             continue
         try:
             found = _loaded(folder, name, identity)
-        except UNREADABLE_MODEL as error:
-            damaged = damaged or f"{folder / name}: the checkpoint is damaged ({type(error).__name__})"
+        except (*_UNREADABLE, ModelFileError) as error:
+            reason = str(error) if isinstance(error, ModelFileError) else type(error).__name__
+            damaged = damaged or f"{folder / name}: the checkpoint is damaged ({reason})"
             continue
         if damaged:
             print(f"{damaged}; resuming from the one before")
@@ -112,7 +109,7 @@ def _loaded(folder: Path, name: str, identity: dict) -> tuple[keras.Model, dict]
     path, generators = folder / state.pop("model"), state.pop("generators")
     if not path.is_file() or sha256_of(path) != state.pop("sha256"):
         raise ValueError
-    model = keras.saving.load_model(path)
+    model = read_model(path, compiled=True)
     for variable, value in zip(_random_states(model), generators, strict=True):
         variable.assign(value)
     return model, state

@@ -1,6 +1,5 @@
 """The predictions of a trained network."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from boneage.dataset.labels import Labels
 from boneage.dataset.pack import Pack, rows_of
 from boneage.evaluation import read_run
 from boneage.training.batches import model_input
-from boneage.training.checkpoint import UNREADABLE_MODEL
+from boneage.training.model_files import ModelFileError, read_model
 
 TTA_VIEWS = 16
 """Views of an image in test-time augmentation (TTA)."""
@@ -37,14 +36,9 @@ def load_model(run: Path | str) -> keras.Model:
     if not path.is_file():
         raise BoneAgeError(f"{path}: missing, and the weights are in no other file; train that run again")
     try:
-        # Keras reads weights here and there in the archive, and so never comes to compare its checksums.
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                raise zipfile.BadZipFile(f"{damaged} is damaged")
-        model = keras.saving.load_model(path, compile=False)
-    except UNREADABLE_MODEL as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BoneAgeError(f"{path}: not a readable model ({reason}); train that run again") from None
+        model = read_model(path)
+    except ModelFileError as error:
+        raise BoneAgeError(f"{path}: not a readable model ({error}); train that run again") from None
     hasten(model)
     return model
 
