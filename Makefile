@@ -39,7 +39,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt requirements.lock
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
-	@$(PIP) --only-binary :all: --require-hashes -r requirements-dev.lock
+	@$(PIP) --only-binary :all: --no-binary solara-assets --require-hashes -r requirements-dev.lock
 	@$(PIP) --no-deps --upgrade --target $(VENV)/ipywidgets8 $(IPYWIDGETS_8)
 	@touch $@
 
@@ -68,7 +68,7 @@ $(UV): $(VENV)/.ready
 lock: $(UV)
 	@$(UV) $(COMPILE) --all-extras -o requirements-dev.lock
 	@$(UV) $(COMPILE) -c requirements-dev.lock -o requirements.lock
-	@$(PIP) --only-binary :all: --require-hashes -r requirements-dev.lock
+	@$(PIP) --only-binary :all: --no-binary solara-assets --require-hashes -r requirements-dev.lock
 	@$(RUN) tools/licences.py
 
 audit: $(UV)

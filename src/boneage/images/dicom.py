@@ -78,12 +78,21 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
         raise BoneAgeError(f"{name}: a DICOM file; {error}") from None
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module=pydicom.__name__)
+    try:
+        return _read(data, name, pixels)
+    except BoneAgeError:
+        raise
+    except Exception:  # A hostile file can make the parser raise anything, when any element is asked for.
+        raise BoneAgeError(f"{name}: damaged header; fetch it again or save it as PNG") from None
+
+
+def _read(data: bytes, name: str, pixels: Any) -> tuple[np.ndarray, str, str, int, list[str]]:
     dataset, notes = _read_header(data, name)
     try:
         width, height, mode = int(dataset.Columns), int(dataset.Rows), str(dataset.PhotometricInterpretation)
         frames, bits = int(dataset.get("NumberOfFrames") or 1), int(dataset.BitsStored)
         samples = int(dataset.SamplesPerPixel)
-    except Exception:  # A hostile file can make the parser raise anything.
+    except Exception:
         raise BoneAgeError(f"{name}: a DICOM file without an image; leave it out") from None
     check_size(width, height, name)
     if frames > 1:
