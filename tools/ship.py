@@ -25,8 +25,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise BoneAgeError(f"{given.name}: cannot name a folder; use letters, digits, _ and -")
         choose_backend()
         from boneage.estimate.models import SHIPPED, load_ensemble, write_models
+        from boneage.estimate.runs import held_out_robustness
 
-        folder = write_models(load_ensemble(given.runs), (given.models or SHIPPED) / given.name)
+        ensemble = load_ensemble(given.runs)
+        robustness = held_out_robustness(ensemble, given.runs) if ensemble.reference else None
+        folder = write_models(ensemble, (given.models or SHIPPED) / given.name, robustness)
     except BoneAgeError as error:
         print(error.line(), file=sys.stderr)
         return 2

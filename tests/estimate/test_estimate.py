@@ -196,6 +196,9 @@ def test_the_tool_ships_runs_and_says_what_it_could_not(runs, tmp_path, capsys):
 
     assert ship.main(["two", *map(str, runs), "--models", str(tmp_path)]) == 0
     assert (tmp_path / "two" / "model.json").is_file()
+    card = (tmp_path / "two" / "README.md").read_text()
+    assert "as they are" in card
+    assert "| noise of 5 grey levels | " in card
     assert ship.main(["../two", *map(str, runs)]) == 2
     assert "cannot name a folder" in capsys.readouterr().err
     alone = shutil.copytree(runs[0], tmp_path / "elsewhere" / "runs" / runs[0].name)

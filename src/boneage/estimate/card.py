@@ -6,8 +6,10 @@ import pandas as pd
 from boneage.core.columns import Column, Table, templates
 from boneage.estimate.ensemble import Ensemble, Reference
 from boneage.estimate.interval import held_out_means
+from boneage.evaluation.bootstrap import mae_interval
 from boneage.evaluation.intervals import ALPHA, LEAST_CASES
 from boneage.evaluation.metrics import AGE_BANDS, metrics
+from boneage.evaluation.robustness import ROBUSTNESS
 from boneage.report.words import source_words
 
 ERRORS = Table(
@@ -43,9 +45,19 @@ def held_out_errors(years: np.ndarray, male: np.ndarray, held_out: np.ndarray) -
     return ERRORS.frame(rows)
 
 
-def card_of(ensemble: Ensemble, reference: Reference, name: str) -> str:
-    """The card of networks and their cases as Markdown."""
+def card_of(
+    ensemble: Ensemble, reference: Reference, name: str, robustness: pd.DataFrame | None = None
+) -> str:
+    """The card of networks and their cases as Markdown.
+
+    Args:
+        ensemble: The networks.
+        reference: Their cases.
+        name: The folder's name.
+        robustness: ``robustness.ROBUSTNESS`` on held-out cases, if it was measured.
+    """
     errors = held_out_errors(reference.years, reference.male, reference.held_out)
+    off = held_out_means(reference.held_out) - reference.years
     return (
         templates("boneage.estimate")
         .get_template("card.md.j2")
@@ -55,6 +67,8 @@ def card_of(ensemble: Ensemble, reference: Reference, name: str) -> str:
             source=source_words(ensemble.source),
             cases=int(reference.trained.any(axis=0).sum()),
             errors=ERRORS.show(errors).to_markdown(),
+            interval=mae_interval(off[~np.isnan(off)]),
+            robustness="" if robustness is None else ROBUSTNESS.show(robustness).to_markdown(),
             level=f"{1 - ALPHA:.0%}",
             least=LEAST_CASES,
         )

@@ -14,6 +14,7 @@ from typing import Literal
 
 import keras
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from boneage.core.errors import BoneAgeError
@@ -64,11 +65,16 @@ class _Facts(BaseModel):
     cases_sha256: str
 
 
-def write_models(ensemble: Ensemble, folder: Path) -> Path:
+def write_models(ensemble: Ensemble, folder: Path, robustness: pd.DataFrame | None = None) -> Path:
     """Writes an ensemble into a folder of its own.
 
     Weights are kept in half precision where that moves no estimate of a drawn hand by more than
     :data:`LARGEST_CHANGE_YEARS`, else in single.
+
+    Args:
+        ensemble: The networks, and their cases.
+        folder: Is made.
+        robustness: What the card says of changed images; see ``runs.held_out_robustness``.
 
     Raises:
         BoneAgeError: Its cases are not known, or the disk is full.
@@ -97,7 +103,7 @@ def write_models(ensemble: Ensemble, folder: Path) -> Path:
         members=members,
         cases_sha256=sha256_of(cases),
     )
-    write_text(folder / CARD, card_of(ensemble, ensemble.reference, folder.name))
+    write_text(folder / CARD, card_of(ensemble, ensemble.reference, folder.name, robustness))
     # Last, as it marks a complete folder.
     write_text(folder / FACTS, json.dumps(facts.model_dump(), indent=1) + "\n")
     return folder

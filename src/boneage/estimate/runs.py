@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
@@ -11,11 +12,24 @@ from boneage.core.settings import VARIANTS, Settings
 from boneage.dataset.labels import read_labels
 from boneage.dataset.pack import Pack, open_pack, rows_of
 from boneage.estimate.ensemble import Ensemble, Member, Reference
+from boneage.estimate.interval import held_out_means
 from boneage.evaluation import Run, read_run
+from boneage.evaluation.robustness import PERTURBATIONS, robustness_table
 from boneage.training.predictions import load_model
 from boneage.workspace import Workspace
 
 _LOT = 64
+
+EVERYDAY = tuple(
+    one
+    for one in PERTURBATIONS
+    if (one.name, one.amount)
+    in {
+        *(("rotation", 5), ("rotation", 15), ("brightness", -40), ("brightness", 40), ("contrast", 0.5)),
+        *(("contrast", 1.5), ("blur", 0.005), ("noise", 5), ("noise", 10), ("JPEG", 50), ("resolution", 2)),
+    }
+)
+"""Changes of images as cameras, scanners and exports make them."""
 
 
 def ensemble_of_runs(folders: Sequence[Path]) -> Ensemble:
@@ -59,7 +73,42 @@ def _member(run: Run) -> Member:
     return Member(title, record["network"], width, record["variant"], load_model(run.folder))
 
 
-def _reference(members: Sequence[Member], runs: Sequence[Run]) -> Reference:
+def held_out_robustness(ensemble: Ensemble, folders: Sequence[Path]) -> pd.DataFrame:
+    """How errors change with the images: each case read by the networks that were not trained on it.
+
+    Args:
+        ensemble: What :func:`ensemble_of_runs` made of the runs; its cases are known.
+        folders: Those runs.
+
+    Returns:
+        ``robustness.ROBUSTNESS``, for ``EVERYDAY`` changes.
+
+    Raises:
+        BoneAgeError: The networks take images of several sizes, or no case was held out.
+    """
+    reference = ensemble.reference
+    sizes = {member.size for member in ensemble.members}
+    if reference is None or len(sizes) > 1:
+        raise BoneAgeError("robustness: needs networks that take images of one size, and their cases")
+    cases, packs = _cases(ensemble.members, [read_run(folder) for folder in folders])
+    (pack,) = packs.values()
+    held_out = ~reference.trained
+    tested = held_out.any(axis=0)
+    male = cases["Male"].to_numpy(bool)[tested]
+
+    def prediction(images: np.ndarray) -> np.ndarray:
+        said = np.full((len(held_out), len(images)), np.nan)
+        for member, mask, years in zip(ensemble.members, held_out[:, tested], said, strict=True):
+            if mask.any():
+                years[mask] = member.read(images[mask], male[mask])[0]
+        return held_out_means(said)
+
+    images = pack.images[rows_of(pack, cases)[1][tested]]
+    return robustness_table(prediction, images, reference.years[tested], perturbations=EVERYDAY)
+
+
+def _cases(members: Sequence[Member], runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[int, Pack]]:
+    """The labels of the cases, and the packs that have all of them, by size."""
     work = _work_of(runs[0])
     labels = read_labels(work.labels).table
     # Copies of a case say nothing that the case does not.
@@ -67,11 +116,16 @@ def _reference(members: Sequence[Member], runs: Sequence[Run]) -> Reference:
     packs = {size: open_pack(work.pack(size)) for size in sorted({member.size for member in members})}
     for pack in packs.values():
         cases = rows_of(pack, cases)[0]
+    return cases, packs
+
+
+def _reference(members: Sequence[Member], runs: Sequence[Run]) -> Reference:
+    cases, packs = _cases(members, runs)
     held_out = []
     for run in runs:
         said = run.predictions.set_index("Case ID").reindex(cases["Case ID"])
         if said["Prediction"].isna().any():
-            raise BoneAgeError(f"{run.folder}: says nothing of some cases of {work.labels}; train it again")
+            raise BoneAgeError(f"{run.folder}: says nothing of some cases of its labels; train it again")
         held_out.append(said["Prediction"].where(said["Split"] != "train").to_numpy(float))
     features = [
         features_of(member, packs[member.size], rows_of(packs[member.size], cases)[1])
