@@ -19,17 +19,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", help="the folder's name below models/")
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, work/.../runs/RUN")
     parser.add_argument("--models", type=Path, help="where the folder goes (default: models/)")
+    parser.add_argument("--outside", type=Path, help="work folder of another source to test them on")
     given = parser.parse_args(arguments)
     try:
         if not is_safe_id(given.name):
             raise BoneAgeError(f"{given.name}: cannot name a folder; use letters, digits, _ and -")
         choose_backend()
+        from boneage.estimate.evidence import held_out_robustness, outside_errors
         from boneage.estimate.models import SHIPPED, load_ensemble, write_models
-        from boneage.estimate.runs import held_out_robustness
 
         ensemble = load_ensemble(given.runs)
-        robustness = held_out_robustness(ensemble, given.runs) if ensemble.reference else None
-        folder = write_models(ensemble, (given.models or SHIPPED) / given.name, robustness)
+        robustness = held_out_robustness(ensemble, given.runs[0]) if ensemble.reference else None
+        outside = outside_errors(ensemble, given.outside) if given.outside else None
+        folder = write_models(ensemble, (given.models or SHIPPED) / given.name, robustness, outside)
     except BoneAgeError as error:
         print(error.line(), file=sys.stderr)
         return 2

@@ -194,11 +194,19 @@ def test_a_folder_of_models_says_what_the_runs_say(ensemble, models, films, tmp_
 def test_the_tool_ships_runs_and_says_what_it_could_not(runs, tmp_path, capsys):
     import ship
 
-    assert ship.main(["two", *map(str, runs), "--models", str(tmp_path)]) == 0
+    # The same hands, as if they were another source's.
+    other = shutil.copytree(runs[0].parents[1], tmp_path / "other", ignore=shutil.ignore_patterns("runs"))
+    facts = json.loads((other / "labels.json").read_text())
+    (other / "labels.json").write_text(json.dumps(facts | {"source": "dha"}))
+    line = ["two", *map(str, runs), "--models", str(tmp_path), "--outside"]
+    assert ship.main([*line, str(runs[0].parents[1])]) == 2
+    assert "name a work folder of another source" in capsys.readouterr().err
+    assert ship.main([*line, str(other)]) == 0
     assert (tmp_path / "two" / "model.json").is_file()
     card = (tmp_path / "two" / "README.md").read_text()
     assert "as they are" in card
     assert "| noise of 5 grey levels | " in card
+    assert re.search(r"\| the Digital Hand Atlas \| 90 +\| \d\.\d\d", card)
     assert ship.main(["../two", *map(str, runs)]) == 2
     assert "cannot name a folder" in capsys.readouterr().err
     alone = shutil.copytree(runs[0], tmp_path / "elsewhere" / "runs" / runs[0].name)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from boneage.core.columns import Column, Table, templates
+from boneage.core.columns import Column, Table, templates, with_interval
 from boneage.estimate.ensemble import Ensemble, Reference
 from boneage.estimate.interval import held_out_means
 from boneage.evaluation.bootstrap import mae_interval
@@ -20,6 +20,17 @@ ERRORS = Table(
         Column("MAE (years)", "Mean absolute error.", ".2f"),
         Column("Bias (years)", "Mean of estimate minus bone age.", "+.2f"),
         Column("Within 1 year", "Share with an error of at most one year.", ".2f", unit="share"),
+    ],
+)
+
+OUTSIDE = Table(
+    "Errors on another source",
+    [
+        Column("Source", "Where the radiographs come from."),
+        Column("Cases", "Number of cases.", ",.0f"),
+        with_interval("MAE (years)", "Mean absolute error.", ".2f", unit="years, 95 % interval"),
+        Column("Bias (years)", "Mean of estimate minus bone age.", "+.2f"),
+        Column("Within interval", "Share of bone ages within the 90 % interval.", ".2f", unit="share"),
     ],
 )
 
@@ -46,7 +57,11 @@ def held_out_errors(years: np.ndarray, male: np.ndarray, held_out: np.ndarray) -
 
 
 def card_of(
-    ensemble: Ensemble, reference: Reference, name: str, robustness: pd.DataFrame | None = None
+    ensemble: Ensemble,
+    reference: Reference,
+    name: str,
+    robustness: pd.DataFrame | None = None,
+    outside: pd.DataFrame | None = None,
 ) -> str:
     """The card of networks and their cases as Markdown.
 
@@ -55,6 +70,7 @@ def card_of(
         reference: Their cases.
         name: The folder's name.
         robustness: ``robustness.ROBUSTNESS`` on held-out cases, if it was measured.
+        outside: ``OUTSIDE``, if it was tested on another source.
     """
     errors = held_out_errors(reference.years, reference.male, reference.held_out)
     off = held_out_means(reference.held_out) - reference.years
@@ -69,6 +85,7 @@ def card_of(
             errors=ERRORS.show(errors).to_markdown(),
             interval=mae_interval(off[~np.isnan(off)]),
             robustness="" if robustness is None else ROBUSTNESS.show(robustness).to_markdown(),
+            outside="" if outside is None else OUTSIDE.show(outside).to_markdown(),
             level=f"{1 - ALPHA:.0%}",
             least=LEAST_CASES,
         )

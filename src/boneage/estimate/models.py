@@ -65,7 +65,12 @@ class _Facts(BaseModel):
     cases_sha256: str
 
 
-def write_models(ensemble: Ensemble, folder: Path, robustness: pd.DataFrame | None = None) -> Path:
+def write_models(
+    ensemble: Ensemble,
+    folder: Path,
+    robustness: pd.DataFrame | None = None,
+    outside: pd.DataFrame | None = None,
+) -> Path:
     """Writes an ensemble into a folder of its own.
 
     Weights are kept in half precision where that moves no estimate of a drawn hand by more than
@@ -74,7 +79,8 @@ def write_models(ensemble: Ensemble, folder: Path, robustness: pd.DataFrame | No
     Args:
         ensemble: The networks, and their cases.
         folder: Is made.
-        robustness: What the card says of changed images; see ``runs.held_out_robustness``.
+        robustness: What the card says of changed images; see ``evidence.held_out_robustness``.
+        outside: What it says of another source; see ``evidence.outside_errors``.
 
     Raises:
         BoneAgeError: Its cases are not known, or the disk is full.
@@ -103,7 +109,7 @@ def write_models(ensemble: Ensemble, folder: Path, robustness: pd.DataFrame | No
         members=members,
         cases_sha256=sha256_of(cases),
     )
-    write_text(folder / CARD, card_of(ensemble, ensemble.reference, folder.name, robustness))
+    write_text(folder / CARD, card_of(ensemble, ensemble.reference, folder.name, robustness, outside))
     # Last, as it marks a complete folder.
     write_text(folder / FACTS, json.dumps(facts.model_dump(), indent=1) + "\n")
     return folder

@@ -10,26 +10,13 @@ from tqdm.auto import tqdm
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import VARIANTS, Settings
 from boneage.dataset.labels import read_labels
-from boneage.dataset.pack import Pack, open_pack, rows_of
+from boneage.dataset.pack import open_pack, rows_of
 from boneage.estimate.ensemble import Ensemble, Member, Reference
-from boneage.estimate.interval import held_out_means
 from boneage.evaluation import Run, read_run
-from boneage.evaluation.robustness import PERTURBATIONS, robustness_table
 from boneage.training.predictions import load_model
 from boneage.workspace import Workspace
 
 _LOT = 64
-
-EVERYDAY = tuple(
-    one
-    for one in PERTURBATIONS
-    if (one.name, one.amount)
-    in {
-        *(("rotation", 5), ("rotation", 15), ("brightness", -40), ("brightness", 40), ("contrast", 0.5)),
-        *(("contrast", 1.5), ("blur", 0.005), ("noise", 5), ("noise", 10), ("JPEG", 50), ("resolution", 2)),
-    }
-)
-"""Changes of images as cameras, scanners and exports make them."""
 
 
 def ensemble_of_runs(folders: Sequence[Path]) -> Ensemble:
@@ -73,54 +60,23 @@ def _member(run: Run) -> Member:
     return Member(title, record["network"], width, record["variant"], load_model(run.folder))
 
 
-def held_out_robustness(ensemble: Ensemble, folders: Sequence[Path]) -> pd.DataFrame:
-    """How errors change with the images: each case read by the networks that were not trained on it.
-
-    Args:
-        ensemble: What :func:`ensemble_of_runs` made of the runs; its cases are known.
-        folders: Those runs.
-
-    Returns:
-        ``robustness.ROBUSTNESS``, for ``EVERYDAY`` changes.
+def packed_cases(members: Sequence[Member], work: Workspace) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
+    """The labels of a work folder's cases, and their images at each size that networks take.
 
     Raises:
-        BoneAgeError: The networks take images of several sizes, or no case was held out.
+        BoneAgeError: There are no labels, or no pack of a size.
     """
-    reference = ensemble.reference
-    sizes = {member.size for member in ensemble.members}
-    if reference is None or len(sizes) > 1:
-        raise BoneAgeError("robustness: needs networks that take images of one size, and their cases")
-    cases, packs = _cases(ensemble.members, [read_run(folder) for folder in folders])
-    (pack,) = packs.values()
-    held_out = ~reference.trained
-    tested = held_out.any(axis=0)
-    male = cases["Male"].to_numpy(bool)[tested]
-
-    def prediction(images: np.ndarray) -> np.ndarray:
-        said = np.full((len(held_out), len(images)), np.nan)
-        for member, mask, years in zip(ensemble.members, held_out[:, tested], said, strict=True):
-            if mask.any():
-                years[mask] = member.read(images[mask], male[mask])[0]
-        return held_out_means(said)
-
-    images = pack.images[rows_of(pack, cases)[1][tested]]
-    return robustness_table(prediction, images, reference.years[tested], perturbations=EVERYDAY)
-
-
-def _cases(members: Sequence[Member], runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[int, Pack]]:
-    """The labels of the cases, and the packs that have all of them, by size."""
-    work = _work_of(runs[0])
     labels = read_labels(work.labels).table
     # Copies of a case say nothing that the case does not.
     cases = labels[labels["Case ID"] == labels["Source ID"]].reset_index(drop=True)
     packs = {size: open_pack(work.pack(size)) for size in sorted({member.size for member in members})}
     for pack in packs.values():
         cases = rows_of(pack, cases)[0]
-    return cases, packs
+    return cases, {size: pack.images[rows_of(pack, cases)[1]] for size, pack in packs.items()}
 
 
 def _reference(members: Sequence[Member], runs: Sequence[Run]) -> Reference:
-    cases, packs = _cases(members, runs)
+    cases, images = packed_cases(members, work_of(runs[0].folder))
     held_out = []
     for run in runs:
         said = run.predictions.set_index("Case ID").reindex(cases["Case ID"])
@@ -128,15 +84,15 @@ def _reference(members: Sequence[Member], runs: Sequence[Run]) -> Reference:
             raise BoneAgeError(f"{run.folder}: says nothing of some cases of its labels; train it again")
         held_out.append(said["Prediction"].where(said["Split"] != "train").to_numpy(float))
     features = [
-        features_of(member, packs[member.size], rows_of(packs[member.size], cases)[1])
-        for member in tqdm(members, "training cases", unit="network")
+        features_of(member, images[member.size]) for member in tqdm(members, "training cases", unit="network")
     ]
     years, male = cases["Bone Age"].to_numpy(float), cases["Male"].to_numpy(bool)
     return Reference(years, male, np.array(held_out), tuple(features))
 
 
-def _work_of(run: Run) -> Workspace:
-    root = run.folder.resolve().parent.parent
+def work_of(run: Path) -> Workspace:
+    """The work folder that a run's folder lies in."""
+    root = run.resolve().parent.parent
     work = Workspace.at(root)
     if work.settings_file.is_file():
         # The pack may lie in a cache folder.
@@ -144,9 +100,9 @@ def _work_of(run: Run) -> Workspace:
     return work
 
 
-def features_of(member: Member, pack: Pack, rows: np.ndarray) -> np.ndarray:
-    """What a network sees in images of a pack: float16, (rows, features)."""
-    lots = [pack.images[rows[start : start + _LOT]] for start in range(0, len(rows), _LOT)]
+def features_of(member: Member, images: np.ndarray) -> np.ndarray:
+    """What a network sees in images, uint8 (images, size, size): float16, (images, features)."""
+    lots = [images[start : start + _LOT] for start in range(0, len(images), _LOT)]
     seen = [member.read(lot, np.zeros(len(lot), bool))[1] for lot in lots]
     features: np.ndarray = np.concatenate(seen).astype(np.float16)
     return features
