@@ -67,12 +67,23 @@ def test_a_formula_is_defused_and_numbers_are_not(tmp_path):
     assert lines == ["item,error", "'=1+1,-1.5", "'@x,2.0", "fine,0.0"]
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_no_cell_and_no_column_begins_as_a_formula_does(start, tmp_path):
+    frame = pd.DataFrame({f"{start}name": [f"{start}HYPERLINK(1)"]})
+    text = write_table(tmp_path / "a.csv", frame).read_text(encoding="utf-8").replace('"', "")
+    assert text.startswith(f"'{start}name\n'{start}HYPERLINK(1)".replace("\r", "\n")[:3])
+    assert f"\n'{start}HYPERLINK".replace("\r", "\n") in text
+
+
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"])), min_size=1))
 def test_any_text_survives_unless_it_is_a_formula(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("tables") / "a.csv"
     write_table(path, pd.DataFrame({"number": range(len(texts)), "text": texts}))
     back = read_table(path, ("number", "text"))["text"].tolist()
-    expected = [f"'{text}" if text.startswith(("=", "+", "-", "@")) else text for text in texts]
+    expected = [
+        f"'{text}" if text.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) else text
+        for text in texts
+    ]
     assert back == expected
 
 

@@ -87,3 +87,18 @@ def test_what_is_no_archive_is_not_kept(tmp_path, monkeypatch):
     with pytest.raises(BoneAgeError, match="neither a zip nor a tar"):
         drive.fetch_zip(ID, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_end_is_given_up_and_not_kept(tmp_path, monkeypatch):
+    def write(path):
+        with open(f"{path}x.part", "ab") as file:
+            for _ in range(100):
+                file.write(bytes(2**16))
+                file.flush()
+
+    served(monkeypatch, write)
+    with pytest.raises(BoneAgeError, match=r"a\.zip: .*larger than 1 MiB"):
+        drive.download(ID, tmp_path / "a.zip", "a.zip", largest_bytes=2**20)
+    assert list(tmp_path.iterdir()) == []
+    # The limit was that of the download alone.
+    (tmp_path / "b").write_bytes(bytes(2**21))

@@ -14,7 +14,8 @@ import pandas as pd
 
 from boneage.core.errors import BoneAgeError
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# The last four are read as the first four where full-width letters are written (OWASP, "CSV Injection").
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Record = Mapping[Any, Any]
 
@@ -268,12 +269,13 @@ def templates(*packages: str) -> jinja2.Environment:
 def csv_text(frame: pd.DataFrame) -> str:
     """A frame as CSV, with no text cell that a spreadsheet would run as a formula.
 
-    Text that starts with ``=``, ``+``, ``-`` or ``@`` gets a leading apostrophe.
+    Text that starts with ``=``, ``+``, ``-``, ``@``, a tab or a line break gets a leading apostrophe.
     """
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
             safe[name] = safe[name].map(_defused)
+    safe.columns = safe.columns.map(_defused)
     return safe.to_csv(index=False, lineterminator="\n")
 
 

@@ -1,5 +1,7 @@
 """The project's one deliberate error, on one line."""
 
+_LONGEST_LINE = 2000
+
 
 def one_line(text: str) -> str:
     """A text as one line for a terminal: line breaks and control characters, as of file names, escaped."""
@@ -14,8 +16,10 @@ class BoneAgeError(Exception):
     """
 
     def line(self) -> str:
-        """The message on one line, even if a file name in it contains a line break."""
-        return one_line(str(self))
+        """The message on one line, even if a file name in it contains a line break, or an id is endless."""
+        line = one_line(str(self))
+        half = _LONGEST_LINE // 2
+        return line if len(line) <= _LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback."""

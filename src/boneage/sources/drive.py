@@ -1,6 +1,10 @@
 """Files on Google Drive, by sharing link or id."""
 
+import contextlib
+import errno
+import glob
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from boneage.core.errors import BoneAgeError
@@ -10,6 +14,9 @@ from boneage.sources.kinds import fault_of
 
 MOUNTED = "/content/drive"
 """Where Colab mounts Drive."""
+
+LARGEST_BYTES = 32 * 2**30
+"""Most bytes fetched for one file; the largest of the manifest, RSNA's training images, has 9.6 GB."""
 
 _ID = r"[A-Za-z0-9_-]{10,100}"
 _OF_FILE = re.compile(
@@ -65,17 +72,22 @@ def fetch_zip(drive_id: str, folder: Path | str) -> Path:
     return path
 
 
-def download(drive_id: str, part: Path, name: str) -> None:
+def download(drive_id: str, part: Path, name: str, largest_bytes: int = LARGEST_BYTES) -> None:
     """Fetches a file into ``part``, resuming an interrupted download.
 
     Raises:
-        BoneAgeError: It cannot be fetched, or the disk is full.
+        BoneAgeError: It cannot be fetched, it is over ``largest_bytes``, or the disk is full.
     """
     # Imported late: only fetching from Drive needs it.
     gdown = package("gdown", "pip install gdown, or download the file and give it as data")
     try:
-        found = gdown.download(id=drive_id, output=str(part), resume=True)
+        with _no_larger_file(largest_bytes):
+            found = gdown.download(id=drive_id, output=str(part), resume=True)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            for begun in part.parent.glob(f"{glob.escape(part.name)}*"):
+                begun.unlink()
+            raise _refused(name, f"larger than {largest_bytes / 2**20:.6g} MiB") from None
         if error.errno is not None:
             raise write_error(part, error) from None
         # Errors of requests are OSErrors too, but without a number.
@@ -84,6 +96,24 @@ def download(drive_id: str, part: Path, name: str) -> None:
         raise _refused(name, error) from None
     if not found or not part.is_file():
         raise _refused(name, "nothing received")
+
+
+@contextlib.contextmanager
+def _no_larger_file(largest_bytes: int) -> Iterator[None]:
+    """Has the system refuse to let a file of this process grow larger, since gdown sets no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit.
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    hard = before[1]
+    allowed = largest_bytes if hard == resource.RLIM_INFINITY else min(largest_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (allowed, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _refused(name: str, error: object) -> BoneAgeError:

@@ -46,8 +46,6 @@ FETCHED_TABLE = Table(
     "fetched.csv",
     "One row per fetched file.",
 )
-LARGEST_BYTES = 32 * 2**30
-"""Most bytes fetched for one row; the largest, RSNA's training images, has 9.6 GB."""
 
 ARTEFACTS = {
     "dha": ("dha_atlas.zip", "la_dha.csv"),
@@ -93,7 +91,7 @@ def fetch(
     manifest_path: Path | str = MANIFEST,
     record: Path | str | None = None,
     web: Web | None = None,
-    largest_bytes: int = LARGEST_BYTES,
+    largest_bytes: int = drive.LARGEST_BYTES,
 ) -> Path:
     """Fetches one row of the manifest, verifies it, and unpacks it if it is an archive.
 
@@ -120,7 +118,7 @@ def fetch(
     while True:
         if not _is_good(path, row):
             if row.source.startswith("drive:"):
-                part = _fetch_drive(row, path)
+                part = _fetch_drive(row, path, largest_bytes)
             else:
                 part = path.with_name(path.name + ".part")
                 _fetch_https(row, part, web or Web(), largest_bytes)
@@ -209,7 +207,7 @@ def _fault(path: Path, row: object) -> str | None:
     return None
 
 
-def _fetch_drive(row: object, path: Path) -> Path:
+def _fetch_drive(row: object, path: Path, largest_bytes: int) -> Path:
     """Fetches a file from Google Drive into its own folder, where gdown finds what it left."""
     drive_id = row.source.removeprefix("drive:")
     if not drive_id:
@@ -218,7 +216,7 @@ def _fetch_drive(row: object, path: Path) -> Path:
             "sharing link of a zip on your Google Drive"
         )
     part = make_folder(path.with_name(f".{path.name}.drive")) / path.name
-    drive.download(drive_id, part, row.name)
+    drive.download(drive_id, part, row.name, largest_bytes)
     return part
 
 

@@ -112,7 +112,8 @@ def column_name(text: str) -> str:
 
 def without_brackets(name: str) -> str:
     """A column's name without text in brackets: ``Sex (M/F)`` is ``Sex``."""
-    return re.sub(r"[(\[（【].*?[)\]）】]", " ", name)
+    # Without another bracket in between, or a name of many would take time with their square.
+    return re.sub(r"[(\[（【][^(\[（【)\]）】]*[)\]）】]", " ", name)
 
 
 def read_boolean(text: str) -> bool | None:
