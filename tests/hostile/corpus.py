@@ -351,6 +351,11 @@ WORK_FILES = {
     "labels: none that can be used": _given_labels(
         f"{LABEL_HEADER}\n../9,7,TRUE,Asian,9,train,[]\n", "given.csv: .*(no |left out)"
     ),
+    "labels: a device without end": Bad(
+        lambda folder: ["pack", "--work", str(folder / "work"), "--labels", "/dev/zero"],
+        REFUSED,
+        "zero: not a file",
+    ),
     "pack: objects": _given_pack(_npy(np.array([Touches()], object)), ""),
     "pack: a pickle": _given_pack(pickle.dumps(Touches()), ""),
     "pack: larger than itself": _given_pack(_endless_npy(), ""),

@@ -8,6 +8,7 @@ import codecs
 import contextlib
 import io
 import re
+import stat
 import warnings
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -162,7 +163,11 @@ def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > LARGEST_TABLE_BYTES:
+        status = path.stat()
+        # Reading a pipe or a device would block for ever.
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise BoneAgeError(f"{path}: not a file; check the path")
+        if status.st_size > LARGEST_TABLE_BYTES:
             raise BoneAgeError(
                 f"{path}: larger than 64 MiB, too large for a table of this project; give the right CSV file"
             )
