@@ -46,6 +46,7 @@ from boneage.dataset.usable import (
 )
 from boneage.images import preprocess, sheets
 from boneage.phantom import atlas as phantom
+from boneage.report.card import write_card
 from boneage.report.compare import RECORDED_TABLES, compare, examine, record, training_of
 from boneage.report.one_case import one_case
 from boneage.review import unattended
@@ -381,7 +382,7 @@ def train_network(
     pack: Pack | None = None,
     variant: str = "",
 ) -> evaluation.Run:
-    """Trains a network, or takes its run up where it stopped, and reads the finished run back.
+    """Trains a network, or takes its run up where it stopped, writes its card, and reads it back.
 
     The run of a fold goes into a folder of its own, beside that of all other runs.
 
@@ -393,7 +394,9 @@ def train_network(
     pack = pack or make_pack(work, labels)
     runs = work.runs_of_fold(labels.fold) if labels.fold else work.runs
     record = training.train(network, epochs, labels, pack, work.settings, runs, variant)
-    return evaluation.read_run(runs / str(evaluation.key_of(record)))
+    run = evaluation.read_run(runs / str(evaluation.key_of(record)))
+    write_card(run, labels)
+    return run
 
 
 def make_folds(work: Workspace, count: int) -> list[Labels]:

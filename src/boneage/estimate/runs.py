@@ -8,11 +8,12 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.settings import VARIANTS, Settings
+from boneage.core.settings import Settings
 from boneage.dataset.labels import read_labels
-from boneage.dataset.pack import open_pack, rows_of
+from boneage.dataset.pack import fingerprint, open_pack, rows_of
 from boneage.estimate.ensemble import Ensemble, Member, Reference
 from boneage.evaluation import Run, read_run
+from boneage.report.words import words_of_record
 from boneage.training.predictions import load_model
 from boneage.workspace import Workspace
 
@@ -38,7 +39,7 @@ def ensemble_of_runs(folders: Sequence[Path]) -> Ensemble:
             raise BoneAgeError(
                 f"{run.folder}: trained on other data than {runs[0].folder.name}; estimate with one of them"
             )
-    members = tuple(_member(run) for run in runs)
+    members = tuple(member_of(run) for run in runs)
     try:
         reference, notices = _reference(members, runs), []
     except BoneAgeError as error:
@@ -47,17 +48,17 @@ def ensemble_of_runs(folders: Sequence[Path]) -> Ensemble:
     return Ensemble(title, members, reference, first["source"], tuple(notices))
 
 
-def _member(run: Run) -> Member:
+def member_of(run: Run) -> Member:
+    """The network of a finished run.
+
+    Raises:
+        BoneAgeError: It has no readable model.
+    """
     record = run.record
-    words = [
-        record["title"],
-        f"{record['epochs']} epochs",
-        VARIANTS[record["variant"]] * bool(record["variant"]),
-        f"without fold {record['fold'].replace('-', ' ')}" if "fold" in record else "",
-    ]
-    title = ", ".join([*filter(None, words), f"seed {record['train_seed']}"])
     width = record["settings"]["width"]
-    return Member(title, record["network"], width, record["variant"], load_model(run.folder))
+    return Member(
+        words_of_record(record), record["network"], width, record["variant"], load_model(run.folder)
+    )
 
 
 def packed_cases(members: Sequence[Member], work: Workspace) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
@@ -88,6 +89,22 @@ def _reference(members: Sequence[Member], runs: Sequence[Run]) -> Reference:
     ]
     years, male = cases["Bone Age"].to_numpy(float), cases["Male"].to_numpy(bool)
     return Reference(years, male, np.array(held_out), tuple(features))
+
+
+def validation_images(run: Run, count: int) -> np.ndarray:
+    """Images of a run's validation cases, at most so many: uint8, (images, size, size).
+
+    None of them where its labels and packed images are not there, or no longer those it was trained on.
+    """
+    try:
+        work = work_of(run.folder)
+        pack = open_pack(work.pack(run.record["size"]))
+        table, rows, _ = rows_of(pack, read_labels(work.labels).table)
+    except BoneAgeError:
+        return np.empty(0)
+    if fingerprint(pack, table) != run.record["fingerprint"]:
+        return np.empty(0)
+    return np.array(pack.images[rows[table["Split"] == "validation"][:count]])
 
 
 def work_of(run: Path) -> Workspace:

@@ -1,5 +1,6 @@
 """Compares the finished runs: the tables as Markdown and CSV, and a report as one HTML file."""
 
+from boneage.report.card import CARD, card_in, card_of_run
 from boneage.report.comparison import Comparison, compare_runs
 from boneage.report.coverage import COVERAGE_OF_RUNS, coverage_view
 from boneage.report.details import DETAILS, OUTSIDE, TRAINING_TIMES, Outside
@@ -36,6 +37,7 @@ from boneage.report.variants import VARIANTS_TABLE, best_networks
 from boneage.report.words import source_words, table_title, title_of, words_of_width
 
 __all__ = [
+    "CARD",
     "COVERAGE_OF_RUNS",
     "DETAILS",
     "DIFFERENCES",
@@ -58,6 +60,8 @@ __all__ = [
     "Outside",
     "best_networks",
     "bland_altman",
+    "card_in",
+    "card_of_run",
     "case_view",
     "centres_view",
     "compare_runs",

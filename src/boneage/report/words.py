@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from boneage.core.columns import Column
+from boneage.core.settings import VARIANTS
 from boneage.core.tables import MONTHS_PER_YEAR
 from boneage.dataset.labels import UNKNOWN, Labels
 from boneage.evaluation import Run
+from boneage.evaluation.runs import Record
 from boneage.networks import find
 
 NETWORK = Column("Network", "Its architecture.")
@@ -32,6 +34,15 @@ def table_title(epochs: int) -> str:
 def title_of(run: Run) -> str:
     """A run's network and epochs in words."""
     return f"{find(run.record['network']).title}, {run.record['epochs']} epochs"
+
+
+def words_of_record(record: Record) -> str:
+    """What a run trained, in words: ``CNN, 18 epochs, sex as a second input, seed 2026``."""
+    variant = VARIANTS[record["variant"]] if record["variant"] else ""
+    title = record.get("title") or find(record["network"]).title
+    fold = f"without fold {str(record['fold']).replace('-', ' ')}" if "fold" in record else ""
+    words = (str(title), f"{record['epochs']} epochs", variant, fold, f"seed {record['train_seed']}")
+    return ", ".join(filter(None, words))
 
 
 def words_of_width(record: dict) -> str:
