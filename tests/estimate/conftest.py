@@ -10,7 +10,7 @@ from labelling import untouched_labels
 
 from boneage.core.settings import Settings
 from boneage.core.tables import CASE_TABLE
-from boneage.dataset.labels import write_labels
+from boneage.dataset.labels import read_labels, write_labels
 from boneage.dataset.pack import build_pack, open_pack
 from boneage.images.square import square
 from boneage.phantom.drawing import draw_hand
@@ -32,8 +32,10 @@ def runs(tmp_path_factory) -> list[Path]:
         image = draw_hand(age, sex, seed, height=300).image
         cv2.imwrite(str(root / "images" / f"{one}.png"), square(image, 2 * SIZE))
     rows = {"case_id": ids, "image": ids, "source": "phantom", "sex": sexes, "race": "Asian"}
-    labels = untouched_labels(pd.DataFrame(rows | {"bone_age": years}, columns=list(CASE_TABLE)))
-    write_labels(root / "labels.csv", labels)
+    cases = pd.DataFrame(rows | {"bone_age": years}, columns=list(CASE_TABLE))
+    write_labels(root / "labels.csv", untouched_labels(cases))
+    # Read back, as a run is known by the labels as they lie in the file.
+    labels = read_labels(root / "labels.csv")
     build_pack(ids, root / "images", SIZE, root / f"pack-{SIZE}.npy")
     for seed, variant in ((1, "sex"), (2, "")):
         settings = Settings(train_seed=seed, width="tiny", learning_rate=3e-3)

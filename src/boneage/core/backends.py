@@ -1,4 +1,4 @@
-"""Backend-specific code that Keras does not cover: gradients, faster steps, several devices.
+"""Backend-specific code that Keras does not cover: gradients, faster steps, devices, TensorFlow's files.
 
 Only this module and :mod:`boneage.core.runtime` may name TensorFlow.
 """
@@ -6,6 +6,7 @@ Only this module and :mod:`boneage.core.runtime` may name TensorFlow.
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,3 +145,37 @@ def replica_share(rows: "tensorflow.Tensor") -> "tensorflow.Tensor | float":
         return 1.0
     rows = tensorflow.cast(rows, "float32")
     return rows * replica.num_replicas_in_sync / replica.all_reduce(tensorflow.distribute.ReduceOp.SUM, rows)
+
+
+def read_saved_model(folder: Path) -> Callable[[list[np.ndarray]], np.ndarray]:
+    """A SavedModel that Keras exported, as a function of its inputs."""
+    import tensorflow
+
+    # The function alone would not keep its weights.
+    loaded = tensorflow.saved_model.load(str(folder))
+    return lambda given: loaded.serve(given if len(given) > 1 else given[0]).numpy()
+
+
+def write_litert(model: "keras.Model", path: Path) -> None:
+    """Converts a model to LiteRT, of LiteRT's own operations alone, which every interpreter has."""
+    import tensorflow
+
+    own = {"supported_ops": [tensorflow.lite.OpsSet.TFLITE_BUILTINS]}
+    model.export(str(path), format="litert", target_spec=own)
+
+
+def read_litert(path: Path) -> Callable[[list[np.ndarray]], np.ndarray]:
+    """A LiteRT model of one image, as a function of many; its inputs are in the order of their names."""
+    import tensorflow
+
+    runner = tensorflow.lite.Interpreter(model_path=str(path)).get_signature_runner()
+    names = sorted(runner.get_input_details())
+
+    def read(given: list[np.ndarray]) -> np.ndarray:
+        said = []
+        for at in range(len(given[0])):
+            one = runner(**{name: array[at : at + 1] for name, array in zip(names, given, strict=True)})
+            said.extend(one.values())
+        return np.concatenate(said)
+
+    return read

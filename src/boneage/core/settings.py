@@ -38,6 +38,14 @@ VARIANTS = {
 }
 """Runs of their own beside the two tables: trained or predicted in another way."""
 
+EXPORTS = {
+    "keras": "model.keras",
+    "savedmodel": "saved_model",
+    "onnx": "model.onnx",
+    "litert": "model.tflite",
+}
+"""The formats in which a network can be exported, and the name of each's file or folder."""
+
 TOTAL = 7393
 """Images in the augmented set of the method: 389 or 390 in each of the 19 years."""
 

@@ -14,6 +14,10 @@ from boneage.images.reading import ImageFacts, read_grey
 # Level 1 with run-length strategy: smaller and faster on radiographs than the default.
 PNG_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
+BAR_FRAME = 12
+"""The bars of a square take the median grey level of a frame of the image as deep as its short side divided
+by this."""
+
 
 def square_of_file(source: Path, name: str, size: int, pad: str) -> tuple[bytes, ImageFacts, int]:
     """The square image as PNG, the file's facts, and its modification time in nanoseconds.
@@ -74,14 +78,14 @@ def square(image: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
 
 
 def _bar_level(image: np.ndarray, pad: str) -> int:
-    """0, 255, or the median of a frame one twelfth of the short side deep.
+    """0, 255, or the median of a frame of the image (:data:`BAR_FRAME`).
 
     The frame is deeper than a bright collimator or film edge, and takes in all four sides, since any one may
     be blank film, a ruler or the forearm.
     """
     if pad != "background":
         return {"black": 0, "white": 255}[pad]
-    depth = max(1, min(image.shape) // 12)
+    depth = max(1, min(image.shape) // BAR_FRAME)
     frame = (image[:depth], image[-depth:], image[:, :depth], image[:, -depth:])
     counts = np.sum([cv2.calcHist([side], [0], None, [256], [0, 256]) for side in frame], axis=0)
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
