@@ -22,6 +22,7 @@ BARS = (
     (bench_augment, "augment_memory_ratio", "at most", bench_augment.MOST_MEMORY_RATIO),
     (bench_input, "training_input_ratio", "at least", bench_input.LEAST_RATIO),
     (bench_estimate, "estimate_speed_ratio", "at least", bench_estimate.LEAST_SPEED_RATIO),
+    (bench_estimate, "estimate_with_pages_ratio", "at most", bench_estimate.MOST_OF_PAGES),
     (bench_estimate, "estimate_seconds_for_one", "at most", bench_estimate.MOST_SECONDS_FOR_ONE),
     (bench_estimate, "estimate_seconds_to_load", "at most", bench_estimate.MOST_SECONDS_TO_LOAD),
     *(

@@ -10,7 +10,7 @@ from machine import CHROMIUM
 from playwright.sync_api import Page, expect, sync_playwright
 
 from boneage.estimate import estimate_files, find_radiographs, serving
-from boneage.estimate.page import page_of
+from boneage.estimate.page import heats_of, page_of
 from boneage.phantom.drawing import draw_hand
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -96,7 +96,7 @@ def test_from_a_file_to_an_age_and_a_page_to_keep(page, films, ensemble, tmp_pat
     assert download.value.suggested_filename == "0001-a-hand-more.html"
     radiographs = find_radiographs(films / "a hand & more.png", tmp_path)
     (one,) = estimate_files(radiographs, ensemble, "F", 9.5)
-    written = page_of(one.title, one.estimate, one.hand, ensemble)
+    written = page_of(one, *heats_of([one], ensemble), ensemble)
     assert download.value.path().read_text(encoding="utf-8") == written
 
 

@@ -15,6 +15,7 @@ from boneage.anomalies.boxes import Box, shares, union
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.limb import SIDE, Forearm, Strip
 from boneage.anomalies.masks import connected, square, widened
+from boneage.anomalies.order import percentiles
 
 # Lengths are in pixels of an image of 928 unless said otherwise.
 _INSIDE = 14  # Columns inside the skin that are searched for traces.
@@ -118,7 +119,7 @@ def _lead(image: np.ndarray, hand: Hand) -> np.ndarray:
     size = hand.mask.shape[0]
     # The maximum of each neighbourhood: thin letters would be lost between pixels.
     small = cv2.resize(cv2.dilate(image, square(1)), (size, size), interpolation=cv2.INTER_NEAREST)
-    bright = small >= np.percentile(small[hand.mask], 92)
+    bright = small >= percentiles(small[hand.mask], 92)[0]
     labels, stats = connected(bright)
     letter = (stats[:, 4] >= 6) & (stats[:, 4] < 1200) & (stats[:, 2:4].max(axis=1) < 50)
     on_hand = widened(hand.mask, square(2))
@@ -204,8 +205,8 @@ def find_traces(strip: Strip, width: float, lead: np.ndarray) -> list[Trace]:
             Trace(
                 area=float(area / width),
                 farthest=float((column + columns - skin) / width),
-                along=float(np.percentile(along[place][own], 80)) / contrast,
-                across=float(np.percentile(across[place][own], 80)) / contrast,
+                along=float(percentiles(along[place][own], 80)[0]) / contrast,
+                across=float(percentiles(across[place][own], 80)[0]) / contrast,
                 thickness=float(depth.max()),
                 level=float((smooth[place] - usual[column : column + columns])[own].mean()) / contrast,
                 at_top=bool(row < 4 or not whole[row - 4, column : column + columns].all()),

@@ -15,6 +15,7 @@ from boneage.anomalies.bracelets import bracelet_anomalies
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.limb import SIDE, straighten
 from boneage.anomalies.masks import connected, narrowed, resized, square, widened
+from boneage.anomalies.order import percentiles
 from boneage.images.square import square as to_square
 
 _HALF = SIDE // 2  # Rings are searched for on an image of this side.
@@ -117,9 +118,9 @@ def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
     fingers = half[::2, ::2][(zone & mask)[::2, ::2] > 0]
     if fingers.size < 50:
         return []
-    bone, tissue = np.percentile(fingers, (_BONE, _TISSUE))
+    bone, tissue = percentiles(fingers, _BONE, _TISSUE)
     outside = ((field & zone > 0) & ~widened(mask, square(4)))[::2, ::2]
-    air = np.percentile(half[::2, ::2][outside], _AIR) if outside.sum() > 25 else half.min()
+    air = percentiles(half[::2, ::2][outside], _AIR)[0] if outside.sum() > 25 else half.min()
     step = max(bone - tissue, 0.25 * (tissue - air), 2.0)
     hot = (half > bone + _HOT * step) & widened(mask, square(3)) & (zone > 0)
     labels, stats = connected(hot)
@@ -146,7 +147,7 @@ def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
         shapes.append(
             BrightShape(
                 box=tuple(float(2 * value) for value in (column, row, width, height)),
-                excess=float((np.percentile(half[place][own], 75) - bone) / step),
+                excess=float((percentiles(half[place][own], 75)[0] - bone) / step),
                 length=float(length / palm),
                 breadth=float(breadth / palm),
                 crosswise=float(1 - abs(axes[:, 1] @ _finger_axis(hand, middle, centre, palm))),
@@ -228,20 +229,20 @@ def _strongest_glint(
     levels = image[::3, ::3][mask[::3, ::3]]
     if levels.size < 200:
         return nothing
-    bone, tissue = np.percentile(levels, (_BONE, _TISSUE))
+    bone, tissue = percentiles(levels, _BONE, _TISSUE)
     step = max(bone - tissue, 4.0)
     outside = image[::3, ::3][~mask[::3, ::3]]
-    dark = _FLANK * tissue + (1 - _FLANK) * (np.percentile(outside, _AIR) if outside.size else 0.0)
+    dark = _FLANK * tissue + (1 - _FLANK) * (percentiles(outside, _AIR)[0] if outside.size else 0.0)
     above = cv2.morphologyEx(image, cv2.MORPH_TOPHAT, np.ones((window, window), np.uint8))
-    edges = float(np.percentile(above[::3, ::3][mask[::3, ::3]], 99.5))
+    edges = float(percentiles(above[::3, ::3][mask[::3, ::3]], 99.5)[0])
     labels, stats = connected((above > max(edges, 0.35 * step)) & mask)
     glints = []
     for number in np.flatnonzero(stats[1:, 4] > _LEAST_GLINT[1]) + 1:
         x, y, width, height, _ = stats[number].tolist()
         place = np.s_[y : y + height, x : x + width]
         own = labels[place] == number
-        glint = float(np.percentile(above[place][own], 75))
-        level = float(np.percentile(image[place][own], 75))
+        glint = float(percentiles(above[place][own], 75)[0])
+        level = float(percentiles(image[place][own], 75)[0])
         if glint >= _LEAST_GLINT[0] * step and (against_edges or level >= bone + 0.3 * step):
             glints.append((glint, (x, y, width, height)))
     best = nothing

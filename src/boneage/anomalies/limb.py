@@ -12,6 +12,7 @@ from scipy.ndimage import uniform_filter1d
 
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.masks import narrowed, square
+from boneage.anomalies.order import percentiles
 
 SIDE = 928
 """Images are analysed at this side; lengths in pixels below refer to it."""
@@ -198,14 +199,14 @@ def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
     levels = cv2.blur(cv2.GaussianBlur(strip.levels, (0, 0), 1.5), (1, 9))
     outside = slice(strip.skin + int(0.08 * width), None)
     air = levels[:, outside][strip.valid[:, outside]]
-    air_level = float(np.percentile(air, 10)) if air.size else float(levels.min())
+    air_level = float(percentiles(air, 10)[0]) if air.size else float(levels.min())
     height = np.maximum(levels - air_level, 0) / max(tissue - air_level, 4.0)
     bent = height / (height + _BEND)
     step = np.zeros_like(bent)
     step[:, 2:-2] = np.maximum(bent[:, :-4] - bent[:, 4:], 0)
     step[~strip.valid] = 0
     # Costs stay above zero, so that a diagonal step, which is longer, costs more.
-    cost = 1.8 - np.minimum(step / (np.percentile(step, 98) + 1e-3), 1.5)[::_STEP]
+    cost = 1.8 - np.minimum(step / (percentiles(step, 98)[0] + 1e-3), 1.5)[::_STEP]
     way = np.interp(np.arange(len(step)), np.arange(0, len(step), _STEP), _cheapest_way(cost))
     for length in (13, 9):
         way = uniform_filter1d(way, length, mode="nearest")

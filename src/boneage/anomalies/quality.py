@@ -13,6 +13,7 @@ from boneage.anomalies.anomaly import Anomaly, between
 from boneage.anomalies.boxes import Box, box_of
 from boneage.anomalies.hand import WORKING_SIDE, Hand
 from boneage.anomalies.masks import disc, narrowed, resized, square, widened
+from boneage.anomalies.order import percentiles
 from boneage.anomalies.outline import slopes
 
 # Marks (no anomaly, certain anomaly) of each measure. Nine in ten ordinary radiographs are before the first;
@@ -57,7 +58,7 @@ def _made(
 
 def _exposure(hand: Hand) -> list[Anomaly]:
     levels = hand.small[hand.mask]
-    low, quarter, high = np.percentile(levels, (5, 25, 95))
+    low, quarter, high = percentiles(levels, 5, 25, 95)
     span, detail = float(high - low), _detail(hand)
     found = [
         _made(
@@ -89,10 +90,10 @@ def _detail(hand: Hand) -> float:
         return _BONE_DETAIL[0]
     edges = np.abs(cv2.GaussianBlur(hand.small, (0, 0), 1.0) - cv2.GaussianBlur(hand.small, (0, 0), 2.0))
     step = abs(
-        float(np.percentile(hand.small[hand.mask], 10 if hand.inverted else 90))
+        float(percentiles(hand.small[hand.mask], 10 if hand.inverted else 90)[0])
         - float(np.median(hand.small[air]))
     )
-    return float(np.percentile(edges[inner], 95)) / max(step, 1.0)
+    return float(percentiles(edges[inner], 95)[0]) / max(step, 1.0)
 
 
 def _pose(hand: Hand) -> list[Anomaly]:
@@ -198,7 +199,7 @@ def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) 
 
     side = small.shape[0]
     x_slope, y_slope, steepness = slopes(small)
-    low, high = np.percentile(hand.small[hand.mask], (5, 95))
+    low, high = percentiles(hand.small[hand.mask], 5, 95)
     free = (narrowed(inside, square(1)) > 0) & ~widened(mask, disc(3))
     steep = (steepness / 8 > _LEAST_STEP * max(float(high - low), 6.0)) & free
     y, x = np.nonzero(steep)

@@ -15,6 +15,7 @@ from boneage.anomalies.boxes import overlap, shares, union
 from boneage.anomalies.hand import Hand
 from boneage.anomalies.limb import SIDE
 from boneage.anomalies.masks import connected, resized, square
+from boneage.anomalies.order import percentiles
 from boneage.images.square import square as to_square
 
 _LOWEST_LETTER, _HIGHEST_LETTER = 5, 44
@@ -148,7 +149,7 @@ def _find_shapes(image: np.ndarray, dark: bool) -> _Shapes:
     """Everything that stands out brightly (or darkly) from its surroundings and could be a letter."""
     window = cv2.getStructuringElement(cv2.MORPH_RECT, (_STROKE, _STROKE))
     ink = cv2.morphologyEx(image, cv2.MORPH_BLACKHAT if dark else cv2.MORPH_TOPHAT, window)
-    low, high = np.percentile(image[::4, ::4], (0.5, 99.9))
+    low, high = percentiles(image[::4, ::4], 0.5, 99.9)
     least = np.clip(_INK_SHARE * (high - low), _LEAST_INK, _MOST_INK)
     # Half of the strongest nearby: separates letters joined by JPEG blur.
     drawn = cv2.compare(ink, np.maximum(cv2.dilate(ink, window) // 2, np.uint8(least)), cv2.CMP_GT)
@@ -214,7 +215,7 @@ def _measure(image: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: n
     flatness = float(np.mean(np.abs(paper - np.median(paper)) <= 0.06 * ink + 1)) if paper.size > 5 else 0.0
     if flatness < _LEAST_FLAT:
         return None
-    levels = [np.percentile(image[_around(each, 0)], 95) for each in boxes.tolist()]
+    levels = [percentiles(image[_around(each, 0)], 95)[0] for each in boxes.tolist()]
     depth = cv2.distanceTransform(near, cv2.DIST_L1, 3)
     ridge = depth[(depth > 0) & (depth >= cv2.dilate(depth, square(1)))]
     return _Row(

@@ -222,7 +222,7 @@ class View:
 
     def to_html(self) -> str:
         """The table as escaped HTML, to be styled by the page."""
-        return _templates().get_template("table.html.j2").render(view=self)
+        return templates("boneage.core").get_template("table.html.j2").render(view=self)
 
     __html__ = to_html
 
@@ -240,7 +240,7 @@ class View:
         return self.table.title
 
     def _repr_html_(self) -> str:
-        return _templates().get_template("notebook_table.html.j2").render(view=self)
+        return templates("boneage.core").get_template("notebook_table.html.j2").render(view=self)
 
 
 def _marked_down(cell: Cell, kind: str) -> str:
@@ -251,10 +251,6 @@ def _marked_down(cell: Cell, kind: str) -> str:
 
 
 @functools.cache
-def _templates() -> jinja2.Environment:
-    return templates("boneage.core")
-
-
 def templates(*packages: str) -> jinja2.Environment:
     """The Jinja templates of some packages, with autoescaping."""
     return jinja2.Environment(

@@ -11,6 +11,7 @@ import pandas as pd
 from skimage.measure import regionprops
 
 from boneage.anomalies.anomaly import LIKELY
+from boneage.anomalies.hand import Hand
 from boneage.anomalies.markers import has_letters, letter_boxes
 from boneage.anomalies.masks import connected, square
 from boneage.core.errors import BoneAgeError
@@ -52,15 +53,18 @@ def suggest_corrections(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict
     return chosen + _exposed(apply_operators(image, chosen), set(likely))
 
 
-def put_upright(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict[str, Any]]:
-    """The part of :func:`suggest_corrections` that concerns polarity and pose, not exposure."""
+def put_upright(image: np.ndarray, anomalies: pd.DataFrame, hand: Hand | None = None) -> list[dict[str, Any]]:
+    """The part of :func:`suggest_corrections` that concerns polarity and pose, not exposure.
+
+    ``hand`` is what was found on the image, if that is known.
+    """
     likely = anomalies[anomalies["score"].astype(float) >= LIKELY]
     likely = likely.drop_duplicates("kind").set_index("kind")
     switches = (("inverted", "invert"), ("right hand", "flip"))
     chosen: list[dict[str, Any]] = [{"name": name} for kind, name in switches if kind in likely.index]
     if {"name": "flip"} in chosen:
         sides = ("x", "y", "width", "height")
-        boxes = [{"name": "blank", **dict(zip(sides, box, strict=True))} for box in letter_boxes(image)]
+        boxes = [{"name": "blank", **dict(zip(sides, box, strict=True))} for box in letter_boxes(image, hand)]
         chosen = boxes + chosen
     degrees = round((float(_turn_upright(likely, anomalies)) + 180) % 360 - 180, 1)
     if degrees:

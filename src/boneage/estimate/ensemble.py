@@ -169,18 +169,18 @@ def read_images(ensemble: Ensemble, images: Sequence[np.ndarray], sex: str = "")
     return Reading(np.moveaxis(np.array(votes), 0, 1), tuple(features))
 
 
-def heat_of(ensemble: Ensemble, image: np.ndarray, sex: str = "") -> np.ndarray:
-    """Where the networks look on an image, on average: (16, 16), not negative, with the sum 1.
+def heat_maps(ensemble: Ensemble, images: Sequence[np.ndarray], male: np.ndarray) -> np.ndarray:
+    """Where the networks look on images, on average: (images, 16, 16), not negative, with the sum 1 for each.
 
     Args:
         ensemble: The networks.
-        image: uint8, square.
-        sex: As in :func:`read_images`; an unknown sex is taken for a girl's, which hardly moves a map.
+        images: uint8, square.
+        male: bool, (images,); an unknown sex is taken for a girl's, which hardly moves a map.
     """
-    male = np.array([sex == "M"])
-    total = np.zeros((_MAP_SIDE, _MAP_SIDE))
+    total = np.zeros((len(images), _MAP_SIDE, _MAP_SIDE))
     for member in ensemble.members:
-        heat = heat_map(member.model, square(image, member.size)[np.newaxis], male)[0]
-        total += cv2.resize(heat, total.shape, interpolation=cv2.INTER_LINEAR).clip(0)
-    shares: np.ndarray = total / max(total.sum(), 1e-12)
+        fitted = np.stack([square(one, member.size) for one in images])
+        for place, heat in zip(total, heat_map(member.model, fitted, male), strict=True):
+            place += cv2.resize(heat, place.shape, interpolation=cv2.INTER_LINEAR).clip(0)
+    shares: np.ndarray = total / np.maximum(total.sum(axis=(1, 2), keepdims=True), 1e-12)
     return shares

@@ -123,7 +123,7 @@ def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "")
     if hand.second is not None:
         warnings.append("another hand may reach into the picture")
     blanked = [_blank(one.box) for one in text if one.score >= LIKELY and one.box]
-    corrections = blanked + put_upright(image, _measured(quality))
+    corrections = blanked + put_upright(image, _measured(quality), hand)
     changes = _words(bool(blanked), corrections)
     return replace(checked, corrections=tuple(corrections), changes=tuple(changes), warnings=tuple(warnings))
 

@@ -13,9 +13,10 @@ from boneage.core.files import write_bytes
 from boneage.core.pictures import Picture
 from boneage.core.tables import CASE_TABLE, read_table
 from boneage.dataset.labels import read_labels
-from boneage.estimate.ensemble import Ensemble, heat_of
+from boneage.estimate.ensemble import Ensemble
 from boneage.estimate.estimating import age_in_words
 from boneage.estimate.files import Estimated
+from boneage.estimate.page import heats_of
 from boneage.evaluation import read_runs
 from boneage.evaluation.explain import overlay
 from boneage.images.reading import IMAGE_SUFFIXES
@@ -80,14 +81,12 @@ def hands_sheet(estimated: Sequence[Estimated], ensemble: Ensemble) -> Picture:
         ensemble: The networks.
     """
     shown: list[tuple[str, np.ndarray]] = []
-    for one in estimated:
+    for one, heat in zip(estimated, heats_of(estimated, ensemble), strict=True):
         if one.hand is None:
             continue
         image = cv2.resize(one.hand.shown, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
-        refused = one.estimate.refusal
-        said = "no estimate" if refused else age_in_words(one.estimate.bone_age)
+        said = "no estimate" if heat is None else age_in_words(one.estimate.bone_age)
         shown.append((f"{one.title}\n{said}", np.repeat(image[..., np.newaxis], 3, axis=2)))
-        if not refused:
-            heat = heat_of(ensemble, one.hand.image, one.estimate.sex)
+        if heat is not None:
             shown.append(("where the networks look", overlay(image, heat)))
     return sheet_of(shown, "Radiographs, each beside its heat map", columns=2, thumb=_THUMB)

@@ -1,5 +1,6 @@
 """What is written of estimates: a table as CSV and as JSON, a page per hand, a FHIR Observation per hand."""
 
+import itertools
 import json
 import math
 import re
@@ -17,10 +18,12 @@ from boneage.estimate.ensemble import Ensemble
 from boneage.estimate.estimating import age_in_words
 from boneage.estimate.fhir import NOTICE, observation
 from boneage.estimate.files import Estimated
-from boneage.estimate.page import page_of
+from boneage.estimate.page import heats_of, page_of
 
 _NUMBERS = ("bone_age", "low", "high", "spread", "strangeness", "difference", "z_score")
 _LONGEST_STEM = 48
+# Hands whose heat maps are made in one go.
+_LOT = 8
 
 
 def estimate_table(estimated: Iterable[Estimated]) -> pd.DataFrame:
@@ -80,15 +83,19 @@ def write_estimates(
         BoneAgeError: The folder is read-only, or the disk is full.
     """
     make_folder(folder)
-    kept = []
-    for number, one in enumerate(estimated, start=1):
-        name = file_name(number, one)
-        if one.hand is not None:
-            write_text(folder / f"{name}.html", page_of(one.title, one.estimate, one.hand, ensemble))
-        if fhir and not one.estimate.refusal:
-            said = observation(one.estimate, f"convolutional networks: {ensemble.title}")
-            write_text(folder / f"{name}.fhir.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n")
-        kept.append(replace(one, hand=None))
+    kept: list[Estimated] = []
+    estimated = iter(estimated)
+    while lot := list(itertools.islice(estimated, _LOT)):
+        for one, heat in zip(lot, heats_of(lot, ensemble), strict=True):
+            name = file_name(len(kept) + 1, one)
+            if one.hand is not None:
+                write_text(folder / f"{name}.html", page_of(one, heat, ensemble))
+            if fhir and not one.estimate.refusal:
+                said = observation(one.estimate, f"convolutional networks: {ensemble.title}")
+                write_text(
+                    folder / f"{name}.fhir.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+                )
+            kept.append(replace(one, hand=None))
     write_table(folder / ESTIMATE_TABLE.file, estimate_table(kept))
     write_text(folder / "estimates.json", estimate_json(kept, ensemble))
     return kept

@@ -28,7 +28,7 @@ from boneage.core.errors import BoneAgeError, one_line
 from boneage.estimate.ensemble import Ensemble
 from boneage.estimate.fhir import NOTICE
 from boneage.estimate.files import estimate_upload
-from boneage.estimate.page import page_of
+from boneage.estimate.page import heats_of, page_of
 from boneage.estimate.results import file_name
 from boneage.estimate.standards import OLDEST_AGE_YEARS
 from boneage.report.words import source_words
@@ -246,12 +246,12 @@ def _age(text: str) -> float | None:
 
 
 def _hands(ensemble: Ensemble, data: bytes, name: str, sex: str, age: float | None) -> list[dict[str, str]]:
-    answered = []
-    for number, one in enumerate(estimate_upload(data, name, ensemble, sex, age), start=1):
-        assert one.hand is not None
-        html = page_of(one.title, one.estimate, one.hand, ensemble)
-        answered.append({"title": one.title, "file": f"{file_name(number, one)}.html", "page": html})
-    return answered
+    estimated = estimate_upload(data, name, ensemble, sex, age)
+    pages = [page_of(*each, ensemble) for each in zip(estimated, heats_of(estimated, ensemble), strict=True)]
+    return [
+        {"title": one.title, "file": f"{file_name(number, one)}.html", "page": page}
+        for number, (one, page) in enumerate(zip(estimated, pages, strict=True), start=1)
+    ]
 
 
 def _page(ensemble: Ensemble, local: bool) -> str:

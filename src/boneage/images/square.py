@@ -67,6 +67,8 @@ def square(image: np.ndarray, size: int, pad: str = "background") -> np.ndarray:
         size: Side of the square in pixels.
         pad: Grey level of the bars: "background" is the image's own, "black" 0, "white" 255.
     """
+    if image.shape == (size, size):
+        return image.copy()
     scale = size / max(image.shape)
     height, width = (max(1, round(side * scale)) for side in image.shape)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
