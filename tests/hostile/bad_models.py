@@ -69,6 +69,7 @@ def bad_models(sound: bytes, marker: Path) -> dict[str, Callable[[], bytes]]:
             "TorchModuleWrapper",
             module={"class_name": "__bytes__", "config": {"value": pickle.dumps(Touches(marker)).hex()}},
         ),
+        "a layer larger than any memory": layer("keras.layers", "Dense", units=2**45),
         "a vocabulary of another's file": layer("keras.layers", "StringLookup", vocabulary="/etc/passwd"),
         "a module to be imported": as_config(
             {"module": "evil", "class_name": "Evil", "config": {}, "registered_name": "Evil"}

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from image_files import BAD, JPEG, PNG, a_hand, encoded, png_bomb
+from PIL import Image
 from pydicom import uid
 from seeds import COLOUR, DEEP, GREY, dicom
 
@@ -64,6 +65,13 @@ IMAGES: dict[str, tuple[bytes, str]] = {
         "3 samples per pixel of MONOCHROME2",
     ),
     "odd-colours.dcm": (dicom(GREY, PhotometricInterpretation="HSV"), "colour layout"),
+    "two-syntaxes.dcm": (PLAIN.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1\\2.1\0"), "damaged"),
+    "endless-boxes.dcm": (
+        dicom(
+            GREY, uid.JPEG2000, frame=encoded(GREY, "JPEG2000").replace(b"\0\0\0\x2djp2h", b"\0\0\0\0jp2h")
+        ),
+        "damaged pixel data",
+    ),
     "no-bits.dcm": (dicom(GREY, BitsAllocated=0), "damaged"),
     "deflate-cut.dcm": (
         _cut(dicom(DEEP, uid.DeflatedExplicitVRLittleEndian), 0.3),
@@ -75,6 +83,12 @@ IMAGES: dict[str, tuple[bytes, str]] = {
     "window-of-nothing.dcm": (dicom(DEEP, WindowCenter="0", WindowWidth="-1"), SOUND),
     "slope-of-nothing.dcm": (dicom(DEEP, RescaleSlope="0", RescaleIntercept="1e300"), SOUND),
     "all-padding.dcm": (dicom(np.full((64, 64), 7, np.uint16), PixelPaddingValue=7), SOUND),
+    "fewer-rows.tif": (
+        encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF").replace(
+            struct.pack("<HHII", 257, 4, 1, 72), struct.pack("<HHII", 257, 4, 1, 200_000)
+        ),
+        "rows are missing",
+    ),
     "tall.png": (png_bomb(1, 2**31 - 1), "megapixels|too small|not an image|damaged"),
     "script.svg.png": (
         b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",

@@ -1,6 +1,8 @@
 """A model file from elsewhere runs nothing, reads nothing else, and is refused in one line."""
 
+import io
 import json
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -10,7 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from bad_models import bad_models
+from bad_models import Touches, bad_models, changed
 from finished_runs import write_run
 from labelling import untouched_labels
 
@@ -130,6 +132,53 @@ def test_no_command_runs_what_a_model_file_says(name, trained, tmp_path, capsys)
     assert main([*again, "--work", str(root)]) == 2
     assert "model.keras: not a readable model" in capsys.readouterr().err
     assert not marker.exists()
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def _flipped(data: bytes) -> bytes:
+    at = len(data) // 3
+    return data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]
+
+
+def _declares_more() -> bytes:
+    """An array that declares a terabyte of numbers and holds three."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**38,)})
+    return changed(_npz(a=np.zeros(3)), {"a.npy": header.getvalue() + bytes(12)})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda marker: _npz(a=np.array([Touches(marker)], object)),
+        lambda marker: pickle.dumps(Touches(marker)),
+        lambda marker: _declares_more(),
+        lambda marker: changed(_npz(a=np.zeros(3)), {"a.npy": b"no array"}),
+        lambda marker: changed(_npz(a=np.zeros(3)), {"../../evil.npy": b""}),
+        lambda marker: _flipped(_npz(a=np.random.default_rng(1).normal(size=999))),
+        lambda marker: _npz(a=np.full(3, np.nan)),
+        lambda marker: b"",
+    ],
+    ids=["objects", "pickle", "declares more", "no array", "climbs", "flipped", "not finite", "nothing"],
+)
+def test_weights_to_pass_on_that_are_hostile_are_refused_and_run_nothing(make, tmp_path):
+    from boneage.estimate import read_models
+
+    weights = tmp_path / "net" / "network-0.npz"
+    weights.parent.mkdir()
+    weights.write_bytes(make(tmp_path / "ran"))
+    member = {"title": "CNN", "network": "cnn", "width": "tiny", "variant": "", "size": SIZE}
+    member |= {"mean_years": 9.0, "std_years": 3.0, "sha256": sha256_of(weights)}
+    facts = {"format": 1, "title": "a net", "source": "rsna", "cases_sha256": "0" * 64, "members": [member]}
+    (tmp_path / "net" / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(BoneAgeError, match=r"network-0\.npz: .*get that folder again"):
+        read_models(tmp_path / "net")
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
 
 def test_every_network_is_built_of_known_classes_alone(tmp_path):

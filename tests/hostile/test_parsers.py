@@ -17,7 +17,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.core.tables import CASE_TABLE, LABEL_TABLE, PLAN_TABLE, read_cases, read_plan
 from boneage.dataset.labels import read_labels
-from boneage.dataset.pack import open_pack
+from boneage.dataset.pack import _FOOTER_MARK, open_pack
 from boneage.evaluation import read_run
 from boneage.images.augmentations import parse_augmentations
 from boneage.images.operators import apply_operators, parse_operators
@@ -183,7 +183,17 @@ def _tar() -> bytes:
 def _pack() -> bytes:
     stream = io.BytesIO()
     np.save(stream, np.zeros((2, 32, 32), np.uint8))
-    return stream.getvalue() + json.dumps({"ids": ["1", "2"]}).encode()
+    footer = {"ids": ["1", "2"], "skipped": [["3", "gone"]]}
+    return stream.getvalue() + _FOOTER_MARK + json.dumps(footer).encode()
+
+
+def _workbook() -> bytes:
+    openpyxl = pytest.importorskip("openpyxl")
+    book, stream = openpyxl.Workbook(), io.BytesIO()
+    for row in (("id", "boneage", "male"), (1, 120, True), (2, "7 years", "F")):
+        book.active.append(row)
+    book.save(stream)
+    return stream.getvalue()
 
 
 FACTS = {
@@ -197,6 +207,7 @@ MADE = {"stage": "cases", "made": {}, "of": {}, "settings": {}}
 
 READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "label table": ("train.csv", b"id,boneage,male\n1,120,True\n2,7 years,F\n3;9,5;x\n", _rsna),
+    "workbook": ("train.xlsx", _workbook(), _rsna),
     "case table": (
         "cases.csv",
         table(CASE_TABLE, "1,1.png,dha,F,Asian,7,7.5,7,8", "2,2.png,dha,M,,,,,"),

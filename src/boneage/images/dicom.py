@@ -191,12 +191,29 @@ def _check_packed_size(dataset: Any, name: str) -> None:
     from pydicom.encaps import get_frame
 
     try:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        frame = _codestream(get_frame(dataset.PixelData, 0, number_of_frames=1))
     except Exception:
         raise BoneAgeError(f"{name}: damaged pixel data; fetch it again or save it as PNG") from None
     size = _packed_size(frame)
     if size and size != (dataset.Columns, dataset.Rows):
         raise BoneAgeError(f"{name}: damaged (the image is of another size than declared); fetch it again")
+
+
+def _codestream(frame: bytes) -> bytes:
+    """What is coded in a frame: of JPEG 2000 what lies in JP2's boxes (ISO/IEC 15444-1, I.4), else all.
+
+    Raises:
+        ValueError: A box that is too short to have a length; pydicom would ask for the next one for ever.
+    """
+    if not frame.startswith(b"\0\0\0\x0cjP  "):
+        return frame
+    at = 12
+    while frame[at + 4 : at + 8] != b"jp2c":
+        length = int.from_bytes(frame[at : at + 4], "big")
+        if length < 8:
+            raise ValueError
+        at += length
+    return frame[at + 8 :]
 
 
 def _packed_size(frame: bytes) -> tuple[int, int] | None:

@@ -107,6 +107,9 @@ def _check_whole(header: Image.Image, data: bytes, name: str) -> None:
         try:
             # A fresh image: verifying or loading changes it (a TIFF is turned upright, a PNG used up).
             image = Image.open(io.BytesIO(data), formats=[header.format])
+            # Pillow leaves rows black that no strip of a TIFF holds.
+            if header.format == "TIFF" and max(tile[1][3] for tile in image.tile) < image.height:
+                raise ValueError("rows are missing")
             image.verify() if header.format == "PNG" else image.load()
         except Exception as error:
             fault = f"cut short or damaged ({' '.join(str(error).split())[:_LONGEST_REASON]})"
