@@ -27,7 +27,7 @@ _OTHERS = {
 }
 _HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+_TIFF_ROWS, _TIFF_BITS, _TIFF_PHOTOMETRIC = 257, 258, 262
 # If less than this share is visible, the transparency is not meant.
 _LEAST_SEEN = 0.01
 _LONGEST_REASON = 100
@@ -108,7 +108,7 @@ def _check_whole(header: Image.Image, data: bytes, name: str) -> None:
             # A fresh image: verifying or loading changes it (a TIFF is turned upright, a PNG used up).
             image = Image.open(io.BytesIO(data), formats=[header.format])
             # Pillow leaves rows black that no strip of a TIFF holds.
-            if header.format == "TIFF" and max(tile[1][3] for tile in image.tile) < image.height:
+            if header.format == "TIFF" and max(one[1][3] for one in image.tile) < image.tag_v2[_TIFF_ROWS]:
                 raise ValueError("rows are missing")
             image.verify() if header.format == "PNG" else image.load()
         except Exception as error:
