@@ -1,7 +1,8 @@
 """All benchmarks: ratios, each measured side by side in one run, with the bar it must meet.
 
-Run by `make bench`. Uses real radiographs if BONEAGE_REAL_DATA names a folder of them, else drawn ones. Exits
-with 1 if a bar is missed.
+Run by `make bench`. Uses real radiographs if BONEAGE_REAL_DATA names a folder of them, else drawn ones. Adds
+what it measured to benchmarks/history.csv, draws that, and says what became worse by more than a tenth since
+the last run on a like machine. Exits with 1 if a bar is missed.
 """
 
 import os
@@ -13,6 +14,7 @@ import bench_estimate
 import bench_input
 import bench_preprocess
 import bench_training
+import history
 
 # Measurement, name of the ratio, its lower or upper bound.
 BARS = (
@@ -41,17 +43,24 @@ def main() -> int:
     """Runs all benchmarks, prints them, and reports missed bars."""
     named = os.environ.get("BONEAGE_REAL_DATA", "")
     data = Path(named) if named else None
+    of_run = history.facts("real" if data else "drawn")
     print(f"images: {'real, from BONEAGE_REAL_DATA' if data else 'drawn'}")
     measured = {}
     for benchmark in dict.fromkeys(bar[0] for bar in BARS):
         measured |= benchmark.run(data)
     for name, value in measured.items():
         print(f"{name:40} {value:10.2f}")
-    missed = 0
-    for _, name, side, bar in BARS:
-        reached = measured[name] >= bar if side == "at least" else measured[name] <= bar
-        missed += not reached
-        print(f"{'reached' if reached else 'MISSED':8} {name}: {measured[name]:.2f}, must be {side} {bar:g}")
+    missed, bars = 0, [history.Bar(*bar[1:]) for bar in BARS]
+    for bar in bars:
+        value, is_met = measured[bar.name], bar.is_met(measured[bar.name])
+        missed += not is_met
+        print(
+            f"{'reached' if is_met else 'MISSED':8} {bar.name}: {value:.2f}, must be {bar.side} {bar.bound:g}"
+        )
+    known = history.add(measured, of_run)
+    for worse in history.regressions(known, bars):
+        print(f"WORSE    {worse}")
+    print(f"wrote {history.HISTORY} and {history.draw(known, bars)}")
     return int(missed > 0)
 
 
