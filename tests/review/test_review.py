@@ -280,6 +280,18 @@ def test_a_killed_writer_loses_at_most_the_row_being_written(tmp_path):
         assert len(ReviewLog(path).rows) == len(case_ids) + 1
 
 
+def test_decisions_that_zero_bytes_overwrote_are_not_lost_in_silence(tmp_path):
+    log = ReviewLog(tmp_path / "log.csv")
+    for case_id in "abcde":
+        log.append(case_id, "keep")
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    lost = lines[2][10:] + lines[3] + lines[4][:10]
+    log.path.write_bytes(log.path.read_bytes().replace(lost, bytes(len(lost))))
+    again = ReviewLog(log.path)
+    assert [row.case_id for row in again.rows] == ["a", "d", "e"]
+    assert "line 3 holds zero bytes" in again.notices[0]
+
+
 def test_a_lock_held_by_another_process_is_one_line(tmp_path, monkeypatch):
     code = (
         "import sys; from filelock import FileLock\n"

@@ -123,6 +123,10 @@ def read_line(line: bytes) -> tuple[Decision | None, list[str]]:
         return None, [" is not a decision and is ignored; correct it in the file"]
     time, case_id, decision, reason, corrections, augmentations, note, reviewer = cells
     notices = []
+    if b"\0" in line:
+        notices.append(
+            " holds zero bytes, as after a crash; decisions that stood there are lost: compare with a copy"
+        )
     if _decoded(line)[1]:
         notices.append(" is not UTF-8; check its note, and save the file as CSV UTF-8")
     chosen, faults = _readable(corrections or "[]", "corrections", format_corrections)
