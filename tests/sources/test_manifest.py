@@ -3,7 +3,9 @@
 import hashlib
 import io
 import os
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -471,3 +473,22 @@ def test_data_for_takes_what_is_given_and_fetches_the_rest(tmp_path, monkeypatch
     assert (folder / "rsna_training" / "1377.png").is_file()
     assert (folder / "rsna_training_labels" / "train.csv").is_file()
     assert len(read_table(tmp_path / "work" / "fetched.csv", FETCHED_TABLE)) == 2
+
+
+def test_two_downloads_of_one_file_do_not_mix(tmp_path, listed, web):
+    held, let_go = threading.Event(), threading.Event()
+
+    def slow(request):
+        held.set()
+        let_go.wait(10)
+        return ranged(DATA, request)
+
+    with serve(slow) as server, ThreadPoolExecutor() as pool:
+        rows = listed(f"{server.url}/x")
+        first = pool.submit(fetch, "data.bin", tmp_path / "out", rows, web=web)
+        held.wait(10)
+        second = pool.submit(fetch, "data.bin", tmp_path / "out", rows, web=web)
+        assert not second.done()
+        let_go.set()
+        assert first.result().read_bytes() == second.result().read_bytes() == DATA
+        assert server.asked("/x") == 1

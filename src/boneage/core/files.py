@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from filelock import FileLock
 
 from boneage.core.errors import BoneAgeError
 
@@ -30,6 +31,9 @@ _ADVICE = {
 
 
 _ABANDONED_SECONDS = 3600
+
+LIVING_SECONDS = 60.0
+"""A temporary file of an image that was not written to for so long belongs to no living run."""
 
 # Read once: it can only be read by changing it, which is not thread-safe.
 _UMASK = os.umask(0)
@@ -103,6 +107,20 @@ def atomic_write(path: Path | str, sync: bool = True) -> Iterator[IO[bytes]]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Waits until no other process is at work on a file or folder, and keeps others waiting.
+
+    Raises:
+        BoneAgeError: The folder of ``path`` cannot be created or written.
+    """
+    make_folder(path.parent)
+    with contextlib.ExitStack() as held:
+        with writing(path):
+            held.enter_context(FileLock(path.with_name(f".{path.name}.lock")))
+        yield
 
 
 def remove_leftovers(folder: Path, older_than: float = 0.0, pattern: str = ".*-????????.???") -> None:

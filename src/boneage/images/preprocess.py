@@ -13,7 +13,7 @@ import pandas as pd
 
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, remove_leftovers, writing
+from boneage.core.files import LIVING_SECONDS, atomic_write, make_folder, remove_leftovers, writing
 from boneage.core.parallel import fill_rows
 from boneage.core.settings import PADS
 from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
@@ -51,8 +51,6 @@ REPORT_TABLE = Table(
     "One row per case.",
 )
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "made_bytes")
-
-_LEFTOVER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def preprocess(
 
     listed = set(cases["case_id"])
     _write_rows(work / UNLISTED_NAME, [row for case_id, row in before.items() if case_id not in listed])
-    remove_leftovers(folder, _LEFTOVER_SECONDS)
+    remove_leftovers(folder, LIVING_SECONDS)
     # Rows to redo are dropped before their images are touched: what the report lists is there and current.
     return fill_rows(rows, make, jobs, lambda rows: _save(work, rows), "Preprocess")
 

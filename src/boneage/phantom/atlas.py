@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, remove_leftovers, write_text
+from boneage.core.files import atomic_write, make_folder, one_at_a_time, remove_leftovers, write_text
 from boneage.core.parallel import on_all_cores
 from boneage.core.tables import SEXES, write_table
 from boneage.phantom.drawing import ANOMALIES, check_drawing, draw_hand, lay_out
@@ -33,6 +33,7 @@ READER_DIFFERENCE_YEARS = 0.63
 
 STAMP_NAME = "phantom.json"
 REVIEW_NAME = "review.csv"
+_TABLES = ("readings.csv", "phantom.csv", "centres.csv", REVIEW_NAME)
 _DRAWING_VERSION = 2
 _FIRST_NUMBER = 1000
 
@@ -78,22 +79,29 @@ def write_phantom_atlas(
         folder, {"per_group": per_group, "seed": seed, "anomalies": shares, "ages": ages, "height": height}
     )
     plan = plan_atlas(per_group, seed, shares, ages)
-    images = [folder / path for path in plan["image"]]
-    missing = [i for i, image in enumerate(images) if not _is_there(image)]
-    if missing:
-        remove_leftovers(folder / "JPEGimages", pattern="*/*/.*.jpg")
-        rows = plan.to_dict("records")
+    if _missing(folder, plan["image"]) or _missing(folder, _TABLES):
+        with one_at_a_time(folder):
+            _draw_missing(folder, plan, height)
+    return folder
 
-        def draw(index: int) -> None:
-            _write_image(images[index], rows[index], height)
 
+def _draw_missing(folder: Path, plan: pd.DataFrame, height: int) -> None:
+    # While others wait, none of these is being written.
+    remove_leftovers(folder / "JPEGimages", pattern="*/*/.*.jpg")
+    rows = {row["image"]: row for row in plan.to_dict("records")}
+
+    def draw(image: str) -> None:
+        _write_image(folder / image, rows[image], height)
+
+    if missing := _missing(folder, plan["image"]):
         for _ in on_all_cores(draw, missing, "Drawing the atlas"):
             pass
-    tables = [folder / name for name in ("readings.csv", "phantom.csv", "centres.csv", REVIEW_NAME)]
-    if missing or not all(map(_is_there, tables)):
-        for path, table in zip(tables, _atlas_tables(plan, height), strict=True):
-            write_table(path, table)
-    return folder
+    for name, table in zip(_TABLES, _atlas_tables(plan, height), strict=True):
+        write_table(folder / name, table)
+
+
+def _missing(folder: Path, names: Iterable[str]) -> list[str]:
+    return [name for name in names if not _is_there(folder / name)]
 
 
 def plan_atlas(per_group: int, seed: int, shares: Mapping[str, float], ages: Sequence[int]) -> pd.DataFrame:

@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock
 from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import make_folder, sha256_of, write_error, write_text, writing
+from boneage.core.files import one_at_a_time, sha256_of, write_error, write_text, writing
 
 T = TypeVar("T")
 
@@ -98,8 +97,7 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
     """
     archive, folder = Path(archive), Path(os.path.abspath(folder))
     stamp = json.dumps({"sha256": sha256_of(archive), "bytes": archive.stat().st_size})
-    make_folder(folder.parent)
-    with writing(folder), FileLock(folder.with_name(f".{folder.name}.lock")):
+    with one_at_a_time(folder), writing(folder):
         found = _stamp_of(folder)
         if found == stamp:
             return folder

@@ -10,7 +10,7 @@ import pandas as pd
 
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import make_folder, sha256_of, write_text, writing
+from boneage.core.files import make_folder, one_at_a_time, sha256_of, write_text, writing
 from boneage.core.tables import read_table, write_table
 from boneage.sources import drive, kinds
 from boneage.sources.archives import Broken
@@ -114,6 +114,19 @@ def fetch(
     folder = make_folder(folder)
     row = _row(name, manifest_path)
     path = folder / name
+    # Two downloads into one file would mix; the second waits, and finds it there.
+    with one_at_a_time(path):
+        return _fetch(row, path, manifest_path, record or folder / "fetched.csv", web, largest_bytes)
+
+
+def _fetch(
+    row: object,
+    path: Path,
+    manifest_path: Path | str,
+    record: Path | str,
+    web: Web | None,
+    largest_bytes: int,
+) -> Path:
     is_fresh = False
     while True:
         if not _is_good(path, row):
@@ -123,7 +136,7 @@ def fetch(
                 part = path.with_name(path.name + ".part")
                 _fetch_https(row, part, web or Web(), largest_bytes)
             sha256 = _verified(row, part, path, manifest_path, largest_bytes)
-            _record(record or folder / "fetched.csv", row, part.stat().st_size, sha256)
+            _record(record, row, part.stat().st_size, sha256)
             _settle(part, path)
             is_fresh = True
         try:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from boneage.core.files import atomic_write, make_folder
+from boneage.core.files import LIVING_SECONDS, atomic_write, make_folder, remove_leftovers
 from boneage.core.parallel import on_all_cores
 from boneage.core.settings import Settings
 from boneage.core.tables import LABEL_TABLE, SEXES, skipped_table
@@ -71,6 +71,7 @@ def draw_hands(count: int, size: int, folder: Path) -> tuple[Labels, Pack]:
     """
     hands = plan_hands(count)
     files = make_folder(folder / "hands")
+    remove_leftovers(files, LIVING_SECONDS)
 
     def draw(hand: dict) -> None:
         height = max(200, round(hand["height"] * size))
