@@ -2,13 +2,14 @@
 #   make demo    radiographs -> images -> labels -> a trained network -> report.html, on drawn hands
 #   make test    every test (make test ARGS="-m 'not slow'" for the quick ones)
 #   make bench   speed as ratios, measured side by side (real images where BONEAGE_REAL_DATA names them)
+#   make faults  every stage, every fault (kills, full disks, ...), and the table of docs/faults.md (half an hour; as root for all)
 #   make lint    ruff over code and notebooks, mypy over the modules that pyproject.toml lists
 #   make docs    the numbers in README.md and results/README.md from the records, docs/verbs.md and docs/tables.md from the code
 #   make lock    what is installed, to the hash, from pyproject.toml and constraints.txt; and docs/licences.md
 #   make audit   known vulnerabilities of what is locked (asks pypi.org)
 #   make slug NAME=owner/repository    sets the repository's name in badges, clone cells and links
 
-.PHONY: demo test bench lint docs lock audit slug
+.PHONY: demo test bench faults lint docs lock audit slug
 .DEFAULT_GOAL := demo
 
 # The first Python on this machine that the pinned packages have builds for.
@@ -51,6 +52,10 @@ test: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	@$(RUN) benchmarks/bench.py $(ARGS)
+
+faults: $(VENV)/.ready-dev
+	@$(RUN) tests/faults/matrix.py --out results/faults.csv $(ARGS)
+	@$(RUN) tools/results.py
 
 lint: $(VENV)/.ready-dev
 	@$(RUN) -m ruff check .

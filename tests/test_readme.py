@@ -19,6 +19,7 @@ from boneage.evaluation import Run
 from boneage.notebooks import checkout, find_notebooks
 from boneage.report import DETAILS, DIFFERENCES, GROUPS
 from results import (
+    PAGES,
     RESULTS,
     blocks,
     details_block,
@@ -34,8 +35,8 @@ from results import (
 )
 
 README = checkout() / "README.md"
-PAGES = (README, checkout() / "results" / "README.md")
-PROSE = [*PAGES, *(checkout() / name for name in ("CONTRIBUTING.md", "CHANGELOG.md"))]
+PROSE = [README, checkout() / "results" / "README.md"]
+PROSE += [checkout() / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")]
 PROSE += sorted((checkout() / "docs").glob("*.md"))
 BEGIN, END = markers(RESULTS)
 SPREAD = ("Test MAE lowest (years)", "Test MAE highest (years)")

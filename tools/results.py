@@ -42,6 +42,9 @@ SET = "plain"
 PUBLISHED_BATCH = 32
 """Images a step in the published recipe."""
 
+PAGES = (ROOT / "README.md", RECORDS / "README.md", ROOT / "docs" / "faults.md")
+"""The pages with blocks."""
+
 RESULTS, SUMMARY = "results", "summary"
 """The blocks that need the runs' records: the results tables, and the table in README."""
 
@@ -83,6 +86,7 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         "ingredients": ("ingredients.csv", ingredients_block),
         "anomalies": ("anomalies.csv", anomalies_block),
         "refusals": ("refusals.csv", refusals_block),
+        "faults": ("faults.csv", faults_block),
     }
     for name, (file, block) in shown_by.items():
         if (records / file).is_file():
@@ -187,6 +191,23 @@ def anomalies_block(table: pd.DataFrame) -> str:
         first, second = ("" if pd.isna(one) else f"{one:.0%}" for one in (row.first_10, row.first_20))
         rows.append((row.finding.replace("_", " "), row.kind, str(row.images), area, first, second))
     return markdown_rows(heads, rows, words=2)
+
+
+def faults_block(table: pd.DataFrame) -> str:
+    """A row per stage, a column per fault: after how many of the tries the result was as undisturbed.
+
+    Args:
+        table: ``stage, fault, tries, struck, as_undisturbed, remark``.
+    """
+    faults = list(dict.fromkeys(table["fault"]))
+    rows = []
+    for stage, of_stage in table.groupby("stage", sort=False):
+        cells = {
+            row.fault: f"{row.as_undisturbed} of {row.tries}" if row.tries else "–"
+            for row in of_stage.itertuples()
+        }
+        rows.append((stage, *(cells.get(fault, "not run") for fault in faults)))
+    return markdown_rows(("stage", *faults), rows, words=1)
 
 
 def refusals_block(table: pd.DataFrame) -> str:
@@ -410,7 +431,7 @@ def _heading(record: dict) -> str:
 
 if __name__ == "__main__":
     try:
-        for written in (ROOT / "README.md", RECORDS / "README.md"):
+        for written in PAGES:
             print(f"wrote {write_blocks(written, blocks()).relative_to(ROOT)}")
     except BoneAgeError as error:
         sys.exit(f"results: {error}")
