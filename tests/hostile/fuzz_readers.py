@@ -151,7 +151,9 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
-    parser.add_argument("--keep", type=Path, default=Path("fuzzed"), help="where inputs go that fall out")
+    parser.add_argument(
+        "--keep", type=Path, default=Path("work/fuzzed"), help="where inputs go that fall out"
+    )
     parser.add_argument("--only", default="", help="only seeds whose name holds this text")
     given = parser.parse_args()
     valid = [one for one in valid_files() if given.only in one[0]]
