@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from boneage import pipeline, report
 from boneage.anomalies import LIKELY
+from boneage.core.cluster import LOCAL, on_cluster
 from boneage.core.errors import BoneAgeError, one_line
 from boneage.core.files import write_bytes, write_error
 from boneage.core.left_out import in_words
@@ -52,10 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that knows ASCII only gets é as \xe9, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
-    given = argparse.Namespace(put_back=None)
+    given = argparse.Namespace(put_back=None, scheduler=None)
     try:
         make_parser().parse_args(arguments, given)
-        given.verb(given)
+        with on_cluster(given.scheduler) if given.scheduler else contextlib.nullcontext():
+            given.verb(given)
     except BoneAgeError as error:
         return _fail(error, given)
     except OSError as error:
@@ -117,6 +119,13 @@ _PRETRAINING = tuple(
     one for one in _TRAINING if one not in ("epochs", "train_seed", "weights", "accept_losses")
 )
 _LABEL_FILE = {"labels": {"type": Path, "help": "label CSV (default: the work folder's)"}}
+_SCHEDULER = {
+    "scheduler": {
+        "metavar": "ADDRESS",
+        "help": "work on the Dask cluster with this scheduler (tcp://host:8786), whose workers must reach "
+        f"the same folders, or on a cluster of processes on this machine ({LOCAL})",
+    }
+}
 _IMAGE_FOLDER = {"images": {"type": Path, "help": "folder of images (default: the work folder's)"}}
 _NETWORKS_OF: dict[str, dict[str, Any]] = {
     "run": {
@@ -244,7 +253,7 @@ def _cases(given: argparse.Namespace) -> None:
     _wrote(work.cases, f"{len(cases)} cases")
 
 
-@verb("make every image square: images/, preprocess.csv", *_IMAGE)
+@verb("make every image square: images/, preprocess.csv", *_IMAGE, **_SCHEDULER)
 def _preprocess(given: argparse.Namespace) -> None:
     work = _workspace(given)
     came_in = pipeline.make_images(work)
@@ -253,7 +262,7 @@ def _preprocess(given: argparse.Namespace) -> None:
     _wrote(work.contact_sheet, "a sample of the images")
 
 
-@verb("look for what may be wrong with the images: anomalies.csv")
+@verb("look for what may be wrong with the images: anomalies.csv", **_SCHEDULER)
 def _anomalies(given: argparse.Namespace) -> None:
     work = _workspace(given)
     anomalies = pipeline.make_anomalies(work)
@@ -298,7 +307,7 @@ def _plan(given: argparse.Namespace) -> None:
     _wrote(work.plan, f"{len(plan)} images: {', '.join(f'{counts.get(one, 0)} {one}' for one in SPLITS)}")
 
 
-@verb("make the images of the plan: augmented/")
+@verb("make the images of the plan: augmented/", **_SCHEDULER)
 def _augment(given: argparse.Namespace) -> None:
     work = _workspace(given)
     record = pipeline.make_augmented(work)
@@ -313,7 +322,13 @@ def _labels(given: argparse.Namespace) -> None:
     _wrote(work.labels, f"{', '.join(f'{counts.get(split, 0)} {split}' for split in SPLITS)}; {labels.kind}")
 
 
-@verb("pack the labelled images into pack-<size>.npy", "train_size", **_LABEL_FILE, **_IMAGE_FOLDER)
+@verb(
+    "pack the labelled images into pack-<size>.npy",
+    "train_size",
+    **_LABEL_FILE,
+    **_IMAGE_FOLDER,
+    **_SCHEDULER,
+)
 def _pack(given: argparse.Namespace) -> None:
     work = _workspace(given)
     pack = pipeline.make_pack(work, _given_labels(given), given.images)

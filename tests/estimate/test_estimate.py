@@ -170,6 +170,8 @@ def test_an_observation_has_what_fhir_requires(ensemble, films, tmp_path):
     assert len(made["component"]) == 4
     assert all(note["text"] for note in made["note"])
     assert "subject" not in made
+    resources = pytest.importorskip("fhir.resources.R4B.observation")
+    resources.Observation.model_validate(made)
 
 
 def test_a_folder_of_models_says_what_the_runs_say(ensemble, models, films, tmp_path):

@@ -1,4 +1,7 @@
-"""Loops over all cores in threads: safe in a notebook, and OpenCV and NumPy release the GIL."""
+"""Loops over images in threads on all cores: safe in a notebook, and OpenCV and NumPy release the GIL.
+
+Or on the workers of a cluster, inside :func:`boneage.core.cluster.on_cluster`.
+"""
 
 import contextlib
 import time
@@ -6,6 +9,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeVar
 
+from boneage.core import cluster
 from boneage.core.errors import BoneAgeError
 
 T = TypeVar("T")
@@ -18,7 +22,7 @@ SECONDS_BETWEEN_SAVES = 5.0
 def on_all_cores(
     work: Callable[[T], R], jobs: Sequence[T], title: str, progress: bool = True, in_order: bool = False
 ) -> Generator[R, None, None]:
-    """Runs ``work`` on each job on all cores under a progress bar and yields the results.
+    """Runs ``work`` on each job on all cores, or on a cluster, under a progress bar and yields the results.
 
     At most two jobs per core are in flight. Ctrl-C and any exception of a job end it.
 
@@ -26,9 +30,19 @@ def on_all_cores(
         title: Label of the progress bar.
         in_order: Whether results come in the order of the jobs rather than of completion.
     """
+    from tqdm.auto import tqdm
+
+    bar = tqdm(total=len(jobs), desc=title, unit="image", disable=not progress)
+    results = (cluster.on_workers if cluster.in_use() else _in_threads)(work, jobs, in_order)
+    with bar, contextlib.closing(results):
+        for result in results:
+            bar.update()
+            yield result
+
+
+def _in_threads(work: Callable[[T], R], jobs: Sequence[T], in_order: bool) -> Generator[R, None, None]:
     import cv2
     from joblib import Parallel, delayed
-    from tqdm.auto import tqdm
 
     opencv_threads = cv2.getNumThreads()
     # One image per core is faster than one image on all cores, and the two compete.
@@ -37,10 +51,7 @@ def on_all_cores(
     pool = Parallel(n_jobs=-1, backend="threading", return_as=kind)
     results = pool(delayed(work)(job) for job in jobs)
     try:
-        with tqdm(total=len(jobs), desc=title, unit="image", disable=not progress) as bar:
-            for result in results:
-                bar.update()
-                yield result
+        yield from results
     finally:
         # Stopping early is no reason to warn of lost results.
         with warnings.catch_warnings(action="ignore"):
