@@ -51,7 +51,9 @@ def _in_threads(work: Callable[[T], R], jobs: Sequence[T], in_order: bool) -> Ge
     pool = Parallel(n_jobs=-1, backend="threading", return_as=kind)
     results = pool(delayed(work)(job) for job in jobs)
     try:
-        yield from results
+        # `yield from` would close them before the block below.
+        for result in results:  # noqa: UP028
+            yield result
     finally:
         # Stopping early is no reason to warn of lost results.
         with warnings.catch_warnings(action="ignore"):

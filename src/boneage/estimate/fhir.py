@@ -1,6 +1,7 @@
 """An estimate as a FHIR Observation (R4, https://hl7.org/fhir/R4/observation.html).
 
-The code is LOINC 85151-9, "XR Bone age", a quantity in years or months (https://loinc.org/85151-9). No subject is named: whoever files it knows whose it is.
+The code is LOINC 85151-9, "XR Bone age", a quantity in years or months (https://loinc.org/85151-9). No
+subject is named: whoever files it knows whose it is.
 """
 
 import math
