@@ -26,7 +26,7 @@ from boneage.core.errors import BoneAgeError, one_line
 from boneage.core.files import write_bytes, write_error
 from boneage.core.left_out import in_words
 from boneage.core.runtime import keras_module, package
-from boneage.core.settings import PRESETS, TOTAL, VARIANTS, Settings, choices
+from boneage.core.settings import EXPORTS, PRESETS, TOTAL, VARIANTS, Settings, choices
 from boneage.core.tables import ESTIMATE_TABLE, SEXES, SPLITS, skipped_table, write_table
 from boneage.dataset.enough import check_enough
 from boneage.dataset.labels import Labels, read_labels, repeated
@@ -569,6 +569,24 @@ def _serve(given: argparse.Namespace) -> None:
         print(f"{estimate.NOTICE}\nThe page is at {serving.address(listening)} until Ctrl-C.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             serving.serve(ensemble, listening, given.host)
+
+
+@verb(
+    "a trained network in the formats of other programs, each checked to say the same",
+    RUN={"type": Path, "help": "the folder of a finished run, or a folder of models"},
+    format={
+        "nargs": "+",
+        "default": [],
+        "choices": EXPORTS,
+        "help": "formats (default: all whose packages are installed)",
+    },
+    out={"type": Path, "metavar": "FOLDER", "help": "where the files go (default: export/ below the run)"},
+)
+def _export(given: argparse.Namespace) -> None:
+    # Runs of either backend are read; the formats are made by way of TensorFlow.
+    module = keras_module("boneage.estimate.export", "tensorflow")
+    for path, words in module.export(given.RUN, given.out, given.format):
+        _wrote(path, words)
 
 
 @verb("which stages are made, out of date and why, or missing, and what to do next")
