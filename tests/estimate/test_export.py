@@ -86,12 +86,18 @@ def test_the_page_holds_the_example():
     assert EXAMPLE.read_text() in (checkout() / "docs" / "export.md").read_text()
 
 
-def test_it_is_checked_on_the_run_s_own_validation_images(exported, runs, tmp_path):
+def test_it_is_checked_on_the_run_s_own_validation_images(exported, runs, tmp_path, monkeypatch):
+    from boneage.estimate import export
+
     assert "14 validation images of the run and 36 drawn hands" in about(exported)["checked"]
     alone = tmp_path / runs[0].name
     shutil.copytree(runs[0], alone)
     assert main(["export", str(alone), "--format", "keras"]) == 0
     assert about(alone / "export")["checked"].endswith("50 drawn hands")
+    monkeypatch.setattr(export, "CHECKED_IMAGES", 10)
+    out = tmp_path / "few"
+    assert main(["export", str(runs[0]), "--format", "keras", "--out", str(out)]) == 0
+    assert about(out)["checked"].endswith("on 10 validation images of the run")
 
 
 def test_the_facts_are_those_of_the_files(exported):

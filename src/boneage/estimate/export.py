@@ -95,7 +95,7 @@ def export(folder: Path, out: Path | None, formats: Sequence[str] = ()) -> Itera
     formats = formats or [one for one in EXPORTS if _is_installed(one)]
     if (folder / FACTS).is_file():
         members: Sequence[Member] = read_models(folder).members
-        own, card = np.empty(0), _text_of(folder / CARD)
+        own, card = np.empty(0, np.uint8), _text_of(folder / CARD)
     else:
         run = read_run(folder)
         members, own = [member_of(run)], validation_images(run, CHECKED_IMAGES)
@@ -126,7 +126,7 @@ def _export_member(
         )
     _make_room(out)
     drawn = _drawn_hands(CHECKED_IMAGES - len(own), member.size)
-    images = np.concatenate([own, drawn]) if len(own) else drawn
+    images = np.concatenate([own.reshape(-1, *drawn.shape[1:]), drawn])
     about = {**about_network(member), "checked": _checked_words(len(own), len(drawn)), "files": {}}
     write_text(out / RUN_CARD, card)
     # The file that tells of the others is there from the first, so that a later export knows its own.
@@ -244,7 +244,7 @@ def _make_room(out: Path) -> None:
 def _drawn_hands(count: int, size: int) -> np.ndarray:
     ages = np.linspace(0.5, 18.0, count)
     hands = [draw_hand(age, "FM"[at % 2], at, height=400).image for at, age in enumerate(ages)]
-    drawn: np.ndarray = np.array([square(one, size) for one in hands])
+    drawn: np.ndarray = np.array([square(one, size) for one in hands], np.uint8).reshape(-1, size, size)
     return drawn
 
 

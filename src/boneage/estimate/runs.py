@@ -101,9 +101,9 @@ def validation_images(run: Run, count: int) -> np.ndarray:
         pack = open_pack(work.pack(run.record["size"]))
         table, rows, _ = rows_of(pack, read_labels(work.labels).table)
     except BoneAgeError:
-        return np.empty(0)
+        return np.empty(0, np.uint8)
     if fingerprint(pack, table) != run.record["fingerprint"]:
-        return np.empty(0)
+        return np.empty(0, np.uint8)
     return np.array(pack.images[rows[table["Split"] == "validation"][:count]])
 
 
