@@ -447,3 +447,14 @@ def test_an_emptied_case_table_costs_no_image(work, rsna, capsys):
     assert main(["preprocess", "--work", str(work)]) == 2
     assert "cases.csv: no usable case" in capsys.readouterr().err
     assert len(list((work / "images").glob("*.png"))) == 24
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_a_machine_out_of_memory_is_told_in_one_line(tmp_path, monkeypatch, capsys, error):
+    def cases(work):
+        raise error
+
+    monkeypatch.setattr("boneage.pipeline.make_cases", cases)
+    assert main(["cases", "--work", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said == "boneage: out of memory; close other programs and run the same again\n"

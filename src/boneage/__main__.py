@@ -62,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, given)
     except OSError as error:
         return _fail(write_error(error.filename or "disk", error), given)
+    except (MemoryError, RuntimeError) as error:
+        # A thread needs memory, too.
+        if isinstance(error, RuntimeError) and "can't start new thread" not in str(error):
+            raise
+        return _fail(BoneAgeError("out of memory; close other programs and run the same again"), given)
     except KeyboardInterrupt:
         print("boneage: stopped; the same command goes on from here", file=sys.stderr)
         return 130
