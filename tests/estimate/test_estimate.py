@@ -327,6 +327,8 @@ def test_a_notebook_takes_the_best_runs_and_a_test_case_and_shows_it(runs, films
     assert best_runs(work, 1) == [min(errors, key=errors.get)]
     assert sorted(best_runs(work)) == runs
     assert best_runs(Workspace.at(tmp_path)) == []
+    with pytest.raises(BoneAgeError, match="no radiograph yet: upload one with the button above"):
+        example(Workspace.at(tmp_path))
     labels = read_labels(work.labels).table
     case = labels.loc[labels["Split"] == "test", "Case ID"].iloc[0]
     cases = {name: [""] for name in CASE_TABLE} | {"case_id": [case], "image": ["none.png"]}

@@ -65,6 +65,11 @@ def example(work: Workspace) -> Path:
     Raises:
         BoneAgeError: There is none.
     """
+    if not work.labels.is_file():
+        raise BoneAgeError(
+            "no radiograph yet: upload one with the button above, or name its file in RADIOGRAPH, and run "
+            "this cell again"
+        )
     labels, cases = read_labels(work.labels).table, read_table(work.cases, CASE_TABLE)
     held_out = set(labels.loc[labels["Split"] == "test", "Source ID"])
     for image in cases.loc[cases["case_id"].isin(held_out), "image"]:
