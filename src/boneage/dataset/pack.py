@@ -166,7 +166,7 @@ def open_pack(path: Path | str) -> Pack:
     path = Path(path)
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # A damaged header can make NumPy's reader raise anything.
         reason = getattr(error, "strerror", None) or "not a whole .npy file"
         raise BoneAgeError(f"{path}: {reason}; make it again with `python -m boneage pack`") from None
     if not isinstance(images, np.memmap) or images.dtype != np.uint8 or images.ndim != 3:

@@ -38,6 +38,7 @@ from boneage.phantom.drawing import draw_hand
 from boneage.report.card import CARD as RUN_CARD
 from boneage.report.card import card_of_run
 from boneage.training.degrade import Degraded
+from boneage.training.model_files import read_back
 
 FOLDER, ABOUT = "export", "network.json"
 """Where an export goes by default, below its run, and the file in it that says how to use the others."""
@@ -303,7 +304,7 @@ def _write_keras(model: keras.Model, path: Path) -> None:
 
 
 def _read_keras(path: Path) -> _Reads:
-    model = keras.saving.load_model(path, compile=False)
+    model = read_back(path)
     return lambda given: model.predict(given if len(given) > 1 else given[0], batch_size=16, verbose=0)
 
 
