@@ -6,7 +6,7 @@
 #   make lint    ruff over code and notebooks, mypy over the modules that pyproject.toml lists
 #   make docs    the numbers in README.md and results/README.md from the records, docs/verbs.md and docs/tables.md from the code
 #   make lock    what is installed, to the hash, from pyproject.toml and constraints.txt; and docs/licences.md
-#   make audit   known vulnerabilities of what is locked (asks pypi.org)
+#   make audit   known vulnerabilities of what is locked (asks the package index)
 #   make slug NAME=owner/repository    sets the repository's name in badges, clone cells and links
 
 .PHONY: demo test bench faults lint docs lock audit slug

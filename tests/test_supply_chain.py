@@ -33,7 +33,7 @@ def normal(name: str) -> str:
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_package_is_locked_to_its_hashes_and_to_no_host(name):
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert not re.search(r"://|@|^-|/opt/|\.(com|org|net|io)\b", text, re.M)
+    assert not re.search(r"://|@|^-|\.(com|org|net|io)\b", text, re.M)
     for block in re.split(r"\n(?=[a-z])", text.strip()):
         assert re.search(r"\\\n    --hash=sha256:[0-9a-f]{64}(?![0-9a-f])", block), block.split("\n")[0]
 
