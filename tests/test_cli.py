@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from boneage import pipeline
-from boneage.__main__ import VERBS, _workspace, main
+from boneage.__main__ import VERBS, _print_cross_validated, _workspace, main
 from boneage.core.settings import Settings
 from boneage.dataset.labels import read_labels
 from boneage.evaluation import metrics_by_split, read_runs
@@ -245,6 +246,22 @@ def test_a_cross_validation_holds_every_case_out_once_and_its_runs_estimate(work
     held_out = np.isfinite(ensemble_of_runs(runs).reference.held_out)
     assert held_out.shape == (2, cases)
     assert (held_out.sum(axis=0) == 1).all()
+
+
+def test_a_case_without_an_image_is_left_out_of_the_error_of_a_cross_validation(capsys):
+    table = pd.DataFrame({"Case ID": ["1", "2", "3"], "Bone Age": [5.0, 6.0, 7.0]})
+    runs = [
+        SimpleNamespace(
+            key="cnn",
+            record={"title": "CNN"},
+            predictions=pd.DataFrame(
+                {"Case ID": ["1", "2"], "Split": [["train", "validation"][at], ["validation", "train"][at]]}
+            ).assign(Prediction=[5.5, 6.5]),
+        )
+        for at in (0, 1)
+    ]
+    _print_cross_validated(runs, [SimpleNamespace(table=table)] * 2)
+    assert capsys.readouterr().out == "CNN: 0.50 years (0.50 to 0.50) over 2 cases, each held out once\n"
 
 
 def broken_package(folder, name, code):

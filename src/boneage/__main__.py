@@ -465,7 +465,8 @@ def _print_cross_validated(runs: list[Run], folds: list[Labels]) -> None:
             continue
         table = pd.concat([run.predictions for run in of_folds])
         held_out = table[table["Split"] == "validation"].set_index("Case ID")["Prediction"]
-        error = (held_out - folds[0].table.set_index("Case ID")["Bone Age"]).to_numpy()
+        # Cases without an image in the pack have no prediction.
+        error = (held_out - folds[0].table.set_index("Case ID")["Bone Age"]).dropna().to_numpy()
         low, high = mae_interval(error)
         print(
             f"{of_folds[0].record['title']}: {abs(error).mean():.2f} years ({low:.2f} to {high:.2f}) over "

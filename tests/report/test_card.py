@@ -66,6 +66,7 @@ def test_without_labels_or_test_cases_it_says_what_there_is(tmp_path):
     untested = read_run(write_run(tmp_path / "untested", labels, metrics=metrics, constant_predictor="?"))
     card = card_of_run(untested, join_truth(labels.table, untested.predictions))
     assert "## Errors on the training cases" in card
+    assert "test cases" not in card
     assert "– for always saying the median age" in card
 
 
