@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         from boneage.estimate.models import SHIPPED, load_ensemble, write_models
 
         ensemble = load_ensemble(given.runs)
-        robustness = held_out_robustness(ensemble, given.runs[0]) if ensemble.reference else None
+        robustness = held_out_robustness(ensemble, given.runs[0])
         outside = outside_errors(ensemble, given.outside) if given.outside else None
         folder = write_models(ensemble, (given.models or SHIPPED) / given.name, robustness, outside)
     except BoneAgeError as error:

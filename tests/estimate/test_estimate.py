@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -215,6 +216,13 @@ def test_the_tool_ships_runs_and_says_what_it_could_not(runs, tmp_path, capsys):
     assert ship.main(["three", str(alone), "--models", str(tmp_path)]) == 2
     assert "not written" in capsys.readouterr().err
     assert not (tmp_path / "three").exists()
+
+
+def test_networks_of_several_sizes_are_shipped_without_their_errors_on_changed_images(tmp_path):
+    from boneage.estimate.evidence import held_out_robustness
+
+    members = [SimpleNamespace(size=size) for size in (32, 48)]
+    assert held_out_robustness(SimpleNamespace(reference=object(), members=members), tmp_path) is None
 
 
 def test_a_model_that_was_tampered_with_is_refused_and_runs_nothing(models, tmp_path):

@@ -25,7 +25,7 @@ EVERYDAY = tuple(one for one in PERTURBATIONS if (one.name, one.amount) in _EVER
 """Changes of images as scanners, cameras and exports make them."""
 
 
-def held_out_robustness(ensemble: Ensemble, run: Path) -> pd.DataFrame:
+def held_out_robustness(ensemble: Ensemble, run: Path) -> pd.DataFrame | None:
     """How errors change with the images: each case read by the networks that were not trained on it.
 
     Args:
@@ -33,14 +33,12 @@ def held_out_robustness(ensemble: Ensemble, run: Path) -> pd.DataFrame:
         run: One of those runs; its work folder has the cases.
 
     Returns:
-        ``robustness.ROBUSTNESS``, for ``EVERYDAY`` changes.
-
-    Raises:
-        BoneAgeError: The networks take images of several sizes, or their cases are not known.
+        ``robustness.ROBUSTNESS``, for ``EVERYDAY`` changes, made at the size that the networks see; None if
+        that is not the same for all, or if their cases are not known.
     """
     reference = ensemble.reference
     if reference is None or len({member.size for member in ensemble.members}) > 1:
-        raise BoneAgeError("robustness: needs networks that take images of one size, and their cases")
+        return None
     cases, of_sizes = packed_cases(ensemble.members, work_of(run))
     (images,) = of_sizes.values()
     held_out = ~reference.trained

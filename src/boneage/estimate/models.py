@@ -1,6 +1,6 @@
 """A folder of networks that can be passed on: no pickle, no code, no image, no id.
 
-``models/<name>/`` holds ``model.json`` (what each network is, the hash of every other file), a ``.npz`` of
+``models/<name>/`` holds ``model.json`` (what each network is, the hash of every ``.npz``), a ``.npz`` of
 weights per network, ``cases.npz`` (:class:`boneage.estimate.ensemble.Reference`), and a card, ``README.md``.
 A network is built from the registry and given its weights, so a file from elsewhere cannot run code.
 """
