@@ -119,7 +119,7 @@ def test_what_a_person_can_put_right_is_one_line_and_status_2(line, words, work,
 def test_a_file_in_the_place_of_the_work_folder_is_said(tmp_path, rsna, capsys):
     (tmp_path / "file").write_text("")
     assert main(["cases", "--work", str(tmp_path / "file"), "--source", "rsna", "--data", str(rsna)]) == 2
-    assert "is a file, not a folder" in capsys.readouterr().err
+    assert "is a file, not a folder; choose another folder" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_said(rsna, capsys):

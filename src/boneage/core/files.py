@@ -20,11 +20,11 @@ from boneage.core.errors import BoneAgeError
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run the same again",
     errno.EDQUOT: "the quota is used up; free some space and run the same again",
-    errno.EROFS: "the folder is read-only; choose another work folder",
-    errno.EACCES: "no permission to write there; choose another work folder",
-    errno.EPERM: "no permission to write there; choose another work folder",
-    errno.ENOTDIR: "part of that path is a file, not a folder; choose another work folder",
-    errno.EEXIST: "part of that path is a file, not a folder; choose another work folder",
+    errno.EROFS: "the folder is read-only; choose another folder",
+    errno.EACCES: "no permission to write there; choose another folder",
+    errno.EPERM: "no permission to write there; choose another folder",
+    errno.ENOTDIR: "part of that path is a file, not a folder; choose another folder",
+    errno.EEXIST: "part of that path is a file, not a folder; choose another folder",
     errno.EISDIR: "a folder is in its place; move it away",
     errno.ENAMETOOLONG: "the name is too long; shorten it",
 }
@@ -42,7 +42,7 @@ os.umask(_UMASK)
 
 def write_error(path: Path | str, error: OSError) -> BoneAgeError:
     """The one-line error for a failed write: what happened and what to do."""
-    advice = _ADVICE.get(error.errno or 0) or f"{error.strerror or error}; choose another work folder"
+    advice = _ADVICE.get(error.errno or 0) or f"{error.strerror or error}; choose another folder"
     return BoneAgeError(f"{path}: cannot be written: {advice}")
 
 
