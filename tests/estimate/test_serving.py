@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from types import SimpleNamespace
 
 import cv2
@@ -149,32 +148,31 @@ def test_an_upload_is_held_to_a_time(desk, monkeypatch):
 
 def test_radiographs_are_read_one_by_one_and_a_few_may_wait(monkeypatch):
     monkeypatch.setattr(serving, "MOST_WAITING", 2)
-    begun, go_on, at_once = threading.Semaphore(0), threading.Event(), []
+    refused, at_once, most = threading.Event(), [], []
 
     def answer(*_):
         at_once.append(1)
-        begun.release()
-        go_on.wait(30)
+        refused.wait(25)
         most.append(len(at_once))
         at_once.pop()
         return []
 
-    most, codes = [], []
+    def ask():
+        said.append(send(url))
+        if said[-1].status_code == 503:
+            refused.set()
+
+    said = []
     with running(answer) as url:
-        threads = [threading.Thread(target=lambda: codes.append(send(url).status_code)) for _ in range(2)]
+        threads = [threading.Thread(target=ask) for _ in range(3)]
         for thread in threads:
             thread.start()
-        begun.acquire(timeout=30)
-        # The other of the two is under way, too, or will be soon.
-        while (said := send(url)).status_code == 200 and not go_on.is_set():
-            time.sleep(0.01)
-        assert said.status_code == 503
-        assert "try again in a moment" in said.json()["error"]
-        go_on.set()
         for thread in threads:
             thread.join()
         assert send(url).status_code == 200
-    assert codes == [200, 200]
+    # Whichever came last was told at once, while the first was being read and the second waited.
+    assert [one.status_code for one in said] == [503, 200, 200]
+    assert "try again in a moment" in said[0].json()["error"]
     assert most == [1, 1, 1]
 
 
