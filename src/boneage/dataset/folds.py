@@ -34,7 +34,7 @@ def folds_of(labels: Labels, count: int, seed: int, groups: pd.Series) -> list[L
     own = labels.table[labels.table["Case ID"] == labels.table["Source ID"]].reset_index(drop=True)
     group = own["Case ID"].map(groups).fillna(own["Case ID"])
     # Sorted by id, then shuffled, to depend on the seed and not on the order of the rows.
-    by_lot = own.sort_values("Case ID").groupby(group.sort_index(), sort=True).first()
+    by_lot = own.sort_values("Case ID").groupby(group).first()
     by_lot = by_lot.sample(frac=1, random_state=seed).sort_values(["Male", "Bone Age"], kind="stable")
     if len(by_lot) < count:
         raise BoneAgeError(f"folds {count}: only {len(by_lot)} cases; take fewer folds")
