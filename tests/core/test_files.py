@@ -4,13 +4,14 @@ import errno
 import gc
 import os
 import sys
+import threading
 
 import numpy as np
 import pytest
 from small_disk import small_disk
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, sha256_of, write_arrays, write_text
+from boneage.core.files import atomic_write, make_folder, one_at_a_time, sha256_of, write_arrays, write_text
 
 
 def test_writes_text_in_a_new_folder(tmp_path):
@@ -100,3 +101,22 @@ def test_sha256(tmp_path):
     assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     with pytest.raises(BoneAgeError, match="absent"):
         sha256_of(tmp_path / "absent")
+
+
+def test_who_finds_another_at_work_says_so_and_waits(tmp_path, capsys):
+    done, said = [], ""
+
+    def second():
+        with one_at_a_time(tmp_path / "film.zip"):
+            done.append("second")
+
+    with one_at_a_time(tmp_path / "film.zip"):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        while not said and waiting.is_alive():
+            waiting.join(0.01)
+            said = capsys.readouterr().out
+        done.append("first")
+    waiting.join()
+    assert done == ["first", "second"]
+    assert said == f"{tmp_path / 'film.zip'}: another process is at work on it; waiting for it\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from boneage.core.errors import BoneAgeError
 
@@ -117,10 +117,16 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         BoneAgeError: The folder of ``path`` cannot be created or written.
     """
     make_folder(path.parent)
-    with contextlib.ExitStack() as held:
-        with writing(path):
-            held.enter_context(FileLock(path.with_name(f".{path.name}.lock")))
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    with writing(path), contextlib.suppress(Timeout):
+        lock.acquire(timeout=0)
+    if not lock.is_locked:
+        print(f"{path}: another process is at work on it; waiting for it")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def remove_leftovers(folder: Path, older_than: float = 0.0, pattern: str = ".*-????????.???") -> None:
