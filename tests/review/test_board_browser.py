@@ -297,6 +297,21 @@ def test_what_is_typed_is_no_key(board, page, tmp_path):
     assert heard(page) == []
 
 
+def test_a_decision_has_its_whole_note_though_the_kernel_is_slow(board, page, tmp_path):
+    page.wait_for_selector(".ba-live")
+    board.note.observe(lambda _change: time.sleep(0.3), "value")
+    page.get_by_placeholder("note").click()
+    page.keyboard.type("a plaster")
+    page.keyboard.press("Enter")
+    page.keyboard.press("5")
+    status(page, "2 of 30 · 1 rejected")
+    page.get_by_placeholder("note").click()
+    page.keyboard.type("a cast")
+    button(page, RING).click()
+    status(page, "3 of 30 · 2 rejected")
+    assert [row.note for row in ReviewLog(tmp_path / "log.csv").rows] == ["a plaster", "a cast"]
+
+
 def test_a_held_key_decides_once_and_quick_ones_only_what_was_seen(board, page, tmp_path):
     page.wait_for_selector(".ba-live")
     page.mouse.click(*middle(picture(page)))

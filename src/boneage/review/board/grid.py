@@ -45,7 +45,7 @@ class Grid:
         self.reason = make(
             widgets.Dropdown, "filter", options=[("choose a reason", ""), *((one, one) for one in REASONS)]
         )
-        self.note = make(widgets.Text, "note", placeholder="note (needed for “other”)")
+        self.note = make.note()
         self.decide_button = make.button("", "record a decision for each image on this page", "page")
         self.unmark_button = make.button("Unmark all", "remove all marks")
         events.click(self.unmark_button, self._unmark)

@@ -41,6 +41,15 @@ class Maker:
     def jpeg(self) -> widgets.Image:
         return self(widgets.Image, "image", format="jpeg")
 
+    def note(self) -> widgets.Text:
+        """A field for a note.
+
+        It hands its text over when it is left: with a message for each letter a slow kernel hears of a
+        decision before the end of its note.
+        """
+        text = "note (needed for “other”)"
+        return self(widgets.Text, "note", placeholder=text, continuous_update=False)
+
     def words(self, text: str, *classes: str) -> widgets.HTML:
         """Text, as HTML."""
         return self(widgets.HTML, *classes, value=text)

@@ -159,7 +159,7 @@ class ReviewBoard:
             )
             for number, reason in enumerate(REASONS, 1)
         }
-        self.note = make(widgets.Text, "note", placeholder="note (needed for “other”)")
+        self.note = make.note()
 
     def _with_key(self, words: str, key: str) -> str:
         return words if self.script.widget is None else f"{words} [{key}]"
