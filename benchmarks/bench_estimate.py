@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from bench_preprocess import sample_images
 
-from boneage.estimate import estimate_files, write_estimates, write_models
+from boneage.estimate import Child, estimate_files, write_estimates, write_models
 from boneage.estimate.ensemble import Ensemble, Member, Reference
 from boneage.estimate.files import Radiographs
 from boneage.images.square import square
@@ -62,15 +62,17 @@ def run(data: Path | None = None) -> dict[str, float]:
             min(_timed(side) for _ in range(ROUNDS))
             for side in (
                 lambda: _bare(files, ensemble),
-                lambda: list(estimate_files(radiographs, ensemble, "F")),
+                lambda: list(estimate_files(radiographs, ensemble, Child("F"))),
             )
         )
         some = Radiographs(dict(list(radiographs.files.items())[:_PAGES]))
         alone, with_pages = (
             min(_timed(side) for _ in range(ROUNDS))
             for side in (
-                lambda: list(estimate_files(some, ensemble, "F")),
-                lambda: write_estimates(estimate_files(some, ensemble, "F"), ensemble, Path(scratch) / "out"),
+                lambda: list(estimate_files(some, ensemble, Child("F"))),
+                lambda: write_estimates(
+                    estimate_files(some, ensemble, Child("F")), ensemble, Path(scratch) / "out"
+                ),
             )
         )
         one, loading = _from_the_start(write_models(ensemble, Path(scratch) / "models"), files[0])
@@ -88,11 +90,11 @@ def _from_the_start(models: Path, file: Path) -> tuple[float, float]:
     """Seconds for the first radiograph after loading, and from the start of Python until all is loaded."""
     script = f"""
 import pathlib, time
-from boneage.estimate import estimate_files, load_ensemble
+from boneage.estimate import Child, estimate_files, load_ensemble
 from boneage.estimate.files import Radiographs
 ensemble = load_ensemble([pathlib.Path({str(models)!r})])
 start = time.perf_counter()
-list(estimate_files(Radiographs({{"one": pathlib.Path({str(file.resolve())!r})}}), ensemble, "F"))
+list(estimate_files(Radiographs({{"one": pathlib.Path({str(file.resolve())!r})}}), ensemble, Child("F")))
 print(time.perf_counter() - start)
 """
     start = time.perf_counter()

@@ -515,6 +515,11 @@ def _compare(given: argparse.Namespace) -> None:
     **_NETWORKS_OF,
     sex={"choices": SEXES, "default": "", "help": "the child's sex, if it is known"},
     age={"type": float, "metavar": "YEARS", "help": "the chronological age, to compare with"},
+    children={
+        "type": Path,
+        "metavar": "CSV",
+        "help": "sex and age for each radiograph, in place of --sex and --age: columns file, sex, age",
+    },
     out={"type": Path, "help": "folder for estimates.csv, estimates.json and a page per hand"},
     fhir={"action": "store_true", "help": "with --out: a FHIR Observation per hand as well"},
     show_letters={"action": "store_true", "help": "keep letters beside the hand in the pictures"},
@@ -522,13 +527,19 @@ def _compare(given: argparse.Namespace) -> None:
 def _estimate(given: argparse.Namespace) -> None:
     if given.fhir and not given.out:
         raise BoneAgeError("--fhir: needs --out FOLDER, where the Observations go")
+    if given.children and (given.sex or given.age is not None):
+        raise BoneAgeError("--children: gives the sex and age of each; leave --sex and --age out")
     estimate = keras_module("boneage.estimate", given.backend or "")
-    ensemble = estimate.load_ensemble(given.run)
-    for notice in ensemble.notices:
-        print(notice)
     with tempfile.TemporaryDirectory() as folder:
+        child = estimate.Child(given.sex, given.age)
         radiographs = estimate.find_radiographs(given.RADIOGRAPHS, Path(folder))
-        said = estimate.estimate_files(radiographs, ensemble, given.sex, given.age, given.show_letters)
+        if given.children:
+            child = estimate.read_children(given.children, radiographs.files)
+            print(f"{given.children}: {len(child)} of {len(radiographs.files)} radiographs have a row in it")
+        ensemble = estimate.load_ensemble(given.run)
+        for notice in ensemble.notices:
+            print(notice)
+        said = estimate.estimate_files(radiographs, ensemble, child, given.show_letters)
         said = estimate.write_estimates(said, ensemble, given.out, given.fhir) if given.out else said
         rows = []
         for one in said:

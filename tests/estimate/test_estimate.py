@@ -42,10 +42,10 @@ def films(tmp_path):
     return folder
 
 
-def said(path, ensemble, tmp_path, **options):
-    from boneage.estimate import estimate_files, find_radiographs
+def said(path, ensemble, tmp_path, *known):
+    from boneage.estimate import Child, estimate_files, find_radiographs
 
-    return list(estimate_files(find_radiographs(path, tmp_path / "unpacked"), ensemble, **options))
+    return list(estimate_files(find_radiographs(path, tmp_path / "unpacked"), ensemble, Child(*known)))
 
 
 def test_a_folder_gives_a_table_pages_and_observations(films, runs, tmp_path, capsys):
@@ -72,10 +72,44 @@ def test_a_folder_gives_a_table_pages_and_observations(films, runs, tmp_path, ca
     assert rows[0]["bone_age"] == pytest.approx(one["bone_age"])
     assert len(list(out.glob("*.html"))) == 4
     assert len(list(out.glob("*.fhir.json"))) == 3
+    assert {row["page"] for row in rows} == {"", *(path.name for path in out.glob("*.html"))}
+    # Another command into the same folder replaces what the first one wrote, and nothing else.
+    (out / "0009-mine.html").write_text("mine")
+    assert main(["estimate", str(films / "a hand.png"), *line[2:], "--out", str(out)]) == 0
+    pages = {path.name for path in out.glob("*.html")}
+    assert pages == {"0001-a-hand.html", "0009-mine.html"}
+    assert not list(out.glob("*.fhir.json"))
+
+
+def test_each_radiograph_may_have_a_sex_and_an_age_of_its_own(films, ensemble, runs, tmp_path, capsys):
+    table = tmp_path / "children.csv"
+    table.write_text("sep=;\nfile;sex;age;remark\nboth.TIF;boy;8,5;x\na hand;f;;\nelsewhere.png;M;3;\n")
+    out = tmp_path / "out"
+    line = ["estimate", str(films), "--run", *map(str, runs), "--children", str(table)]
+    assert main([*line, "--out", str(out)]) == 0
+    assert "2 of 4 radiographs have a row" in capsys.readouterr().out
+    rows = {
+        (row["file"], row["hand"]): row
+        for row in json.loads((out / "estimates.json").read_text())["estimates"]
+    }
+    assert {file: row["sex"] for (file, _), row in rows.items()} == {
+        "a hand.png": "F",
+        "both.tif": "M",
+        "cut.jpg": "",
+        "noise.png": "",
+    }
+    (girl,) = said(films / "a hand.png", ensemble, tmp_path, "F")
+    left, right = said(films / "both.tif", ensemble, tmp_path, "M", 8.5)
+    for one in (girl, left, right):
+        row = rows[one.file, one.place]
+        assert row["bone_age"] == pytest.approx(one.estimate.bone_age, abs=1e-3)
+        assert row["age"] == one.estimate.age
+    assert main([*line, "--sex", "F"]) == 2
+    assert "leave --sex and --age out" in capsys.readouterr().err
 
 
 def test_both_hands_of_a_film_say_the_same(films, ensemble, tmp_path):
-    left, right = said(films / "both.tif", ensemble, tmp_path, sex="F")
+    left, right = said(films / "both.tif", ensemble, tmp_path, "F")
     assert (left.place, right.place) == ("left of the film", "right of the film")
     assert left.estimate.bone_age == pytest.approx(right.estimate.bone_age, abs=0.3)
 
@@ -97,7 +131,7 @@ def test_a_page_loads_nothing_and_escapes_names(films, ensemble, tmp_path):
 
 def test_without_the_sex_it_is_the_mean_of_both_and_said(ensemble, films, tmp_path):
     path = films / "a hand.png"
-    (girl,), (boy,), (either,) = (said(path, ensemble, tmp_path, sex=sex) for sex in ("F", "M", ""))
+    (girl,), (boy,), (either,) = (said(path, ensemble, tmp_path, sex) for sex in ("F", "M", ""))
     mean = (girl.estimate.bone_age + boy.estimate.bone_age) / 2
     assert either.estimate.bone_age == pytest.approx(mean, abs=1e-4)
     assert either.estimate.low == pytest.approx(min(girl.estimate.low, boy.estimate.low), abs=1e-4)
@@ -152,7 +186,7 @@ def test_no_tag_that_tells_who_it_is_gets_anywhere(ensemble, tmp_path, capsys):
 def test_an_observation_has_what_fhir_requires(ensemble, films, tmp_path):
     from boneage.estimate.fhir import observation
 
-    (one,) = said(films / "a hand.png", ensemble, tmp_path, sex="M", age=8.0)
+    (one,) = said(films / "a hand.png", ensemble, tmp_path, "M", 8.0)
     made = json.loads(json.dumps(observation(one.estimate, "a test")))
     # Observation, R4 (4.0.1): required elements, the value sets of codes, and no empty list.
     assert made["resourceType"] == "Observation"
@@ -180,7 +214,7 @@ def test_a_folder_of_models_says_what_the_runs_say(ensemble, models, films, tmp_
 
     again = read_models(models)
     path = films / "a hand.png"
-    (first,), (second,) = (said(path, one, tmp_path, sex="F") for one in (ensemble, again))
+    (first,), (second,) = (said(path, one, tmp_path, "F") for one in (ensemble, again))
     assert second.estimate.bone_age == pytest.approx(first.estimate.bone_age, abs=0.01)
     assert second.estimate.low == pytest.approx(first.estimate.low, abs=0.02)
     assert second.estimate.strangeness == pytest.approx(first.estimate.strangeness, rel=0.02)
@@ -294,7 +328,7 @@ def test_the_folds_of_a_cross_validation_hold_each_case_out_once(runs, films, tm
         write_table(fold / "predictions.csv", said_of)
     ensemble = load_ensemble(folds)
     assert (ensemble.reference.trained.sum(axis=0) == 1).all()
-    (one,) = said(films / "a hand.png", ensemble, tmp_path, sex="F")
+    (one,) = said(films / "a hand.png", ensemble, tmp_path, "F")
     assert one.estimate.low < one.estimate.bone_age < one.estimate.high
 
 
@@ -304,7 +338,7 @@ def test_a_run_without_its_cases_estimates_without_an_interval(runs, films, tmp_
     alone = shutil.copytree(runs[0], tmp_path / "elsewhere" / "runs" / runs[0].name)
     ensemble = load_ensemble([alone])
     assert "no interval" in ensemble.notices[0]
-    (one,) = said(films / "a hand.png", ensemble, tmp_path, sex="F")
+    (one,) = said(films / "a hand.png", ensemble, tmp_path, "F")
     assert np.isfinite(one.estimate.bone_age)
     assert np.isnan(one.estimate.low)
     assert one.estimate.nearest == ()

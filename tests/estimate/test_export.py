@@ -67,7 +67,7 @@ def test_every_network_exports_in_every_format(network, variant, tmp_path):
 
 
 def test_the_example_says_what_estimate_says(exported, runs, tmp_path):
-    from boneage.estimate import estimate_files, find_radiographs, load_ensemble
+    from boneage.estimate import Child, estimate_files, find_radiographs, load_ensemble
 
     (run,) = (one for one in runs if "-sex-" in one.name)
     ensemble = load_ensemble([run])
@@ -75,7 +75,7 @@ def test_the_example_says_what_estimate_says(exported, runs, tmp_path):
         path = tmp_path / f"{age}.jpg"
         cv2.imwrite(str(path), draw_hand(age, sex, 4, height=height).image)
         for given in ("F", "M", ""):
-            (one,) = estimate_files(find_radiographs(path, tmp_path / "unpacked"), ensemble, given)
+            (one,) = estimate_files(find_radiographs(path, tmp_path / "unpacked"), ensemble, Child(given))
             assert one.hand.corrections == ()
             line = [sys.executable, str(EXAMPLE), str(exported), str(path), *filter(None, [given])]
             said = subprocess.run(line, capture_output=True, text=True, check=True).stdout

@@ -9,7 +9,7 @@ import pytest
 from machine import CHROMIUM
 from playwright.sync_api import Page, expect, sync_playwright
 
-from boneage.estimate import estimate_files, find_radiographs, serving
+from boneage.estimate import Child, estimate_files, find_radiographs, serving
 from boneage.estimate.page import heats_of, page_of
 from boneage.phantom.drawing import draw_hand
 
@@ -95,7 +95,7 @@ def test_from_a_file_to_an_age_and_a_page_to_keep(page, films, ensemble, tmp_pat
         result.get_by_role("link", name="Download this page").click()
     assert download.value.suggested_filename == "0001-a-hand-more.html"
     radiographs = find_radiographs(films / "a hand & more.png", tmp_path)
-    (one,) = estimate_files(radiographs, ensemble, "F", 9.5)
+    (one,) = estimate_files(radiographs, ensemble, Child("F", 9.5))
     written = page_of(one, *heats_of([one], ensemble), ensemble)
     assert download.value.path().read_text(encoding="utf-8") == written
 

@@ -15,9 +15,10 @@ from seeds import seeds
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
-from boneage.core.tables import CASE_TABLE, LABEL_TABLE, PLAN_TABLE, read_cases, read_plan
+from boneage.core.tables import CASE_TABLE, CHILD_TABLE, LABEL_TABLE, PLAN_TABLE, read_cases, read_plan
 from boneage.dataset.labels import read_labels
 from boneage.dataset.pack import _FOOTER_MARK, open_pack
+from boneage.estimate.children import read_children
 from boneage.evaluation import read_run
 from boneage.images.augmentations import parse_augmentations
 from boneage.images.operators import apply_operators, parse_operators
@@ -196,6 +197,10 @@ def _workbook() -> bytes:
     return stream.getvalue()
 
 
+def _children(path: Path) -> object:
+    return read_children(path, ("1.png", "2.png"))
+
+
 FACTS = {
     **{"format": 1, "title": "t", "source": "s", "cases_sha256": "0" * 64},
     "members": [
@@ -223,6 +228,7 @@ READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
         table(PLAN_TABLE, "1,1,train,[],[]", "2,2,test,[],[]", "1-1,1,train,[],[]"),
         read_plan,
     ),
+    "children": ("children.csv", table(CHILD_TABLE, "1.png,F,7.5", "2,,"), _children),
     "review log": ("review.csv", LOG, _log),
     "manifest": ("manifest.csv", MANIFEST.read_bytes(), read_manifest),
     "settings": ("settings.json", Settings().to_json().encode(), Settings.load),

@@ -71,6 +71,16 @@ PREDICTION_TABLE = Table(
     "runs/<run>/predictions.csv",
     "One row per case; the ground truth is joined from the labels.",
 )
+CHILD_TABLE = Table(
+    "Children",
+    [
+        Column("file", "The radiograph's file as in the estimates, or its name without folder and ending."),
+        Column("sex", "F or M; may be empty."),
+        Column("age", "Chronological age; may be empty.", ".2f", unit="years"),
+    ],
+    "children.csv",
+    "One row per radiograph: what is known of the child, for `estimate --children`.",
+)
 ESTIMATE_TABLE = Table(
     "Estimates",
     [
@@ -109,6 +119,7 @@ ESTIMATE_TABLE = Table(
         Column("notes", "What was put right on the image, and what was assumed."),
         Column("warnings", "Why it is doubtful."),
         Column("reason", "Why it was refused, and what to do."),
+        Column("page", "Its page, beside the table; empty for a file that cannot be read."),
     ],
     "estimates.csv",
     "One row per hand, or per file that shows none or cannot be read.",

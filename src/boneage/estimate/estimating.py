@@ -1,7 +1,7 @@
 """One hand in, an estimate with its interval and its reasons out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,42 +88,56 @@ def age_in_words(years: float) -> str:
     return f"{whole} year{'s' * (whole != 1)} {months} month{'s' * (months != 1)}"
 
 
-def check_sex(sex: str) -> None:
-    """Refuses what is no sex.
+@dataclass(frozen=True)
+class Child:
+    """What is known of the child on a radiograph.
+
+    Attributes:
+        sex: ``F``, ``M``, or empty if it is not known.
+        age: Chronological age in years, or None.
 
     Raises:
-        BoneAgeError: Neither ``F``, ``M`` nor empty.
+        BoneAgeError: The sex or the age is impossible.
     """
-    if sex and sex not in SEXES:
-        raise BoneAgeError(f"sex: {sex!r} must be {' or '.join(SEXES)}, or left out")
+
+    sex: str = ""
+    age: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.sex and self.sex not in SEXES:
+            raise BoneAgeError(f"sex: {self.sex!r} must be {' or '.join(SEXES)}, or left out")
+        check_age(self.age)
+
+
+UNKNOWN = Child()
+"""A child of whom nothing is known."""
 
 
 def estimate_hands(
-    hands: Sequence[CheckedHand], ensemble: Ensemble, sex: str = "", age: float | None = None
+    hands: Sequence[CheckedHand], ensemble: Ensemble, children: Sequence[Child]
 ) -> list[Estimate]:
     """An estimate of each hand, or a refusal.
 
     Args:
         hands: From :func:`boneage.estimate.hands.check_hands`.
         ensemble: The networks.
-        sex: ``F``, ``M``, or empty if it is not known.
-        age: Chronological age in years, if it is known.
-
-    Raises:
-        BoneAgeError: The sex or the age is impossible.
+        children: The child of each hand.
     """
-    check_sex(sex)
-    check_age(age)
-    usable = [hand for hand in hands if not hand.refusal]
-    said = iter(_estimates(usable, ensemble, sex, age) if usable else [])
-    return [
-        Estimate(sex=sex, age=age, refusal=hand.refusal) if hand.refusal else next(said) for hand in hands
+    said = [
+        Estimate(sex=child.sex, age=child.age, refusal=hand.refusal)
+        for hand, child in zip(hands, children, strict=True)
     ]
+    # Together, as many at once are quicker; the networks are asked about one sex at a time.
+    for sex in sorted({child.sex for child in children}):
+        rows = [at for at, one in enumerate(said) if one.sex == sex and not one.refusal]
+        if rows:
+            of_sex = _estimates([hands[at] for at in rows], ensemble, sex)
+            for at, one in zip(rows, of_sex, strict=True):
+                said[at] = replace(one, age=children[at].age)
+    return said
 
 
-def _estimates(
-    hands: Sequence[CheckedHand], ensemble: Ensemble, sex: str, age: float | None
-) -> list[Estimate]:
+def _estimates(hands: Sequence[CheckedHand], ensemble: Ensemble, sex: str) -> list[Estimate]:
     reading, reference = read_images(ensemble, [hand.image for hand in hands], sex), ensemble.reference
     votes = np.clip(reading.votes, 0.0, OLDEST_YEARS)
     strange, low, high = np.full((3, len(hands)), np.nan)
@@ -140,7 +154,7 @@ def _estimates(
     of_members = votes.mean(axis=0)
     assumed = (NO_SEX,) if len(votes) > 1 else ()
     return [
-        _strange(float(strange[at]), sex, age)
+        _strange(float(strange[at]), sex)
         if strange[at] > FAR
         else Estimate(
             float(of_members[:, at].mean()),
@@ -150,17 +164,16 @@ def _estimates(
             float(strange[at]),
             nearest[at],
             sex,
-            age,
-            (*hand.changes, *assumed),
-            (*hand.warnings, *([_UNUSUAL] if strange[at] > USUAL else [])),
+            notes=(*hand.changes, *assumed),
+            warnings=(*hand.warnings, *([_UNUSUAL] if strange[at] > USUAL else [])),
         )
         for at, hand in enumerate(hands)
     ]
 
 
-def _strange(strangeness: float, sex: str, age: float | None) -> Estimate:
+def _strange(strangeness: float, sex: str) -> Estimate:
     refusal = (
         f"unlike the radiographs that the networks learnt from (distance {strangeness:.1f}; one hand in a "
         "hundred exceeds 1); give a radiograph of one hand"
     )
-    return Estimate(strangeness=strangeness, sex=sex, age=age, refusal=refusal)
+    return Estimate(strangeness=strangeness, sex=sex, refusal=refusal)

@@ -1,6 +1,6 @@
 """Radiographs from a file, a folder or an archive, to estimates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from boneage.core.errors import BoneAgeError, one_line
 from boneage.core.parallel import on_all_cores
 from boneage.estimate.ensemble import Ensemble
-from boneage.estimate.estimating import Estimate, estimate_hands
+from boneage.estimate.estimating import UNKNOWN, Child, Estimate, estimate_hands
 from boneage.estimate.hands import CheckedHand, check_hands
 from boneage.images.grey_range import to_uint8
 from boneage.images.reading import read_grey
@@ -33,12 +33,14 @@ class Estimated:
         place: Which hand of the film, where there are two.
         estimate: What is said of it.
         hand: As it was checked; None for a file that cannot be read.
+        page: The file of its page; empty if none was written.
     """
 
     file: str
     place: str
     estimate: Estimate
     hand: CheckedHand | None = None
+    page: str = ""
 
     @property
     def title(self) -> str:
@@ -90,31 +92,27 @@ def read_radiograph(path: Path, name: str) -> np.ndarray:
     return to_uint8(read_grey(read_source(path, name)[0], name)[0])
 
 
-def estimate_upload(
-    data: bytes, name: str, ensemble: Ensemble, sex: str = "", age: float | None = None
-) -> list[Estimated]:
+def estimate_upload(data: bytes, name: str, ensemble: Ensemble, child: Child = UNKNOWN) -> list[Estimated]:
     """What is said of each hand on a radiograph that is in memory and stays there.
 
     Args:
         data: The file's bytes.
         name: Its name as it is shown.
         ensemble: The networks.
-        sex: As for :func:`boneage.estimate.estimating.estimate_hands`.
-        age: As there.
+        child: Whose hand it is.
 
     Raises:
-        BoneAgeError: As :func:`boneage.images.reading.read_grey`, or the sex or the age is impossible.
+        BoneAgeError: As :func:`boneage.images.reading.read_grey`.
     """
     hands = check_hands(to_uint8(read_grey(data, name)[0]))
-    said = estimate_hands(hands, ensemble, sex, age)
+    said = estimate_hands(hands, ensemble, [child] * len(hands))
     return [Estimated(name, hand.place, one, hand) for hand, one in zip(hands, said, strict=True)]
 
 
 def estimate_files(
     radiographs: Radiographs,
     ensemble: Ensemble,
-    sex: str = "",
-    age: float | None = None,
+    child: Child | Mapping[str, Child] = UNKNOWN,
     show_letters: bool = False,
 ) -> Iterator[Estimated]:
     """What is said of each hand on each radiograph, in the order of the files.
@@ -122,15 +120,10 @@ def estimate_files(
     Args:
         radiographs: From :func:`find_radiographs`.
         ensemble: The networks.
-        sex: As for :func:`boneage.estimate.estimating.estimate_hands`.
-        age: As there.
+        child: Whose hands they are; or of each file by its name, as from
+            :func:`boneage.estimate.children.read_children`. Of those not in it nothing is known.
         show_letters: As for :func:`boneage.estimate.hands.check_hands`.
-
-    Raises:
-        BoneAgeError: The sex or the age is impossible.
     """
-    # An impossible sex or age is told before the first file is read.
-    estimate_hands([], ensemble, sex, age)
 
     def check(item: tuple[str, Path]) -> tuple[str, list[CheckedHand] | str]:
         name, path = item
@@ -149,18 +142,20 @@ def estimate_files(
     ):
         lot += [(name, one) for one in ([found] if isinstance(found, str) else found)]
         if len(lot) >= _LOT:
-            yield from _of_lot(lot, ensemble, sex, age)
+            yield from _of_lot(lot, ensemble, child)
             lot = []
-    yield from _of_lot(lot, ensemble, sex, age)
+    yield from _of_lot(lot, ensemble, child)
 
 
 def _of_lot(
-    lot: Sequence[tuple[str, CheckedHand | str]], ensemble: Ensemble, sex: str, age: float | None
+    lot: Sequence[tuple[str, CheckedHand | str]], ensemble: Ensemble, child: Child | Mapping[str, Child]
 ) -> Iterator[Estimated]:
-    hands = [one for _, one in lot if not isinstance(one, str)]
-    said = iter(estimate_hands(hands, ensemble, sex, age))
+    children = {name: child if isinstance(child, Child) else child.get(name, UNKNOWN) for name, _ in lot}
+    hands = [(one, children[name]) for name, one in lot if not isinstance(one, str)]
+    said = iter(estimate_hands([hand for hand, _ in hands], ensemble, [whose for _, whose in hands]))
     for name, one in lot:
         if isinstance(one, str):
-            yield Estimated(name, "", Estimate(sex=sex, age=age, refusal=one))
+            whose = children[name]
+            yield Estimated(name, "", Estimate(sex=whose.sex, age=whose.age, refusal=one))
         else:
             yield Estimated(name, one.place, next(said), one)

@@ -23,7 +23,7 @@ from boneage.core.settings import TRAIN_SIZES, VARIANTS
 from boneage.core.tables import OLDEST_YEARS
 from boneage.estimate.card import card_of
 from boneage.estimate.ensemble import Ensemble, Member, Reference, read_images
-from boneage.estimate.estimating import estimate_hands
+from boneage.estimate.estimating import UNKNOWN, estimate_hands
 from boneage.estimate.hands import check_hands
 from boneage.estimate.runs import ensemble_of_runs
 from boneage.networks import NETWORKS, check_size
@@ -258,5 +258,6 @@ def load_ensemble(folders: Sequence[Path] = ()) -> Ensemble:
         )
     ensemble = read_models(models[0]) if models else ensemble_of_runs(folders)
     # What is drawn, fitted or imported once is so now, and the first radiograph does not wait for it.
-    estimate_hands(check_hands(draw_hand(10.0, "F", 1, height=300).image), ensemble)
+    hands = check_hands(draw_hand(10.0, "F", 1, height=300).image)
+    estimate_hands(hands, ensemble, [UNKNOWN] * len(hands))
     return ensemble

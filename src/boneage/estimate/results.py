@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from boneage.core.errors import one_line
-from boneage.core.files import make_folder, write_text
-from boneage.core.tables import ESTIMATE_TABLE, write_table
+from boneage.core.errors import BoneAgeError, one_line
+from boneage.core.files import make_folder, write_text, writing
+from boneage.core.tables import ESTIMATE_TABLE, read_table, write_table
 from boneage.estimate.ensemble import Ensemble
 from boneage.estimate.estimating import age_in_words
 from boneage.estimate.fhir import NOTICE, observation
@@ -42,6 +42,7 @@ def _row(one: Estimated) -> dict[str, Any]:
         "notes": "; ".join(said.notes),
         "warnings": "; ".join(said.warnings),
         "reason": said.refusal,
+        "page": one.page,
         **{name: getattr(said, name) for name in ("status", "likeness", "sex")},
         **{name: round(getattr(said, name), 4) for name in _NUMBERS},
     }
@@ -70,6 +71,8 @@ def write_estimates(
 ) -> list[Estimated]:
     """Writes ``estimates.csv``, ``estimates.json``, and for each hand a page that loads nothing.
 
+    Pages that an earlier table in the folder names go with that table.
+
     Args:
         estimated: From :func:`boneage.estimate.files.estimate_files`; taken one by one.
         ensemble: The networks.
@@ -83,22 +86,36 @@ def write_estimates(
         BoneAgeError: The folder is read-only, or the disk is full.
     """
     make_folder(folder)
+    earlier, written = _pages(folder), set[Path]()
     kept: list[Estimated] = []
     estimated = iter(estimated)
     while lot := list(itertools.islice(estimated, _LOT)):
         for one, heat in zip(lot, heats_of(lot, ensemble), strict=True):
             name = file_name(len(kept) + 1, one)
-            if one.hand is not None:
-                write_text(folder / f"{name}.html", page_of(one, heat, ensemble))
+            page = f"{name}.html" if one.hand is not None else ""
+            if page:
+                written.add(write_text(folder / page, page_of(one, heat, ensemble)))
             if fhir and not one.estimate.refusal:
                 said = observation(one.estimate, f"convolutional networks: {ensemble.title}")
-                write_text(
-                    folder / f"{name}.fhir.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n"
-                )
-            kept.append(replace(one, hand=None))
+                text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+                written.add(write_text(folder / f"{name}.fhir.json", text))
+            kept.append(replace(one, hand=None, page=page))
     write_table(folder / ESTIMATE_TABLE.file, estimate_table(kept))
     write_text(folder / "estimates.json", estimate_json(kept, ensemble))
+    for path in earlier - written:
+        with writing(path):
+            path.unlink(missing_ok=True)
     return kept
+
+
+def _pages(folder: Path) -> set[Path]:
+    """Pages and Observations of the table in a folder, if they are named as :func:`file_name` names them."""
+    try:
+        table = read_table(folder / ESTIMATE_TABLE.file, ["page"])
+    except BoneAgeError:
+        return set()
+    pages = [page for page in table["page"] if re.fullmatch(r"[0-9]{4,}(-[A-Za-z0-9-]+)?\.html", page)]
+    return {folder / page for page in pages} | {(folder / page).with_suffix(".fhir.json") for page in pages}
 
 
 def file_name(number: int, one: Estimated) -> str:

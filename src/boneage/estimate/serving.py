@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from boneage.core.columns import templates
 from boneage.core.errors import BoneAgeError, one_line
 from boneage.estimate.ensemble import Ensemble
+from boneage.estimate.estimating import Child
 from boneage.estimate.fhir import NOTICE
 from boneage.estimate.files import estimate_upload
 from boneage.estimate.page import heats_of, page_of
@@ -246,7 +247,7 @@ def _age(text: str) -> float | None:
 
 
 def _hands(ensemble: Ensemble, data: bytes, name: str, sex: str, age: float | None) -> list[dict[str, str]]:
-    estimated = estimate_upload(data, name, ensemble, sex, age)
+    estimated = estimate_upload(data, name, ensemble, Child(sex, age))
     pages = [page_of(*each, ensemble) for each in zip(estimated, heats_of(estimated, ensemble), strict=True)]
     return [
         {"title": one.title, "file": f"{file_name(number, one)}.html", "page": page}
