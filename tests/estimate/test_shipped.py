@@ -59,6 +59,8 @@ def test_every_case_was_held_out_of_one_network_and_the_card_and_the_readme_tell
     errors = errors_by_group(reference.years, reference.male, said)
     card = (shipped_models() / "README.md").read_text(encoding="utf-8")
     assert ERRORS.show(errors).to_markdown() in card
+    baseline = np.abs(reference.years - np.median(reference.years)).mean()
+    assert f"has an MAE of {baseline:.2f} years (baseline)" in card
     row = r"\| the Digital Hand Atlas \| (\d+) \| (\d\.\d\d) .* \| −(\d\.\d\d) \| 0\.(\d\d) \|"
     (cases, outside, bias, inside) = re.search(row, card).groups()
     guide = " ".join((checkout() / "docs" / "estimate.md").read_text(encoding="utf-8").split())

@@ -1,5 +1,6 @@
 """The card of a model folder: what the networks are, how well they do, and what they must not be used for."""
 
+import numpy as np
 import pandas as pd
 
 from boneage.core.columns import Column, Table, templates, with_interval
@@ -52,6 +53,7 @@ def card_of(
             errors=ERRORS.show(errors).to_markdown(),
             robustness="" if robustness is None else ROBUSTNESS.show(robustness).to_markdown(),
             outside="" if outside is None else OUTSIDE.show(outside).to_markdown(),
+            baseline=f"{np.abs(reference.years - np.median(reference.years)).mean():.2f}",
             level=f"{1 - ALPHA:.0%}",
             least=LEAST_CASES,
         )
