@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,10 +21,10 @@ pytestmark = pytest.mark.slow
 IMAGES = 73
 
 TRAIN = """
-import json, sys
+import json, os, signal, sys
 from boneage.core.runtime import choose_backend
 
-backend, devices, batch_size, fixed, work, runs = json.loads(sys.argv[1])
+backend, devices, batch_size, fixed, is_killed, work, runs = json.loads(sys.argv[1])
 choose_backend(backend)
 if backend == "tensorflow" and devices > 1:
     import tensorflow
@@ -36,11 +37,20 @@ from boneage.dataset.pack import open_pack
 from boneage.core.errors import BoneAgeError
 from boneage.dataset.labels import read_labels
 from boneage.core.settings import Settings
-from boneage.training import model, train
+from boneage.training import batches, model, train
 from boneage.training.devices import join_hosts
 
 if fixed:
     model.ROTATION = model.SHIFT = model.ZOOM = model.DROPOUT = 0.0
+if is_killed:
+    begin = batches.Batches.begin
+
+    def begin_or_die(self, epoch, logs=None):
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        begin(self, epoch, logs)
+
+    batches.Batches.begin = begin_or_die
 settings = Settings(train_seed=5, batch_size=batch_size, width="tiny")
 try:
     join_hosts(settings.train_seed)
@@ -56,14 +66,14 @@ def work(tmp_path_factory):
     return disc_work(tmp_path_factory.mktemp("work"), years, years, np.full(IMAGES, "F"))
 
 
-def started(work, runs, backend, devices=1, batch_size=8, fixed=False, **variables):
-    """A process that trains for two epochs."""
+def started(work, runs, backend, devices=1, batch_size=8, fixed=False, is_killed=False, **variables):
+    """A process that trains for two epochs, or is killed as the second begins."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     line = [
         sys.executable,
         "-c",
         TRAIN,
-        json.dumps([backend, devices, batch_size, fixed, str(work), str(runs)]),
+        json.dumps([backend, devices, batch_size, fixed, is_killed, str(work), str(runs)]),
     ]
     source = str(Path(__file__).parents[2] / "src")
     environment = {**os.environ, "PYTHONPATH": source, "XLA_FLAGS": flags, **variables}
@@ -118,25 +128,48 @@ def test_two_devices_on_jax_train_as_one(work, tmp_path, one_on_jax):
     assert_same(two, one_on_jax)
 
 
-def test_two_processes_on_jax_train_as_one_and_one_of_them_writes(work, tmp_path, one_on_jax):
+def two_hosts(work, runs, killed=None):
+    """Two processes that train one run together, of which one may be killed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    processes = [
+    return [
         started(
             work,
-            tmp_path,
+            runs,
             "jax",
+            is_killed=number == killed,
             KERAS_DISTRIBUTION_JOB_ADDRESSES=address,
             KERAS_DISTRIBUTION_NUM_PROCESSES="2",
             KERAS_DISTRIBUTION_PROCESS_ID=str(number),
         )
         for number in range(2)
     ]
-    first, second = ended(*processes)
+
+
+def test_two_processes_on_jax_train_as_one_and_one_of_them_writes(work, tmp_path, one_on_jax):
+    first, second = ended(*two_hosts(work, tmp_path))
     assert "cnn-2-plain-s5: 100%" in first
     assert "cnn-2-plain-s5" not in second
     assert_same(finished(tmp_path), one_on_jax)
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_where_one_of_two_processes_is_killed_both_go_on_from_the_last_epoch(
+    killed, work, tmp_path, one_on_jax
+):
+    processes = two_hosts(work, tmp_path, killed)
+    said = [process.communicate(timeout=300)[1] for process in processes]
+    assert processes[killed].returncode == -signal.SIGKILL
+    # Where the first one is lost, which the others report to, JAX ends them itself.
+    words = ("another process of this run has ended", *["another task died"] * (killed == 0))
+    assert any(one in said[1 - killed] for one in words), said[1 - killed]
+    state = json.loads((tmp_path / "cnn-2-plain-s5/checkpoint/state.json").read_text())
+    assert state["epoch"] == 1
+    ended(*two_hosts(work, tmp_path))
+    assert_same(finished(tmp_path), one_on_jax)
+    # The first epoch was not trained again.
+    assert finished(tmp_path).history["seconds"].iloc[0] == pytest.approx(state["history"][0]["seconds"])
 
 
 def test_two_devices_on_tensorflow_train_as_one(work, tmp_path):

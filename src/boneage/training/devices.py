@@ -6,8 +6,11 @@ normalisation; every host reads the same batch. On TensorFlow ``MirroredStrategy
 unequal slices are weighted by their rows.
 """
 
+import atexit
 import contextlib
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +20,9 @@ import numpy as np
 from boneage.core.backends import hasten, layers_of, mirrored, replica_share
 from boneage.core.errors import BoneAgeError
 from boneage.core.runtime import device
+
+# What the errors of an exchange between processes name: the libraries that do it, and JAX's service.
+_EXCHANGE = re.compile("Gloo|NCCL|coordination service")
 
 # Read by `keras.distribution.initialize`, like the addresses of the hosts.
 _PROCESSES, _PROCESS = "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID"
@@ -76,6 +82,33 @@ def check_agreed(value: int, run: Path) -> None:
         raise BoneAgeError(
             f"{run}: the hosts see different files there; give all of them the same work folder"
         )
+
+
+@contextlib.contextmanager
+def all_processes_needed(run: Path) -> Iterator[None]:
+    """Tells in one line that another process of the run has ended, where an exchange with it fails.
+
+    Raises:
+        BoneAgeError: Another process has ended.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        lost = keras.backend.backend() == "jax" and _processes()[1] > 1 and _EXCHANGE.search(str(error))
+        if not lost:
+            raise
+        atexit.register(_end_at_once)
+        raise BoneAgeError(
+            f"{run}: another process of this run has ended or cannot be reached; start the same command on "
+            "all hosts again, it goes on from the last epoch"
+        ) from None
+
+
+def _end_at_once() -> None:
+    # JAX would wait for the lost process for minutes, and then abort this one.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)
 
 
 def devices_in_words() -> str:

@@ -38,6 +38,7 @@ from boneage.training.checkpoint import (
 )
 from boneage.training.devices import (
     all_devices,
+    all_processes_needed,
     alone,
     check_agreed,
     check_shares,
@@ -100,9 +101,9 @@ def train(
 
     Raises:
         BoneAgeError: A case is in two splits, there is too little to train on (see ``enough``), the folder
-            holds a run with other settings, another process trains it, the loss or a prediction is
-            not a number, the network does not take images of that size, required weights are not available,
-            one image exceeds the memory, there is no plain run for TTA, or the disk is full.
+            holds a run with other settings, another process trains it, another host is lost, the loss or a
+            prediction is not a number, the network does not take images of that size, required weights are
+            not available, one image exceeds the memory, there is no plain run for TTA, or the disk is full.
     """
     check_size(network, pack.size)
     if variant not in VARIANTS:
@@ -113,7 +114,8 @@ def train(
     lock = run.with_name(f".{run.name}.lock")
     try:
         # On several hosts the other processes only read the folder.
-        with filelock.FileLock(lock, timeout=0) if is_first() else contextlib.nullcontext():
+        locked = filelock.FileLock(lock, timeout=0) if is_first() else contextlib.nullcontext()
+        with locked, all_processes_needed(run):
             return _run(key, labels, pack, settings, run)
     except filelock.Timeout:
         raise BoneAgeError(f"{run}: another process is training this run; wait for it or stop it") from None
