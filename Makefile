@@ -3,13 +3,14 @@
 #   make test    every test (make test ARGS="-m 'not slow'" for the quick ones)
 #   make bench   speed as ratios, measured side by side (real images where BONEAGE_REAL_DATA names them)
 #   make faults  every stage, every fault (kills, full disks, ...), and the table of docs/faults.md (half an hour; as root for all)
+#   make long-run  the stages for two hours with faults at random (make long-run ARGS="--minutes 10")
 #   make lint    ruff over code and notebooks, mypy over the modules that pyproject.toml lists
 #   make docs    the numbers in README.md and results/README.md from the records, docs/verbs.md and docs/tables.md from the code
 #   make lock    what is installed, to the hash, from pyproject.toml and constraints.txt; and docs/licences.md
 #   make audit   known vulnerabilities of what is locked (asks the package index)
 #   make slug NAME=owner/repository    sets the repository's name in badges, clone cells and links
 
-.PHONY: demo test bench faults lint docs lock audit slug
+.PHONY: demo test bench faults long-run lint docs lock audit slug
 .DEFAULT_GOAL := demo
 
 # The first Python on this machine that the pinned packages have builds for.
@@ -55,6 +56,10 @@ bench: $(VENV)/.ready-dev
 
 faults: $(VENV)/.ready-dev
 	@$(RUN) tests/faults/matrix.py --out results/faults.csv $(ARGS)
+	@$(RUN) tools/results.py
+
+long-run: $(VENV)/.ready-dev
+	@$(RUN) tests/faults/long_run.py --out results/long_run.csv $(ARGS)
 	@$(RUN) tools/results.py
 
 lint: $(VENV)/.ready-dev

@@ -87,6 +87,7 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         "anomalies": ("anomalies.csv", anomalies_block),
         "refusals": ("refusals.csv", refusals_block),
         "faults": ("faults.csv", faults_block),
+        "long_run": ("long_run.csv", long_run_block),
     }
     for name, (file, block) in shown_by.items():
         if (records / file).is_file():
@@ -208,6 +209,19 @@ def faults_block(table: pd.DataFrame) -> str:
         }
         rows.append((stage, *(cells.get(fault, "not run") for fault in faults)))
     return markdown_rows(("stage", *faults), rows, words=1)
+
+
+def long_run_block(table: pd.DataFrame) -> str:
+    """Where the long run stood every few minutes, as Markdown.
+
+    Args:
+        table: As ``tests/faults/long_run.py`` writes it.
+    """
+    return markdown_rows(
+        [name.replace("_", " ").replace("mib", "(MiB)") for name in table],
+        [[f"{cell:,}" for cell in row] for row in table.itertuples(index=False)],
+        words=0,
+    )
 
 
 def refusals_block(table: pd.DataFrame) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import h5py
 
-LONGEST_SECONDS = 180
+LONGEST_SECONDS = 900
 """After which a process counts as hanging."""
 
 # What is done to files, each told by Python's audit hook just before it happens.
@@ -60,13 +60,13 @@ class Watch:
     """Counts what a process does to the files of the arena, and does something at a certain event."""
 
     def __init__(self, folders: tuple[str, ...], at: int = 0, strike: Callable[[], None] | None = None):
-        self.count, self._folders, self._at, self._strike = 0, folders, at, strike
+        self.count, self._folders, self.at, self.strike = 0, folders, at, strike
 
     def __call__(self, event: str, arguments: tuple) -> None:
         if event in _WATCHED and str(arguments[0]).startswith(self._folders):
             self.count += 1
-            if self.count == self._at and self._strike is not None:
-                self._strike()
+            if self.count == self.at and self.strike is not None:
+                self.strike()
 
 
 class Process:
@@ -221,14 +221,19 @@ class Arena:
     def epochs(self) -> set[tuple[str, int, str]]:
         """Every finished epoch of every run, told from one trained again by its seconds."""
         found = set()
+
+        def name_of(run: Path) -> str:
+            # A run that was trained on other labels, such as damaged ones, is kept with a number.
+            return run.name.rpartition("-")[0] if run.parent.name == "runs-aside" else run.name
+
         for path in self.box.rglob("checkpoint/*.json"):
             if path.name in ("state.json", "before.json"):
                 with contextlib.suppress(ValueError, KeyError):
                     rows = json.loads(path.read_text())["history"]
-                    found |= {(path.parents[1].name, row["epoch"], repr(row["seconds"])) for row in rows}
+                    found |= {(name_of(path.parents[1]), row["epoch"], repr(row["seconds"])) for row in rows}
         for path in self.box.rglob("history.csv"):
             for row in csv.DictReader(io.StringIO(path.read_text())):
-                found.add((path.parent.name, int(row["epoch"]), repr(float(row["seconds"]))))
+                found.add((name_of(path.parent), int(row["epoch"]), repr(float(row["seconds"]))))
         return found
 
 

@@ -25,16 +25,16 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-_AS_CHILD = "BONEAGE_FAULTS_OWN_NETWORK"
+AS_CHILD = "BONEAGE_FAULTS_OWN_NETWORK"
 
 
-def _in_a_world_of_its_own() -> None:
+def in_a_world_of_its_own() -> None:
     """Starts this program again without the superuser's right to write anywhere, in a network of its own.
 
     Where neither is permitted it goes on as it is.
     """
     # Threads of libraries would be there before the fork, and a child would have their locks.
-    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", _AS_CHILD: "0"}
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", AS_CHILD: "0"}
     again = [sys.executable, *sys.argv]
     ways = {
         "1": ["unshare", "--net", "--mount"],
@@ -44,13 +44,13 @@ def _in_a_world_of_its_own() -> None:
     for own_network, way in ways.items():
         command = [*way, *(drop if os.getuid() == 0 else [])]
         if command and subprocess.run([*command, "true"], capture_output=True).returncode == 0:
-            os.environ[_AS_CHILD] = own_network
+            os.environ[AS_CHILD] = own_network
             os.execvp(command[0], [*command, *again])
     os.execv(sys.executable, again)
 
 
-if __name__ == "__main__" and _AS_CHILD not in os.environ:
-    _in_a_world_of_its_own()
+if __name__ == "__main__" and AS_CHILD not in os.environ:
+    in_a_world_of_its_own()
 
 from arena import Arena, Ended, differences  # noqa: E402
 from faults import FAULTS, Case, Fault, Skipped  # noqa: E402
@@ -63,9 +63,6 @@ AGES = (5, 8, 11, 14)
 
 def prepare(arena: Arena, wanted: Sequence[str]) -> None:
     """Does every stage once, up to the last that is wanted, and keeps what each begins with."""
-    from boneage.phantom.atlas import write_phantom_atlas
-
-    _in_child(lambda: write_phantom_atlas(arena.root / "atlas", 1, 5, 0.2, AGES, 300))
     arena.cache.mkdir(parents=True)
     arena.work.mkdir()
     _write_zips(arena.root / "served")
@@ -78,14 +75,12 @@ def prepare(arena: Arena, wanted: Sequence[str]) -> None:
             image.unlink()
         arena.keep(drawn.name)
         arena.begin(downloaded.name)
-    shutil.copytree(arena.root / "atlas", arena.cache / "atlas")
+    draw_atlas(arena)
     names = [stage.name for stage in others]
     last = max((names.index(name) for name in wanted if name in names), default=-1)
     for stage in others[: last + 1]:
         if stage.name == "estimate":
-            (arena.box / "hands").mkdir()
-            for image in sorted((arena.cache / "atlas").rglob("*.jpg"))[::9]:
-                shutil.copy2(image, arena.box / "hands")
+            lay_out_hands(arena)
         if not stage.begins:
             arena.keep(stage.name)
         if stage.name != "pretrain":
@@ -94,6 +89,20 @@ def prepare(arena: Arena, wanted: Sequence[str]) -> None:
         arena.begin("train")
         _do(arena, others[names.index("train")], "--train-seed", "7")
         shutil.copytree(arena.work / "runs", arena.kept / "another-run")
+
+
+def draw_atlas(arena: Arena) -> None:
+    """Draws the radiographs that the stages begin with."""
+    from boneage.phantom.atlas import write_phantom_atlas
+
+    _in_child(lambda: write_phantom_atlas(arena.cache / "atlas", 1, 5, 0.2, AGES, 300))
+
+
+def lay_out_hands(arena: Arena) -> None:
+    """Some of the radiographs, to estimate."""
+    (arena.box / "hands").mkdir()
+    for image in sorted((arena.cache / "atlas").rglob("*.jpg"))[::9]:
+        shutil.copy2(image, arena.box / "hands")
 
 
 def _do(arena: Arena, stage: Stage, *more: str) -> Ended:
@@ -238,11 +247,11 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="CSV to write the rows into")
     parser.add_argument("--keep", type=Path, help="folder to keep what was prepared in")
     given = parser.parse_args()
-    _warm_up()
+    warm_up()
     with contextlib.ExitStack() as stack:
         root = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         arena = Arena(root.resolve())
-        arena.has_own_network = os.environ[_AS_CHILD] == "1"
+        arena.has_own_network = os.environ[AS_CHILD] == "1"
         if arena.has_own_network and shutil.which("ip"):
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         if not arena.kept.exists():
@@ -281,7 +290,7 @@ def _put(path: Path, row: dict[str, object]) -> None:
         writer.writerows(rows[cell] for cell in cells if cell in rows)
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Imports what the verbs import, and makes sure that no thread has started."""
     import matplotlib.pyplot  # noqa: F401
 
