@@ -15,6 +15,7 @@ from bench_preprocess import drawn_images, sample_images
 from PIL import Image
 
 from boneage.dataset.pack import batches_of, build_pack, open_pack
+from boneage.dataset.shards import Shards
 
 SIZE = 128
 BATCH = 32
@@ -37,7 +38,7 @@ def run(data: Path | None = None) -> dict[str, float]:
         for image_id, source in zip(ids, sources, strict=True):
             image = cv2.resize(cv2.imread(str(source), cv2.IMREAD_GRAYSCALE), (SIZE, SIZE))
             cv2.imwrite(str(folder / f"{image_id}.png"), image)
-        path = Path(scratch) / "pack.npy"
+        path = Path(scratch) / "pack"
         build_pack(ids, folder, SIZE, path)
         pack, rows = open_pack(path), np.arange(len(ids))
         _pack_seconds(pack.images, rows, epoch=0)  # Warms the file cache for both.
@@ -58,7 +59,7 @@ def _decode_seconds(sources: list[Path], rows: np.ndarray, epoch: int) -> float:
     return time.perf_counter() - start
 
 
-def _pack_seconds(images: np.ndarray, rows: np.ndarray, epoch: int) -> float:
+def _pack_seconds(images: Shards, rows: np.ndarray, epoch: int) -> float:
     start = time.perf_counter()
     for batch in batches_of(rows, BATCH, seed=1, epoch=epoch):
         images[batch][..., np.newaxis]

@@ -25,7 +25,8 @@ from published_recipe import on_white_canvas
 
 from boneage.core.backends import hasten, precision
 from boneage.core.settings import Settings
-from boneage.dataset.pack import Pack, build_pack, open_pack
+from boneage.dataset.pack import build_pack, open_pack
+from boneage.dataset.shards import Shards
 from boneage.images.reading import read_file
 from boneage.images.square import square
 from boneage.training.batches import Batches
@@ -62,19 +63,19 @@ def measure(data: Path | None = None) -> Iterator[tuple[str, float]]:
             sample_images(data, STEP_IMAGES) if data else drawn_images(Path(scratch) / "drawn", STEP_IMAGES)
         )
         for network in STEP_NETWORKS:
-            pack = _pack(sources, Path(scratch), STEP_SIZE)
-            engine, bare = _in_turns(_fit_seconds, _bare_seconds, _model(network, STEP_SIZE), pack)
-            yield f"{network}_{STEP_SIZE}_images_per_second", len(pack.images) / engine
+            images = _packed(sources, Path(scratch), STEP_SIZE)
+            engine, bare = _in_turns(_fit_seconds, _bare_seconds, _model(network, STEP_SIZE), images)
+            yield f"{network}_{STEP_SIZE}_images_per_second", len(images) / engine
             yield f"{network}_{STEP_SIZE}_share_of_bare_step", bare / engine
         sources = sources[:EPOCH_IMAGES]
         jpegs = _published_jpegs(sources, Path(scratch) / "published")
         for network in EPOCH_NETWORKS:
-            pack = _pack(sources, Path(scratch), EPOCH_SIZE)
+            images = _packed(sources, Path(scratch), EPOCH_SIZE)
 
-            def published(model: keras.Model, pack: Pack) -> float:
-                return _epoch_seconds(model, PublishedWay(jpegs, _years(pack)))
+            def published(model: keras.Model, images: Images) -> float:
+                return _epoch_seconds(model, PublishedWay(jpegs, _years(images)))
 
-            engine, theirs = _in_turns(_fit_seconds, published, _model(network, EPOCH_SIZE), pack)
+            engine, theirs = _in_turns(_fit_seconds, published, _model(network, EPOCH_SIZE), images)
             yield f"{network}_{EPOCH_SIZE}_times_published_way", theirs / engine
 
 
@@ -98,25 +99,26 @@ class PublishedWay(keras.utils.PyDataset):
         return np.stack(images)[..., np.newaxis], self._years[of_batch]
 
 
-Seconds = Callable[[keras.Model, Pack], float]
+Images = Shards | np.ndarray
+Seconds = Callable[[keras.Model, Images], float]
 
 
 def fit_and_bare_seconds(
-    network: str, pack: Pack, batch: int, kind: str, width: str = "full"
+    network: str, images: Images, batch: int, kind: str, width: str = "full"
 ) -> tuple[float, float]:
-    """Seconds of the engine and of the bare step for all images of a pack, in a numeric precision.
+    """Seconds of the engine and of the bare step for all images, in a numeric precision.
 
     The fastest of some rounds each.
     """
     with precision(kind):
-        model = _model(network, pack.size, width)
-    return _in_turns(partial(_fit_seconds, batch=batch), partial(_bare_seconds, batch=batch), model, pack)
+        model = _model(network, images.shape[1], width)
+    return _in_turns(partial(_fit_seconds, batch=batch), partial(_bare_seconds, batch=batch), model, images)
 
 
-def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, pack: Pack) -> tuple[float, float]:
+def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, images: Images) -> tuple[float, float]:
     # The first of each includes compilation and is not counted.
-    ours(model, pack), other(model, pack)
-    pairs = [(ours(model, pack), other(model, pack)) for _ in range(ROUNDS)]
+    ours(model, images), other(model, images)
+    pairs = [(ours(model, images), other(model, images)) for _ in range(ROUNDS)]
     return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
 
 
@@ -128,13 +130,13 @@ def _model(network: str, size: int, width: str = "full") -> keras.Model:
     return model
 
 
-def _years(pack: Pack) -> np.ndarray:
-    return np.linspace(1, 18, len(pack.images), dtype=np.float32)
+def _years(images: Images) -> np.ndarray:
+    return np.linspace(1, 18, len(images), dtype=np.float32)
 
 
-def _fit_seconds(model: keras.Model, pack: Pack, batch: int = BATCH) -> float:
-    rows = np.arange(len(pack.images))
-    batches = Batches(pack, rows, _years(pack), None, batch, seed=1)
+def _fit_seconds(model: keras.Model, images: Images, batch: int = BATCH) -> float:
+    rows = np.arange(len(images))
+    batches = Batches(images, rows, _years(images), None, batch, seed=1)
     begin = keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
     return _epoch_seconds(model, batches, begin, Progress("engine", len(batches), 1, 0))
 
@@ -148,23 +150,23 @@ def _epoch_seconds(
     return state["history"][0]["seconds"]
 
 
-def _bare_seconds(model: keras.Model, pack: Pack, batch: int = BATCH) -> float:
-    images = np.asarray(pack.images[:batch])[..., np.newaxis]
-    years = _years(pack)[:batch, np.newaxis]
+def _bare_seconds(model: keras.Model, images: Images, batch: int = BATCH) -> float:
+    of_batch = images[:batch][..., np.newaxis]
+    years = _years(images)[:batch, np.newaxis]
     start = time.perf_counter()
-    for _ in range(len(pack.images) // batch):
-        model.train_on_batch(images, years)
+    for _ in range(len(images) // batch):
+        model.train_on_batch(of_batch, years)
     return time.perf_counter() - start
 
 
-def _pack(sources: list[Path], scratch: Path, size: int) -> Pack:
-    folder, path = scratch / f"images-{size}", scratch / f"pack-{size}.npy"
-    if not path.is_file():
+def _packed(sources: list[Path], scratch: Path, size: int) -> Shards:
+    folder, path = scratch / f"images-{size}", scratch / f"pack-{size}"
+    if not path.is_dir():
         folder.mkdir()
         for number, source in enumerate(sources):
             cv2.imwrite(str(folder / f"{number}.png"), square(read_file(source), size, "background"))
         build_pack([str(number) for number in range(len(sources))], folder, size, path)
-    return open_pack(path)
+    return open_pack(path).images
 
 
 def _published_jpegs(sources: list[Path], folder: Path) -> list[Path]:

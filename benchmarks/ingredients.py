@@ -136,7 +136,7 @@ def train_changed(change: Change, labels: pd.DataFrame, pack: Pack, seed: int) -
     model = change.build("cnn", pack.size, mean, std, seed)
     change.compile(model, settings, EPOCHS * -(-int(of_train.sum()) // SMALLEST_BATCH))
     hasten(model)
-    batches = Batches(pack, rows[of_train], years[of_train], None, SMALLEST_BATCH, seed)
+    batches = Batches(pack.images, rows[of_train], years[of_train], None, SMALLEST_BATCH, seed)
     images = pack.images[rows][..., np.newaxis]
     history = model.fit(
         batches,

@@ -25,7 +25,6 @@ from boneage.core.runtime import device, seed_everything
 from boneage.core.settings import Settings
 from boneage.core.tables import read_cases
 from boneage.dataset.labels import read_labels
-from boneage.dataset.pack import Pack
 from boneage.images.operators import apply_operators, parse_operators
 from boneage.images.reading import read_file
 from boneage.networks import cnn, find
@@ -135,7 +134,7 @@ def train_published(
         # From a finished training, of which Keras deletes the state and leaves the log.
         log.unlink(missing_ok=True)
     rows = np.flatnonzero(of_train)
-    batches = Batches(Pack(images, None, scratch), rows, years[of_train], None, BATCH, seed, images_per_epoch)
+    batches = Batches(images, rows, years[of_train], None, BATCH, seed, images_per_epoch)
     model.fit(
         batches,
         shuffle=False,

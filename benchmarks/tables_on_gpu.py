@@ -34,8 +34,8 @@ from boneage.core.files import atomic_write, make_folder
 from boneage.core.parallel import on_all_cores
 from boneage.core.runtime import device
 from boneage.core.settings import PRECISIONS, Settings
-from boneage.dataset.labels import write_labels
-from boneage.dataset.pack import Pack, open_pack, rows_of
+from boneage.dataset.labels import read_labels, write_labels
+from boneage.dataset.pack import Pack, build_pack, open_pack, rows_of
 from boneage.evaluation import Run, read_runs
 from boneage.networks import NETWORKS
 from boneage.training.recipe import LARGEST_BATCH, SMALLEST_BATCH
@@ -92,21 +92,17 @@ def download_wheels(folder: Path, python: str) -> None:
 
 
 def unpack(folder: Path) -> Pack:
-    """The images of a folder, one row per label, as a pack that is written beside them once."""
-    path = folder / "pack.npy"
-    if not path.is_file():
+    """The images of a folder as a pack that is written beside them once."""
+    path, images = folder / "pack", folder / "images"
+    if not path.is_dir():
+        ids = read_labels(folder / "labels.csv").table["Case ID"].tolist()
         with np.load(folder / "images.npz", allow_pickle=False) as kept:
-            parts = np.split(kept["streams"], kept["ends"][:-1])
-        images = on_all_cores(
-            lambda one: cv2.imdecode(one, cv2.IMREAD_GRAYSCALE), parts, "JPEG", in_order=True
-        )
-        with atomic_write(path) as file:
-            np.save(file, np.stack(list(images)))
+            streams = np.split(kept["streams"], kept["ends"][:-1])
+        make_folder(images)
+        for image_id, stream in zip(ids, streams, strict=True):
+            (images / f"{image_id}.jpg").write_bytes(stream)
+        build_pack(ids, images, len(cv2.imdecode(streams[0], cv2.IMREAD_GRAYSCALE)), path)
     return open_pack(path)
-
-
-def _decoded(stream: np.ndarray) -> np.ndarray:
-    return cv2.imdecode(stream, cv2.IMREAD_GRAYSCALE)
 
 
 def jobs(runs: Path, networks: Sequence[str]) -> Iterator[tuple[str, int, int]]:
@@ -172,21 +168,20 @@ def _boneage(until: float, verb: str, *options: str) -> bool:
 
 def measure(folder: Path, out: Path, until: float, networks: Sequence[str], width: str) -> None:
     """Images a second by network, precision and batch size, added to ``speed.csv`` as they come."""
-    pack, path = unpack(folder), out / "speed.csv"
-    pack = Pack(pack.images[:SPEED_IMAGES], None, pack.path)
+    images, path = unpack(folder).images[:SPEED_IMAGES], out / "speed.csv"
     for network in networks:
         for precision in ("float32", "mixed_bfloat16"):
             for batch in (SMALLEST_BATCH, LARGEST_BATCH):
                 if time.monotonic() > until:
                     print("the rest was not measured: out of time")
                     return
-                ours, bare = fit_and_bare_seconds(network, pack, batch, precision, width)
+                ours, bare = fit_and_bare_seconds(network, images, batch, precision, width)
                 row = {
                     "Network": network,
                     "Precision": precision,
                     "Batch": batch,
-                    "Size": pack.size,
-                    "Images a second": len(pack.images) / ours,
+                    "Size": images.shape[1],
+                    "Images a second": len(images) / ours,
                     "Share of the bare step": bare / ours,
                     "Device": device(),
                     "Backend": keras.backend.backend(),

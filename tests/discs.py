@@ -38,7 +38,7 @@ def disc_work(root: Path, shown: np.ndarray, years: np.ndarray, sex: np.ndarray)
         columns=list(CASE_TABLE),
     )
     write_labels(root / "labels.csv", untouched_labels(cases))
-    build_pack(ids, root / "images", SIZE, root / "pack.npy")
+    build_pack(ids, root / "images", SIZE, root / "pack")
     return root
 
 

@@ -17,6 +17,7 @@ from boneage import pipeline
 from boneage.__main__ import VERBS, _print_cross_validated, _workspace, main
 from boneage.core.settings import Settings
 from boneage.dataset.labels import read_labels
+from boneage.dataset.pack import build_pack, open_pack
 from boneage.evaluation import metrics_by_split, read_runs
 from boneage.notebooks import checkout
 from boneage.pipeline import RECORDED_TABLES
@@ -56,7 +57,7 @@ def test_stage_by_stage_from_radiographs_to_a_report(work, rsna, capsys):
         assert main(line) == 0
         assert f"wrote {work}" in capsys.readouterr().out
     assert len(read_labels(work / "labels.csv").table) == 24
-    assert np.load(work / "pack-32.npy").shape == (24, 32, 32)
+    assert open_pack(work / "pack-32").images.shape == (24, 32, 32)
     assert cv2.imread(str(work / "images" / "1000.png"), cv2.IMREAD_UNCHANGED).shape == (64, 64)
     assert "<html" in (work / "report.html").read_text()
     settings = Settings.load(work / "settings.json")
@@ -66,7 +67,7 @@ def test_stage_by_stage_from_radiographs_to_a_report(work, rsna, capsys):
 def test_a_finished_stage_is_not_done_again(work, rsna):
     for line in verbs(work, rsna)[:4]:
         assert main(line) == 0
-    watched = [work / "pack-32.npy", work / "images" / "1000.png"]
+    watched = [work / "pack-32" / "index.json", work / "images" / "1000.png"]
     before = [path.stat().st_mtime_ns for path in watched]
     for line in verbs(work, rsna)[:4]:
         assert main(line) == 0
@@ -101,7 +102,7 @@ def test_label_without_image_and_image_without_label_are_reported_and_the_rest_g
         (["train", "--arch", "knee"], "network knee"),
         (["train", "--epochs", "0"], "between"),
         (["train", "--epochs", "ten"], "invalid int"),
-        (["train", "--pack", "absent.npy", "--images", "x"], "not allowed with"),
+        (["train", "--pack", "absent", "--images", "x"], "not allowed with"),
         (["compare"], "labels.csv"),
         (["compare", "--examine", "three"], "invalid int"),
         (["run", "--preset", "laptop"], "invalid choice"),
@@ -219,7 +220,7 @@ def test_train_takes_a_pack_and_labels_from_elsewhere_and_fails_one_run_at_a_tim
         "2",
     ]
     assert main(["pack", "--work", str(work), "--train-size", "40"]) == 0
-    line += ["--labels", str(work / "labels.csv"), "--pack", str(work / "pack-40.npy"), "--accept-losses"]
+    line += ["--labels", str(work / "labels.csv"), "--pack", str(work / "pack-40"), "--accept-losses"]
     done = subprocess.run([*line, "--arch", "cnn", "vision_transformer"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stdout.count("wrote ") == 2
@@ -387,7 +388,9 @@ def test_another_source_does_not_read_the_folder_named_for_the_last(work, rsna, 
 
 def test_one_failed_run_is_one_line(work, capsys):
     work.mkdir()
-    np.save(work / "plain.npy", np.zeros((3, 32, 32), np.uint8))
+    (work / "images").mkdir()
+    cv2.imwrite(str(work / "images" / "2.png"), np.zeros((32, 32), np.uint8))
+    build_pack(["2"], work / "images", 32, work / "given")
     header = "Case ID,Bone Age,Male,Location,Source ID,Split,Operators"
     (work / "labels.csv").write_text(f"{header}\n1,5,TRUE,Asian,1,train,[]\n")
     line = [
@@ -399,7 +402,7 @@ def test_one_failed_run_is_one_line(work, capsys):
         "--epochs",
         "1",
         "--pack",
-        str(work / "plain.npy"),
+        str(work / "given"),
         "--accept-losses",
     ]
     assert main(line) == 2

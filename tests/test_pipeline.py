@@ -131,7 +131,7 @@ def test_a_run_is_tested_on_every_image_of_another_source(prepared, tmp_path):
     labels.write_text(labels.read_text().replace("FALSE", "TRUE"))
     assert pipeline.compare(ours, tmp_path / "dha").tables.outside.empty
     # A source whose images are of another size is said, and the report is written all the same.
-    other.pack(32).unlink()
+    shutil.rmtree(other.pack(32))
     comparison = pipeline.compare(ours, tmp_path / "dha")
     assert comparison.tables.outside.empty
     assert "cnn-1-plain-s2026 on dha" in comparison.tables.left_out["item"].tolist()
@@ -141,7 +141,7 @@ def test_a_run_is_tested_on_every_image_of_another_source(prepared, tmp_path):
 def test_runs_of_both_sets_and_several_seeds_lie_in_one_folder_and_outlast_it(prepared, tmp_path):
     ours = prepared("rsna")
     prepared("dha", count=15)
-    plain, packed = pipeline.load_labels(ours), ours.pack(32).read_bytes()
+    plain, packed = pipeline.load_labels(ours), shutil.copytree(ours.pack(32), tmp_path / "packed")
     training = plain.table[plain.table["Split"] == "train"]
     more = training.assign(**{"Case ID": training["Case ID"] + "-1"})
     augmented = replace(plain, table=pd.concat([plain.table, more], ignore_index=True))
@@ -161,7 +161,8 @@ def test_runs_of_both_sets_and_several_seeds_lie_in_one_folder_and_outlast_it(pr
     # Which seed drew the split of labels that come from elsewhere is not known.
     assert (record["set"], record["split_seed"], record["train_seed"]) == ("augmented", None, 2026)
     write_labels(ours.labels, plain)
-    ours.pack(32).write_bytes(packed)
+    shutil.rmtree(ours.pack(32))
+    shutil.copytree(packed, ours.pack(32))
     folders = (tmp_path / "dha", None, tmp_path / "results")
     comparison = pipeline.compare(ours, *folders)
     assert comparison.tables.left_out.empty
@@ -243,7 +244,7 @@ def test_images_that_a_network_was_not_trained_on_are_not_taken_for_its_own(prep
     pipeline.make_pack(ours)
     comparison = pipeline.compare(ours, examined=1)
     assert comparison.examinations == ()
-    assert "pack-32.npy has other images" in comparison.tables.left_out["reason"].iloc[0]
+    assert "pack-32 has other images" in comparison.tables.left_out["reason"].iloc[0]
     with pytest.raises(BoneAgeError, match="at least 1"):
         pipeline.examine(ours, comparison, 0)
 

@@ -212,15 +212,22 @@ def test_the_report_is_out_of_date_when_a_run_was_trained(made):
 
 
 def test_a_pack_is_kept_while_labels_and_images_are_the_same(made):
-    path = made.pack()
-    before = path.stat().st_mtime_ns, path.stat().st_ino
+    def times():
+        return {path.name: path.stat().st_mtime_ns for path in made.pack().iterdir()}
+
+    before = times()
     pipeline.make_pack(made)
-    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
+    assert times() == before
     image = made.augmented / "2001.png"
     image.write_bytes((made.augmented / "2002.png").read_bytes())
     pack = pipeline.make_pack(made)
     assert (pack.images[pack.ids.index("2001")] == pack.images[pack.ids.index("2002")]).all()
-    pack.path.write_bytes(pack.path.read_bytes()[:-9])
+    # Only the shard with the changed image was made again.
+    assert len([name for name, time in times().items() if time != before[name]]) == 2
+    shard = pack.path / "00003.npy"
+    shard.write_bytes(shard.read_bytes()[:-9])
+    assert len(pipeline.make_pack(made).ids) == TOTAL
+    shard.unlink()
     assert len(pipeline.make_pack(made).ids) == TOTAL
 
 
@@ -294,8 +301,9 @@ def test_a_work_folder_may_be_moved_and_copied_without_its_times(made, tmp_path)
 def test_labels_that_were_carried_alone_with_their_pack_are_used_as_they_are(made, tmp_path):
     carried = made.replace(work=str(tmp_path / "machine"))
     carried.root.mkdir()
-    for path in (made.labels, made.labels.with_suffix(".json"), made.pack()):
+    for path in (made.labels, made.labels.with_suffix(".json")):
         shutil.copy(path, carried.root)
+    shutil.copytree(made.pack(), carried.pack())
     assert len(pipeline.load_labels(carried).table) == TOTAL
     found = states(carried)
     assert found["labels"] == found["pack"] == UP_TO_DATE
@@ -422,7 +430,8 @@ TABLES = {
     "augmented/augment.csv": "augment",
     "labels.csv": "labels",
     "labels.json": "labels",
-    "pack-32.npy": "pack",
+    "pack-32/00003.npy": "pack",
+    "pack-32/index.json": "pack",
     "made/plan.json": "plan",
     "made/pack-32.json": "pack",
     "report.html": "compare",
@@ -491,7 +500,7 @@ def test_what_was_left_out_on_purpose_is_not_asked_for_again(made):
 
 def test_a_pack_that_was_lost_with_its_images_is_made_again_from_them(made):
     shutil.rmtree(made.augmented)
-    made.pack().unlink()
+    shutil.rmtree(made.pack())
     assert next_stage(status_of(made)) == "augment"
     made.plan.unlink()
     made.labels.unlink()

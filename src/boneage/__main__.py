@@ -328,7 +328,7 @@ def _labels(given: argparse.Namespace) -> None:
 
 
 @verb(
-    "pack the labelled images into pack-<size>.npy",
+    "pack the labelled images into the folder pack-<size>",
     "train_size",
     **_LABEL_FILE,
     **_IMAGE_FOLDER,
@@ -377,7 +377,7 @@ def _networks(named: list[str]) -> list[str]:
     },
     **_LABEL_FILE,
     **_IMAGE_FOLDER,
-    pack={"type": Path, "help": "a pack in place of images"},
+    pack={"type": Path, "help": "the folder of a pack, in place of images"},
     repeat_to={
         "type": int,
         "metavar": "N",

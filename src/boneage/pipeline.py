@@ -369,7 +369,7 @@ def make_pack(work: Workspace, labels: Labels | None = None, images: Path | None
 
 def _is_carried(work: Workspace, folder: Path, of_labels: str) -> bool:
     """Whether the pack is here without its images, and nothing says that it is of other labels."""
-    if folder.is_dir() or not work.pack().is_file():
+    if folder.is_dir() or not work.pack().is_dir():
         return False
     return not work.changes("pack", labels=of_labels)
 

@@ -29,8 +29,11 @@ P = ParamSpec("P")
 
 _DAMAGED = "damaged"
 
-# Of a large file, what is read to know it again; the end of a pack names its images.
+# Of a large file, what is read to know it again.
 _SAMPLE = 2**16
+
+# In a folder: the runs' records, tables, and a pack.
+_SEALED = ("*/record.json", "*.csv", "index.json", "*.npy")
 
 _SPLIT = ("validation_share", "test_share", "split_seed")
 _DRAWN = ("phantoms_per_group", "phantom_anomalies", "split_seed")
@@ -254,8 +257,8 @@ class Workspace:
         return self.labels.with_suffix(".json")
 
     def pack(self, size: int = 0) -> Path:
-        """The packed images at a training size; that of the settings by default."""
-        return self.large / f"pack-{size or self.settings.train_size}.npy"
+        """The folder of the packed images at a training size; that of the settings by default."""
+        return self.large / f"pack-{size or self.settings.train_size}"
 
     @property
     def runs(self) -> Path:
@@ -284,7 +287,7 @@ class Workspace:
     def record(self, name: str) -> Path:
         """What a stage left about what it made (:class:`Made`)."""
         stage = STAGES[name]
-        stem = self.pack().stem if name == "pack" else name
+        stem = self.pack().name if name == "pack" else name
         return (self.large if stage.large else self.root) / "made" / f"{stem}.json"
 
     def made(self, name: str) -> Made | None:
@@ -502,12 +505,12 @@ def _or_damaged(digest: Callable[P, str]) -> Callable[P, str]:
 
 @_or_damaged
 def _seal(path: Path) -> str:
-    """The bytes of a table or of those in a folder; of a large file its size, start and end.
+    """The bytes of a table or of those in a folder; of a large file, or a shard, its size, start and end.
 
     Empty where there is none.
     """
     if path.is_dir():
-        found = [*path.glob("*/record.json"), *path.glob("*.csv")]
+        found = [one for names in _SEALED for one in path.glob(names)]
         files = {one.relative_to(path).as_posix(): one for one in sorted(found) if one.is_file()}
         return _digest_of("".join(name + _seal(one) for name, one in files.items()))
     if not path.is_file():

@@ -196,10 +196,10 @@ def test_what_is_large_lies_in_the_cache_and_is_made_again_when_that_is_lost(pre
         pipeline.make_plan(work)
         pipeline.make_augmented(work)
         labels = pipeline.make_labels(work)
-        return pipeline.make_pack(work, labels).images.copy()
+        return pipeline.make_pack(work, labels).images[:]
 
     images = stages()
-    large = {"preprocess.csv", "images", "augmented", "pack-32.npy"}
+    large = {"preprocess.csv", "images", "augmented", "pack-32"}
     assert large <= {path.name for path in cache.iterdir()}
     slow = {path.name for path in (tmp_path / "drive").iterdir()}
     assert {"cases.csv", "plan.csv", "labels.csv"} <= slow

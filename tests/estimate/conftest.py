@@ -36,10 +36,10 @@ def runs(tmp_path_factory) -> list[Path]:
     write_labels(root / "labels.csv", untouched_labels(cases))
     # Read back, as a run is known by the labels as they lie in the file.
     labels = read_labels(root / "labels.csv")
-    build_pack(ids, root / "images", SIZE, root / f"pack-{SIZE}.npy")
+    build_pack(ids, root / "images", SIZE, root / f"pack-{SIZE}")
     for seed, variant in ((1, "sex"), (2, "")):
         settings = Settings(train_seed=seed, width="tiny", learning_rate=3e-3)
-        pack = open_pack(root / f"pack-{SIZE}.npy")
+        pack = open_pack(root / f"pack-{SIZE}")
         train("cnn", 4, labels, pack, settings, root / "runs", variant)
     return sorted((root / "runs").glob("cnn-*/"))
 

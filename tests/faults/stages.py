@@ -188,7 +188,7 @@ STAGES = (
         "train",
         _TRAIN,
         "",
-        (f"cache/pack-{SIZE}.npy", "work/labels.csv"),
+        (f"cache/pack-{SIZE}/*.npy", "work/labels.csv"),
         _correct_labels,
         ("train",),
     ),

@@ -5,6 +5,7 @@ stands in a table of what was left out. ``SOUND``: it only looks bad.
 """
 
 import io
+import json
 import os
 import pickle
 import stat
@@ -271,19 +272,16 @@ def _given_labels(content: bytes | str, words: str) -> Bad:
     return _written("given.csv", content, argv, REFUSED, words)
 
 
-def _given_pack(content: bytes, words: str) -> Bad:
-    argv = [
-        "train",
-        "--work",
-        "WORK",
-        "--pack",
-        "WORK/given.npy",
-        "--labels",
-        "WORK/sound.csv",
-        "--arch",
-        "cnn",
-    ]
-    return _written("given.npy", content, argv, REFUSED, rf"given\.npy: .*{words}")
+def _given_pack(shard: bytes, index: bytes | str = "", words: str = "") -> Bad:
+    """A pack of nine images in a single shard."""
+    facts = {"of": "", "ids": [str(number) for number in range(2001, 2010)], "skipped": []}
+    argv = ["train", "--work", "WORK", "--pack", "WORK/given", "--labels", "WORK/sound.csv", "--arch", "cnn"]
+    named = rf"given.index\.json: .*{words}" if index else rf"given.00000\.npy: .*{words}"
+    of_index = _written(
+        "given/index.json", index or json.dumps({"size": 64, "shards": [facts]}), argv, REFUSED, named
+    )
+    of_shard = _written("given/00000.npy", shard, argv, REFUSED, named)
+    return of_index._replace(lay=lambda folder: of_index.lay(folder) and of_shard.lay(folder))
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -311,6 +309,7 @@ def _record(content: bytes | str, words: str = "not a readable record|not a reco
 
 LABEL_HEADER = ",".join(LABEL_TABLE)
 DEEP_JSON = "[" * 100_000
+NINE = np.zeros((9, 64, 64), np.uint8)
 
 WORK_FILES = {
     "settings: no JSON": _settings("{", "not JSON"),
@@ -370,11 +369,21 @@ WORK_FILES = {
         REFUSED,
         "zero: not a file",
     ),
-    "pack: objects": _given_pack(_npy(np.array([Touches()], object)), ""),
-    "pack: a pickle": _given_pack(pickle.dumps(Touches()), ""),
-    "pack: larger than itself": _given_pack(_endless_npy(), ""),
-    "pack: of another shape": _given_pack(_npy(np.zeros(3)), ""),
-    "pack: cut short": _given_pack(_npy(np.zeros((9, 64, 64), np.uint8))[:900], ""),
+    "pack: objects": _given_pack(_npy(np.array([Touches()], object))),
+    "pack: a pickle": _given_pack(pickle.dumps(Touches())),
+    "pack: larger than itself": _given_pack(_endless_npy()),
+    "pack: of another shape": _given_pack(_npy(np.zeros(3))),
+    "pack: cut short": _given_pack(_npy(NINE)[:900]),
+    "pack: with something behind it": _given_pack(_npy(NINE) + b"x", words="longer"),
+    "pack: an index of no JSON": _given_pack(_npy(NINE), "{"),
+    "pack: an index nested without end": _given_pack(_npy(NINE), DEEP_JSON),
+    "pack: an index of numbers": _given_pack(
+        _npy(NINE), '{"size": 64, "shards": [{"of": "", "ids": [1], "skipped": []}]}'
+    ),
+    "pack: an image twice": _given_pack(
+        _npy(NINE), '{"size": 64, "shards": [{"of": "", "ids": ["1", "1"], "skipped": []}]}', "twice"
+    ),
+    "pack: of no image": _given_pack(_npy(NINE), '{"size": 64, "shards": []}', "no image"),
     "model facts: nothing": _facts(""),
     "model facts: a list": _facts("[]"),
     "model facts: nested without end": _facts(DEEP_JSON),

@@ -17,7 +17,8 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
 from boneage.core.tables import CASE_TABLE, CHILD_TABLE, LABEL_TABLE, PLAN_TABLE, read_cases, read_plan
 from boneage.dataset.labels import read_labels
-from boneage.dataset.pack import _FOOTER_MARK, open_pack
+from boneage.dataset.pack import open_pack
+from boneage.dataset.shards import read_index
 from boneage.estimate.children import read_children
 from boneage.evaluation import read_run
 from boneage.images.augmentations import parse_augmentations
@@ -181,11 +182,18 @@ def _tar() -> bytes:
     return stream.getvalue()
 
 
-def _pack() -> bytes:
+INDEX = {"size": 32, "shards": [{"of": "7", "ids": ["1", "2"], "skipped": [["3", "gone"]]}]}
+
+
+def _shard() -> bytes:
     stream = io.BytesIO()
     np.save(stream, np.zeros((2, 32, 32), np.uint8))
-    footer = {"ids": ["1", "2"], "skipped": [["3", "gone"]]}
-    return stream.getvalue() + _FOOTER_MARK + json.dumps(footer).encode()
+    return stream.getvalue()
+
+
+def _pack_of(shard: Path) -> object:
+    (shard.parent / "index.json").write_text(json.dumps(INDEX))
+    return open_pack(shard.parent)
 
 
 def _workbook() -> bytes:
@@ -239,7 +247,8 @@ READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "checkpoint": ("checkpoint/state.json", json.dumps({"seal": "0", "epoch": 1}).encode(), _checkpoint),
     "zip": ("a.zip", _zip(), _archive),
     "tar": ("a.tar", _tar(), _archive),
-    "pack": ("pack-32.npy", _pack(), open_pack),
+    "shard of a pack": ("00000.npy", _shard(), _pack_of),
+    "index of a pack": ("index.json", json.dumps(INDEX).encode(), lambda path: read_index(path.parent)),
 }
 
 

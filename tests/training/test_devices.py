@@ -54,7 +54,7 @@ if is_killed:
 settings = Settings(train_seed=5, batch_size=batch_size, width="tiny")
 try:
     join_hosts(settings.train_seed)
-    train("cnn", 2, read_labels(f"{work}/labels.csv"), open_pack(f"{work}/pack.npy"), settings, runs)
+    train("cnn", 2, read_labels(f"{work}/labels.csv"), open_pack(f"{work}/pack"), settings, runs)
 except BoneAgeError as error:
     sys.exit(f"told: {error}")
 """

@@ -55,7 +55,7 @@ def test_drawn_hands_have_all_ages_and_differ(run):
     labels, pack = draw_hands(HANDS, SIZE, run.folder.parent)
     assert labels.table["Bone Age"].between(0, 19).all()
     assert labels.table["Bone Age"].std() > 4
-    assert len(np.unique(pack.images.reshape(HANDS, -1), axis=0)) == HANDS
+    assert len(np.unique(pack.images[:].reshape(HANDS, -1), axis=0)) == HANDS
     assert set(labels.table["Split"]) == {"train", "validation", "test"}
 
 

@@ -37,7 +37,7 @@ def trained(work, tmp_path):
 
     def run(epochs=2, labels=None, **settings):
         chosen = Settings(train_seed=5, batch_size=8, **settings)
-        pack = open_pack(work / "pack.npy")
+        pack = open_pack(work / "pack")
         train("cnn", epochs, labels or read_labels(work / "labels.csv"), pack, chosen, tmp_path)
         return read_run(tmp_path / f"cnn-{epochs}-plain-s5")
 
@@ -86,7 +86,7 @@ def test_the_saved_model_gives_the_recorded_predictions(trained, work):
 
     run = trained()
     labels = read_labels(work / "labels.csv")
-    again = predict_pack(run.folder, open_pack(work / "pack.npy"), labels)
+    again = predict_pack(run.folder, open_pack(work / "pack"), labels)
     np.testing.assert_allclose(again["Prediction"], run.predictions["Prediction"], atol=1e-4)
     path = run.folder / "model.keras"
     flipped = bytearray(path.read_bytes())
@@ -94,7 +94,7 @@ def test_the_saved_model_gives_the_recorded_predictions(trained, work):
     for damaged in (b"not a model", bytes(flipped)):
         path.write_bytes(damaged)
         with pytest.raises(BoneAgeError, match=r"model\.keras"):
-            predict_pack(run.folder, open_pack(work / "pack.npy"), labels)
+            predict_pack(run.folder, open_pack(work / "pack"), labels)
 
 
 def test_an_untrained_network_says_the_training_mean(work):
@@ -121,7 +121,7 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
         return build(*others, "tiny", "scratch", variant)
 
     def weights(folder, **settings):
-        labels, pack = read_labels(work / "labels.csv"), open_pack(work / "pack.npy")
+        labels, pack = read_labels(work / "labels.csv"), open_pack(work / "pack")
         chosen = Settings(train_seed=5, **settings)
         return train("vgg16", 1, labels, pack, chosen, tmp_path / folder)["weights"]
 
@@ -144,7 +144,7 @@ def test_where_the_imagenet_weights_cannot_be_had_it_says_so_and_the_record_tell
 def test_no_test_or_validation_case_is_trained_on(work, tmp_path, monkeypatch):
     from boneage.training import run as training
 
-    pack, labels = open_pack(work / "pack.npy"), read_labels(work / "labels.csv").table
+    pack, labels = open_pack(work / "pack"), read_labels(work / "labels.csv").table
     seen = set()
     batch = training.Batches.__getitem__
 
@@ -273,7 +273,7 @@ def test_a_run_that_another_process_trains_is_left_alone(trained, tmp_path):
 
 
 def command(work, out, *more):
-    files = ["--work", str(out), "--labels", str(work / "labels.csv"), "--pack", str(work / "pack.npy")]
+    files = ["--work", str(out), "--labels", str(work / "labels.csv"), "--pack", str(work / "pack")]
     # Steps take long on JAX without an accelerator: two an epoch will do.
     choices = ["--train-seed", "5", "--batch-size", "28", "--width", "tiny", "--backend", "jax"]
     return [sys.executable, "-m", "boneage", "train", "--arch", "cnn", *files, *choices, *more]
@@ -388,7 +388,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(work, trained, trained_until
             "cnn",
             2,
             read_labels(work / "labels.csv"),
-            open_pack(work / "pack.npy"),
+            open_pack(work / "pack"),
             Settings(train_seed=5, batch_size=4),
             tmp_path,
         )

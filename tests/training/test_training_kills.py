@@ -42,7 +42,7 @@ def train(work):
     program = Path(__file__).with_name("killed_verbs.py")
     # The library's threads would be there before the fork.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    files = ["--labels", str(work / "labels.csv"), "--pack", str(work / "pack.npy")]
+    files = ["--labels", str(work / "labels.csv"), "--pack", str(work / "pack")]
     choices = ["--train-seed", "5", "--batch-size", "8", "--width", "tiny", "--backend", "tensorflow"]
 
     def command(name: str, **watch: object) -> int:

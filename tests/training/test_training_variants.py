@@ -34,7 +34,7 @@ def train(work, tmp_path):
 
     def run(epochs=2, variant="", work=work, runs=tmp_path, labels=None, **settings) -> Run:
         chosen = Settings(train_seed=5, width="tiny", **settings)
-        pack, labels = open_pack(work / "pack.npy"), labels or read_labels(work / "labels.csv")
+        pack, labels = open_pack(work / "pack"), labels or read_labels(work / "labels.csv")
         training.train("cnn", epochs, labels, pack, chosen, runs, variant)
         return read_run(runs / str(RunKey("cnn", epochs, labels.set, 5, variant)))
 
@@ -43,7 +43,7 @@ def train(work, tmp_path):
 
 def told_again(run: Run, work) -> pd.DataFrame:
     """The predictions of a finished run, from its files."""
-    return predict_pack(run.folder, open_pack(work / "pack.npy"), read_labels(work / "labels.csv"))
+    return predict_pack(run.folder, open_pack(work / "pack"), read_labels(work / "labels.csv"))
 
 
 def timeless(run: Run) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def memory(monkeypatch):
 def in_fours(work, tmp_path_factory) -> Run:
     """A run whose batches of four were asked for."""
     chosen = Settings(train_seed=5, width="tiny", batch_size=4)
-    runs, pack = tmp_path_factory.mktemp("runs"), open_pack(work / "pack.npy")
+    runs, pack = tmp_path_factory.mktemp("runs"), open_pack(work / "pack")
     training.train("cnn", 2, read_labels(work / "labels.csv"), pack, chosen, runs)
     return read_run(runs / "cnn-2-plain-s5")
 
@@ -147,7 +147,7 @@ def test_with_the_sex_the_prediction_depends_on_it(train, tmp_path, tmp_path_fac
     run = train(12, "sex", work, learning_rate=1e-2, batch_size=4)
     assert run.folder.name == "cnn-12-plain-sex-s5"
     assert run.record["variant"] == "sex"
-    model, images = load_model(run.folder), open_pack(work / "pack.npy").images
+    model, images = load_model(run.folder), open_pack(work / "pack").images
     boys, girls = (prediction(model, images, np.full(80, male)) for male in (True, False))
     assert OLDER / 4 < np.mean(boys - girls) < OLDER * 1.5
     np.testing.assert_allclose(told_again(run, work)["Prediction"], run.predictions["Prediction"], atol=1e-4)
@@ -186,7 +186,7 @@ def test_months_learn_and_are_kept(train, work):
     )
     model = load_model(run.folder)
     months = keras.Model(model.input, model.get_layer("month_bins").output)
-    images = open_pack(work / "pack.npy").images[:8]
+    images = open_pack(work / "pack").images[:8]
     shares = months.predict(images[..., np.newaxis], verbose=0)
     ages = (np.arange(240) + 0.5) / 12
     np.testing.assert_allclose(shares @ ages, run.predictions["Prediction"][:8], atol=1e-3)
@@ -218,7 +218,7 @@ def test_views_take_the_finished_plain_run_and_train_nothing(train, work, monkey
     assert run.folder.name == "cnn-6-plain-tta-s5"
     assert (run.record["variant"], plain.record["variant"]) == ("tta", "")
     pd.testing.assert_frame_equal(run.history, plain.history)
-    images = open_pack(work / "pack.npy").images
+    images = open_pack(work / "pack").images[:]
     model = load_model(plain.folder)
     said = [model.predict(view[..., np.newaxis], verbose=0)[:, 0] for view in tta_images(model, images)]
     np.testing.assert_allclose(run.predictions["Prediction"], np.mean(said, axis=0), atol=1e-4)

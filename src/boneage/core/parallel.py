@@ -17,10 +17,17 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 SECONDS_BETWEEN_SAVES = 5.0
+# The whole record is written each time: without this, its cost would grow with the square of its length.
+_TIMES_A_SAVE = 20.0
 
 
 def on_all_cores(
-    work: Callable[[T], R], jobs: Sequence[T], title: str, progress: bool = True, in_order: bool = False
+    work: Callable[[T], R],
+    jobs: Sequence[T],
+    title: str,
+    progress: bool = True,
+    in_order: bool = False,
+    unit: str = "image",
 ) -> Generator[R, None, None]:
     """Runs ``work`` on each job on all cores, or on a cluster, under a progress bar and yields the results.
 
@@ -29,10 +36,11 @@ def on_all_cores(
     Args:
         title: Label of the progress bar.
         in_order: Whether results come in the order of the jobs rather than of completion.
+        unit: What a job is, on the bar.
     """
     from tqdm.auto import tqdm
 
-    bar = tqdm(total=len(jobs), desc=title, unit="image", disable=not progress)
+    bar = tqdm(total=len(jobs), desc=title, unit=unit, disable=not progress)
     results = (cluster.on_workers if cluster.in_use() else _in_threads)(work, jobs, in_order)
     with bar, contextlib.closing(results):
         for result in results:
@@ -67,6 +75,7 @@ def fill_rows(
     jobs: Mapping[int, T],
     save: Callable[[list[R]], S],
     title: str,
+    unit: str = "image",
 ) -> S:
     """Does on all cores what the rows of a record still lack; the next run goes on where this one stops.
 
@@ -75,17 +84,21 @@ def fill_rows(
         make: Does one job; returns its row.
         jobs: What is to be done, by the place of its row.
         save: Writes the record: before the first job, every few seconds, at the end, and when it is stopped.
+            One that takes long to write, as that of many images, is written less often.
         title: What the bar says.
+        unit: What a job is, on the bar.
 
     Returns:
         What ``save`` returns at the end.
     """
+    began = time.monotonic()
     save(rows)
     saved = time.monotonic()
     try:
-        for place, row in on_all_cores(lambda at: (at, make(jobs[at])), list(jobs), title):
+        for place, row in on_all_cores(lambda at: (at, make(jobs[at])), list(jobs), title, unit=unit):
             rows[place] = row
-            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+            if time.monotonic() - saved > max(SECONDS_BETWEEN_SAVES, _TIMES_A_SAVE * (saved - began)):
+                began = time.monotonic()
                 save(rows)
                 saved = time.monotonic()
     except BaseException:

@@ -1,33 +1,41 @@
 """From images on disk to training batches: every image is decoded once, into one pack.
 
-A pack is a plain ``.npy`` file, a uint8 array (images, size, size), which ``numpy.load`` opens without this
-package too. The images' ids follow the array in the same file, so they always travel with it.
+A pack is a folder of shards (:mod:`boneage.dataset.shards`): neither a file nor memory grows with the set.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write
-from boneage.core.parallel import on_all_cores
+from boneage.core.files import LIVING_SECONDS, make_folder, one_at_a_time, remove_leftovers, writing
+from boneage.core.parallel import fill_rows
 from boneage.core.settings import TRAIN_SIZES
 from boneage.core.tables import skipped_table
+from boneage.dataset.shards import (
+    INDEX_NAME,
+    Index,
+    Shard,
+    Shards,
+    is_whole,
+    lots,
+    read_index,
+    shard_path,
+    write_index,
+    write_shard,
+)
 from boneage.images.square import square
 from boneage.sources.spellings import id_finder
+from boneage.workspace import files_digest
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-_FOOTER_MARK = b"\nBONEAGE IMAGE IDS\n"
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,14 @@ class Pack:
     """A packed set of images.
 
     Attributes:
-        images: uint8, (images, size, size), memory-mapped read-only; 0 is black.
-        ids: The image id (the label CSV's ``Case ID``) of each row; None if the file has none.
+        images: uint8, (images, size, size), read as they are asked for; 0 is black.
+        ids: The image id (the label CSV's ``Case ID``) of each row.
+        path: Its folder.
         skipped: ``SKIPPED_TABLE`` of images that could not be read when it was made.
     """
 
-    images: np.ndarray
-    ids: tuple[str, ...] | None
+    images: Shards
+    ids: tuple[str, ...]
     path: Path
     skipped: pd.DataFrame = field(default_factory=lambda: skipped_table([]))
 
@@ -114,96 +123,119 @@ def find_images(ids: Sequence[str], folder: Path) -> tuple[dict[str, Path], pd.D
 
 
 def build_pack(ids: Sequence[str], folder: Path, size: int, path: Path) -> pd.DataFrame:
-    """Packs the images of a folder into one pack file, in the order of ``ids``.
+    """Packs the images of a folder, in the order of ``ids``.
+
+    Shards of an earlier run are kept where the files that they were made of are the same.
 
     Args:
+        ids: Of the labels.
+        folder: Of the images.
         size: Side of the packed images in pixels.
+        path: The folder of the pack.
 
     Returns:
         ``SKIPPED_TABLE``; the pack itself lists the images that could not be read.
 
     Raises:
-        BoneAgeError: No image was found, or the disk is full.
+        BoneAgeError: No image was found, none can be read, or the disk is full.
     """
     files, missing = find_images(ids, folder)
-    unreadable: dict[str, str] = {}
-    written: list[str] = []
+    todo = lots(files, size)
+    of = [files_digest(lot) for lot in todo]
 
-    def read(image_id: str) -> np.ndarray | BoneAgeError:
+    def make(job: tuple[int, Mapping[str, Path]]) -> Shard:
+        number, lot = job
+        return _made_shard(shard_path(path, number), lot, size, of[number])
+
+    with one_at_a_time(path):
+        make_folder(path)
+        shards = _kept_shards(path, of, size)
+        jobs = {number: (number, lot) for number, lot in enumerate(todo) if shards[number] is None}
+        _remove_others(path, len(todo))
+        # Before any shard is touched, the index says which are to be made.
+        made = fill_rows(shards, make, jobs, lambda rows: _save(path, rows, size), "pack", "shard")
+    if not any(one.ids for one in made):
+        raise BoneAgeError(
+            f"{folder}: none of its {len(files)} images can be read; run {_maker(folder)} again"
+        )
+    unreadable = skipped_table(row for one in made for row in one.skipped)
+    return pd.concat([missing, unreadable], ignore_index=True)
+
+
+def _made_shard(path: Path, files: Mapping[str, Path], size: int, of: str) -> Shard:
+    images = np.empty((len(files), size, size), np.uint8)
+    made = Shard(of=of, ids=[], skipped=[])
+    for image_id, file in files.items():
         try:
-            return read_image(files[image_id], size)
+            images[len(made.ids)] = read_image(file, size)
         except BoneAgeError as error:
-            return error
+            made.skipped.append((image_id, str(error)))
+        else:
+            made.ids.append(image_id)
+    write_shard(path, images[: len(made.ids)])
+    return made
 
-    images = on_all_cores(read, list(files), "pack", in_order=True)
-    with atomic_write(path) as file, contextlib.closing(images):
-        header_bytes = _write_header(file, len(files), size)
-        for image_id, image in zip(files, images, strict=True):
-            if isinstance(image, BoneAgeError):
-                unreadable[image_id] = str(image)
-                continue
-            file.write(image.tobytes())
-            written.append(image_id)
-        if not written:
-            raise BoneAgeError(
-                f"{folder}: none of its {len(files)} images can be read; run {_maker(folder)} again"
-            )
-        footer = {"ids": written, "skipped": list(unreadable.items())}
-        file.write(_FOOTER_MARK + json.dumps(footer).encode())
-        file.seek(0)
-        if _write_header(file, len(written), size) != header_bytes:
-            raise AssertionError("the header's length depends on the number of images")
-        file.seek(0, os.SEEK_END)
-    return pd.concat([missing, skipped_table(unreadable.items())], ignore_index=True)
+
+def _kept_shards(path: Path, of: Sequence[str], size: int) -> list[Shard | None]:
+    """The shards of an earlier run that hold; None for those to make. An image may be readable by now."""
+    try:
+        before = read_index(path)
+    except BoneAgeError:
+        return [None] * len(of)
+    kept: list[Shard | None] = [None] * len(of)
+    for number, (digest, shard) in enumerate(zip(of, before.shards, strict=False)):
+        holds = before.size == size and shard and shard.of == digest and not shard.skipped
+        if shard and holds and is_whole(path, number, shard, size):
+            kept[number] = shard
+    return kept
+
+
+def _remove_others(path: Path, count: int) -> None:
+    """Removes what killed runs left, and shards of a larger pack."""
+    remove_leftovers(path, LIVING_SECONDS)
+    ours = {shard_path(path, number) for number in range(count)}
+    for file in set(path.glob("*.npy")) - ours:
+        with writing(file):
+            file.unlink(missing_ok=True)
+
+
+def _save(path: Path, shards: list[Shard | None], size: int) -> list[Shard]:
+    write_index(path, Index(size=size, shards=shards))
+    return [one for one in shards if one]
 
 
 def open_pack(path: Path | str) -> Pack:
     """Opens a pack without reading its images into memory.
 
     Raises:
-        BoneAgeError: No such file, cut short, or not an array of square 8-bit images at a training size.
+        BoneAgeError: It is missing, not finished, or damaged, or not of a training size.
     """
     path = Path(path)
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # A damaged header can make NumPy's reader raise anything.
-        reason = getattr(error, "strerror", None) or "not a whole .npy file"
-        raise BoneAgeError(f"{path}: {reason}; make it again with `python -m boneage pack`") from None
-    if not isinstance(images, np.memmap) or images.dtype != np.uint8 or images.ndim != 3:
-        raise BoneAgeError(f"{path}: must be a uint8 array of shape (images, size, size)")
-    if images.shape[1] != images.shape[2] or not len(images):
-        raise BoneAgeError(f"{path}: shape {images.shape} is not (images, size, size)")
+    index = read_index(path)
+    shards = [one for one in index.shards if one]
+    if len(shards) < len(index.shards):
+        left = len(index.shards) - len(shards)
+        raise BoneAgeError(f"{path}: {left} of its shards are not made yet; run `python -m boneage pack`")
     least, most = TRAIN_SIZES
-    if not least <= images.shape[1] <= most:
-        raise BoneAgeError(
-            f"{path}: images of {images.shape[1]} px; a side must be between {least} and {most}"
-        )
-    footer = _read_footer(path)
-    if footer is None and path.stat().st_size > images.offset + images.nbytes:
-        # Taken for a plain array, its rows could stand beside the wrong labels.
-        raise BoneAgeError(f"{path}: its image ids are damaged; make it again with `python -m boneage pack`")
-    if footer is None:
-        return Pack(images, None, path)
-    return Pack(images, tuple(footer["ids"]), path, skipped_table(footer["skipped"]))
+    if not least <= index.size <= most:
+        raise BoneAgeError(f"{path}: images of {index.size} px; a side must be between {least} and {most}")
+    ids = tuple(one for shard in shards for one in shard.ids)
+    if not ids:
+        raise BoneAgeError(f"{path / INDEX_NAME}: lists no image; run `python -m boneage pack` again")
+    images = Shards(path, [len(shard.ids) for shard in shards], index.size)
+    images.check()
+    return Pack(images, ids, path, skipped_table(row for shard in shards for row in shard.skipped))
 
 
 def rows_of(pack: Pack, labels: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-    """Matches labels with the images of a pack; one without ids must have one row per label, in their order.
+    """Matches labels with the images of a pack.
 
     Returns:
         The labels that have an image, the pack row of each, and what was left out in words.
 
     Raises:
-        BoneAgeError: No label has an image, or a pack without ids has another number of rows.
+        BoneAgeError: No label has an image.
     """
-    if pack.ids is None:
-        if len(pack.images) != len(labels):
-            raise BoneAgeError(
-                f"{pack.path}: carries no ids, and its {len(pack.images)} images are not the "
-                f"{len(labels)} labels; make it again with `python -m boneage pack`"
-            )
-        notice = f"{pack.path.name} carries no ids: its rows are taken to be in the label CSV's order"
-        return labels, np.arange(len(labels)), [notice]
     row_of_id = {image_id: row for row, image_id in enumerate(pack.ids)}
     rows = labels["Case ID"].map(image_ids(labels["Case ID"].tolist(), pack.ids)).map(row_of_id)
     found = rows.notna().to_numpy()
@@ -224,8 +256,8 @@ def fingerprint(pack: Pack, labels: pd.DataFrame) -> str:
     """The SHA-256 of everything that training reads: the labels and the pixels, row by row."""
     digest = hashlib.sha256(labels.to_csv(index=False).encode())
     digest.update(json.dumps([pack.ids, pack.images.shape]).encode())
-    for start in range(0, len(pack.images), 256):
-        digest.update(np.ascontiguousarray(pack.images[start : start + 256]).data)
+    for images in pack.images.files():
+        digest.update(images.data)
     return digest.hexdigest()
 
 
@@ -240,24 +272,3 @@ def batches_of(
     count, rng = len(rows) if count is None else count, np.random.default_rng([seed, epoch])
     order = np.concatenate([rng.permutation(len(rows)) for _ in range(0, count, len(rows))])[:count]
     return [rows[order[start : start + batch_size]] for start in range(0, count, batch_size)]
-
-
-def _write_header(file: IO[bytes], count: int, size: int) -> int:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
-    np.lib.format.write_array_header_1_0(file, header)
-    return file.tell()
-
-
-def _read_footer(path: Path) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb") as file:
-            if np.lib.format.read_magic(file) != (1, 0):
-                return None
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            file.seek(int(np.prod(shape)) * dtype.itemsize, os.SEEK_CUR)
-            mark, text = file.read(len(_FOOTER_MARK)), file.read()
-        footer: dict[str, Any] = json.loads(text if mark == _FOOTER_MARK else "{}")
-        whole = len(footer["ids"]) == shape[0] == len(set(footer["ids"])) and "skipped" in footer
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return footer if whole else None

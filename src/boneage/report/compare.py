@@ -199,7 +199,7 @@ def _test_rejected(
         print(f"left out of the rejected cases: {in_words(labels.skipped, of)}")
 
     def packed(size: int) -> Path:
-        path = work.pack(size).with_name(f"rejected-{size}.npy")
+        path = work.pack(size).with_name(f"rejected-{size}")
         build_pack(labels.table["Case ID"].tolist(), work.images, size, path)
         return path
 

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from boneage.dataset.pack import Pack, batches_of
+from boneage.dataset.pack import batches_of
+from boneage.dataset.shards import Shards
 
 ModelInput = np.ndarray | tuple[np.ndarray, np.ndarray]
 
@@ -29,8 +30,8 @@ class Batches(keras.utils.PyDataset):
     devices Keras starts one more to look at a batch.
 
     Args:
-        pack: The packed images.
-        rows: Rows of the pack to train on.
+        images: uint8, (images, size, size), such as a pack's.
+        rows: Which of them to show.
         years: Bone age of each row, (rows,).
         male: 1 for male and 0 for female, (rows,), if the model takes the sex; else None.
         batch_size: Images a batch; the last one of an epoch may hold fewer.
@@ -40,7 +41,7 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        pack: Pack,
+        images: Shards | np.ndarray,
         rows: np.ndarray,
         years: np.ndarray,
         male: np.ndarray | None,
@@ -49,7 +50,7 @@ class Batches(keras.utils.PyDataset):
         images_per_epoch: int | None = None,
     ):
         super().__init__()
-        self._pack, self._rows, self._years, self._male = pack, rows, years, male
+        self._images, self._rows, self._years, self._male = images, rows, years, male
         self._batch_size, self._seed, self._count = batch_size, seed, images_per_epoch
         self.begin(0)
 
@@ -59,7 +60,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, step: int) -> tuple[ModelInput, np.ndarray]:
         of_batch = self._order[step]
         male = None if self._male is None else self._male[of_batch]
-        images = self._pack.images[self._rows[of_batch]]
+        images = self._images[self._rows[of_batch]]
         return model_input(images, male), self._years[of_batch][:, np.newaxis]
 
     def begin(self, epoch: int, logs: dict | None = None) -> None:

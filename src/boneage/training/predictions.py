@@ -12,6 +12,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import PREDICTION_TABLE
 from boneage.dataset.labels import Labels
 from boneage.dataset.pack import Pack, rows_of
+from boneage.dataset.shards import Shards
 from boneage.evaluation import read_run
 from boneage.training.batches import model_input
 from boneage.training.model_files import ModelFileError, read_model
@@ -68,7 +69,7 @@ def tta_images(model: keras.Model, images: np.ndarray) -> Iterator[np.ndarray]:
 
 def prediction(
     model: keras.Model,
-    images: np.ndarray,
+    images: Shards | np.ndarray,
     male: np.ndarray,
     batch_size: int = 16,
     tta: bool = False,
@@ -78,7 +79,7 @@ def prediction(
 
     Args:
         model: As ``build_model`` makes it.
-        images: uint8, (images, size, size); may be memory-mapped.
+        images: uint8, (images, size, size), such as a pack's.
         male: Whether each is male, (rows,); used if the model takes the sex.
         batch_size: Images a step.
         tta: Whether to average over :func:`tta_images`.

@@ -83,7 +83,7 @@ def draw_hands(count: int, size: int, folder: Path) -> tuple[Labels, Pack]:
     missing = [one for one in hands.to_dict("records") if not (files / f"{one['id']}.jpg").is_file()]
     for _ in on_all_cores(draw, missing, "Drawing hands"):
         pass
-    path = folder / f"hands-{count}.npy"
+    path = folder / f"hands-{count}"
     build_pack(hands["id"].tolist(), files, size, path)
     labels = pd.DataFrame(
         {

@@ -277,7 +277,7 @@ def _fit(
     if len(watched.rows):
         validation = (model_input(pack.images[watched.rows], watched.male), watched.years[:, np.newaxis])
     batches = Batches(
-        pack,
+        pack.images,
         of_train.rows,
         of_train.years,
         of_train.male,
