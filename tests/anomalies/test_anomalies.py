@@ -278,6 +278,8 @@ class TestSets:
         hashes[2500] = hashes[40]
         hashes[2500, :9] ^= True
         hashes[2900] = hashes[2500]
+        # An inverted picture is another one.
+        hashes[2950] = ~hashes[7]
         assert near_duplicates(hashes) == [(2500, 40, 9), (2900, 2500, 0)]
 
     def test_copies_are_found_and_other_hands_are_not(self):

@@ -1,7 +1,8 @@
 """Images of the same radiograph, by perceptual hash (ImageHash)."""
 
+from collections.abc import Iterator
+
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from boneage.anomalies.anomaly import Anomaly
@@ -13,6 +14,8 @@ HASH_BITS = 256
 # The two most similar of 1025 children differ in 24 bits. A copy saved again, smaller, brighter or darker
 # differs in 10 to 20. One rotated by two degrees differs in 40: this hash cannot tell it from another child.
 _MOST_BITS = 22
+# Hashes compared at a time with how many others: as many as the processor's cache holds.
+_BLOCK = (64, 1024)
 
 
 def image_hash(hand: Hand) -> np.ndarray:
@@ -47,26 +50,42 @@ def near_duplicates(hashes: np.ndarray) -> list[tuple[int, int, int]]:
         For each such image its row, the row of the most similar earlier image, and the number of differing
         bits.
     """
-    rows, others, bits = alike(hashes, hashes, _MOST_BITS)
     # Compared with earlier images only, so that one of each pair is named.
-    pairs = pd.DataFrame({"row": rows, "earlier": others, "bits": bits})[others < rows]
-    pairs = pairs.sort_values(["row", "bits", "earlier"]).drop_duplicates("row")
-    return [(int(row), int(earlier), int(bits)) for row, earlier, bits in pairs.to_numpy()]
+    nearest, least = np.zeros(len(hashes), int), np.full(len(hashes), HASH_BITS)
+    for rows, earlier, bits in alike(hashes, hashes, _MOST_BITS):
+        order = np.lexsort((earlier, bits, rows))
+        row, first = np.unique(rows[order], return_index=True)
+        found, there = bits[order][first], earlier[order][first]
+        nearer = found < least[row]
+        nearest[row[nearer]], least[row[nearer]] = there[nearer], found[nearer]
+    return [(int(row), int(nearest[row]), int(least[row])) for row in np.flatnonzero(least <= _MOST_BITS)]
 
 
 def alike(
     hashes: np.ndarray, others: np.ndarray, most_bits: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of hashes, bool (n, 256), within ``most_bits``: row, row in ``others``, number of differing
-    bits.
-    """
-    from sklearn.neighbors import NearestNeighbors
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs of a hash and an earlier one of ``others``, bool (n, 256) both, within ``most_bits``.
 
-    signs, other_signs = (np.where(one, np.float32(1), np.float32(-1)) for one in (hashes, others))
-    # Among signs, each differing bit adds four to the squared distance.
-    near = NearestNeighbors(radius=2 * (most_bits + 0.5) ** 0.5, algorithm="brute").fit(other_signs)
-    pairs = near.radius_neighbors_graph(signs, mode="distance").tocoo()
-    return pairs.row, pairs.col, np.rint(pairs.data**2 / 4).astype(int)
+    Yields:
+        Row, row in ``others`` and number of differing bits of some pairs at a time; those of a row by
+        rising row in ``others``.
+    """
+    words, other_words = (np.packbits(one, axis=1).view(np.uint64).T.copy() for one in (hashes, others))
+    rows_at_a_time, columns_at_a_time = _BLOCK
+    for start in range(0, len(hashes), rows_at_a_time):
+        of_block = words[:, start : start + rows_at_a_time]
+        end = start + of_block.shape[1]
+        for before in range(0, end, columns_at_a_time):
+            earlier = other_words[:, before : min(before + columns_at_a_time, end)]
+            counts = (
+                np.bitwise_count(one[:, None] ^ other) for one, other in zip(of_block, earlier, strict=True)
+            )
+            # In a byte 256 differing bits, of an inverted picture, are none: those found are counted again.
+            rows, places = np.nonzero(sum(counts) <= most_bits)
+            bits = np.bitwise_count(of_block[:, rows] ^ earlier[:, places]).sum(axis=0, dtype=int)
+            keep = (bits <= most_bits) & (places + before < rows + start)
+            if keep.any():
+                yield rows[keep] + start, places[keep] + before, bits[keep]
 
 
 def duplicate_anomaly(other: str, bits: int) -> Anomaly:

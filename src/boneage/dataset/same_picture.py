@@ -31,6 +31,8 @@ _SURROUNDINGS = 4.0
 # differs in at most 14 bits; one of another gamma in up to 50, but correlates above 0.8.
 _SURELY_BITS, _SURELY_LIKENESS = 16, 0.3
 _PERHAPS_BITS, _PERHAPS_LIKENESS = 60, 0.8
+# Pairs whose patterns are compared at a time.
+_LOT = 1024
 
 
 def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
@@ -117,17 +119,27 @@ def group(seen: np.ndarray) -> np.ndarray:
     Images that are the same as a third one are the same.
     """
     hashes, mirrored = seen[:, :HASH_BITS] > 0, seen[:, HASH_BITS : 2 * HASH_BITS] > 0
-    patterns = seen[:, 2 * HASH_BITS :].reshape(-1, _SIDE, _SIDE).astype(np.float32)
-    pairs = []
-    for other_hashes, others in ((hashes, patterns), (mirrored, patterns[:, :, ::-1])):
-        for one, other, bits in zip(*alike(hashes, other_hashes, _PERHAPS_BITS), strict=True):
-            likeness = float(np.vdot(patterns[one], others[other])) if one < other else 0.0
-            surely = bits <= _SURELY_BITS and likeness >= _SURELY_LIKENESS
-            if surely or likeness >= _PERHAPS_LIKENESS:
-                pairs.append((one, other))
-    ones, others = np.array(pairs, int).reshape(-1, 2).T
-    ties = coo_array((np.ones(len(ones)), (ones, others)), shape=(len(seen),) * 2)
+    patterns = seen[:, 2 * HASH_BITS :].reshape(-1, _SIDE, _SIDE)
+    found = [(np.empty(0, int), np.empty(0, int))]
+    for of, shown in ((hashes, patterns), (mirrored, patterns[:, :, ::-1])):
+        for rows, earlier, bits in alike(of, hashes, _PERHAPS_BITS):
+            likeness = _likeness(shown, patterns, rows, earlier)
+            surely = (bits <= _SURELY_BITS) & (likeness >= _SURELY_LIKENESS)
+            same = surely | (likeness >= _PERHAPS_LIKENESS)
+            found.append((rows[same], earlier[same]))
+    rows, earlier = (np.concatenate(part) for part in zip(*found, strict=True))
+    ties = coo_array((np.ones(len(rows)), (rows, earlier)), shape=(len(seen),) * 2)
     return np.asarray(connected_components(ties, directed=False)[1])
+
+
+def _likeness(ones: np.ndarray, others: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Correlation of patterns, some pairs at a time."""
+    lots = [slice(start, start + _LOT) for start in range(0, len(rows), _LOT)]
+    said = [
+        np.einsum("nij,nij->n", ones[rows[lot]].astype(np.float32), others[columns[lot]].astype(np.float32))
+        for lot in lots
+    ]
+    return np.concatenate([np.empty(0, np.float32), *said])
 
 
 def _read_kept(path: Path) -> dict[str, np.ndarray]:

@@ -5,10 +5,9 @@ a year the cases are chosen so that sexes and races stay in proportion over all 
 stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD 2011).
 """
 
-from collections import Counter
+from collections import Counter, deque
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
@@ -71,26 +70,31 @@ def _draw(strata: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Serie
     # The smaller splits choose first, as a single case changes their proportions most.
     chosen = [name for name, share in shares.items() if name != "train" and share > 0]
     choosing = sorted(chosen, key=lambda name: shares[name])
-    split = pd.Series("train", index=strata.index)
+    split = dict.fromkeys(strata.index, "train")
     seen: Counter = Counter()
     given: dict[str, Counter] = {name: Counter() for name in choosing}
     cases_so_far = 0
     taken = dict.fromkeys(choosing, 0)
     for _, of_group in by_lot.groupby(group, sort=True):
-        left = list(of_group.index)
-        cases_so_far += len(left)
-        seen.update(key for case in left for key in keys_of[case])
+        # Cases with the same keys lag alike, and the first by lot goes first.
+        left: dict[tuple, deque] = {}
+        for place, case in enumerate(of_group.index):
+            left.setdefault(tuple(keys_of[case]), deque()).append((place, case))
+        cases_so_far += len(of_group)
+        seen.update(key for keys, alike in left.items() for key in keys for _ in alike)
         for name in choosing:
-            wanted = min(round(shares[name] * cases_so_far) - taken[name], len(left))
+            wanted = min(round(shares[name] * cases_so_far) - taken[name], sum(map(len, left.values())))
             taken[name] += wanted
             for _ in range(wanted):
-                lag = [
-                    sum(shares[name] * seen[key] - given[name][key] for key in keys_of[case]) for case in left
-                ]
-                case = left.pop(int(np.argmax(lag)))
-                given[name].update(keys_of[case])
-                split[case] = name
-    return split
+                lag = {
+                    keys: (sum(shares[name] * seen[key] - given[name][key] for key in keys), -alike[0][0])
+                    for keys, alike in left.items()
+                    if alike
+                }
+                keys = max(lag, key=lag.__getitem__)
+                given[name].update(keys)
+                split[left[keys].popleft()[1]] = name
+    return pd.Series(split)[strata.index]
 
 
 def plan_without_copies(split: pd.Series, corrections: pd.Series) -> pd.DataFrame:
