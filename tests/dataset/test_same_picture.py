@@ -1,5 +1,7 @@
 """One picture in two files is known for one; two children are two."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -95,7 +97,13 @@ def test_what_was_computed_is_kept_until_the_image_changes(
     assert same_pictures(ids, tmp_path).tolist() == ["a", "a"]
 
 
-def test_an_image_that_is_gone_is_a_group_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: os.truncate(path, 500)])
+def test_an_image_that_is_gone_or_cut_short_is_a_group_of_its_own_and_told(
+    damage: Callable[[Path], None], tmp_path: Path
+) -> None:
     ids = made(tmp_path, {"a": encoded(a_picture(1)), "b": encoded(a_picture(1), "JPEG")})
-    (tmp_path / "images" / "b.png").unlink()
-    assert same_pictures([*ids, "c"], tmp_path).tolist() == ["a", "b", "c"]
+    damage(tmp_path / "images" / "b.png")
+    groups = same_pictures([*ids, "c"], tmp_path)
+    assert groups.tolist() == ["a", "b", "c"]
+    (said,) = ties_in_words(groups)
+    assert said.startswith("images that cannot be read: 1 (the first: b)")

@@ -36,7 +36,10 @@ _TIMES = {
 }
 
 # What a run may leave beside what it makes, on purpose.
-_KEPT_ASIDE = re.compile(r"runs-aside/|-corrected-\d+\.csv$|unlisted-preprocess\.csv$|\.wrong$")
+_KEPT_ASIDE = re.compile(r"runs-aside/|-corrected-\d+\.csv$|unlisted-preprocess\.csv$|\.(wrong|torn)$")
+
+# What was seen of the images that were last asked for: decides nothing, and is made again where it lacks one.
+_SEEN_BEFORE = "pictures.npz"
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,7 @@ class Arena:
 
     def contents(self) -> dict[str, str]:
         """What every file holds but for times, by its path in the box."""
-        files = sorted(path for path in self.box.rglob("*") if path.is_file())
+        files = sorted(one for one in self.box.rglob("*") if one.is_file() and one.name != _SEEN_BEFORE)
         return {path.relative_to(self.box).as_posix(): content(path) for path in files}
 
     def decisions(self) -> bytes:

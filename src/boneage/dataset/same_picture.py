@@ -44,6 +44,9 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
     Args:
         large: The folder with ``images/`` and ``preprocess.csv``.
 
+    Returns:
+        The groups; ``attrs["unread"]`` names the cases whose image cannot be read.
+
     Raises:
         BoneAgeError: No report of preprocessing, the library ImageHash is not installed, or the disk is full.
     """
@@ -75,17 +78,24 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
         labels = group(np.stack([kept[keys[case_id]] for case_id in seen]))
         ids = pd.Series(seen, index=seen)
         groups[seen] = ids.groupby(labels).transform("min")
+    groups.attrs["unread"] = [case_id for key, case_id in missing.items() if key not in kept]
     return groups
 
 
 def ties_in_words(groups: pd.Series) -> list[str]:
-    """A notice of the groups of several images; empty if there are none."""
+    """Notices of the groups of several images, and of the images that could not be compared."""
+    notices = []
     sizes = groups.value_counts()
     sizes = sizes[sizes > 1]
-    if sizes.empty:
-        return []
-    of = "1 group shows" if len(sizes) == 1 else f"{len(sizes)} groups show"
-    return [f"{sizes.sum()} images in {of} the same picture; each group stays in one split"]
+    if len(sizes):
+        of = "1 group shows" if len(sizes) == 1 else f"{len(sizes)} groups show"
+        notices.append(f"{sizes.sum()} images in {of} the same picture; each group stays in one split")
+    if unread := groups.attrs["unread"]:
+        notices.append(
+            f"images that cannot be read: {len(unread)} (the first: {unread[0]}); one may show the same "
+            "picture as an image of another split, so run preprocess again, then plan"
+        )
+    return notices
 
 
 def looks(image: np.ndarray, width: int, height: int) -> np.ndarray:
