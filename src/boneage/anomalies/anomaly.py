@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import numpy as np
 from scipy.special import expit
 
 KINDS = MappingProxyType(
@@ -91,7 +90,12 @@ def between(value: float, marks: tuple[float, float]) -> float:
 
     The second mark may be the lower one, if less is more anomalous.
     """
-    return float(np.clip((value - marks[0]) / (marks[1] - marks[0]), 0.0, 1.0))
+    return float(clipped((value - marks[0]) / (marks[1] - marks[0]), 0.0, 1.0))
+
+
+def clipped(value: float, low: float, high: float) -> float:
+    """A number, or the bound that it exceeds."""
+    return min(max(value, low), high)
 
 
 def logistic(*terms: float) -> float:

@@ -5,6 +5,7 @@ off the skin: thin edges that run along the skin and end abruptly, on one side o
 outshine everything: across the soft tissue beside the bones, on both sides at the same height.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -77,11 +78,11 @@ class Trace:
         # images (61 with a bracelet).
         return logistic(
             -1.21,
-            1.50 * np.log(self.area),
+            1.50 * math.log(self.area),
             -6.29 * min(self.farthest, 0.4),
-            0.69 * np.log(max(self.along, 0.005)),
-            -0.42 * np.log(max(self.across, 0.005)),
-            0.22 * np.log(self.thickness),
+            0.69 * math.log(max(self.along, 0.005)),
+            -0.42 * math.log(max(self.across, 0.005)),
+            0.22 * math.log(self.thickness),
             -0.86 * abs(self.level),
             -0.57 * self.at_top,
             -1.69 * self.at_outer,
@@ -123,7 +124,7 @@ def _lead(image: np.ndarray, hand: Hand) -> np.ndarray:
     labels, stats = connected(bright)
     letter = (stats[:, 4] >= 6) & (stats[:, 4] < 1200) & (stats[:, 2:4].max(axis=1) < 50)
     on_hand = widened(hand.mask, square(2))
-    letter[np.unique(labels[on_hand])] = False
+    letter[labels[on_hand]] = False
     letter[0] = False
     return cv2.dilate(letter[labels].astype(np.uint8), square(15))
 

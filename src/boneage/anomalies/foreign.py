@@ -4,12 +4,13 @@ Metal is brighter than bone and has sharper edges. A ring is a short bright band
 to skin, whereas bones run along it and never reach the skin.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from boneage.anomalies.anomaly import Anomaly, logistic
+from boneage.anomalies.anomaly import Anomaly, clipped, logistic
 from boneage.anomalies.boxes import Box, overlap, shares
 from boneage.anomalies.bracelets import bracelet_anomalies
 from boneage.anomalies.hand import Hand
@@ -29,6 +30,8 @@ _LARGEST_RING, _USUAL_RING = 0.9, 0.32  # Lengths across the finger, in palm rad
 # The letters of a lead marker have air there.
 _FLANK = 0.4
 _BESIDE = 4
+_BEYOND, _FLANKING = np.array([3, 5, 7]), np.array([3, 5])  # Pixels beyond a shape's ends, and beside it.
+_PIXEL = np.eye(2) / 12  # Covariance of the points within a pixel.
 _LEAST_SCORE = 0.05
 _RIM = 13  # Mask pixels from the edge of the field, where frames are, that are not searched for metal.
 # Least contrast of metal, in steps from soft tissue to bone, and least area in pixels.
@@ -68,11 +71,11 @@ class BrightShape:
         # brightest shapes of 1025 real images and 160 phantoms without rings; a random half of each.
         return logistic(
             -2.41,
-            2.65 * np.log(max(self.excess, 0.1)),
-            -3.98 * abs(np.log(np.clip(self.length, 0.05, 2) / _USUAL_RING)),
+            2.65 * math.log(max(self.excess, 0.1)),
+            -3.98 * abs(math.log(clipped(self.length, 0.05, 2) / _USUAL_RING)),
             0.61 * self.crosswise,
-            -2.02 * np.clip(self.beyond[0], -0.5, 2),
-            -2.81 * np.clip(self.beyond[1], -0.5, 2),
+            -2.02 * clipped(self.beyond[0], -0.5, 2),
+            -2.81 * clipped(self.beyond[1], -0.5, 2),
             7.25 * min(self.fill, 1.2),
         )
 
@@ -115,44 +118,42 @@ def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
     field = resized(hand.field, _HALF)
     centre, palm = np.array(hand.centre) * _HALF, hand.palm * _HALF
     zone = _finger_zone(hand, centre, palm)
-    fingers = half[::2, ::2][(zone & mask)[::2, ::2] > 0]
-    if fingers.size < 50:
+    levels = half[::2, ::2][(zone & mask)[::2, ::2] > 0]
+    if levels.size < 50:
         return []
-    bone, tissue = percentiles(fingers, _BONE, _TISSUE)
+    bone, tissue = percentiles(levels, _BONE, _TISSUE)
     outside = ((field & zone > 0) & ~widened(mask, square(4)))[::2, ::2]
     air = percentiles(half[::2, ::2][outside], _AIR)[0] if outside.sum() > 25 else half.min()
     step = max(bone - tissue, 0.25 * (tissue - air), 2.0)
     hot = (half > bone + _HOT * step) & widened(mask, square(3)) & (zone > 0)
     labels, stats = connected(hot)
+    small_enough = (stats[:, 4] >= 8) & (stats[:, 2:4].max(axis=1) <= _LARGEST_RING * palm)
+    fingers = np.array(hand.fingers).reshape(-1, 2, 2) * _HALF
     shapes = []
-    for number in (
-        np.flatnonzero((stats[1:, 4] >= 8) & (stats[1:, 2:4].max(axis=1) <= _LARGEST_RING * palm)) + 1
-    ):
-        column, row, width, height, area = stats[number]
+    for number in np.flatnonzero(small_enough[1:]) + 1:
+        column, row, width, height, area = stats[number].tolist()
         place = np.s_[row : row + height, column : column + width]
         own = labels[place] == number
-        y, x = np.nonzero(own)
-        points = np.stack([x + column, y + row], axis=1).astype(float)
-        middle = points.mean(axis=0)
-        spread, axes = np.linalg.eigh(np.cov(points.T, bias=True) + np.eye(2) / 12)
-        breadth, length = np.sqrt(12 * spread)
-        if _flank(half, middle, axes[:, 0], breadth) < air + _FLANK * (tissue - air):
+        points = cv2.findNonZero(own.view(np.uint8)).reshape(-1, 2) + np.array([column, row], float)
+        middle = points.sum(axis=0) / area
+        apart = points - middle
+        spread, axes = np.linalg.eigh(apart.T @ apart / area + _PIXEL)
+        breadth, length = np.sqrt(12 * spread).tolist()
+        aside, way = axes.T
+        if _flank(half, middle, aside, breadth) < air + _FLANK * (tissue - air):
             continue
-        reach = (points - middle) @ axes[:, 1]
-        beyond = sorted(
-            (_level_beyond(half, middle + axes[:, 1] * end, axes[:, 1] * np.sign(end)) - air)
-            / max(tissue - air, 2.0)
-            for end in (reach.min(), reach.max())
-        )
+        reach = apart @ way
+        beyond = _levels_beyond(half, middle, way, (reach.min(), reach.max()))
+        dimmer, brighter = sorted((level - air) / max(tissue - air, 2.0) for level in beyond)
         shapes.append(
             BrightShape(
-                box=tuple(float(2 * value) for value in (column, row, width, height)),
+                box=(2.0 * column, 2.0 * row, 2.0 * width, 2.0 * height),
                 excess=float((percentiles(half[place][own], 75)[0] - bone) / step),
-                length=float(length / palm),
-                breadth=float(breadth / palm),
-                crosswise=float(1 - abs(axes[:, 1] @ _finger_axis(hand, middle, centre, palm))),
-                beyond=(float(beyond[0]), float(beyond[1])),
-                fill=float(area / (length * breadth)),
+                length=length / palm,
+                breadth=breadth / palm,
+                crosswise=float(1 - abs(way @ _finger_axis(fingers, middle, centre, palm))),
+                beyond=(float(dimmer), float(brighter)),
+                fill=area / (length * breadth),
             )
         )
     return shapes
@@ -169,32 +170,39 @@ def _finger_zone(hand: Hand, centre: np.ndarray, palm: float) -> np.ndarray:
     return resized(zone, _HALF)
 
 
-def _finger_axis(hand: Hand, middle: np.ndarray, centre: np.ndarray, palm: float) -> np.ndarray:
-    """Direction of the finger nearest to a point; away from the palm if none is near."""
-    nearest, axis = 0.3 * palm, (middle - centre) / max(np.hypot(*(middle - centre)), 1e-6)
-    for base, tip in hand.fingers:
-        start, way = np.array(base) * _HALF, (np.array(tip) - np.array(base)) * _HALF
-        length = max(np.hypot(*way), 1e-6)
-        way = way / length
-        foot = start + way * np.clip((middle - start) @ way, 0, length)
-        distance = np.hypot(*(foot - middle))
-        if distance < nearest:
-            nearest, axis = distance, way
-    return axis
+def _finger_axis(fingers: np.ndarray, middle: np.ndarray, centre: np.ndarray, palm: float) -> np.ndarray:
+    """Direction of the finger nearest to a point; away from the palm if none is near.
+
+    ``fingers`` are pixels (x, y) of bases and tips, (fingers, 2, 2).
+    """
+    start, way = fingers[:, 0], fingers[:, 1] - fingers[:, 0]
+    length = np.maximum(np.hypot(*way.T), 1e-6)
+    way = way / length[:, None]
+    along = ((middle - start) * way).sum(axis=1).clip(0, length)
+    distance = np.hypot(*(start + way * along[:, None] - middle).T)
+    if distance.min(initial=np.inf) < 0.3 * palm:
+        return way[distance.argmin()]
+    return (middle - centre) / max(np.hypot(*(middle - centre)), 1e-6)
 
 
-def _level_beyond(half: np.ndarray, end: np.ndarray, outwards: np.ndarray) -> float:
-    """The darkest grey level a few pixels beyond a shape's end."""
-    places = np.rint(end + outwards * np.array([[3], [5], [7]])).astype(int)
-    x, y = np.clip(places, 0, _HALF - 1).T
-    return float(half[y, x].min())
+def _levels_beyond(
+    half: np.ndarray, middle: np.ndarray, way: np.ndarray, ends: tuple[float, float]
+) -> list[float]:
+    """The darkest grey levels a few pixels beyond a shape's two ends."""
+    away = np.array([ends[0] - _BEYOND, ends[1] + _BEYOND])
+    return _at(half, middle + way * away[..., np.newaxis]).min(axis=1).tolist()
+
+
+def _at(half: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The grey levels nearest to points (x, y) in the last axis."""
+    places = np.minimum(np.maximum(np.rint(points), 0), _HALF - 1).astype(int)
+    return half[places[..., 1], places[..., 0]]
 
 
 def _flank(half: np.ndarray, middle: np.ndarray, aside: np.ndarray, breadth: float) -> float:
     """The grey level beside a shape's centre, on the darker of its two long sides."""
-    away = np.array([[3], [5]]) + breadth / 2
-    x, y = np.clip(np.rint([middle + aside * away, middle - aside * away]), 0, _HALF - 1).astype(int).T
-    return float(half[y, x].max(axis=0).min())
+    away = _FLANKING + breadth / 2
+    return float(_at(half, middle + aside * np.array([away, -away])[..., np.newaxis]).max(axis=1).min())
 
 
 def _metal(image: np.ndarray, hand: Hand) -> Anomaly | None:

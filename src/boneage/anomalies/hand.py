@@ -5,8 +5,9 @@ apply it to the grey levels or to their contrast with the surroundings. So we tr
 like a hand: a palm with several narrow fingers and one broad forearm, and a sharp outline all round.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from boneage.anomalies.boxes import Box, box_of
 from boneage.anomalies.laterality import leftness
 from boneage.anomalies.masks import disc, narrowed, resized
+from boneage.anomalies.order import percentiles
 from boneage.anomalies.outline import measured, palm_of, slopes, upright
 
 WORKING_SIDE = 320
@@ -55,7 +57,7 @@ class Hand:
         confidence: How hand-like it is, 0 to 1.
         inverted: Whether bone is dark.
         small: float32, (320, 320): the image at the working size.
-        normalised: float32, (320, 320): bone bright, in standard deviations from the surroundings.
+        smooth: float32, (320, 320): the same, smoothed, and even outside the field.
         content: bool, (320, 320): the image without padding bars.
         field: bool, (320, 320): the content without what lies outside the plate or the beam.
         mask: bool, (320, 320): hand and forearm.
@@ -72,7 +74,7 @@ class Hand:
     confidence: float
     inverted: bool
     small: np.ndarray
-    normalised: np.ndarray
+    smooth: np.ndarray
     content: np.ndarray
     field: np.ndarray
     mask: np.ndarray
@@ -83,6 +85,16 @@ class Hand:
     fingers: tuple[tuple[Point, Point], ...]
     thumb_side: str
     thumb_confidence: float
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """The grey levels of hand and forearm at the working size, uint8 (pixels,)."""
+        return self.small[self.mask].astype(np.uint8)
+
+    @cached_property
+    def normalised(self) -> np.ndarray:
+        """Bone bright, in standard deviations from the surroundings: float32, (320, 320)."""
+        return _normalised(-self.smooth if self.inverted else self.smooth, self.field.astype(np.uint8))
 
     def upward(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """How far points are from the palm's centre towards the fingers, in fractions of the side."""
@@ -109,21 +121,20 @@ def find_hand(image: np.ndarray) -> Hand:
     smooth = _blurred(small, 1.0)
     content = _without_bars(image)
     field = _field(smooth, content)
-    smooth = np.where(field > 0, smooth, np.median(smooth[field > 0]))
-    normalised, inverted = _normalised(smooth, field), False
-    shapes = _shapes(smooth, field)
+    smooth = np.where(field > 0, smooth, percentiles(smooth[field > 0], 50)[0])
+    shapes, inverted = _shapes(smooth, field), False
     if shapes[0].score < _CERTAIN:
         # A dark hand on white is searched for only if no bright one is certain.
         others = _shapes(-smooth, field)
         if others[0].score > shapes[0].score + _CLEARLY_BETTER:
-            shapes, normalised, inverted = others, -normalised, True
-    return _described(shapes, small, normalised, inverted, content, field)
+            shapes, inverted = others, True
+    return _described(shapes, small, smooth, inverted, content, field)
 
 
 def _described(
     shapes: list[_Shape],
     small: np.ndarray,
-    normalised: np.ndarray,
+    smooth: np.ndarray,
     inverted: bool,
     content: np.ndarray,
     field: np.ndarray,
@@ -144,7 +155,7 @@ def _described(
         confidence=float(np.clip((best.score - _LIKELY) / (_CERTAIN - _LIKELY), 0.0, 1.0)),
         inverted=inverted,
         small=small,
-        normalised=normalised,
+        smooth=smooth,
         content=content > 0,
         field=field > 0,
         mask=mask,
@@ -179,7 +190,7 @@ def _field(small: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """
     step = WORKING_SIDE // _FIELD_SIDE
     coarse, room = small[::step, ::step], inside[::step, ::step].copy()
-    low, high = np.quantile(coarse[room > 0], (0.005, 0.995))
+    low, high = percentiles(coarse[room > 0], 0.5, 99.5)
     for share in _EXTREMES:
         level = low + share * (high - low)
         room = _cut(room, coarse >= level if share >= 0.5 else coarse <= level)
@@ -192,9 +203,12 @@ def _cut(room: np.ndarray, extreme: np.ndarray) -> np.ndarray:
     rim = room - narrowed(room, disc(2))
     along = np.bincount(labels[rim > 0], minlength=1)
     along[0] = 0
-    outside = np.isin(labels, np.flatnonzero(along > _ALONG_RIM * room.shape[0]))
-    rest = cv2.morphologyEx((room * ~outside).astype(np.uint8), cv2.MORPH_OPEN, disc(2))
-    if not outside.any() or rest.mean() < _SMALLEST_FIELD:
+    is_outside = along > _ALONG_RIM * room.shape[0]
+    if not is_outside.any():
+        return room
+    rest = np.where(np.isin(labels, np.flatnonzero(is_outside)), 0, room).astype(np.uint8)
+    rest = cv2.morphologyEx(rest, cv2.MORPH_OPEN, disc(2))
+    if rest.mean() < _SMALLEST_FIELD:
         return room
     hull = np.zeros_like(room)
     cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(rest)), 1)
@@ -242,14 +256,14 @@ def _shapes(small: np.ndarray, field: np.ndarray) -> list[_Shape]:
     normalised = _normalised(picture, room)
     steepness = slopes(normalised)[2]
     # Letters and plate edges are far steeper than skin, so clip at the steepest seventh.
-    steepness = np.minimum(steepness / (np.quantile(steepness[room > 0], 0.85) + _LEAST_STEEPNESS), 1.0)
+    usual = percentiles(steepness[room > 0], 85)[0] + _LEAST_STEEPNESS
+    steepness = np.minimum(steepness / usual, 1.0)
     middle = np.zeros_like(room)
     middle[_COARSE // 4 : -_COARSE // 4, _COARSE // 4 : -_COARSE // 4] = 1
     shapes = [_Shape(0.0, middle)]
     for one in (picture, _above_surroundings, normalised):
         mapped = one(picture) if callable(one) else one
-        found = (_scored(mask, rim, steepness) for mask in _candidates(mapped, room))
-        shapes += [shape for shape in found if shape is not None]
+        shapes += _scored(_candidates(mapped, room), rim, steepness)
         if max(shape.score for shape in shapes) >= _NO_NEED_TO_LOOK_ON:
             break
     shapes.sort(key=lambda shape: -shape.score)
@@ -268,54 +282,68 @@ def _candidates(picture: np.ndarray, room: np.ndarray) -> Iterator[np.ndarray]:
     levels = np.sort(picture[room > 0])
     for share in _BRIGHT_SHARES:
         bright = ((picture > levels[int((1 - share) * (len(levels) - 1))]) & (room > 0)).astype(np.uint8)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=4)
-        for label in np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:2] + 1:
-            if stats[label, cv2.CC_STAT_AREA] >= _SMALLEST_SHARE * bright.size:
+        labels = cv2.connectedComponents(bright, connectivity=4)[1]
+        areas = np.bincount(labels.ravel())[1:]
+        for label in np.argsort(-areas)[:2] + 1:
+            if areas[label - 1] >= _SMALLEST_SHARE * bright.size:
                 yield (labels == label).astype(np.uint8)
 
 
-def _scored(mask: np.ndarray, rim: np.ndarray, steepness: np.ndarray) -> _Shape | None:
-    """Scores a mask's likeness to a hand; None if it cannot be one."""
-    centre, radius = palm_of(mask)
-    if radius < 4:
-        return None
-    # Removes what is thinner than a finger: the edges of a plate, the frame of a letter.
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc(round(0.12 * radius)))
-    labels = cv2.connectedComponents(mask, connectivity=4)[1]
-    mask = (labels == labels[centre[1], centre[0]]).astype(np.uint8)
-    # A palm alone has an area of 3 squared radii; with fingers and forearm 6 to 17; a plate has 4 to 6.
-    if not 5.8 < float(mask.sum()) / radius**2 < 18:
-        return None
-    edge = (mask - cv2.erode(mask, disc(1))) * (1 - rim)
-    sharpness = float((steepness * edge).sum()) / max(int(edge.sum()), 1)
-    # A forearm leaves the image over at most two radii; background leaves it all round.
-    leaving = max(0.0, float((mask * rim).sum()) / radius - 2.0)
-    parts = _parts(mask, centre, radius) / 5.5
-    # Of two similar shapes the larger one still has its faint fingertips.
-    return _Shape(parts + 1.2 * sharpness + 0.5 * float(mask.mean()) - 0.2 * leaving, mask)
-
-
-def _parts(mask: np.ndarray, centre: tuple[int, int], radius: float) -> float:
-    """What circles around the palm cross: a point per finger, up to 5, and half a point for a forearm."""
-    # Circles outside the image must cross nothing; without the last flag they read stale memory.
-    how = cv2.WARP_POLAR_LINEAR | cv2.INTER_NEAREST | cv2.WARP_FILL_OUTLIERS
-    polar = cv2.warpPolar(mask, (52, _ANGLES), centre, 2.6 * radius, how)
-    rings = polar[:, _CIRCLES] > 0
-    ring, lengths = _runs(rings)
-    arcs = lengths * (2 * np.pi / _ANGLES / 20) * (np.array(_CIRCLES) + 0.5)[ring]
-    points = np.zeros(len(_CIRCLES))
-    for one in range(len(_CIRCLES)):
-        widths = arcs[ring == one]
-        if rings[:, one].all() or (widths >= 2.0).any():
+def _scored(masks: Iterable[np.ndarray], rim: np.ndarray, steepness: np.ndarray) -> list[_Shape]:
+    """Those masks that can be a hand, with their likeness to one."""
+    kept, polar, scores = [], [], []
+    for mask in masks:
+        centre, radius = palm_of(mask)
+        if radius < 4:
             continue
-        broad = int((widths >= 0.85).sum())
-        fingers = int((widths > 0.15).sum()) - broad
-        points[one] = min(fingers, 5) - 2 * max(0, fingers - 6) + 0.5 * min(broad, 1) - max(0, broad - 2)
-        if fingers <= 2 and broad == 2:
-            # Fingers held together form one broad part opposite the forearm.
-            points[one] = 2.5
+        # Removes what is thinner than a finger: the edges of a plate, the frame of a letter.
+        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc(round(0.12 * radius)))
+        labels = cv2.connectedComponents(mask, connectivity=4)[1]
+        mask = (labels == labels[centre[1], centre[0]]).astype(np.uint8)
+        area = cv2.countNonZero(mask)
+        # A palm alone has an area of 3 squared radii; with fingers and forearm 6 to 17; a plate has 4 to 6.
+        if not 5.8 < area / radius**2 < 18:
+            continue
+        edge = (mask - cv2.erode(mask, disc(1))) * (1 - rim)
+        sharpness = float(steepness[edge > 0].sum()) / max(cv2.countNonZero(edge), 1)
+        # A forearm leaves the image over at most two radii; background leaves it all round.
+        leaving = max(0.0, cv2.countNonZero(mask * rim) / radius - 2.0)
+        # Of two similar shapes the larger one still has its faint fingertips.
+        scores.append(1.2 * sharpness + 0.5 * area / mask.size - 0.2 * leaving)
+        kept.append(mask)
+        # Circles outside the image must cross nothing; without the last flag they read stale memory.
+        how = cv2.WARP_POLAR_LINEAR | cv2.INTER_NEAREST | cv2.WARP_FILL_OUTLIERS
+        polar.append(cv2.warpPolar(mask, (52, _ANGLES), centre, 2.6 * radius, how)[:, _CIRCLES])
+    if not kept:
+        return []
+    parts = _parts(np.array(polar)) / 5.5
+    return [_Shape(float(score), mask) for score, mask in zip(parts + scores, kept, strict=True)]
+
+
+def _parts(circles: np.ndarray) -> np.ndarray:
+    """What circles around palms cross: a point per finger, up to 5, and half a point for a forearm.
+
+    Args:
+        circles: uint8, (hands, angles, circles).
+    """
+    hands = len(circles)
+    rings = circles.transpose(0, 2, 1).reshape(-1, _ANGLES) > 0
+    ring, lengths = _runs(rings)
+    widths = lengths * (2 * np.pi / _ANGLES / 20) * np.tile(np.array(_CIRCLES) + 0.5, hands)[ring]
+
+    def crossed(these: np.ndarray) -> np.ndarray:
+        return np.bincount(ring[these], minlength=len(rings))
+
+    broad = crossed(widths >= 0.85)
+    fingers = crossed(widths > 0.15) - broad
+    points = np.minimum(fingers, 5) - 2 * np.maximum(0, fingers - 6)
+    points = points + 0.5 * np.minimum(broad, 1) - np.maximum(0, broad - 2)
+    # Fingers held together form one broad part opposite the forearm.
+    points[(fingers <= 2) & (broad == 2)] = 2.5
+    points[rings.all(axis=1) | (crossed(widths >= 2.0) > 0)] = 0.0
+    points = points.reshape(hands, -1)
     # A corner of a plate crosses only one circle, a finger several.
-    return float(np.minimum(points[1:], points[:-1]).max())
+    return np.minimum(points[:, 1:], points[:, :-1]).max(axis=1)
 
 
 # Columns of the polar picture: circles of 1.4 to 2.3 palm radii.
@@ -323,13 +351,13 @@ _CIRCLES = (28, 34, 40, 46)
 
 
 def _runs(rings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Column and length of each run of True around each ring, (angles, columns)."""
-    angles, columns = rings.shape
+    """Number and length of each run of True around each ring, (rings, angles)."""
+    count, angles = rings.shape
     # Each ring twice, so that a run across the seam occurs whole, and a gap before the next ring.
-    flat = np.zeros((columns, 2 * angles + 1), np.int8)
-    flat[:, :angles] = flat[:, angles:-1] = rings.T
+    flat = np.zeros((count, 2 * angles + 1), np.int8)
+    flat[:, :angles] = flat[:, angles:-1] = rings
     steps = np.flatnonzero(np.diff(flat.ravel(), prepend=0))
     starts, lengths = steps[::2], steps[1::2] - steps[::2]
-    column, angle = np.divmod(starts, 2 * angles + 1)
+    ring, angle = np.divmod(starts, 2 * angles + 1)
     whole = (angle > 0) & (angle <= angles)
-    return column[whole], lengths[whole]
+    return ring[whole], lengths[whole]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import uniform_filter1d
 
 from boneage.anomalies.hand import Hand
@@ -116,8 +117,7 @@ def _axis(hand: Hand) -> tuple[np.ndarray, np.ndarray, _Rows]:
     down = np.array([-np.sin(turn), np.cos(turn)])
     mask = hand.mask.astype(np.uint8)
     rim = mask - narrowed(mask, square(1))
-    y, x = np.nonzero(rim)
-    points = np.stack([x, y], axis=1) + 0.5
+    points = cv2.findNonZero(rim).reshape(-1, 2) + 0.5
     inner = narrowed(hand.field, square(_BORDER)) > 0
     for _ in range(3):
         rows = _rows(points, inner, origin, down, palm)
@@ -128,9 +128,10 @@ def _axis(hand: Hand) -> tuple[np.ndarray, np.ndarray, _Rows]:
         for edge, seen in zip(rows.edges, rows.seen, strict=True):
             far = seen & (rows.at > _FOREARM_START * palm)
             if far.sum() > 0.25 * palm:
-                slopes.append(np.polyfit(rows.at[far], edge[far], 1)[0])
+                apart = rows.at[far] - rows.at[far].mean()
+                slopes.append(apart @ edge[far] / (apart @ apart))
         slope = float(np.clip(np.mean(slopes), -0.4, 0.4)) if slopes else 0.0
-        far = both & (rows.at >= min(_FOREARM_START * palm, np.percentile(rows.at[both], 60)))
+        far = both & (rows.at >= min(_FOREARM_START * palm, percentiles(rows.at[both], 60)[0]))
         middle = np.median(rows.edges[:, far].mean(axis=0))
         origin = origin + _across(down) * (middle - slope * np.median(rows.at[far]))
         down = down + _across(down) * slope
@@ -214,10 +215,20 @@ def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
 
 
 def _cheapest_way(cost: np.ndarray) -> np.ndarray:
-    """The column of each row on the cheapest path down, at most one column aside per row (a seam)."""
-    from skimage.graph import MCP_Geometric
+    """The column of each row on the cheapest path down, at most one column aside per row (a seam).
 
-    graph = MCP_Geometric(cost, offsets=[(1, -1), (1, 0), (1, 1)])
-    total, _ = graph.find_costs([(0, column) for column in range(cost.shape[1])])
-    way = np.array(graph.traceback((len(cost) - 1, int(total[-1].argmin()))))
-    return way[:, 1]
+    A step costs its length times the mean of both pixels' costs.
+    """
+    columns = cost.shape[1]
+    beside = np.pad(cost[:-1], ((0, 0), (1, 1)), constant_values=np.inf)
+    before = sliding_window_view(beside, columns, axis=1)
+    paths = (before + cost[1:, None]) * (np.array([[2**0.5], [1.0], [2**0.5]]) / 2)
+    total = np.pad(np.zeros(columns), 1, constant_values=np.inf)
+    around = sliding_window_view(total, columns)
+    for row in paths:
+        row += around
+        total[1:-1] = row.min(axis=0)
+    way = [int(total[1:-1].argmin())]
+    for came_from in paths.argmin(axis=1)[::-1] - 1:
+        way.append(way[-1] + int(came_from[way[-1]]))
+    return np.array(way[::-1])

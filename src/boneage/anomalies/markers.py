@@ -69,7 +69,7 @@ def _boxes(letters: np.ndarray, limb: np.ndarray) -> list[np.ndarray]:
     fits = (size.max(axis=1) >= _LEAST_SIZE) & (size.min(axis=1) >= _THINNEST)
     # What touches the hand is a fingertip that the mask cuts off.
     touching = widened(limb, square(1))
-    fits[np.unique(number[touching])] = False
+    fits[number[touching]] = False
     fits[0] = False
     kept = fits[number].astype(np.uint8)
     joined = cv2.morphologyEx(kept, cv2.MORPH_CLOSE, np.ones((_GAP, _GAP), np.uint8))

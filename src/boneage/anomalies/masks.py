@@ -37,10 +37,25 @@ def connected(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Each pixel's shape number, int32 (height, width), 0 outside; and by number x, y, width, height and
-        area, int32 (n, 5).
+        area, int32 (n, 5), 0 for what is outside.
     """
-    # OpenCV's default algorithm is half as fast on images with few shapes.
-    _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
-        drawn.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_GRANA
-    )
+    # OpenCV's own statistics take twice as long as its labels, since they count the background, too.
+    count, labels = cv2.connectedComponents(drawn.astype(np.uint8), connectivity=8)
+    places = _places(drawn)
+    own = labels.ravel()[places].astype(np.int64)
+    stats = np.zeros((count, 5), np.int32)
+    for column, along in enumerate(np.divmod(places, labels.shape[1])[::-1]):
+        low, high = np.full(count, max(labels.shape)), np.zeros(count, np.int64)
+        np.minimum.at(low, own, along)
+        np.maximum.at(high, own, along)
+        stats[1:, column], stats[1:, column + 2] = low[1:], (high - low)[1:] + 1
+    stats[:, 4] = np.bincount(own, minlength=count)
     return labels, stats
+
+
+def _places(drawn: np.ndarray) -> np.ndarray:
+    """Where a mask is not 0, int64, counted row by row: eight pixels at a time, as most are 0."""
+    flat = np.append(drawn, np.zeros(-drawn.size % 8, drawn.dtype))
+    eights = np.flatnonzero(flat.view(np.uint64) != 0)
+    near = (8 * eights[:, np.newaxis] + np.arange(8)).ravel()
+    return near[flat[near] != 0]

@@ -15,15 +15,18 @@ def percentiles(values: np.ndarray, *shares: float) -> list[Any]:
         shares: From 0 to 100.
     """
     number = np.float64 if values.dtype == np.uint8 else values.dtype.type
-    places = [(values.size - 1) * (number(share) / number(100)) for share in shares]
+    last = values.size - 1
+    places = [last * (number(share) / number(100)) for share in shares]
     firsts = [int(place) for place in places]
-    both = np.array([(first, min(first + 1, values.size - 1)) for first in firsts])
+    ranks = [*firsts, *(min(first + 1, last) for first in firsts)]
     if values.dtype == np.uint8:
-        ranked = np.searchsorted(np.bincount(values.ravel()).cumsum(), both, side="right").astype(float)
+        ranked = np.bincount(values.ravel()).cumsum().searchsorted(ranks, side="right").astype(float)
     else:
-        ranked = np.partition(values, np.unique(both), axis=None)[both]
+        ordered = values.flatten()
+        ordered.partition(sorted(set(ranks)))
+        ranked = ordered[ranks]
     found = []
-    for place, first, (low, high) in zip(places, firsts, ranked, strict=True):
+    for place, first, low, high in zip(places, firsts, ranked, ranked[len(firsts) :], strict=False):
         part, step = place - number(first), high - low
         found.append(high - step * (1 - part) if part >= 0.5 else low + step * part)
     return found

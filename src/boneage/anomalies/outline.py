@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from boneage.anomalies.masks import connected, disc, narrowed
+from boneage.anomalies.order import percentiles
 from boneage.phantom.skeleton import turned
 
 UPRIGHT_SIZE = (80, 64)
@@ -83,15 +84,16 @@ def _pieces(mask: np.ndarray) -> Iterator[np.ndarray]:
     """The larger connected pieces of a crop: points (x, y) in palm radii from the palm's centre."""
     labels, stats = connected(mask)
     for label in np.flatnonzero(stats[1:, 4] >= 0.2 * _CROP_RADIUS**2) + 1:
-        y, x = np.nonzero(labels == label)
-        yield np.stack([x, y], axis=1) / _CROP_RADIUS - _CROP_REACH
+        left, top, width, height = stats[label, :4]
+        y, x = np.nonzero(labels[top : top + height, left : left + width] == label)
+        yield np.stack([x + left, y + top], axis=1) / _CROP_RADIUS - _CROP_REACH
 
 
 def _long_piece(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Base, tip and breadth of a finger, or of several held together."""
     reach = np.hypot(*points.T)
-    base = points[reach <= np.quantile(reach, 0.1)].mean(0)
-    tip = points[reach >= np.quantile(reach, 0.95)].mean(0)
+    near, far = percentiles(reach, 10, 95)
+    base, tip = points[reach <= near].mean(0), points[reach >= far].mean(0)
     return base, tip, len(points) / _CROP_RADIUS**2 / max(float(np.hypot(*(tip - base))), 1e-6)
 
 
@@ -155,11 +157,10 @@ def edge_pattern(picture: np.ndarray) -> np.ndarray:
     x, y, strength = slopes(picture)
     rows, columns, directions = CELLS
     angle = np.arctan2(y, x) % np.pi * (directions / np.pi)
-    cells = np.empty(CELLS, np.float32)
-    for direction in range(directions):
-        apart = np.abs((angle - direction + directions / 2) % directions - directions / 2)
-        share = strength * np.maximum(0.0, 1.0 - apart)
-        share = cv2.GaussianBlur(share.astype(np.float32), (0, 0), picture.shape[0] / rows / 3)
-        cells[..., direction] = cv2.resize(share, (columns, rows), interpolation=cv2.INTER_AREA)
+    turned_by = angle[..., np.newaxis] - np.arange(directions, dtype=np.float32)
+    apart = np.abs((turned_by + directions / 2) % directions - directions / 2)
+    share = strength[..., np.newaxis] * np.maximum(0.0, 1.0 - apart)
+    share = cv2.GaussianBlur(share, (0, 0), picture.shape[0] / rows / 3)
+    cells = cv2.resize(share, (columns, rows), interpolation=cv2.INTER_AREA)
     norm = np.linalg.norm(cells, axis=2, keepdims=True)
     return (cells / (norm + 0.3 * norm.mean() + 1e-6)).ravel()

@@ -12,7 +12,7 @@ import numpy as np
 from boneage.anomalies.anomaly import Anomaly, between
 from boneage.anomalies.boxes import Box, box_of
 from boneage.anomalies.hand import WORKING_SIDE, Hand
-from boneage.anomalies.masks import disc, narrowed, resized, square, widened
+from boneage.anomalies.masks import connected, disc, narrowed, resized, square, widened
 from boneage.anomalies.order import percentiles
 from boneage.anomalies.outline import slopes
 
@@ -38,6 +38,8 @@ _LINES_SIDE = 160
 _LEAST_STEP = 0.03
 _LEAST_LENGTH = 0.35
 _LINES_AT_MOST = 16
+# Lines nearer to each other than this, in pixels and in angles of 2 degrees, are one.
+_PEAK_ROWS, _PEAK_COLUMNS = 8, 4
 
 
 def quality_anomalies(hand: Hand) -> list[Anomaly]:
@@ -57,8 +59,7 @@ def _made(
 
 
 def _exposure(hand: Hand) -> list[Anomaly]:
-    levels = hand.small[hand.mask]
-    low, quarter, high = percentiles(levels, 5, 25, 95)
+    low, quarter, high = percentiles(hand.levels, 5, 25, 95)
     span, detail = float(high - low), _detail(hand)
     found = [
         _made(
@@ -89,10 +90,8 @@ def _detail(hand: Hand) -> float:
     if not inner.any() or not air.any():
         return _BONE_DETAIL[0]
     edges = np.abs(cv2.GaussianBlur(hand.small, (0, 0), 1.0) - cv2.GaussianBlur(hand.small, (0, 0), 2.0))
-    step = abs(
-        float(percentiles(hand.small[hand.mask], 10 if hand.inverted else 90)[0])
-        - float(np.median(hand.small[air]))
-    )
+    dark = percentiles(hand.small[air].astype(np.uint8), 50)[0]
+    step = abs(percentiles(hand.levels, 10 if hand.inverted else 90)[0] - dark)
     return float(percentiles(edges[inner], 95)[0]) / max(step, 1.0)
 
 
@@ -195,27 +194,48 @@ def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) 
     A Hough transform proposes lines; those with enough pixels whose own gradient agrees (O'Gorman and Clowes,
     1976) count, as a plate's do, and few of bones and letters.
     """
-    from skimage.transform import hough_line, hough_line_peaks
+    from skimage.transform import hough_line
 
     side = small.shape[0]
     x_slope, y_slope, steepness = slopes(small)
-    low, high = percentiles(hand.small[hand.mask], 5, 95)
+    low, high = percentiles(hand.levels, 5, 95)
     free = (narrowed(inside, square(1)) > 0) & ~widened(mask, disc(3))
     steep = (steepness / 8 > _LEAST_STEP * max(float(high - low), 6.0)) & free
     y, x = np.nonzero(steep)
     angle = np.arctan2(y_slope[steep], x_slope[steep])
     core = _core(mask, hand)
     found = []
-    votes = hough_line(steep, np.linspace(-np.pi / 2, np.pi / 2, 90, endpoint=False))
+    votes, turns, distances = hough_line(steep, np.linspace(-np.pi / 2, np.pi / 2, 90, endpoint=False))
     least = _LEAST_LENGTH * side
-    for _, turn, distance in zip(*hough_line_peaks(*votes, 8, 4, least / 2, _LINES_AT_MOST), strict=True):
+    for row, column in _peaks(votes.astype(np.float32), least / 2):
+        turn, distance = turns[column], distances[row]
         off = np.abs(x * np.cos(turn) + y * np.sin(turn) - distance)
         askew = np.rad2deg(np.abs((angle - turn + np.pi / 2) % np.pi - np.pi / 2))
         on = (off < 4) & (askew < 5)
-        line = _fitted(x[on], y[on], side, core)
-        if line is not None and ((off < 3) & (askew < 3)).sum() >= least:
-            found.append(line)
+        if np.count_nonzero((off < 3) & (askew < 3)) >= least:
+            line = _fitted(x[on], y[on], side, core)
+            found += [] if line is None else [line]
     return found
+
+
+def _peaks(votes: np.ndarray, least: float) -> list[tuple[int, int]]:
+    """Row and column of the highest local maxima above ``least``, highest first, none near another."""
+    near = np.ones((2 * _PEAK_ROWS + 1, 2 * _PEAK_COLUMNS + 1), np.uint8)
+    highest = cv2.dilate(votes, near)
+    boxes = connected((votes > least) & (votes >= highest))[1][1:]
+    places = np.rint(boxes[:, 1::-1] + (boxes[:, 3:1:-1] - 1) / 2).astype(int)
+    rows, columns = votes.shape
+    peaks: list[tuple[int, int]] = []
+    for row, column in places[np.argsort(highest[tuple(places.T)], kind="stable")[::-1]].tolist():
+        # After the last angle comes the first again, with distances of the other sign.
+        same = ((row, column), (rows - 1 - row, column - columns), (rows - 1 - row, column + columns))
+        if not any(
+            abs(y - top) <= _PEAK_ROWS and abs(x - left) <= _PEAK_COLUMNS
+            for y, x in same
+            for top, left in peaks
+        ):
+            peaks.append((row, column))
+    return peaks[:_LINES_AT_MOST]
 
 
 def _core(mask: np.ndarray, hand: Hand) -> np.ndarray:

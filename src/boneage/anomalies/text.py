@@ -5,6 +5,7 @@ row, strokes thinner than lead allows, the same ink in every letter, and a unifo
 opaque box. Bones have none of this.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -41,13 +42,15 @@ class _Shapes:
     Attributes:
         boxes: int, (n, 4): x, y, width, height.
         numbers: int, (n,): the number of each in ``labels``.
-        labels: int, (height, width).
+        labels: int, (height, width): all connected shapes, thin and small or not.
+        count: Numbers in ``labels``.
         ink: uint8, (height, width): how far each pixel stands out from the background.
     """
 
     boxes: np.ndarray
     numbers: np.ndarray
     labels: np.ndarray
+    count: int
     ink: np.ndarray
 
 
@@ -86,8 +89,8 @@ class _Row:
         # except the last term.
         return logistic(
             -8.58,
-            2.09 * np.log(count),
-            -3.74 * np.log(max(self.stroke, 0.8)),
+            2.09 * math.log(count),
+            -3.74 * math.log(max(self.stroke, 0.8)),
             5.81 * self.flatness,
             3.46 * min(self.crossings, 2),
             -0.96 * min(self.ink, 200) / 100,
@@ -152,7 +155,7 @@ def _find_shapes(image: np.ndarray, dark: bool) -> _Shapes:
     low, high = percentiles(image[::4, ::4], 0.5, 99.9)
     least = np.clip(_INK_SHARE * (high - low), _LEAST_INK, _MOST_INK)
     # Half of the strongest nearby: separates letters joined by JPEG blur.
-    drawn = cv2.compare(ink, np.maximum(cv2.dilate(ink, window) // 2, np.uint8(least)), cv2.CMP_GT)
+    drawn = cv2.compare(ink, cv2.max(cv2.dilate(ink, window) // 2, int(least)), cv2.CMP_GT)
     labels, stats = connected(drawn)
     _, _, width, height, area = stats.T
     possible = (height >= _LOWEST_LETTER) & (height <= _HIGHEST_LETTER) & (width <= 12 * height) & (area >= 7)
@@ -163,7 +166,7 @@ def _find_shapes(image: np.ndarray, dark: bool) -> _Shapes:
     if len(numbers) > _MOST_LETTERS:
         strongest = [ink[b : b + d, a : a + c].max() for a, b, c, d in stats[numbers, :4]]
         numbers = np.sort(numbers[np.argsort(strongest, kind="stable")[-_MOST_LETTERS:]])
-    return _Shapes(stats[numbers, :4], numbers, labels, ink)
+    return _Shapes(stats[numbers, :4], numbers, labels, len(stats), ink)
 
 
 def _find_rows(boxes: np.ndarray) -> list[np.ndarray]:
@@ -203,13 +206,14 @@ def _measure(image: np.ndarray, shapes: _Shapes, members: np.ndarray, on_hand: n
     height = float(np.median(boxes[:, 3]))
     if box[2] < 1.2 * height:
         return None
-    place = _around(box, 0)
-    drawn = np.isin(shapes.labels[place], numbers)
-    crossings = np.abs(np.diff(drawn.astype(np.int8), axis=1)).sum() / 2 / box[3] * height / box[2]
+    of_row = np.zeros(shapes.count, np.uint8)
+    of_row[numbers] = 1
+    drawn = of_row[shapes.labels[_around(box, 0)]]
+    crossings = np.count_nonzero(drawn[:, 1:] != drawn[:, :-1]) / 2 / box[3] * height / box[2]
     if crossings < _LEAST_CROSSINGS:
         return None
     place = _around(box, 3)
-    near = np.isin(shapes.labels[place], numbers).astype(np.uint8)
+    near = of_row[shapes.labels[place]]
     paper = image[place][cv2.dilate(near, square(2)) == 0].astype(np.float32)
     ink = float(np.median([shapes.ink[_around(each, 0)].max() for each in boxes.tolist()]))
     flatness = float(np.mean(np.abs(paper - np.median(paper)) <= 0.06 * ink + 1)) if paper.size > 5 else 0.0

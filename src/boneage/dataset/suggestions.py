@@ -1,7 +1,7 @@
 """Suggests corrections and augmentations that suit an image."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -48,25 +48,30 @@ def suggest_corrections(image: np.ndarray, anomalies: pd.DataFrame) -> list[dict
         image: uint8, (height, width), uncorrected.
         anomalies: Its rows of ``anomalies.ANOMALY_TABLE``.
     """
-    chosen = put_upright(image, anomalies)
-    likely = anomalies["kind"][anomalies["score"].astype(float) >= LIKELY]
-    return chosen + _exposed(apply_operators(image, chosen), set(likely))
+    likely = set(anomalies["kind"][anomalies["score"].astype(float) >= LIKELY])
+    measured = anomalies.drop_duplicates("kind").set_index("kind")["measured"].astype(float).dropna()
+    chosen = put_upright(image, likely, measured.to_dict())
+    return chosen + _exposed(apply_operators(image, chosen), likely)
 
 
-def put_upright(image: np.ndarray, anomalies: pd.DataFrame, hand: Hand | None = None) -> list[dict[str, Any]]:
+def put_upright(
+    image: np.ndarray, likely: Set[str], measured: Mapping[str, float], hand: Hand | None = None
+) -> list[dict[str, Any]]:
     """The part of :func:`suggest_corrections` that concerns polarity and pose, not exposure.
 
-    ``hand`` is what was found on the image, if that is known.
+    Args:
+        image: uint8, (height, width), uncorrected.
+        likely: Kinds of its likely anomalies.
+        measured: Rotation that corrects an anomaly, degrees anticlockwise, by kind.
+        hand: What was found on the image, if that is known.
     """
-    likely = anomalies[anomalies["score"].astype(float) >= LIKELY]
-    likely = likely.drop_duplicates("kind").set_index("kind")
     switches = (("inverted", "invert"), ("right hand", "flip"))
-    chosen: list[dict[str, Any]] = [{"name": name} for kind, name in switches if kind in likely.index]
+    chosen: list[dict[str, Any]] = [{"name": name} for kind, name in switches if kind in likely]
     if {"name": "flip"} in chosen:
         sides = ("x", "y", "width", "height")
         boxes = [{"name": "blank", **dict(zip(sides, box, strict=True))} for box in letter_boxes(image, hand)]
         chosen = boxes + chosen
-    degrees = round((float(_turn_upright(likely, anomalies)) + 180) % 360 - 180, 1)
+    degrees = round((_turn_upright(likely, measured) + 180) % 360 - 180, 1)
     if degrees:
         # Mirrored, it leans to the other side.
         mirrored = {"name": "flip"} in chosen
@@ -74,13 +79,12 @@ def put_upright(image: np.ndarray, anomalies: pd.DataFrame, hand: Hand | None = 
     return chosen
 
 
-def _turn_upright(likely: pd.DataFrame, anomalies: pd.DataFrame) -> float:
+def _turn_upright(likely: Set[str], measured: Mapping[str, float]) -> float:
     """Degrees anticlockwise that turn the hand upright, or else its plate; 0 for none."""
-    measured = anomalies.drop_duplicates("kind").set_index("kind")["measured"].astype(float).dropna()
     askew = measured.get("rotated", 0.0)
-    if "rotated" in likely.index and "rotated" in measured:
+    if "rotated" in likely and "rotated" in measured:
         return askew
-    if "tilted scan" in likely.index and "tilted scan" in measured:
+    if "tilted scan" in likely and "tilted scan" in measured:
         turn = measured["tilted scan"]
         # A plate that lies askew by design, under a hand that does not, is left.
         return turn if abs(askew - turn) <= max(MOST_DEGREES, abs(askew)) else 0.0

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from boneage.anomalies import LIKELY, Anomaly
 from boneage.anomalies.boxes import Box, box_of
@@ -123,7 +122,9 @@ def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "")
     if hand.second is not None:
         warnings.append("another hand may reach into the picture")
     blanked = [_blank(one.box) for one in text if one.score >= LIKELY and one.box]
-    corrections = blanked + put_upright(image, _measured(quality), hand)
+    likely = {one.kind for one in quality if one.score >= LIKELY}
+    measured = {one.kind: one.measured for one in quality if one.measured is not None}
+    corrections = blanked + put_upright(image, likely, measured, hand)
     changes = _words(bool(blanked), corrections)
     return replace(checked, corrections=tuple(corrections), changes=tuple(changes), warnings=tuple(warnings))
 
@@ -136,11 +137,6 @@ def _refusal(hand: Hand, quality: list[Anomaly]) -> str:
     if any(one.kind == "unreadable skeleton" and one.score >= LIKELY for one in quality):
         return "no bones can be made out; give a sharper image of the radiograph"
     return ""
-
-
-def _measured(anomalies: list[Anomaly]) -> pd.DataFrame:
-    rows = [(one.kind, one.score, one.measured) for one in anomalies]
-    return pd.DataFrame(rows, columns=["kind", "score", "measured"]).astype({"measured": float})
 
 
 def _blank(box: Box) -> dict[str, Any]:
