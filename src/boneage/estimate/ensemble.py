@@ -15,7 +15,10 @@ from boneage.networks.layers import POOLED
 from boneage.training.batches import model_input
 from boneage.training.predictions import tta_images
 
-_BATCH = 16
+_BATCH = 8
+# A compiled network takes half the time, but compiling it as long as reading some sixty images: with so many
+# in one go, more are likely to come.
+_MANY = 16
 # Places of a heat map that several networks share.
 _MAP_SIDE = 16
 
@@ -53,12 +56,16 @@ class Member:
 
     def _look(self, images: np.ndarray, sex: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Years, (images,), and features, (images, features)."""
+        compiled = len(images) >= _MANY or self._both.predict_function is not None
         lots = []
         for start in range(0, len(images), _BATCH):
             lot = slice(start, start + _BATCH)
             given = model_input(images[lot], None if sex is None else sex[lot])
-            # Not `predict`, which compiles for longer than it takes to read a few radiographs.
-            lots.append([keras.ops.convert_to_numpy(one) for one in self._both(given, training=False)])
+            # Always as many at once, since another number would be compiled anew.
+            if compiled and lot.stop <= len(images):
+                lots.append(self._both.predict_on_batch(given))
+            else:
+                lots.append([keras.ops.convert_to_numpy(one) for one in self._both(given, training=False)])
         years, features = (np.concatenate(of_lots) for of_lots in zip(*lots, strict=True))
         return years[:, 0].astype(float), features
 
