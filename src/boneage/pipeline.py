@@ -16,7 +16,7 @@ import pandas as pd
 from boneage import anomalies as detectors
 from boneage import evaluation
 from boneage.core.errors import BoneAgeError
-from boneage.core.left_out import leave_out
+from boneage.core.left_out import leave_out, left_something_out
 from boneage.core.runtime import keras_module
 from boneage.core.tables import SKIPPED_TABLE, read_table, skipped_table, write_table
 from boneage.dataset.augment import augment
@@ -176,7 +176,8 @@ def make_anomalies(work: Workspace) -> pd.DataFrame:
     cases = reviewable_cases(work)
     if too_small := _too_small(work):
         print(f"warning: {too_small}")
-    if not work.is_current("anomalies"):
+    # What could not be read then may have been put right since.
+    if not work.is_current("anomalies") or left_something_out(work.skipped("anomalies")):
         with work.making("anomalies") as making:
             table, skipped = detectors.find_anomalies(cases, work.images, work.large / "anomalies.npz")
             looked_at = len(cases) - len(skipped)

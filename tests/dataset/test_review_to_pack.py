@@ -416,6 +416,18 @@ def test_labels_of_no_image_are_refused(prepared):
     assert not prepared.labels.exists()
 
 
+def test_an_image_that_could_not_be_read_is_looked_at_once_it_is_put_right(prepared):
+    found = pipeline.make_anomalies(prepared)
+    image = next(prepared.images.glob("*.png"))
+    data = image.read_bytes()
+    image.write_bytes(data[:500])
+    prepared.record("anomalies").unlink()
+    pipeline.make_anomalies(prepared)
+    assert len(pd.read_csv(prepared.skipped("anomalies"))) == 1
+    image.write_bytes(data)
+    pd.testing.assert_frame_equal(pipeline.make_anomalies(prepared), found)
+
+
 def test_anomalies_that_were_edited_or_cut_short_are_found_again(prepared):
     found = pipeline.make_anomalies(prepared)
     path = prepared.anomalies

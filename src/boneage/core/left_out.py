@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError, one_line
-from boneage.core.tables import write_table
+from boneage.core.tables import SKIPPED_TABLE, read_table, write_table
 
 # The parts in which two rows with the same fault may differ.
 _QUOTED_VALUE = re.compile(
@@ -49,6 +49,14 @@ def leave_out(
     if what and kept == 0:
         why = in_words(skipped, len(skipped)) if len(skipped) else "nothing, because there was no input"
         raise BoneAgeError(f"no {what}: left out {why}; see {path}")
+
+
+def left_something_out(path: Path) -> bool:
+    """Whether a stage left something out by its ``skipped-<stage>.csv``, or that cannot be told."""
+    try:
+        return len(read_table(path, SKIPPED_TABLE)) > 0
+    except BoneAgeError:
+        return True
 
 
 def in_words(skipped: pd.DataFrame, of: int) -> str:
