@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -73,6 +74,17 @@ def test_the_record_is_true(trained, work):
     )
     text = (run.folder / "record.json").read_text()
     assert str(work) not in text
+
+
+def test_a_training_that_is_over_keeps_no_hold_of_its_images(work, tmp_path):
+    from boneage.training import train
+
+    pack = open_pack(work / "pack")
+    images = weakref.ref(pack.images)
+    train("cnn", 1, read_labels(work / "labels.csv"), pack, Settings(batch_size=8, width="tiny"), tmp_path)
+    del pack
+    gc.collect()
+    assert images() is None
 
 
 def test_the_same_seed_gives_the_same_run(trained, work, tmp_path):

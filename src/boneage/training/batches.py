@@ -63,6 +63,10 @@ class Batches(keras.utils.PyDataset):
         images = self._images[self._rows[of_batch]]
         return model_input(images, male), self._years[of_batch][:, np.newaxis]
 
+    def close(self) -> None:
+        """Lets go of the images: TensorFlow keeps what it drew batches from until the process ends."""
+        self._images = np.empty((0, 0, 0), np.uint8)
+
     def begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sets the order for an epoch, from 0; usable as a Keras callback at the start of an epoch."""
         rows = np.arange(len(self._rows))

@@ -292,7 +292,7 @@ def _fit(
                 save_checkpoint(model, state, run)
 
     progress = Progress(run.name, len(batches), epochs, state["epoch"], shown=is_first())
-    with contextlib.closing(progress):
+    with contextlib.closing(progress), contextlib.closing(batches):
         model.fit(
             batches,
             # The batches have their own order; Keras's is not in the checkpoint.
