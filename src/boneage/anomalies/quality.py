@@ -12,7 +12,7 @@ import numpy as np
 from boneage.anomalies.anomaly import Anomaly, between
 from boneage.anomalies.boxes import Box, box_of
 from boneage.anomalies.hand import WORKING_SIDE, Hand
-from boneage.anomalies.masks import connected, disc, narrowed, resized, square, widened
+from boneage.anomalies.masks import disc, narrowed, resized, square, widened
 from boneage.anomalies.order import percentiles
 from boneage.anomalies.outline import slopes
 
@@ -219,23 +219,34 @@ def _lines(small: np.ndarray, inside: np.ndarray, mask: np.ndarray, hand: Hand) 
 
 
 def _peaks(votes: np.ndarray, least: float) -> list[tuple[int, int]]:
-    """Row and column of the highest local maxima above ``least``, highest first, none near another."""
-    near = np.ones((2 * _PEAK_ROWS + 1, 2 * _PEAK_COLUMNS + 1), np.uint8)
-    highest = cv2.dilate(votes, near)
-    boxes = connected((votes > least) & (votes >= highest))[1][1:]
-    places = np.rint(boxes[:, 1::-1] + (boxes[:, 3:1:-1] - 1) / 2).astype(int)
+    """Row and column of the highest local maxima above ``least``, none near another.
+
+    Those that ``skimage.transform.hough_line_peaks`` finds, in a tenth of the time.
+    """
     rows, columns = votes.shape
-    peaks: list[tuple[int, int]] = []
-    for row, column in places[np.argsort(highest[tuple(places.T)], kind="stable")[::-1]].tolist():
+    near = np.ones((2 * _PEAK_ROWS + 1, 2 * _PEAK_COLUMNS + 1), np.uint8)
+    highest = (votes > least) & (votes >= cv2.dilate(votes, near))
+    y, x = np.nonzero(highest)
+    labels = cv2.connectedComponents(highest.astype(np.uint8), connectivity=8)[1][y, x]
+    # Equal neighbours are one, at their middle.
+    _, first, one = np.unique(labels, return_index=True, return_inverse=True)
+    middles = np.stack([np.bincount(one, y), np.bincount(one, x)], axis=1) / np.bincount(one)[:, np.newaxis]
+    heights = votes[y, x][first]
+    order = np.lexsort((first, heights))[::-1]
+    peaks: list[tuple[int, int, float]] = []
+    for row, column, height in zip(
+        *np.rint(middles[order]).astype(int).T.tolist(), heights[order], strict=True
+    ):
         # After the last angle comes the first again, with distances of the other sign.
-        same = ((row, column), (rows - 1 - row, column - columns), (rows - 1 - row, column + columns))
+        same = ((row, column), (rows - row, column - columns), (rows - row, column + columns))
         if not any(
             abs(y - top) <= _PEAK_ROWS and abs(x - left) <= _PEAK_COLUMNS
             for y, x in same
-            for top, left in peaks
+            for top, left, _ in peaks
         ):
-            peaks.append((row, column))
-    return peaks[:_LINES_AT_MOST]
+            peaks.append((row, column, height))
+    strongest = np.argsort([height for _, _, height in peaks])[::-1][:_LINES_AT_MOST]
+    return [peaks[at][:2] for at in strongest]
 
 
 def _core(mask: np.ndarray, hand: Hand) -> np.ndarray:
