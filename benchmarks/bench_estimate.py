@@ -30,8 +30,8 @@ ROUNDS = 3
 CASES = 972
 # Finding the hand and what lies on it takes longer than three small networks: 0.9 of the bare loop, which was
 # the goal, is out of reach while each radiograph is checked. On two cores that much other work shared, the
-# checks took 46 ms of processor time, all of
-# estimating 80, the bare loop 24: 0.29. By the clock it was 0.66, as other work slows the bare loop more.
+# checks took 46 ms of processor time, all of estimating 80, the bare loop 24: 0.29. By the clock it was 0.66
+# (100 real radiographs, best of two rounds), since other work slows the bare loop more.
 LEAST_SPEED_RATIO = 0.2
 # 3.7 was measured, with three networks that take the sex, on two cores that other work shared.
 MOST_OF_PAGES = 5.0
