@@ -16,12 +16,12 @@ from scipy.stats import rankdata
 
 from boneage.anomalies.duplicates import HASH_BITS, alike, picture_hash
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import write_arrays
+from boneage.core.files import atomic_write
 from boneage.core.parallel import on_all_cores
 from boneage.images.preprocess import read_report
 from boneage.images.reading import read_file
 
-CACHE_NAME = "pictures.npz"
+CACHE_NAME = "pictures.npy"
 
 _SIDE = 64
 _HASHED_SIDE = 320
@@ -33,6 +33,8 @@ _SURELY_BITS, _SURELY_LIKENESS = 16, 0.3
 _PERHAPS_BITS, _PERHAPS_LIKENESS = 60, 0.8
 # Pairs whose patterns are compared at a time.
 _LOT = 1024
+# The image's key and what was seen of it: nothing else of as many bytes is held in memory.
+_KEPT = np.dtype([("key", "S128"), ("looks", np.float16, 2 * HASH_BITS + _SIDE**2)])
 
 
 def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
@@ -57,8 +59,11 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
         for case_id in case_ids
         if case_id in report.index
     }
-    kept = _read_kept(large / CACHE_NAME)
-    missing = {key: case_id for case_id, key in keys.items() if key not in kept}
+    row_of = {key: row for row, key in enumerate(dict.fromkeys(keys.values()))}
+    seen = np.zeros(len(row_of), _KEPT)
+    seen["key"] = list(row_of)
+    is_seen = _fill(seen, row_of, _read_kept(large / CACHE_NAME))
+    missing = {key: case_id for case_id, key in keys.items() if not is_seen[row_of[key]]}
 
     def look(case_id: str) -> tuple[str, np.ndarray | None]:
         try:
@@ -69,17 +74,32 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
 
     for case_id, found in on_all_cores(look, list(missing.values()), "Same pictures"):
         if found is not None:
-            kept[keys[case_id]] = found
-    if missing:
-        _keep(large / CACHE_NAME, {key: kept[key] for key in keys.values() if key in kept})
-    seen = [case_id for case_id in case_ids if keys.get(case_id) in kept]
+            row = row_of[keys[case_id]]
+            seen["looks"][row], is_seen[row] = found, True
+    if not is_seen.all():
+        seen = seen[is_seen]
     groups = pd.Series(list(case_ids), index=list(case_ids), dtype=object)
-    if seen:
-        labels = group(np.stack([kept[keys[case_id]] for case_id in seen]))
-        ids = pd.Series(seen, index=seen)
-        groups[seen] = ids.groupby(labels).transform("min")
-    groups.attrs["unread"] = [case_id for key, case_id in missing.items() if key not in kept]
+    groups.attrs["unread"] = [case_id for key, case_id in missing.items() if not is_seen[row_of[key]]]
+    if not len(seen):
+        return groups
+    if missing:
+        with atomic_write(large / CACHE_NAME) as file:
+            np.save(file, seen)
+    group_of = dict(zip(seen["key"].astype(str).tolist(), group(seen["looks"]).tolist(), strict=True))
+    of_case = pd.Series(
+        {case_id: group_of[keys[case_id]] for case_id in case_ids if keys.get(case_id) in group_of}
+    )
+    groups[of_case.index] = of_case.index.to_series().groupby(of_case).transform("min")
     return groups
+
+
+def _fill(seen: np.ndarray, row_of: Mapping[str, int], kept: np.ndarray) -> np.ndarray:
+    """Fills the rows that were kept; returns which they are."""
+    filled = np.zeros(len(seen), bool)
+    for one, key in enumerate(kept["key"].astype(str).tolist()):
+        if key in row_of:
+            seen[row_of[key]], filled[row_of[key]] = kept[one], True
+    return filled
 
 
 def ties_in_words(groups: pd.Series) -> list[str]:
@@ -152,17 +172,10 @@ def _likeness(ones: np.ndarray, others: np.ndarray, rows: np.ndarray, columns: n
     return np.concatenate([np.empty(0, np.float32), *said])
 
 
-def _read_kept(path: Path) -> dict[str, np.ndarray]:
+def _read_kept(path: Path) -> np.ndarray:
     """What an earlier run kept; nothing if it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            keys, rows = kept["keys"], kept["looks"]
+        kept = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception:  # A file that was cut short or swapped can trip its reader in any way.
-        return {}
-    whole = rows.ndim == 2 and rows.shape == (len(keys), 2 * HASH_BITS + _SIDE**2)
-    return dict(zip(keys.tolist(), rows, strict=True)) if whole else {}
-
-
-def _keep(path: Path, found: Mapping[str, np.ndarray]) -> None:
-    if found:
-        write_arrays(path, keys=np.array(list(found)), looks=np.stack(list(found.values())))
+        return np.empty(0, _KEPT)
+    return kept if kept.dtype == _KEPT and kept.ndim == 1 else np.empty(0, _KEPT)
