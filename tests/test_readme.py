@@ -27,6 +27,7 @@ from results import (
     groups_block,
     ingredients_block,
     markers,
+    million_block,
     published_block,
     results_block,
     robustness_block,
@@ -210,6 +211,38 @@ def test_each_ingredient_stands_against_the_recipe_as_it_is():
     block = ingredients_block(table)
     assert "128 × 128 pixels, 18 epochs, seed 1, CPU" in block
     assert "| batches of 32 | 1,633 | 1.00 | 1.25 | -0.25 |" in block
+
+
+def test_a_million_is_computed_from_the_most_that_were_measured():
+    same = {"Source side": 300, "Image side": 256, "Workers": 0, "Disk": 0.0}
+    table = pd.DataFrame(
+        [
+            {"Stage": "pack", "Radiographs": 1000, "CPU seconds": 9.0, "Peak memory": 200.0, **same},
+            {
+                "Stage": "pack",
+                "Radiographs": 2000,
+                "CPU seconds": 7.2,
+                "Peak memory": 300.0,
+                **same,
+                "Disk": 32,
+            },
+            {
+                "Stage": "pack",
+                "Radiographs": 2000,
+                "CPU seconds": 1.0,
+                "Peak memory": 1.0,
+                **same,
+                "Workers": 2,
+            },
+            {"Stage": "hashes", "Radiographs": 10_000, "CPU seconds": 3.6, "Peak memory": 100.0, **same},
+        ]
+    )
+    block = million_block(table)
+    # 2000 times 0.5 s; 300 MiB and 998,000 times 0.1 MiB.
+    assert "| pack | 1.0 | 97.8 | 16 |" in block
+    # A hundred times as many take ten thousand times as long.
+    assert "| hashes | 10.0 |" in block
+    assert "| together | 11.0 |" in block
 
 
 def test_the_committed_records_tell_nothing_of_a_machine():

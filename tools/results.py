@@ -42,8 +42,12 @@ SET = "plain"
 PUBLISHED_BATCH = 32
 """Images a step in the published recipe."""
 
-PAGES = (ROOT / "README.md", RECORDS / "README.md", ROOT / "docs" / "faults.md")
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", RECORDS / "README.md", DOCS / "faults.md", DOCS / "several_machines.md")
 """The pages with blocks."""
+
+ALL_WITH_ALL = "hashes"
+"""The part of ``anomalies`` and ``plan`` whose time grows with the square, measured by itself."""
 
 RESULTS, SUMMARY = "results", "summary"
 """The blocks that need the runs' records: the results tables, and the table in README."""
@@ -88,6 +92,9 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         "refusals": ("refusals.csv", refusals_block),
         "faults": ("faults.csv", faults_block),
         "long_run": ("long_run.csv", long_run_block),
+        "scale": ("scale.csv", scale_block),
+        "workers": ("scale.csv", workers_block),
+        "million": ("scale.csv", million_block),
     }
     for name, (file, block) in shown_by.items():
         if (records / file).is_file():
@@ -222,6 +229,99 @@ def long_run_block(table: pd.DataFrame) -> str:
         [[f"{cell:,}" for cell in row] for row in table.itertuples(index=False)],
         words=0,
     )
+
+
+def scale_block(table: pd.DataFrame) -> str:
+    """CPU time a radiograph and peak memory of each stage, by the number of radiographs, as Markdown.
+
+    Args:
+        table: That of ``benchmarks/scale.py``.
+    """
+    alone = table[table["Workers"] == 0]
+    parts = []
+    for sides, of_sides in alone.groupby(["Source side", "Image side"]):
+        counts = sorted(of_sides["Radiographs"].unique())
+        rows = []
+        for stage, of_stage in of_sides.groupby("Stage", sort=False):
+            of_stage = of_stage.set_index("Radiographs")
+            spent = (1000 * of_stage["CPU seconds"] / of_stage.index).reindex(counts)
+            peaks = of_stage["Peak memory"].reindex(counts)
+            rows.append((stage, *map(_shown, spent), *map(_shown, peaks)))
+        heads = [f"{what}, {count:,}" for what in ("ms", "MiB") for count in counts]
+        machine = of_sides.iloc[0]
+        parts.append(
+            f"Radiographs {sides[0]:,} px high, images of {sides[1]} px, {machine['Processor']}, "
+            f"{machine['Cores']} cores:\n\n{markdown_rows(('stage', *heads), rows)}"
+        )
+    return "\n".join(parts)
+
+
+def _shown(value: float) -> str:
+    return "not run" if pd.isna(value) else f"{value:,.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def workers_block(table: pd.DataFrame) -> str:
+    """How much sooner two workers end than one, as Markdown.
+
+    Args:
+        table: That of ``benchmarks/scale.py``.
+    """
+    one, two = (table[table["Workers"] == count].set_index(["Radiographs", "Stage"]) for count in (1, 2))
+    both = one.join(two, rsuffix=" of two", how="inner", sort=False)
+    if both.empty:
+        return "Not measured yet: on a machine with other work to do the ratio would tell nothing.\n"
+    rows = [
+        (
+            stage,
+            f"{count:,}",
+            f"{row['Seconds']:.0f}",
+            f"{row['Seconds of two']:.0f}",
+            f"{row['Seconds'] / row['Seconds of two']:.2f}",
+        )
+        for (count, stage), row in both.iterrows()
+    ]
+    heads = ("stage", "radiographs", "seconds, one worker", "seconds, two", "times as fast")
+    return markdown_rows(heads, rows)
+
+
+def million_block(table: pd.DataFrame) -> str:
+    """What a million radiographs would take, computed from the largest number measured, as Markdown.
+
+    Time and disk grow with the number; of memory, what each radiograph added between the fewest and the most.
+    What compares all with all grows with the square.
+
+    Args:
+        table: That of ``benchmarks/scale.py``.
+    """
+    many, alone = 10**6, table[table["Workers"] == 0]
+    parts = []
+    for sides, of_sides in alone.groupby(["Source side", "Image side"]):
+        rows = []
+        for stage, of_stage in of_sides.groupby("Stage", sort=False):
+            first, last = of_stage.iloc[0], of_stage.iloc[-1]
+            times = many / last["Radiographs"]
+            hours = last["CPU seconds"] * times ** (2 if stage == ALL_WITH_ALL else 1) / 3600
+            more = last["Radiographs"] - first["Radiographs"]
+            slope = max(0.0, last["Peak memory"] - first["Peak memory"]) / more if more else float("nan")
+            memory = (last["Peak memory"] + slope * (many - last["Radiographs"])) / 1024
+            disk = last["Disk"] * times / 1024
+            rows.append((stage, hours, memory, disk))
+        total = ("together", sum(row[1] for row in rows), float("nan"), sum(row[3] for row in rows))
+        shown = [
+            (
+                stage,
+                f"{hours:,.1f}",
+                "" if pd.isna(memory) else f"{memory:,.1f}",
+                f"{disk:,.0f}" if disk else "",
+            )
+            for stage, hours, memory, disk in [*rows, total]
+        ]
+        heads = ("stage", "core hours", "peak memory, GiB", "disk, GiB")
+        parts.append(
+            f"Radiographs {sides[0]:,} px high, images of {sides[1]} px, cores as above:\n\n"
+            f"{markdown_rows(heads, shown)}"
+        )
+    return "\n".join(parts)
 
 
 def refusals_block(table: pd.DataFrame) -> str:
