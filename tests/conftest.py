@@ -10,13 +10,25 @@ from machine import CHROMIUM, REAL_DATA
 # The files that take longest, begun first: pytest-xdist gives a worker whole files, by itself those with the
 # most tests first, and one worker would end on the run of all notebooks while the other stands idle.
 LONGEST = (
+    "test_training",
     "test_notebooks_run",
     "test_networks",
+    "test_export",
     "test_anomalies",
-    "test_training",
-    "test_training_variants",
-    "test_notebooks",
+    "test_cli",
+    "test_board_ipywidgets_8",
+    "test_devices",
     "test_board_browser",
+    "test_anomalies_foreign",
+    "test_review_to_pack",
+    "test_training_variants",
+    "test_pipeline",
+    "test_notebooks",
+    "test_faults",
+    "test_cluster",
+    "test_training_kills",
+    "test_hostile_models",
+    "test_estimate",
 )
 
 # Workers that each take all cores wait for each other; and to compile for JAX takes far longer than what is

@@ -58,7 +58,11 @@ def model_folder(folder, network, variant="", count=1):
 @pytest.mark.parametrize(
     ("network", "variant"), [*((one, "") for one in NETWORKS), ("cnn", "sex"), ("cnn", "month_bins")]
 )
-def test_every_network_exports_in_every_format(network, variant, tmp_path):
+def test_every_network_exports_in_every_format(network, variant, tmp_path, monkeypatch):
+    from boneage.estimate import export
+
+    # Drawing 50 hands takes longer than to export a small network; as many are drawn in the tests below.
+    monkeypatch.setattr(export, "CHECKED_IMAGES", 10)
     folder = model_folder(tmp_path / "models", network, variant)
     assert main(["export", str(folder), "--out", str(tmp_path / "out")]) == 0
     made = about(tmp_path / "out")["files"]

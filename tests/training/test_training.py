@@ -304,20 +304,48 @@ def wait_for_epoch(state, epoch, process):
     pytest.fail(f"epoch {epoch} was not reached: {process.communicate()}")
 
 
+NO_TENSORFLOW = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("No module named 'tensorflow'", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
 # On TensorFlow, and at many moments: test_training_kills.py.
-def test_killed_and_started_again_on_jax_it_ends_as_if_it_had_not_been(work, tmp_path):
-    line = ["--epochs", "3"]
-    whole = subprocess.run(command(work, tmp_path / "whole", *line), capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(command(work, tmp_path / "cut", *line), stderr=subprocess.PIPE)
-    wait_for_epoch(tmp_path / "cut" / "runs" / "cnn-3-plain-s5" / "checkpoint" / "state.json", 1, process)
+def test_on_jax_without_tensorflow_a_run_killed_and_started_again_ends_as_if_it_had_not_been(work, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_TENSORFLOW)
+    path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    environment.pop("KERAS_BACKEND", None)
+
+    def start(name):
+        # All layers that act in training only, too.
+        line = command(work, tmp_path / name, "--epochs", "3", "--degradation", "0.5")
+        return subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    def end(process):
+        said, errors = process.communicate()
+        assert process.returncode == 0, errors
+        return said
+
+    whole, cut = (tmp_path / name / "runs" / "cnn-3-plain-s5" for name in ("whole", "cut"))
+    end(start("whole"))
+    process = start("cut")
+    wait_for_epoch(cut / "checkpoint" / "state.json", 1, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not (tmp_path / "cut" / "runs" / "cnn-3-plain-s5" / "record.json").exists()
-    again = subprocess.run(command(work, tmp_path / "cut", *line), capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    assert "resumes after epoch" in again.stdout
-    whole, cut = (read_run(tmp_path / one / "runs" / "cnn-3-plain-s5") for one in ("whole", "cut"))
+    assert not (cut / "record.json").exists()
+    assert "resumes after epoch" in end(start("cut"))
+    assert "not trained again" in end(start("cut"))
+    whole, cut = read_run(whole), read_run(cut)
+    assert cut.record["backend"] == "jax"
+    assert np.isfinite(cut.predictions["Prediction"]).all()
     pd.testing.assert_frame_equal(comparable(cut), comparable(whole), check_exact=True)
     pd.testing.assert_frame_equal(cut.predictions, whole.predictions, check_exact=True)
 
@@ -420,30 +448,3 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(work, trained, trained_until
         model.write_bytes(damage(written))
         with pytest.raises(BoneAgeError, match="checkpoint is damaged"):
             trained()
-
-
-NO_TENSORFLOW = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "tensorflow":
-            raise ModuleNotFoundError("No module named 'tensorflow'", name=name)
-sys.meta_path.insert(0, Blocked())
-"""
-
-
-def test_it_trains_and_resumes_on_jax_where_there_is_no_tensorflow(work, tmp_path):
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(NO_TENSORFLOW)
-    path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONPATH": path}
-    environment.pop("KERAS_BACKEND", None)
-    # All layers that act in training only, too.
-    line = command(work, tmp_path / "jax", "--epochs", "2", "--degradation", "0.5")
-    done = subprocess.run(line, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    run = read_run(tmp_path / "jax" / "runs" / "cnn-2-plain-s5")
-    assert run.record["backend"] == "jax"
-    assert np.isfinite(run.predictions["Prediction"]).all()
-    again = subprocess.run(line, capture_output=True, text=True, env=environment)
-    assert "not trained again" in again.stdout
