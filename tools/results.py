@@ -36,8 +36,11 @@ from boneage.report.differences import trainings_in_words
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results"
 
-SET = "plain"
-"""The set of the results tables."""
+AUGMENTED = "augmented"
+"""The set, and below the records' folder the folder, of the tables of the method as it is."""
+
+OF_AUGMENTED = ("results", "details", "rejected", "outside", "robustness")
+"""The blocks of that folder that are shown."""
 
 PUBLISHED_BATCH = 32
 """Images a step in the published recipe."""
@@ -53,11 +56,18 @@ RESULTS, SUMMARY = "results", "summary"
 """The blocks that need the runs' records: the results tables, and the table in README."""
 
 
-def blocks(records: Path | str = RECORDS) -> dict[str, str]:
-    """Every block with numbers.
+def all_blocks() -> dict[str, str]:
+    """Every block of the committed records; those of the augmented set are named ``augmented_...``."""
+    augmented = blocks(RECORDS / AUGMENTED, AUGMENTED)
+    return blocks() | {f"{AUGMENTED}_{name}": augmented[name] for name in OF_AUGMENTED}
+
+
+def blocks(records: Path | str = RECORDS, of_set: str = "plain") -> dict[str, str]:
+    """Every block with numbers of a folder of records.
 
     Args:
-        records: The folder of the committed records; a block whose table is missing is left out.
+        records: The folder; a block whose table is missing is left out.
+        of_set: The set of its results tables.
 
     Returns:
         Name of the block -> Markdown.
@@ -69,12 +79,12 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
     every, left_out = read_runs(records / "runs")
     for item, reason in left_out.itertuples(index=False):
         raise BoneAgeError(f"{records}: {item}: {reason}")
-    runs = tabled_runs(every, SET)
-    made = {RESULTS: results_block(runs), "rejected": "Missing: no run was tested on them yet.\n"}
+    runs = tabled_runs(every, of_set)
+    made = {RESULTS: results_block(runs, of_set), "rejected": "Missing: no run was tested on them yet.\n"}
     shown_by = {
         SUMMARY: (
-            "details.csv",
-            lambda table: summary_block(table, pd.read_csv(records / "seeds.csv"), runs),
+            "seeds.csv",
+            lambda table: summary_block(pd.read_csv(records / "details.csv"), table, runs),
         ),
         "published": ("published_recipe.csv", lambda table: published_block(table, every)),
         "details": ("details.csv", lambda table: details_block(table, runs)),
@@ -88,6 +98,8 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
         "rejected": ("rejected.csv", lambda table: REJECTED.show(table).to_markdown()),
         "robustness": ("robustness.csv", robustness_block),
         "ingredients": ("ingredients.csv", ingredients_block),
+        "recipes": ("recipes.csv", recipes_block),
+        "learning_curve": ("learning_curve.csv", learning_curve_block),
         "anomalies": ("anomalies.csv", anomalies_block),
         "refusals": ("refusals.csv", refusals_block),
         "faults": ("faults.csv", faults_block),
@@ -102,13 +114,13 @@ def blocks(records: Path | str = RECORDS) -> dict[str, str]:
     return made
 
 
-def results_block(runs: list[Run]) -> str:
+def results_block(runs: list[Run], of_set: str = "plain") -> str:
     """The data, and a results table for each number of epochs, as Markdown.
 
     Raises:
         BoneAgeError: There is no run, or the runs differ in data, split, size or label.
     """
-    records = [run.record for run in tabled_runs(runs, SET)]
+    records = [run.record for run in tabled_runs(runs, of_set)]
     if not records:
         raise BoneAgeError("results: no finished run to show; train one first")
     check_comparable(records)
@@ -452,6 +464,57 @@ def ingredients_block(table: pd.DataFrame) -> str:
     )
 
 
+def recipes_block(table: pd.DataFrame) -> str:
+    """Runs of different recipes, judged by validation, as Markdown.
+
+    Args:
+        table: As ``benchmarks/recipes.py`` writes it.
+    """
+    heads = ("network", "training set", "sex", "first weights", "degraded", "seed", "epochs", "steps")
+    heads += ("validation MAE", "noise of 5 levels", "half the resolution", "turned by 15°", "by −15°")
+    rows = []
+    for row in table.to_dict("records"):
+        clean, *changed = (row[name] for name in table.columns[-5:])
+        rows.append(
+            (
+                *(find(row["Network"]).title, row["Set"], row["Sex"], row["Weights"]),
+                *(f"{row['Degradation']:.0%}", str(row["Seed"]), str(row["Epochs"]), f"{row['Steps']:,.0f}"),
+                *(f"{clean:.2f}", *(number(one - clean, "+.2f") for one in changed)),
+            )
+        )
+    cases, size = table["Cases"].iloc[0], table["Size"].iloc[0]
+    words = (
+        f"{cases} validation cases, images of {size} × {size} pixels; MAE in years, and what a change costs."
+    )
+    return f"{words}\n\n{markdown_rows(heads, rows, words=4)}"
+
+
+def learning_curve_block(table: pd.DataFrame) -> str:
+    """The error by the number of training cases, as Markdown.
+
+    Args:
+        table: One row per training: ``Cases``, ``Seed``, ``Epochs``, ``train MAE`` and ``validation MAE`` in
+            years, ``Validation cases``, ``Size`` in pixels, ``Device``.
+    """
+    first = table.iloc[0]
+    rows = [
+        (
+            f"{cases:,}",
+            ", ".join(map(str, of_size["Seed"])),
+            f"{of_size['train MAE'].mean():.2f}",
+            f"{of_size['validation MAE'].mean():.2f}",
+            f"{of_size['validation MAE'].min():.2f} to {of_size['validation MAE'].max():.2f}",
+        )
+        for cases, of_size in table.groupby("Cases")
+    ]
+    heads = ("training cases", "seeds", "MAE", "validation MAE", "range")
+    return (
+        f"The CNN with the sex, images of {first['Size']} × {first['Size']} pixels, {first['Epochs']} epochs "
+        f"of as many steps, {first['Validation cases']} validation cases, {first['Device']}; MAE in years, "
+        f"mean over the seeds.\n\n{markdown_rows(heads, rows)}"
+    )
+
+
 def published_block(table: pd.DataFrame, runs: list[Run]) -> str:
     """The published recipe beside ours on the same set, for as many epochs and as many steps, as Markdown.
 
@@ -546,6 +609,6 @@ def _heading(record: dict) -> str:
 if __name__ == "__main__":
     try:
         for written in PAGES:
-            print(f"wrote {write_blocks(written, blocks()).relative_to(ROOT)}")
+            print(f"wrote {write_blocks(written, all_blocks()).relative_to(ROOT)}")
     except BoneAgeError as error:
         sys.exit(f"results: {error}")
