@@ -364,13 +364,13 @@ class TestStage:
         whole, _ = find_anomalies(cases, folder)
         every, looked = parallel.on_all_cores, []
 
-        def stopped(work, jobs, title):
-            yield from itertools.islice(every(work, jobs, title), 3)
+        def stopped(*loop, **words):
+            yield from itertools.islice(every(*loop, **words), 3)
             raise KeyboardInterrupt
 
-        def counted(work, jobs, title):
+        def counted(work, jobs, title, **words):
             looked.extend(jobs)
-            yield from every(work, jobs, title)
+            yield from every(work, jobs, title, **words)
 
         monkeypatch.setattr(parallel, "on_all_cores", stopped)
         with pytest.raises(KeyboardInterrupt):
