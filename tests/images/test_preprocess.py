@@ -308,8 +308,8 @@ class TestInterrupted:
     def interrupt_after(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         made = parallel.on_all_cores
 
-        def interrupted(*arguments: object) -> object:
-            for index, result in enumerate(made(*arguments)):
+        def interrupted(*arguments: object, **words: object) -> object:
+            for index, result in enumerate(made(*arguments, **words)):
                 if index == count:
                     raise KeyboardInterrupt
                 yield result
@@ -390,6 +390,8 @@ class TestInterrupted:
         lengths = []
         save = module._save
         monkeypatch.setattr(parallel, "SECONDS_BETWEEN_SAVES", 0.0)
+        # However long it took to write the last one.
+        monkeypatch.setattr(parallel, "_TIMES_A_SAVE", 0.0)
         monkeypatch.setattr(
             module, "_save", lambda path, rows: lengths.append(sum(map(bool, rows))) or save(path, rows)
         )
