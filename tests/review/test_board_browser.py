@@ -348,6 +348,22 @@ def test_buttons_reached_with_tab_are_pressed_by_their_own_keys(board, page, tmp
     assert rows_of(tmp_path) == []
 
 
+def test_a_click_takes_the_focus_at_once_and_never_later(board, page):
+    page.wait_for_selector(".ba-live")
+    button(page, SKIP).focus()
+    held = button(page, SKIP).evaluate(
+        '''skip => {
+            const board = skip.closest(".ba-board");
+            for (const type of ["pointerdown", "pointerup"])
+                board.dispatchEvent(new PointerEvent(type, {bubbles: true}));
+            const atOnce = document.activeElement === board;
+            skip.focus();
+            return new Promise(done => setTimeout(() => done([atOnce, document.activeElement === skip]), 200));
+        }'''
+    )
+    assert held == [True, True]
+
+
 def test_a_page_of_images_is_decided_by_keys(board, page, tmp_path):
     page.wait_for_selector(".ba-live")
     start_notebook(page)

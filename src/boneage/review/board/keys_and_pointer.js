@@ -67,10 +67,11 @@ function hearKeys(model, board, signal) {
   // Before all others: JupyterLab listens on the document, on the way down.
   for (const type of ["keydown", "keypress", "keyup"])
     window.addEventListener(type, hear, { capture: true, signal });
-  // A click leaves the keys with the board and not with what was clicked, where Enter would click again.
+  // A click leaves the keys with the board and not with what was clicked, where Enter would click again. At
+  // once: a timer might take the focus from what was reached with Tab since.
   board.addEventListener("pointerdown", () => { isHeld = true; }, { capture: true, signal });
   window.addEventListener("pointerup", () => {
-    if (isHeld) setTimeout(takeFocus);
+    if (isHeld) takeFocus();
     isHeld = false;
   }, { capture: true, signal });
   board.addEventListener("change", (event) => {
