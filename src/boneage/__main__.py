@@ -34,7 +34,7 @@ from boneage.dataset.pack import open_pack, rows_of
 from boneage.evaluation import Run, RunKey
 from boneage.evaluation.bootstrap import mae_interval
 from boneage.networks import NETWORKS, find
-from boneage.sources import drive
+from boneage.sources import drive, local
 from boneage.status import next_stage, status_of
 from boneage.workspace import Workspace
 
@@ -102,6 +102,9 @@ VERBS: dict[str, Verb] = {}
 EVERY_VERB = ("work", "cache", "split_seed")
 THIS_COMMAND_ONLY = ("accept_losses", "train_seed")
 """Settings that the next verb does not take over."""
+
+_ABSOLUTE = {"data": local.absolute, "recorded_review": drive.absolute, "cache": drive.absolute}
+"""What makes a setting mean the same for a verb that is started in another folder."""
 
 _SOURCE = ("source", "data", "unit", "phantoms_per_group", "phantom_anomalies")
 _IMAGE = ("image_size", "pad")
@@ -200,9 +203,9 @@ def _workspace(given: argparse.Namespace, keep: bool = True) -> Workspace:
     They are kept from the start, for a verb that is killed, and put back if it fails.
     """
     overrides = _overrides(given)
-    for name in ("data", "recorded_review", "cache"):
+    for name, absolute in _ABSOLUTE.items():
         if overrides.get(name):
-            overrides[name] = drive.absolute(str(overrides[name]))
+            overrides[name] = absolute(str(overrides[name]))
     path = Workspace.at(str(overrides.get("work", Settings().work))).settings_file
     settings = Settings.load(path) if path.is_file() else Settings()
     # Whoever accepts losses has seen those of this command, and no later ones.
@@ -511,7 +514,10 @@ def _compare(given: argparse.Namespace) -> None:
 @verb(
     "the bone age on a radiograph, a folder or an archive of them, with its interval and its reasons",
     "backend",
-    RADIOGRAPHS={"type": Path, "help": "a JPEG, PNG, TIFF or DICOM file, a folder, or a zip or tar of them"},
+    RADIOGRAPHS={
+        "help": "a JPEG, PNG, TIFF or DICOM file, a folder, a zip or tar of them, or a folder in a bucket "
+        "(s3://bucket/folder)"
+    },
     **_NETWORKS_OF,
     sex={"choices": SEXES, "default": "", "help": "the child's sex, if it is known"},
     age={"type": float, "metavar": "YEARS", "help": "the chronological age, to compare with"},

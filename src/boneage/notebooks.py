@@ -21,7 +21,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_text
 from boneage.core.settings import Settings
 from boneage.networks import NETWORKS
-from boneage.sources import drive
+from boneage.sources import drive, local
 from boneage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def notebook_settings(
         preset: Name of the preset.
         source: Where the radiographs come from; empty for the preset's own.
         data: A folder or a zip with them, also one on the user's Drive, which is mounted for it (Colab), or
-            the sharing link of a zip on Google Drive; empty to draw or fetch them.
+            a bucket's address, or the sharing link of a zip on Google Drive; empty to draw or fetch them.
         work: The folder for everything that is made; empty for the preset's own.
         use_drive: Whether to mount the user's Drive (Colab only). Then the work folder, where none is
             named, is ``boneage`` in it, and images, which can be made again, stay on the runtime's own disk.
@@ -121,6 +121,8 @@ def notebook_settings(
     given = {name: value for name, value in zip(_FIELDS, (source, data, work), strict=True) if value}
     settings = Settings.preset(preset, **{**given, **overrides})
     folders = {name: getattr(settings, name) for name in ("data", "work", "cache") if getattr(settings, name)}
+    if data := folders.pop("data", ""):
+        settings = settings.replace(data=local.absolute(data, _base()))
     settings = settings.replace(**{name: drive.absolute(folder, _base()) for name, folder in folders.items()})
     settings.save(Workspace(settings).settings_file)
     return settings
@@ -213,7 +215,7 @@ def _parameters(settings: Settings, preset: str, work: Path) -> dict[str, object
     return {
         "PRESET": preset,
         "SOURCE": settings.source,
-        "DATA": drive.absolute(settings.data) if settings.data else "",
+        "DATA": local.absolute(settings.data) if settings.data else "",
         "WORK": str(work),
         "USE_DRIVE": False,
         "OVERRIDES": overrides,

@@ -4,6 +4,7 @@ import difflib
 import html
 import json
 import os
+import re
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -65,11 +66,20 @@ def _can_be_a_path(text: str) -> str:
     return text
 
 
+def _is_no_address(text: str) -> str:
+    if re.match(r"\s*\w+://", text):
+        raise BoneAgeError(
+            "work and cache must be folders that this machine reaches by a path, not addresses"
+        )
+    return text
+
+
 Text = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value),
     AfterValidator(_can_be_a_path),
 ]
+Folder = Annotated[Text, AfterValidator(_is_no_address)]
 Epochs = Annotated[
     tuple[Annotated[int, Field(strict=True, ge=1, le=1000)], ...],
     Field(strict=False),
@@ -96,14 +106,15 @@ class Settings(BaseModel):
     )
     data: Text = Field(
         "",
-        description="A folder or a zip with the radiographs, or the sharing link of a zip on Google Drive; "
-        "empty draws phantoms or fetches the RSNA challenge. The Digital Hand Atlas must be your own copy.",
+        description="A folder or a zip with the radiographs, a folder in a bucket (s3://bucket/folder or "
+        "gs://bucket/folder), or the sharing link of a zip on Google Drive; empty draws phantoms or fetches "
+        "the RSNA challenge. The Digital Hand Atlas must be your own copy.",
     )
     unit: Literal["", "months", "years"] = Field(
         "", description="Unit of the bone ages in the source's tables; empty detects it and says so."
     )
-    work: Text = Field("work", description="Folder for all output.")
-    cache: Text = Field(
+    work: Folder = Field("work", description="Folder for all output.")
+    cache: Folder = Field(
         "",
         description="A fast folder for large files that can be made again (the source's files, images, "
         "packed images), for when the work folder's disk is slow, like Google Drive; empty keeps them in the "

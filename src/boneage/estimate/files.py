@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from boneage.core.errors import BoneAgeError, one_line
+from boneage.core.objects import Object, Unanswered, bucket_address
 from boneage.core.parallel import on_all_cores
 from boneage.estimate.ensemble import Ensemble
 from boneage.estimate.estimating import UNKNOWN, Child, Estimate, estimate_hands
@@ -14,6 +15,7 @@ from boneage.estimate.hands import CheckedHand, check_hands
 from boneage.images.grey_range import to_uint8
 from boneage.images.reading import read_grey
 from boneage.images.square import read_source
+from boneage.sources import buckets
 from boneage.sources.archives import is_archive, unpack
 from boneage.sources.listing import list_files
 
@@ -50,9 +52,9 @@ class Estimated:
 
 @dataclass(frozen=True)
 class Radiographs:
-    """Files to estimate, by the name that is shown, and what beside them is no image, with the reason."""
+    """What to estimate, by the name that is shown, and what beside it is no image, with the reason."""
 
-    files: dict[str, Path]
+    files: dict[str, Path | Object]
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -60,13 +62,14 @@ def find_radiographs(path: Path | str, folder: Path) -> Radiographs:
     """The radiographs that a path means.
 
     Args:
-        path: A file, a folder, or a zip or tar archive.
+        path: A file, a folder, a zip or tar archive, or the address of a folder in a bucket.
         folder: Where an archive is unpacked.
 
     Raises:
         BoneAgeError: There is none, or the archive is unsafe.
     """
-    path = Path(path)
+    named = str(path)
+    path = buckets.fetch(address, folder) if (address := bucket_address(named)) else Path(path)
     if not path.exists():
         raise BoneAgeError(f"{path}: no such file or folder; check the path")
     if path.is_dir():
@@ -77,13 +80,13 @@ def find_radiographs(path: Path | str, folder: Path) -> Radiographs:
         return Radiographs({path.name: path})
     listing = list_files(below)
     listing.skip_the_rest()
-    files = {listing.shown(one): one for one in listing.images}
+    files = {listing.shown(one): listing.source_of(one) for one in listing.images}
     if not files:
-        raise BoneAgeError(f"{path}: holds no image{listing.seen()}; give JPEG, PNG, TIFF or DICOM files")
+        raise BoneAgeError(f"{named}: holds no image{listing.seen()}; give JPEG, PNG, TIFF or DICOM files")
     return Radiographs(files, listing.skipped)
 
 
-def read_radiograph(path: Path, name: str) -> np.ndarray:
+def read_radiograph(path: Path | Object, name: str) -> np.ndarray:
     """A radiograph at 8 bits, uint8 (height, width). Of a DICOM file nothing but its image is kept.
 
     Raises:
@@ -125,10 +128,12 @@ def estimate_files(
         show_letters: As for :func:`boneage.estimate.hands.check_hands`.
     """
 
-    def check(item: tuple[str, Path]) -> tuple[str, list[CheckedHand] | str]:
+    def check(item: tuple[str, Path | Object]) -> tuple[str, list[CheckedHand] | str]:
         name, path = item
         try:
             return name, check_hands(read_radiograph(path, name), show_letters)
+        except Unanswered:
+            raise
         except BoneAgeError as error:
             return name, one_line(str(error).removeprefix(f"{name}: "))
 

@@ -14,6 +14,7 @@ import pandas as pd
 from boneage.core.columns import Column, Table
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import LIVING_SECONDS, atomic_write, make_folder, remove_leftovers, writing
+from boneage.core.objects import Object, Unanswered, bucket_address, look_up
 from boneage.core.parallel import fill_rows
 from boneage.core.settings import PADS
 from boneage.core.tables import is_safe_id, read_table, skipped_table, write_table
@@ -57,7 +58,7 @@ _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "
 class _Job:
     case_id: str
     image: str
-    source: Path
+    source: Path | Object | None
     output: Path
     size: int
     pad: str
@@ -74,7 +75,8 @@ def preprocess(
     is reused if the case returns. An output is removed only if its source is there and refused.
 
     Args:
-        cases: The case table; ``case_id`` and ``image`` (absolute, or relative to the work folder) are read.
+        cases: The case table; ``case_id`` and ``image`` (absolute, relative to the work folder, or the
+            address of an object in a bucket) are read.
         work: The work folder; the report and the list of skipped cases go there too.
         size: Side of the square images in pixels.
         pad: Grey level of the bars, as in :func:`boneage.images.square.square`.
@@ -83,7 +85,8 @@ def preprocess(
         The report, ``REPORT_TABLE``, in the order of the cases; ``status`` is ``ok`` or ``skipped``.
 
     Raises:
-        BoneAgeError: Missing column, unknown padding, full disk or read-only folder.
+        BoneAgeError: Missing column, unknown padding, full disk or read-only folder, or a bucket of which
+            nothing can be read.
     """
     for column in ("case_id", "image"):
         if column not in cases.columns:
@@ -143,6 +146,8 @@ def _plan(
     folder = (work / IMAGE_FOLDER).resolve()
     # Some file systems do not tell "A1.png" from "a1.png".
     doubled = cases["case_id"].astype(str).str.casefold().duplicated(keep=False)
+    addresses, misspelt = _addresses(cases["image"])
+    objects = look_up(addresses.values())
     rows: list[dict[str, Any] | None] = []
     jobs = {}
     described = zip(cases["case_id"], cases["image"], doubled, strict=True)
@@ -154,13 +159,29 @@ def _plan(
             fault = "two images have this case id; keep one in the case table"
         elif not isinstance(image, str) or not image:
             fault = "the case table names no image; name one or leave the case out"
+        elif image in misspelt:
+            # Not repeated in tables: it may hold credentials.
+            image, fault = "", misspelt[image]
         else:
-            job = _Job(case_id, image, work / image, folder / f"{case_id}.png", size, pad)
+            source = objects.get(addresses[image]) if image in addresses else work / image
+            job = _Job(case_id, image, source, folder / f"{case_id}.png", size, pad)
             row = _kept_row(job, before[case_id]) if case_id in before else None
             if row is None:
                 jobs[index] = job
         rows.append(_skipped_row(case_id, image, fault) if fault else row)
     return rows, jobs
+
+
+def _addresses(images: Iterable[object]) -> tuple[dict[str, str], dict[str, str]]:
+    """The addresses of those images that are objects in a bucket, and what is wrong with others."""
+    addresses, misspelt = {}, {}
+    for image in images:
+        try:
+            if isinstance(image, str) and (address := bucket_address(image)):
+                addresses[image] = address
+        except BoneAgeError as error:
+            misspelt[image] = str(error)
+    return addresses, misspelt
 
 
 def _kept_row(job: _Job, row: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -172,25 +193,38 @@ def _kept_row(job: _Job, row: Mapping[str, Any]) -> dict[str, Any] | None:
             return None
     except OSError:
         return None
-    try:
-        source = job.source.stat()
-    except (OSError, ValueError):
+    if (source := _size_and_date(job.source)) is None:
         # A Colab machine loses the source while Drive keeps the work folder, or a spreadsheet changed the
         # paths: the image stays valid.
         return {**row, "note": ", ".join([*notes, SOURCE_GONE])}
-    if made_of != (job.image, job.size, job.pad, source.st_size, source.st_mtime_ns):
+    if made_of != (job.image, job.size, job.pad, *source):
         return None
     return {**row, "note": ", ".join(notes)}
 
 
-def _make(job: _Job) -> dict[str, Any]:
-    """Makes one image. A fault of the source becomes a skipped row; a failed write is raised."""
+def _size_and_date(source: Path | Object | None) -> tuple[int, int] | None:
+    """Bytes, and nanoseconds since 1970, of a file or object; None where it is not there."""
+    if isinstance(source, Object):
+        return source.size, source.modified
     try:
+        status = source.stat() if source else None
+    except (OSError, ValueError):
+        return None
+    return (status.st_size, status.st_mtime_ns) if status else None
+
+
+def _make(job: _Job) -> dict[str, Any]:
+    """Makes one image. A fault of the source becomes a skipped row; no room or no connection is raised."""
+    try:
+        if job.source is None:
+            raise BoneAgeError(f"{job.image}: no such object; put it there or leave the case out")
         png, facts, modified = square_of_file(job.source, job.image, job.size, job.pad)
-        if job.source.resolve().parent == job.output.parent:
+        if isinstance(job.source, Path) and job.source.resolve().parent == job.output.parent:
             raise BoneAgeError(
                 f"{job.image}: is in the folder this stage writes to; move the images elsewhere"
             )
+    except Unanswered:
+        raise
     except BoneAgeError as error:
         return _skipped_row(job.case_id, job.image, str(error))
     with atomic_write(job.output, sync=False) as file:

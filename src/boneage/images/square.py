@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from boneage.core.errors import BoneAgeError
+from boneage.core.objects import Object
 from boneage.images.grey_range import to_uint8
 from boneage.images.limits import LARGEST_FILE_BYTES, too_many_bytes
 from boneage.images.reading import ImageFacts, read_grey
@@ -19,7 +20,7 @@ BAR_FRAME = 12
 by this."""
 
 
-def square_of_file(source: Path, name: str, size: int, pad: str) -> tuple[bytes, ImageFacts, int]:
+def square_of_file(source: Path | Object, name: str, size: int, pad: str) -> tuple[bytes, ImageFacts, int]:
     """The square image as PNG, the file's facts, and its modification time in nanoseconds.
 
     Raises:
@@ -35,12 +36,17 @@ def to_png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", image, PNG_ENCODING)[1].tobytes()
 
 
-def read_source(source: Path, name: str) -> tuple[bytes, int]:
-    """A radiograph's file, and its modification time in nanoseconds.
+def read_source(source: Path | Object, name: str) -> tuple[bytes, int]:
+    """A radiograph's file or object, and its modification time in nanoseconds.
 
     Raises:
+        Unanswered: The service of an object answers nobody, or not us.
         BoneAgeError: No such file, not a file, too large, or it cannot be read; names ``name``.
     """
+    if isinstance(source, Object):
+        if source.size > LARGEST_FILE_BYTES:
+            raise too_many_bytes(name)
+        return source.read(), source.modified
     try:
         # Asked before reading, so that a file that changes meanwhile looks changed to the next run.
         status = source.stat()

@@ -122,7 +122,7 @@ def read_atlas(
     images = _images_by_number(listing, source)
     if not images:
         raise BoneAgeError(
-            f"{listing.folder}: no image of the atlas found{listing.seen()}; it needs a tree like "
+            f"{listing.place}: no image of the atlas found{listing.seen()}; it needs a tree like "
             f"{TREE} (race and sex, the same with the year of age, a 4-digit image number)"
         )
     listing.skip_the_rest()

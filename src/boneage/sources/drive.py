@@ -41,8 +41,10 @@ def file_id(text: str) -> str | None:
     if found := _OF_FILE.fullmatch(text):
         return found["id"]
     if re.match(r"\w+://|drive:", text):
+        # Whoever put a password into it does not want to see it in a log.
+        shown = re.sub(r"//[^/]*@", "//...@", text)
         raise BoneAgeError(
-            f"{text}: not the sharing link of a file on Google Drive; give a folder, a zip, or such a link"
+            f"{shown}: not the sharing link of a file on Google Drive; give a folder, a zip, or such a link"
         )
     return text if _BARE_ID.fullmatch(text) and not Path(text).exists() else None
 

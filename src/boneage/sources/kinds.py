@@ -12,8 +12,11 @@ from boneage.sources.spellings import column_name
 ARCHIVES = (".zip", ".gz", ".tgz", ".tar")
 FOREIGN_ARCHIVES = (".7z", ".rar", ".bz2", ".xz", ".zst")
 """Suffixes of unsupported archives."""
+ALL_ARCHIVES = (*ARCHIVES, *FOREIGN_ARCHIVES)
 
 TABLES = (".csv", ".tsv")
+
+_LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "phantom.json")
 
 _KIND_IN_WORDS = dict.fromkeys(ARCHIVES, "an archive") | dict.fromkeys(TABLES, "a table")
 
@@ -57,6 +60,11 @@ _PAGES = (
         "a sign-in page of the site or of this network; open the address in a browser",
     ),
 )
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that an operating system or a program left."""
+    return name.startswith((".", "~$")) or name.endswith(".lock") or name.lower() in _LITTER
 
 
 def page_in_words(start: bytes) -> str | None:

@@ -9,18 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
+from boneage.core.objects import Object
 from boneage.core.tables import CASE_TABLE, skipped_table
 from boneage.images.reading import is_image
-from boneage.sources import kinds
+from boneage.sources import buckets, kinds
 from boneage.sources.archives import STAMP
 from boneage.sources.label_tables import TABLE_SUFFIXES, WORKBOOK_SUFFIXES, FoundTable, tables_in
 from boneage.sources.units import Unit
 
-ARCHIVE_SUFFIXES = (*kinds.ARCHIVES, *kinds.FOREIGN_ARCHIVES)
-
 _NOT_USED = "neither an image nor a table; not used"
 _MOST_SEEN = 4
-_LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "phantom.json")
 
 
 @dataclass
@@ -32,6 +30,7 @@ class Listing:
         skipped: Rows of ``SKIPPED_TABLE``.
         noted: Their items that were kept and only have a remark.
         units: The unit found for each table of ages: ``table``, ``unit`` and ``why``.
+        bucket: The bucket whose files these are, of which only some lie in the folder.
     """
 
     folder: Path
@@ -40,6 +39,16 @@ class Listing:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     noted: set[str] = field(default_factory=set)
     units: list[dict[str, str]] = field(default_factory=list)
+    bucket: buckets.Bucket | None = None
+
+    @property
+    def place(self) -> str:
+        """The folder, or the address of the bucket, for errors."""
+        return self.bucket.address if self.bucket else str(self.folder)
+
+    def source_of(self, image: Path) -> Path | Object:
+        """Where an image is read: its file, or an object in the bucket."""
+        return self.bucket.objects[image] if self.bucket and image in self.bucket.images else image
 
     @property
     def roots(self) -> list[Path]:
@@ -68,8 +77,13 @@ class Listing:
     @cached_property
     def images(self) -> list[Path]:
         """Images by suffix or, without one, by their first bytes (DICOM)."""
-        others = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)
-        return [path for path in self.files if path.suffix.lower() not in others and is_image(path)]
+        others = (*TABLE_SUFFIXES, *kinds.ALL_ARCHIVES)
+        there = self.bucket.images if self.bucket else ()
+        return [
+            path
+            for path in self.files
+            if path.suffix.lower() not in others and (path in there or is_image(path))
+        ]
 
     def tables(self, beside: bool = False) -> list[FoundTable]:
         """The tables below the folder; unreadable ones are noted.
@@ -84,7 +98,7 @@ class Listing:
                 for path in self.folder.parent.glob("*")
                 if path.suffix.lower() in (".csv", ".tsv", *WORKBOOK_SUFFIXES)
                 and path.is_file()
-                and not _is_litter(path.name)
+                and not kinds.is_litter(path.name)
             )
         found: list[FoundTable] = []
         for path in paths:
@@ -99,7 +113,7 @@ class Listing:
         images = set(self.images)
         for path in self.files:
             suffix = path.suffix.lower()
-            if suffix in ARCHIVE_SUFFIXES:
+            if suffix in kinds.ALL_ARCHIVES:
                 place = self.unpacked.get(path, "an unsupported archive; unpack it here")
                 # An archive within an archive was unpacked beside itself.
                 beside = path.with_suffix("")
@@ -122,6 +136,9 @@ class Listing:
         has ``units`` and ``noted``.
         """
         table = pd.DataFrame(list(rows), columns=list(CASE_TABLE))
+        if self.bucket:
+            addresses = {str(path): self.bucket.objects[path].address for path in self.bucket.images}
+            table["image"] = table["image"].map(lambda image: addresses.get(image, image))
         kinds = {"age_group": "Int64", "bone_age": "float64", "reading_1": "float64", "reading_2": "float64"}
         table = table.astype(kinds).sort_values("case_id", kind="stable", ignore_index=True)
         table.attrs = {"units": self.units, "noted": sorted(self.noted)}
@@ -146,9 +163,13 @@ def list_files(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = 
         raise BoneAgeError(f"{folder}: a file, not a folder; unpack it first, or give the folder it is in")
     if not os.path.isdir(folder):
         raise BoneAgeError(f"{folder}: no such folder; check the path")
-    listing = Listing(folder, unpacked or {})
+    listing = Listing(folder, unpacked or {}, bucket=buckets.bucket_of(folder))
     for root in listing.roots:
-        _walk(root, listing)
+        if root == folder and listing.bucket:
+            listing.files += listing.bucket.objects
+            listing.skipped += listing.bucket.skipped
+        else:
+            _walk(root, listing)
     listing.files.sort()
     return listing
 
@@ -163,8 +184,8 @@ def _walk(folder: Path, listing: Listing) -> None:
         for name in [name for name in names if os.path.islink(os.path.join(root, name))]:
             names.remove(name)
             listing.skip(Path(root, name), "link to a folder, not followed; copy the folder here")
-        names[:] = sorted(name for name in names if not _is_litter(name))
-        for name in sorted(name for name in files if not _is_litter(name)):
+        names[:] = sorted(name for name in names if not kinds.is_litter(name))
+        for name in sorted(name for name in files if not kinds.is_litter(name)):
             path = Path(root, name)
             if not _is_utf8(path):
                 listing.skip(path, "its path is not UTF-8; rename it")
@@ -174,10 +195,6 @@ def _walk(folder: Path, listing: Listing) -> None:
                 listing.files.append(path)
             else:
                 listing.skip(path, "broken link or not a file; copy the file here")
-
-
-def _is_litter(name: str) -> bool:
-    return name.startswith((".", "~$")) or name.endswith(".lock") or name.lower() in _LITTER
 
 
 def _is_utf8(path: Path) -> bool:

@@ -4,26 +4,31 @@ import glob
 import os
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import writing
-from boneage.sources import drive, kinds
+from boneage.core.objects import bucket_address
+from boneage.sources import buckets, drive, kinds
 from boneage.sources.archives import BY_HAND, STAMP, Broken, foreign_archive, is_archive, unpack
 
 _DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", re.IGNORECASE)
 
 
 def local_data(path: Path | str, work: Path | str) -> Path:
-    """The folder given, or a zip, tar.gz or Drive link unpacked below ``work/data``.
+    """The folder given or, below ``work/data``, one for a bucket or with what an archive or Drive link holds.
 
     If Google Drive split a folder into several zips (``atlas-20261129T083000Z-001.zip`` and so on), all of
     them beside the given one are unpacked.
 
     Raises:
-        BoneAgeError: No such path, not an archive, an unsafe one, or one that is not shared.
+        BoneAgeError: No such path or bucket, not an archive, an unsafe one, or one that is not shared.
     """
-    if drive_id := drive.file_id(str(path)):
+    drive_id = None
+    if address := bucket_address(str(path)):
+        path = buckets.fetch(address, work)
+    elif drive_id := drive.file_id(str(path)):
         path = drive.fetch_zip(drive_id, Path(work) / "data")
     path = Path(path)
     if path.is_dir():
@@ -43,6 +48,15 @@ def local_data(path: Path | str, work: Path | str) -> Path:
         raise
 
 
+def absolute(data: str, base: Path | str = ".") -> str:
+    """What :func:`local_data` is given, so that it means the same from any folder.
+
+    Raises:
+        BoneAgeError: A web address that is neither on Drive nor of a bucket, or one with credentials.
+    """
+    return bucket_address(data) or drive.absolute(data, base)
+
+
 def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
     """Unpacks the archives in a folder of radiographs below ``work/data``.
 
@@ -52,7 +66,9 @@ def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
     folder = Path(os.path.abspath(folder))
     below = Path(work) / "data" / f"{folder.name}-archives"
     found: dict[Path, Path | str] = {}
-    for path in [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in kinds.ARCHIVES]:
+    bucket = buckets.bucket_of(folder)
+    files = bucket.sizes if bucket else folder.rglob("*")
+    for path in sorted(path for path in files if path.suffix.lower() in kinds.ARCHIVES):
         inside = path.relative_to(folder)
         hidden = any(part.startswith((".", "__MACOSX")) for part in inside.parts)
         if hidden or not path.is_file() or path.is_symlink():
@@ -64,7 +80,7 @@ def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
         try:
             if not is_archive(path):
                 found[path] = _no_data(path)
-            elif _lies_beside(path, folder):
+            elif _lies_beside(path, bucket.sizes if bucket else _sizes_below(folder)):
                 found[path] = "an archive, already unpacked beside itself"
             else:
                 found[path] = unpack_all(path, below.joinpath(*inside.parts[:-1], _stem(path.name)))
@@ -73,8 +89,12 @@ def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
     return found
 
 
-def _lies_beside(archive: Path, folder: Path) -> bool:
-    """Whether all files of a zip, by name and size, are already in the folder."""
+def _sizes_below(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+
+def _lies_beside(archive: Path, sizes: Mapping[Path, int]) -> bool:
+    """Whether all files of a zip, by name and size, are among those of a folder."""
     try:
         with zipfile.ZipFile(archive) as file:
             held = {
@@ -84,8 +104,7 @@ def _lies_beside(archive: Path, folder: Path) -> bool:
             }
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
         return False
-    there = {(path.name, path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
-    return bool(held) and held <= there
+    return bool(held) and held <= {(path.name, size) for path, size in sizes.items()}
 
 
 def _parts_of(path: Path) -> list[Path]:
@@ -108,7 +127,7 @@ def unpack_all(archive: Path, folder: Path) -> Path:
     """Unpacks an archive and those in it: RSNA's validation images are two zips within a zip."""
     unpack(archive, folder)
     for inner in sorted(folder.rglob("*")):
-        if inner.suffix.lower() not in kinds.ARCHIVES + kinds.FOREIGN_ARCHIVES or not inner.is_file():
+        if inner.suffix.lower() not in kinds.ALL_ARCHIVES or not inner.is_file():
             continue
         if kind := foreign_archive(inner):
             print(f"{inner}: a {kind} archive, which is not supported; {BY_HAND}")

@@ -54,7 +54,7 @@ def read_rsna(
     listing.skip_the_rest()
     if not tables:
         raise BoneAgeError(
-            f"{listing.folder}: no label table found{listing.seen()}; put the challenge's CSV "
+            f"{listing.place}: no label table found{listing.seen()}; put the challenge's CSV "
             "(id,boneage,male) below it"
         )
     labels = _Labels(images, unit, listing)
@@ -64,7 +64,7 @@ def read_rsna(
     for case_id in sorted(set(images) - set(labels.cases) - named):
         listing.skip(images[case_id], "image without a label; add its row to the label table")
     if not labels.cases:
-        raise BoneAgeError(f"{listing.folder}: no image has a label; {_why_none(images, tables, listing)}")
+        raise BoneAgeError(f"{listing.place}: no image has a label; {_why_none(images, tables, listing)}")
     return listing.case_table(labels.cases.values())
 
 
