@@ -1,4 +1,4 @@
-"""Training batches in a reproducible order, and the input format of a model."""
+"""Batches in a reproducible order, and the input format of a model."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ def model_input(images: np.ndarray, male: np.ndarray | None) -> ModelInput:
 
 
 class Batches(keras.utils.PyDataset):
-    """Training batches in an order that depends only on the seed and the epoch.
+    """Batches in an order that depends only on the seed and the epoch; memory holds a few of them.
 
     The training loop announces each epoch (:meth:`begin`). The object cannot count epochs itself: on several
     devices Keras starts one more to look at a batch.
@@ -35,7 +35,7 @@ class Batches(keras.utils.PyDataset):
         years: Bone age of each row, (rows,).
         male: 1 for male and 0 for female, (rows,), if the model takes the sex; else None.
         batch_size: Images a batch; the last one of an epoch may hold fewer.
-        seed: Seeds the order.
+        seed: Seeds the order; None for that of the rows.
         images_per_epoch: How many images an epoch shows; by default each row once.
     """
 
@@ -46,7 +46,7 @@ class Batches(keras.utils.PyDataset):
         years: np.ndarray,
         male: np.ndarray | None,
         batch_size: int,
-        seed: int,
+        seed: int | None,
         images_per_epoch: int | None = None,
     ):
         super().__init__()
@@ -69,5 +69,8 @@ class Batches(keras.utils.PyDataset):
 
     def begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sets the order for an epoch, from 0; usable as a Keras callback at the start of an epoch."""
-        rows = np.arange(len(self._rows))
-        self._order = batches_of(rows, self._batch_size, self._seed, epoch, self._count)
+        rows, size = np.arange(len(self._rows)), self._batch_size
+        if self._seed is None:
+            self._order = [rows[start : start + size] for start in range(0, len(rows), size)]
+        else:
+            self._order = batches_of(rows, size, self._seed, epoch, self._count)

@@ -28,7 +28,7 @@ from boneage.dataset.pack import Pack, fingerprint, rows_of
 from boneage.evaluation import RECORD_FORMAT, RunKey, constant_predictor, key_of, metrics_by_split, read_run
 from boneage.evaluation.runs import RUN_SETTINGS
 from boneage.networks import check_size, find
-from boneage.training.batches import Batches, model_input
+from boneage.training.batches import Batches
 from boneage.training.checkpoint import (
     finished_record,
     load_checkpoint,
@@ -273,9 +273,7 @@ def _fit(
     of_train, watched = parts["train"], parts["validation"]
     for count in (_images_per_epoch(state["identity"], of_train), len(watched.rows)):
         check_shares(count, batch_size)
-    validation = None
-    if len(watched.rows):
-        validation = (model_input(pack.images[watched.rows], watched.male), watched.years[:, np.newaxis])
+    validation = Batches(pack.images, watched.rows, watched.years, watched.male, batch_size, seed=None)
     batches = Batches(
         pack.images,
         of_train.rows,
@@ -292,13 +290,12 @@ def _fit(
                 save_checkpoint(model, state, run)
 
     progress = Progress(run.name, len(batches), epochs, state["epoch"], shown=is_first())
-    with contextlib.closing(progress), contextlib.closing(batches):
+    with contextlib.closing(progress), contextlib.closing(batches), contextlib.closing(validation):
         model.fit(
             batches,
             # The batches have their own order; Keras's is not in the checkpoint.
             shuffle=False,
-            validation_data=validation,
-            validation_batch_size=batch_size,
+            validation_data=validation if len(watched.rows) else None,
             initial_epoch=state["epoch"],
             epochs=epochs,
             verbose=0,
