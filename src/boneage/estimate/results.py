@@ -129,10 +129,11 @@ def line_of(one: Estimated) -> str:
     said = one.estimate
     if said.refusal:
         return one_line(f"{one.title}: refused: {said.refusal}")
-    interval = "" if math.isnan(said.low) else f" (90 % interval {said.low:.1f} to {said.high:.1f} years)"
+    interval = "" if math.isnan(said.low) else f"; 90 % interval {said.low:.1f} to {said.high:.1f} years"
+    age = f"{said.bone_age:.1f} years ({age_in_words(said.bone_age)}{interval})"
     more = [said.likeness] if said.likeness else []
     if not math.isnan(said.difference):
         z = "" if math.isnan(said.z_score) else f", z {said.z_score:+.1f}"
         more.append(f"{said.difference:+.1f} years from age {said.age:g}{z}")
     words = "; ".join([*more, *said.notes, *(f"doubtful: {one}" for one in said.warnings)])
-    return one_line(f"{one.title}: {age_in_words(said.bone_age)}{interval}{'; ' * bool(words)}{words}")
+    return one_line(f"{one.title}: {age}{'; ' * bool(words)}{words}")
