@@ -358,7 +358,8 @@ def test_a_click_takes_the_focus_at_once_and_never_later(board, page):
                 board.dispatchEvent(new PointerEvent(type, {bubbles: true}));
             const atOnce = document.activeElement === board;
             skip.focus();
-            return new Promise(done => setTimeout(() => done([atOnce, document.activeElement === skip]), 200));
+            const later = () => [atOnce, document.activeElement === skip];
+            return new Promise(done => setTimeout(() => done(later()), 200));
         }'''
     )
     assert held == [True, True]
