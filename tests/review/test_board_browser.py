@@ -352,7 +352,7 @@ def test_a_click_takes_the_focus_at_once_and_never_later(board, page):
     page.wait_for_selector(".ba-live")
     button(page, SKIP).focus()
     held = button(page, SKIP).evaluate(
-        '''skip => {
+        """skip => {
             const board = skip.closest(".ba-board");
             for (const type of ["pointerdown", "pointerup"])
                 board.dispatchEvent(new PointerEvent(type, {bubbles: true}));
@@ -360,7 +360,7 @@ def test_a_click_takes_the_focus_at_once_and_never_later(board, page):
             skip.focus();
             const later = () => [atOnce, document.activeElement === skip];
             return new Promise(done => setTimeout(() => done(later()), 200));
-        }'''
+        }"""
     )
     assert held == [True, True]
 
