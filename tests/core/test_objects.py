@@ -179,6 +179,8 @@ def as_google_cloud_storage(held: dict[str, bytes], request: Request) -> Answer:
         for key, content in held.items()
     }
     key = unquote(rest.removeprefix("o").removeprefix("/"))
+    if bucket in ("401", "403"):
+        return Answer(b'{"error": {"code": %s, "message": "hushhush"}}' % bucket.encode(), int(bucket))
     if bucket != "hands" or (key and key not in held):
         return Answer(b'{"error": {"code": 404, "message": "none"}}', 404)
     if asked.get("alt") == ["media"]:
@@ -203,6 +205,12 @@ def test_a_bucket_of_google_is_read_alike(elsewhere, capfd):
         assert list_objects("gs://hands/none") == {}
         with pytest.raises(BoneAgeError, match=r"^gs://nobody: no such bucket"):
             list_objects("gs://nobody")
+        for refused in ("401", "403"):
+            with pytest.raises(
+                Unanswered, match=rf"^gs://{refused}: not allowed .*; check GOOGLE_"
+            ) as caught:
+                list_objects(f"gs://{refused}")
+            assert "hush" not in str(caught.value)
         held["a/1.png"] = b"01"
         with pytest.raises(BoneAgeError, match="it changed while it was read"):
             first.read()

@@ -189,7 +189,9 @@ def _asking(address: str, missing: str = "object; put it there or leave it out")
         raise Unanswered(f"{address}: not allowed; {_CREDENTIALS[scheme]}") from None
     except Exception as error:
         kind = type(error).__name__
-        if "Credential" in kind or str(getattr(error, "code", "")) in ("401", "403"):
+        # gcsfs has a code or a word for it.
+        told = str(getattr(error, "code", "")) == "401" or str(error).startswith("Forbidden")
+        if told or "Credential" in kind:
             raise Unanswered(f"{address}: not allowed ({kind}); {_CREDENTIALS[scheme]}") from None
         again = "check the connection and AWS_ENDPOINT_URL" if scheme == "s3" else "check the connection"
         raise Unanswered(f"{address}: no answer ({kind}); {again}, and run the same again") from None
