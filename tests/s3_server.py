@@ -21,7 +21,6 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "somebody",
     "AWS_SECRET_ACCESS_KEY": "hushhush",
     "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_MAX_ATTEMPTS": "1",
     "AWS_EC2_METADATA_DISABLED": "true",
     "NO_PROXY": "127.0.0.1",
 }
@@ -113,6 +112,7 @@ def server() -> Iterator[Store]:
     with pytest.MonkeyPatch.context() as patch, running() as store:
         for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": store.url}.items():
             patch.setenv(name, value)
+        patch.setattr(objects, "_ATTEMPTS", 2)
         objects._files.cache_clear()
         yield store
     objects._files.cache_clear()

@@ -29,6 +29,8 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
 _LONGEST_NAME = 255
 
 _CHUNK = 64 * 2**20
+# Of botocore, and of s3fs above it, 15 seconds each: by default a silent service is given up after 7 minutes.
+_ATTEMPTS = 3
 
 
 class Unanswered(BoneAgeError):
@@ -162,7 +164,11 @@ def _files(scheme: str) -> Any:
     """The file system of fsspec, once for a process: it keeps connections."""
     import fsspec
 
-    return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False)
+    retries = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
+    options = {"config_kwargs": {"retries": retries}} if scheme == "s3" else {}
+    files = fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
+    files.retries = _ATTEMPTS
+    return files
 
 
 @contextlib.contextmanager
