@@ -13,7 +13,8 @@ from boneage.networks import NETWORKS, WeightsError, build_features, check_size
 SIZE = 32
 IMAGENET = [key for key, network in NETWORKS.items() if network.imagenet]
 
-# Up to the mean of the maps; the vision transformer's at 224 px, with which its position table grows.
+# From scratch, up to the mean of the maps; the vision transformer's at 224 px, with which its position table
+# grows.
 PARAMETERS = {
     "vgg19": (20_024_384, 313_672),
     "vgg16": (14_714_688, 230_568),
@@ -22,7 +23,7 @@ PARAMETERS = {
     "attention": (1_929_888, 72_264),
     "efficientnetv2s": (20_331_360, 22_601),
     "resnet50": (23_587_712, 133_344),
-    "vision_transformer": (85_798_656, 83_776),
+    "vision_transformer": (5_503_848, 83_776),
     "yolo": (26_652_512, 207_320),
 }
 
@@ -71,6 +72,12 @@ def test_parameters_are_those_that_were_counted(key):
         return keras.Model(images, model.get_layer("pooled").output).count_params()
 
     assert (count("full"), count("tiny")) == PARAMETERS[key]
+
+
+def test_with_published_weights_the_vision_transformer_is_as_large_as_theirs():
+    from boneage.networks.vision_transformer import backbone
+
+    assert backbone(224, "published").count_params() == 85_798_656
 
 
 @every_network
@@ -141,7 +148,11 @@ def without_download(monkeypatch):
 
     for module in ("vgg16", "efficientnetv2s", "resnet50"):
         monkeypatch.setattr(f"boneage.networks.{module}.application", random)
-    monkeypatch.setattr(vision_transformer, "fetched", lambda load: vision_transformer.backbone(SIZE, "full"))
+    monkeypatch.setattr(
+        vision_transformer,
+        "fetched",
+        lambda load: vision_transformer.backbone(SIZE, "published"),
+    )
     monkeypatch.setattr(yolo, "fetched", lambda load: yolo.backbone(SIZE, "full"))
 
 

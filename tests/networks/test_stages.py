@@ -49,14 +49,12 @@ def test_a_split_stage_and_gates_keep_their_windows():
 
 
 def test_a_patch_sees_the_whole_image_once_it_attends():
-    table = stage_table(build_model("vision_transformer", 64, 10.0, 5.0, 1))
-    assert table["Map"].tolist() == ["4 × 4 patches", "4 × 4 patches, attending"]
-    assert table["Receptive field (px)"].tolist() == [16, 64]
-    tiny = stage_table(build_model("vision_transformer", 64, 10.0, 5.0, 1, "tiny"))
     of_stem = ["32 × 32", "16 × 16", "8 × 8"]
-    assert tiny["Map"].tolist() == [*of_stem, "4 × 4 patches", "4 × 4 patches, attending"]
-    # By hand: three convolutions of stride 2, then two of their places, eight pixels apart.
-    assert tiny["Receptive field (px)"].tolist() == [3, 7, 15, 23, 64]
+    for width in ("full", "tiny"):
+        table = stage_table(build_model("vision_transformer", 64, 10.0, 5.0, 1, width))
+        assert table["Map"].tolist() == [*of_stem, "4 × 4 patches", "4 × 4 patches, attending"]
+        # By hand: three convolutions of stride 2, then two of their places, eight pixels apart.
+        assert table["Receptive field (px)"].tolist() == [3, 7, 15, 23, 64]
 
 
 def test_cnn_is_counted_from_its_first_convolution_to_its_last_map():
