@@ -29,7 +29,7 @@ CHANGES = {
     "Turned by 15°": ("rotation", 15.0),
     "Turned by −15°": ("rotation", -15.0),
 }
-RUN = ["Network", "Epochs", "Set", "Sex", "Weights", "Degradation", "Seed"]
+RUN = ["Network", "Epochs", "Set", "Sex", "Weights", "Degradation", "Precision", "Seed"]
 
 
 def row_of(run: Run) -> dict[str, object]:
@@ -49,7 +49,7 @@ def row_of(run: Run) -> dict[str, object]:
         errors[words] = round(float(np.abs(np.ravel(said) - years).mean()), 4)
     settings = record["settings"]
     key = (record["network"], run.key.epochs, run.key.set, "yes" if run.key.variant == "sex" else "no")
-    key += (record["weights"], settings["degradation"], run.key.train_seed)
+    key += (record["weights"], settings["degradation"], settings["precision"], run.key.train_seed)
     facts = {"Steps": steps_of(run), "Size": record["size"], "Cases": int(watched.sum())}
     return dict(zip(RUN, key, strict=True)) | facts | errors
 

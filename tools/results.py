@@ -470,14 +470,21 @@ def recipes_block(table: pd.DataFrame) -> str:
     Args:
         table: As ``benchmarks/recipes.py`` writes it.
     """
-    heads = ("network", "training set", "sex", "first weights", "degraded", "seed", "epochs", "steps")
-    heads += ("validation MAE", "noise of 5 levels", "half the resolution", "turned by 15°", "by −15°")
+    heads = ("network", "training set", "sex", "first weights", "precision", "degraded", "seed", "epochs")
+    heads += (
+        "steps",
+        "validation MAE",
+        "noise of 5 levels",
+        "half the resolution",
+        "turned by 15°",
+        "by −15°",
+    )
     rows = []
     for row in table.to_dict("records"):
         clean, *changed = (row[name] for name in table.columns[-5:])
         rows.append(
             (
-                *(find(row["Network"]).title, row["Set"], row["Sex"], row["Weights"]),
+                *(find(row["Network"]).title, row["Set"], row["Sex"], row["Weights"], row["Precision"]),
                 *(f"{row['Degradation']:.0%}", str(row["Seed"]), str(row["Epochs"]), f"{row['Steps']:,.0f}"),
                 *(f"{clean:.2f}", *(number(one - clean, "+.2f") for one in changed)),
             )
@@ -486,7 +493,7 @@ def recipes_block(table: pd.DataFrame) -> str:
     words = (
         f"{cases} validation cases, images of {size} × {size} pixels; MAE in years, and what a change costs."
     )
-    return f"{words}\n\n{markdown_rows(heads, rows, words=4)}"
+    return f"{words}\n\n{markdown_rows(heads, rows, words=5)}"
 
 
 def learning_curve_block(table: pd.DataFrame) -> str:
