@@ -91,9 +91,11 @@ def test_the_plain_set_repeated_takes_as_many_steps_as_the_augmented_and_resumes
     begun, begin = [], training.Batches.begin
 
     def stopped(self, epoch, logs=None):
-        begun.append(epoch)
-        if begun == [0, 0, 1]:
-            raise KeyboardInterrupt
+        # Without a seed they are shown to validate, in every epoch alike.
+        if self._seed is not None:
+            begun.append(epoch)
+            if begun == [0, 0, 1]:
+                raise KeyboardInterrupt
         begin(self, epoch)
 
     monkeypatch.setattr(training.Batches, "begin", stopped)
