@@ -16,6 +16,7 @@ Where so many cannot be prepared, ``pack`` alone packs copies of the square imag
 import argparse
 import contextlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -179,19 +180,26 @@ def _cluster(workers: int) -> Iterator[list[str]]:
         yield ["--scheduler", cluster.scheduler_address]
 
 
+# A process of its own, as a command's peak counts the memory of what it was started from.
+_MEASURED = """
+import json, os, resource, subprocess, sys
+code = subprocess.call([sys.executable, *sys.argv[2:]])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+os.write(int(sys.argv[1]), json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]).encode())
+"""
+
+
 def _run(command: Sequence[str]) -> dict[str, float]:
     """What a command uses."""
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command])
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: ended with {process.returncode}")
-    return {
-        "Seconds": time.perf_counter() - begun,
-        "CPU seconds": used.ru_utime + used.ru_stime,
-        "Peak memory": used.ru_maxrss / 1024,
-    }
+    read, write = os.pipe()
+    with open(read) as told:
+        subprocess.run([sys.executable, "-c", _MEASURED, str(write), *command], pass_fds=[write], check=True)
+        os.close(write)
+        code, seconds, peak = json.load(told)
+    if code:
+        raise SystemExit(f"{' '.join(command)}: ended with {code}")
+    return {"Seconds": time.perf_counter() - begun, "CPU seconds": seconds, "Peak memory": peak}
 
 
 def _mebibytes(folder: Path) -> float:
