@@ -53,7 +53,7 @@ def page_of(one: Estimated, heat: np.ndarray | None, ensemble: Ensemble) -> str:
         .render(
             title=printable(one.title),
             said=said,
-            bone_age="" if said.refusal else age_in_words(said.bone_age),
+            age_in_words=age_in_words,
             votes=list(zip((member.title for member in ensemble.members), said.votes, strict=False)),
             ensemble=ensemble,
             source=source_words(ensemble.source),

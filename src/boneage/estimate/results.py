@@ -129,8 +129,9 @@ def line_of(one: Estimated) -> str:
     said = one.estimate
     if said.refusal:
         return one_line(f"{one.title}: refused: {said.refusal}")
-    interval = "" if math.isnan(said.low) else f"; 90 % interval {said.low:.1f} to {said.high:.1f} years"
-    age = f"{said.bone_age:.1f} years ({age_in_words(said.bone_age)}{interval})"
+    age = age_in_words(said.bone_age)
+    if not math.isnan(said.low):
+        age += f" (90 % interval {age_in_words(said.low)} to {age_in_words(said.high)})"
     more = [said.likeness] if said.likeness else []
     if not math.isnan(said.difference):
         z = "" if math.isnan(said.z_score) else f", z {said.z_score:+.1f}"
