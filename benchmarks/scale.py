@@ -141,16 +141,20 @@ def measure(
             command = ["-m", "boneage", stage, "--work", str(work), *options.get(stage, [])]
             if stage == "hashes":
                 command = ["-c", _HASHES, str(count)]
-            on_cluster = workers > 0 and stage in ON_CLUSTER
-            yield {
-                "Radiographs": count,
-                "Source side": sides[0],
-                "Image side": sides[1],
-                "Stage": stage,
-                "Workers": workers if on_cluster else 0,
-                **_run([*command, *(scheduler if on_cluster else [])]),
-                "Disk": _mebibytes(wrote[stage]) if stage in wrote else 0.0,
-            }
+            if stage in ON_CLUSTER:
+                command += scheduler
+            used = _run(command)
+            # With a cluster the others run only because these need what they make.
+            if stage in ON_CLUSTER or not workers:
+                yield {
+                    "Radiographs": count,
+                    "Source side": sides[0],
+                    "Image side": sides[1],
+                    "Stage": stage,
+                    "Workers": workers,
+                    **used,
+                    "Disk": _mebibytes(wrote[stage]) if stage in wrote else 0.0,
+                }
 
 
 def _copied(work: Workspace, count: int) -> list[str]:
