@@ -105,6 +105,32 @@ def build_for_training(model: "keras.Model") -> None:
     model.reset_metrics()
 
 
+@contextlib.contextmanager
+def graphs_released() -> Iterator[None]:
+    """Has TensorFlow forget the graphs of what is trained or predicted inside the block.
+
+    TensorFlow (2.20 at least) registers each custom gradient of a graph until the process ends, and with it
+    the graph and all variables of the network and its optimiser (tensorflow/tensorflow, issue 97697). Keras's
+    optimisers have one, and so have some activations. None of them is looked up once a step is traced. Does
+    nothing on JAX.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    from tensorflow.python.framework import ops
+
+    # Its public interface has no way to do this.
+    registered = getattr(ops.gradient_registry, "_registry", {})
+    before = set(registered)
+    try:
+        yield
+    finally:
+        for name in registered.keys() - before:
+            registered.pop(name, None)
+
+
 def layers_of(model: "keras.Model") -> Iterator["keras.Layer"]:
     """All layers of a model, including those of nested models."""
     import keras

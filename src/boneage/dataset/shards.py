@@ -57,10 +57,11 @@ class Shards:
     """
 
     def __init__(self, folder: Path, counts: Sequence[int], size: int):
-        self._folder, self._counts = folder, counts
         self._rows = np.arange(sum(counts))
         self._ends = np.cumsum(counts)
         self.shape = (len(self._rows), size, size)
+        self._counts, self._open = counts, functools.partial(_open, folder, counts, size)
+        # Of no method: in a cycle with this object the files would stay open after it.
         self._opened = functools.lru_cache(_MOST_OPEN)(self._open)
 
     def __len__(self) -> int:
@@ -85,13 +86,14 @@ class Shards:
         for _ in self.files():
             pass
 
-    def _open(self, number: int) -> np.ndarray:
-        path = shard_path(self._folder, number)
-        images = _mapped(path)
-        wanted = (self._counts[number], *self.shape[1:])
-        if images.shape != wanted:
-            raise BoneAgeError(f"{path}: shape {images.shape} instead of {wanted}; {_AGAIN}")
-        return images
+
+def _open(folder: Path, counts: Sequence[int], size: int, number: int) -> np.ndarray:
+    path = shard_path(folder, number)
+    images = _mapped(path)
+    wanted = (counts[number], size, size)
+    if images.shape != wanted:
+        raise BoneAgeError(f"{path}: shape {images.shape} instead of {wanted}; {_AGAIN}")
+    return images
 
 
 def shard_path(folder: Path, number: int) -> Path:

@@ -8,6 +8,7 @@ import cv2
 import keras
 import numpy as np
 
+from boneage.core.backends import graphs_released
 from boneage.estimate.likeness import Known, known
 from boneage.evaluation.explain import heat_map
 from boneage.images.square import square
@@ -81,7 +82,8 @@ class Member:
         """
         sex = male if self.takes_sex else None
         views = [images, *tta_images(self.model, images)] if self.variant == "tta" else [images]
-        said = [self._look(one, sex) for one in views]
+        with graphs_released():
+            said = [self._look(one, sex) for one in views]
         # Test-time augmentation averages over its views without the image as it is, as the run's record did.
         years: np.ndarray = np.mean([one[0] for one in said[1:] or said], axis=0)
         return years, said[0][1]

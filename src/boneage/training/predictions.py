@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from boneage.core.backends import hasten
+from boneage.core.backends import graphs_released, hasten
 from boneage.core.errors import BoneAgeError
 from boneage.core.tables import PREDICTION_TABLE
 from boneage.dataset.labels import Labels
@@ -102,10 +102,11 @@ def prediction(
 def _said(model: keras.Model, images: np.ndarray, sex: np.ndarray | None, batch_size: int) -> np.ndarray:
     # Not `predict`, which takes longer to set up than a small network to read a hundred images.
     batches = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
-    said = [
-        model.predict_on_batch(model_input(images[batch], None if sex is None else sex[batch]))
-        for batch in batches
-    ]
+    with graphs_released():
+        said = [
+            model.predict_on_batch(model_input(images[batch], None if sex is None else sex[batch]))
+            for batch in batches
+        ]
     return np.concatenate(said)[:, 0]
 
 

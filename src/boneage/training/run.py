@@ -5,6 +5,7 @@ until then see :mod:`boneage.training.checkpoint`.
 """
 
 import contextlib
+import gc
 import json
 import shutil
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from boneage.core.backends import build_for_training, hasten, precision
+from boneage.core.backends import build_for_training, graphs_released, hasten, precision
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import make_folder, write_text
 from boneage.core.runtime import device, is_out_of_memory, seed_everything, versions
@@ -115,10 +116,14 @@ def train(
     try:
         # On several hosts the other processes only read the folder.
         locked = filelock.FileLock(lock, timeout=0) if is_first() else contextlib.nullcontext()
-        with locked, all_processes_needed(run):
+        with locked, all_processes_needed(run), graphs_released():
             return _run(key, labels, pack, settings, run)
     except filelock.Timeout:
         raise BoneAgeError(f"{run}: another process is training this run; wait for it or stop it") from None
+    finally:
+        # A network refers to itself, and would wait for Python to look for such cycles while the next one is
+        # trained.
+        gc.collect()
 
 
 @dataclass(frozen=True)
@@ -214,7 +219,7 @@ def _trained(
     while True:
         try:
             # Inside the loop, because clearing the session below resets both.
-            with precision(settings.precision), all_devices():
+            with graphs_released(), precision(settings.precision), all_devices():
                 if model is None:
                     model, state = _begun(identity, parts["train"], batch_size, settings)
                 hasten(model)
