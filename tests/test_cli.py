@@ -478,3 +478,22 @@ def test_a_machine_out_of_memory_is_told_in_one_line(tmp_path, monkeypatch, caps
     assert main(["cases", "--work", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert said == "boneage: out of memory; close other programs and run the same again\n"
+
+
+_MATRIX_WITHOUT_MEMORY = """
+import resource, sys
+import numpy as np
+from boneage.__main__ import main
+
+main(["status", "--work", sys.argv[1]])
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 2**20, resource.RLIM_INFINITY))
+print(np.linalg.inv(np.eye(2)).sum())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for its memory in /proc")
+def test_a_command_does_not_hang_where_memory_runs_out_before_its_first_matrix(tmp_path):
+    line = [sys.executable, "-c", _MATRIX_WITHOUT_MEMORY, str(tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert done.stdout.endswith("2.0\n"), done.stderr

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A terminal that knows ASCII only gets é as \xe9, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
     given = argparse.Namespace(put_back=None, scheduler=None)
+    # OpenBLAS takes its memory with the first matrix and, where there is none, tries for ever and hears no
+    # Ctrl-C (OpenMathLib/OpenBLAS, issue 5289): so while there is some.
+    np.linalg.inv(np.eye(1))
     try:
         make_parser().parse_args(arguments, given)
         with on_cluster(given.scheduler) if given.scheduler else contextlib.nullcontext():

@@ -58,6 +58,11 @@ class Ended:
         """Whether a person was told in plain words, if at all."""
         return self.code in (0, 2, 130) and "Traceback" not in self.said and "Error:" not in self.said
 
+    @property
+    def is_killed(self) -> bool:
+        """Whether it was ended without a word, and not because it hung."""
+        return self.code < 0 and self.code != -signal.SIGALRM
+
 
 class Watch:
     """Counts what a process does to the files of the arena, and does something at a certain event."""

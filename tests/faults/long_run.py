@@ -227,7 +227,7 @@ class LongRun:
         with contextlib.suppress(Skipped):
             for ended in fault.do(case):
                 self.counts[fault.name] += fault.name == "input damaged" or ended.struck or ended.code != 0
-                if not ended.is_clean and not (fault.is_violent and ended.code < 0):
+                if not ended.is_clean and not (fault.is_violent and ended.is_killed):
                     self._complain("wrong", f"{stage.name}, {fault.name} at {at}: {ended.said[-2000:]}")
                 if not fault.is_violent:
                     self._revive(ended)

@@ -180,7 +180,7 @@ def row_of(arena: Arena, stage: Stage, fault: Fault, most: int) -> dict[str, obj
             return row | {"remark": f"skipped: {reason}"}
         wrong = list(case.complaints)
         for one in ends:
-            if not one.is_clean and not (fault.is_violent and one.code < 0):
+            if not one.is_clean and not (fault.is_violent and one.is_killed):
                 wrong.append(_said_badly(one))
         if fault.changes and not any(one.struck for one in ends):
             stage.change(arena)
