@@ -469,7 +469,14 @@ def test_an_emptied_case_table_costs_no_image(work, rsna, capsys):
     assert len(list((work / "images").glob("*.png"))) == 24
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        ImportError("_backend_agg.so: failed to map segment from shared object"),
+    ],
+)
 def test_a_machine_out_of_memory_is_told_in_one_line(tmp_path, monkeypatch, capsys, error):
     def cases(work):
         raise error

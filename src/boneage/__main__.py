@@ -66,9 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, given)
     except OSError as error:
         return _fail(write_error(error.filename or "disk", error), given)
-    except (MemoryError, RuntimeError) as error:
-        # A thread needs memory, too.
-        if isinstance(error, RuntimeError) and "can't start new thread" not in str(error):
+    except (MemoryError, RuntimeError, ImportError) as error:
+        # A thread needs memory, too, and so does a library.
+        needs_memory = "can't start new thread" in str(error) or "failed to map segment" in str(error)
+        if not (isinstance(error, MemoryError) or needs_memory):
             raise
         return _fail(BoneAgeError("out of memory; close other programs and run the same again"), given)
     except KeyboardInterrupt:
