@@ -283,5 +283,5 @@ FAULTS = (
     Fault("input changed", _changed, applies=lambda stage: stage.change is not None, changes=True),
     Fault("started twice", _twice),
     Fault("input damaged", _damaged, 9, applies=lambda stage: bool(stage.reads)),
-    Fault("network down", _link_down, applies=lambda stage: stage.name == "fetch: downloaded"),
+    Fault("network down", _link_down, applies=lambda stage: stage.asks_network),
 )

@@ -41,7 +41,7 @@ from boneage.review.log import ReviewLog
 FAULTY = 0.5
 """The share of the stages that a fault strikes."""
 
-_STAGES = [stage for stage in STAGES if not stage.name.startswith("fetch") and stage.name != "pretrain"]
+_STAGES = [stage for stage in STAGES if ":" not in stage.name and stage.name != "pretrain"]
 _NAMES = ("kill -9", "Ctrl-C", "disk full", "work folder gone", "cache gone", "input damaged")
 _FAULTS = [fault for fault in FAULTS if fault.name in _NAMES]
 

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,11 +55,13 @@ if __name__ == "__main__" and AS_CHILD not in os.environ:
 
 from arena import Arena, Ended, differences  # noqa: E402
 from faults import FAULTS, Case, Fault, Skipped  # noqa: E402
-from stages import STAGES, Stage, arguments  # noqa: E402
+from stages import BUCKET, STAGES, Stage, arguments  # noqa: E402
 
 SEED = 23
 COLUMNS = ("stage", "fault", "tries", "struck", "as_undisturbed", "remark")
 AGES = (5, 8, 11, 14)
+
+_BY_NAME = {stage.name: stage for stage in STAGES}
 
 
 def prepare(arena: Arena, wanted: Sequence[str]) -> None:
@@ -66,7 +69,8 @@ def prepare(arena: Arena, wanted: Sequence[str]) -> None:
     arena.cache.mkdir(parents=True)
     arena.work.mkdir()
     _write_zips(arena.root / "served")
-    drawn, downloaded, *others = STAGES
+    drawn, downloaded = _BY_NAME["fetch: drawn"], _BY_NAME["fetch: downloaded"]
+    others = [stage for stage in STAGES if ":" not in stage.name]
     arena.keep(downloaded.name)
     if drawn.name in wanted:
         _do(arena, drawn)
@@ -77,7 +81,7 @@ def prepare(arena: Arena, wanted: Sequence[str]) -> None:
         arena.begin(downloaded.name)
     draw_atlas(arena)
     names = [stage.name for stage in others]
-    last = max((names.index(name) for name in wanted if name in names), default=-1)
+    last = max((names.index(name) for name in wanted if name in names), default=0)
     for stage in others[: last + 1]:
         if stage.name == "estimate":
             lay_out_hands(arena)
@@ -148,9 +152,7 @@ def _write_zips(served: Path) -> None:
 def _server(arena: Arena) -> Iterator[None]:
     """A slow web server, in a process of its own, and a manifest that names what it serves."""
     program, served = Path(__file__).with_name("slow_server.py"), arena.root / "served"
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     names = [path.name for path in served.iterdir()]
     rows = "".join(f"{name},http://localhost:{port}/{name},none,,,,test\n" for name in names)
     (arena.root / "manifest.csv").write_text(f"name,source,licence,sha256,bytes,rows,used_by\n{rows}")
@@ -159,6 +161,55 @@ def _server(arena: Arena) -> Iterator[None]:
             yield
         finally:
             server.terminate()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _bucket(arena: Arena) -> Iterator[None]:
+    """A server that speaks S3, in a process of its own, and what the stages that read its bucket begin with.
+
+    Done again each time, as objects are as old as the server, and tables tell it.
+    """
+    port = _free_port()
+    address = f"http://localhost:{port}"
+    (arena.root / "bucket-address").write_text(address)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], **quiet) as server:
+        try:
+            _wait_for(port)
+            _upload(arena.kept / "cases" / "cache" / "atlas", f"{address}/{BUCKET}")
+            cases, preprocess = _BY_NAME["cases: bucket"], _BY_NAME["preprocess: bucket"]
+            arena.begin("fetch: downloaded")
+            arena.keep(cases.name)
+            _do(arena, cases)
+            arena.keep(preprocess.name)
+            yield
+        finally:
+            server.terminate()
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + 60.0
+    while True:
+        try:
+            return socket.create_connection(("localhost", port)).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
+def _upload(folder: Path, bucket: str) -> None:
+    """Makes a bucket of the files of a folder."""
+    contents = {f"{bucket}/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*.*")}
+    for address, data in {bucket: b"", **contents}.items():
+        kind = {"Content-Type": "application/octet-stream"}
+        urllib.request.urlopen(urllib.request.Request(address, data, kind, method="PUT")).close()
 
 
 def row_of(arena: Arena, stage: Stage, fault: Fault, most: int) -> dict[str, object]:
@@ -201,8 +252,7 @@ def _again(
     """What is wrong after the stage was run again, in words."""
     decided, earned = arena.decisions(), arena.epochs()
     arena.an_hour_later()
-    of_verb = {one.name: one for one in STAGES}
-    for one in [of_verb[verb] for verb in verbs] or [stage]:
+    for one in [_BY_NAME[verb] for verb in verbs] or [stage]:
         ended = _run(arena, one)
         if ended.code:
             return [f"run again it ended with {ended.code}: {ended.said.strip().splitlines()[-1:]}"]
@@ -228,7 +278,7 @@ def _expected(arena: Arena, stage: Stage, changed: bool) -> tuple[dict[str, str]
             arena.begin(stage.begins or stage.name)
             stage.change(arena)
             for verb in stage.again:
-                _do(arena, next(one for one in STAGES if one.name == verb))
+                _do(arena, _BY_NAME[verb])
         _known[key] = (arena.contents(), ended)
     return _known[key]
 
@@ -259,6 +309,8 @@ def main() -> int:
             prepare(arena, given.stages)
             print(f"prepared in {time.monotonic() - began:.0f} s", flush=True)
         stack.enter_context(_server(arena))
+        if any(name.endswith(": bucket") for name in given.stages):
+            stack.enter_context(_bucket(arena))
         failed = 0
         for stage, fault in itertools.product(STAGES, FAULTS):
             if stage.name not in given.stages or fault.name not in given.faults:
