@@ -72,6 +72,7 @@ class Kernel:
         theirs.close()
 
     def _serve(self, pipe: Connection) -> None:
+        _put_temporary_files_into(self.arena.root / "tmp")
         watch = Watch(self.arena.watched)
         sys.addaudithook(watch)
         from boneage.__main__ import main
@@ -268,8 +269,13 @@ class LongRun:
     def row(self, minutes: float) -> dict[str, object]:
         """Where it stands: a row of the table."""
         counts = {name: self.counts[name] for name in COLUMNS}
-        counts["temporary_files"] += sum(1 for _ in Path(tempfile.gettempdir()).iterdir())
+        counts["temporary_files"] += sum(1 for _ in (self.arena.root / "tmp").iterdir())
         return {**counts, "minutes": round(minutes), **self.kernel.facts()}
+
+
+def _put_temporary_files_into(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
 _RECORDED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -290,8 +296,8 @@ def main() -> int:
         matrix.draw_atlas(arena)
         matrix.lay_out_hands(arena)
         arena.keep("round")
-        tempfile.tempdir = os.environ["TMPDIR"] = str(arena.root / "tmp")
-        os.mkdir(tempfile.tempdir)
+        # Those that a killed process leaves in the system's folder are the system's to clear.
+        _put_temporary_files_into(arena.root / "tmp-of-the-killed")
         run = LongRun(arena, random.Random(given.seed), Kernel(arena))
         began, rows = time.monotonic(), []
         run.first_round()
