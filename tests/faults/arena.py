@@ -21,6 +21,8 @@ from pathlib import Path
 
 import h5py
 
+from boneage.dataset.same_picture import CACHE_NAME
+
 LONGEST_SECONDS = 900
 """After which a process counts as hanging."""
 
@@ -37,9 +39,6 @@ _TIMES = {
 
 # What a run may leave beside what it makes, on purpose.
 _KEPT_ASIDE = re.compile(r"runs-aside/|-corrected-\d+\.csv$|unlisted-preprocess\.csv$|\.(wrong|torn)$")
-
-# What was seen of the images that were last asked for: decides nothing, and is made again where it lacks one.
-_SEEN_BEFORE = "pictures.npz"
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,9 @@ class Arena:
 
     def contents(self) -> dict[str, str]:
         """What every file holds but for times, by its path in the box."""
-        files = sorted(one for one in self.box.rglob("*") if one.is_file() and one.name != _SEEN_BEFORE)
+        # What was seen of the images that were last asked for decides nothing, and is made again where it
+        # lacks one.
+        files = sorted(one for one in self.box.rglob("*") if one.is_file() and one.name != CACHE_NAME)
         return {path.relative_to(self.box).as_posix(): content(path) for path in files}
 
     def decisions(self) -> bytes:

@@ -155,22 +155,74 @@ def test_ten_thousand_objects_take_one_listing(s3, tmp_path):
     assert len(s3.requests) == 11 + 2
 
 
-def test_a_connection_that_goes_away_stops_the_stage_which_goes_on_later(s3, folder, tmp_path, capsys):
-    s3.upload(folder, "gone")
-    main(["cases", "--source", "rsna", "--data", "s3://gone", "--work", str(tmp_path)])
+@pytest.mark.parametrize("told", [403, 503, 0], ids=["not allowed", "unavailable", "connection breaks"])
+def test_a_service_that_goes_away_stops_the_stage_which_goes_on_later(s3, folder, tmp_path, capsys, told):
+    bucket = f"gone-{told}"
+    s3.upload(folder, bucket)
+    main(["cases", "--source", "rsna", "--data", f"s3://{bucket}", "--work", str(tmp_path)])
     s3.requests.clear()
-    s3.meddle = lambda said: 403 if len(s3.fetched()) > 3 else None
+    s3.meddle = lambda said: told if len(s3.fetched()) > 3 else None
     assert main(["preprocess", "--image-size", "64", "--work", str(tmp_path)]) == 2
-    assert "boneage: s3://gone/images/" in capsys.readouterr().err
+    assert f"boneage: s3://{bucket}/images/" in capsys.readouterr().err
     report = pd.read_csv(tmp_path / "preprocess.csv", dtype=str)
     made_before = set(report.loc[report["status"] == "ok", "image"].str.removeprefix("s3:/"))
     assert made_before
-    assert not report["reason"].str.contains("not allowed").any()
+    assert not report["reason"].str.contains("not allowed|no answer").any()
     s3.requests.clear()
     s3.meddle = lambda said: None
     assert main(["preprocess", "--image-size", "64", "--work", str(tmp_path)]) == 0
     assert not made_before & set(s3.fetched())
     assert (pd.read_csv(tmp_path / "preprocess.csv")["status"] == "ok").sum() == 9
+
+
+@pytest.mark.slow
+def test_a_service_that_is_slow_and_now_and_then_unavailable_changes_nothing(s3, folder, tmp_path):
+    s3.upload(folder, "slow", "rsna/")
+
+    def meddle(said):
+        time.sleep(0.05)
+        # Each object once, as a service that is told to slow down asks its callers to.
+        return 503 if s3.requests.count(said) == 1 and "GET /slow/" in said else None
+
+    s3.meddle = meddle
+    there = made("s3://slow/rsna", tmp_path / "work-of-bucket")
+    assert sum(one.startswith("GET /slow/") for one in s3.requests) > 2 * 9
+    assert there == made(folder, tmp_path / "work")
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["changed", "deleted"])
+def test_an_object_that_changes_while_a_stage_runs_is_told_and_read_the_next_time(
+    s3, folder, tmp_path, capsys, is_gone
+):
+    bucket = f"deleted-{is_gone}".lower()
+    s3.upload(folder, bucket, "rsna/")
+    key, work, preprocess = "rsna/images/5.png", tmp_path / "there", ["preprocess", "--image-size", "64"]
+    before, other = (folder.parent / key).read_bytes(), encoded(a_hand(seed=50))
+    main(["cases", "--source", "rsna", "--data", f"s3://{bucket}/rsna", "--work", str(work)])
+
+    def meddle(said):
+        # Just before it is read, of all that was listed.
+        if said == f"GET /{bucket}/{key}":
+            s3.meddle = lambda said: None
+            if is_gone:
+                s3.client.delete_object(Bucket=bucket, Key=key)
+            else:
+                s3.put(bucket, key, other)
+
+    s3.meddle = meddle
+    assert main([*preprocess, "--work", str(work)]) == 0
+    report = pd.read_csv(work / "preprocess.csv", dtype=str, keep_default_na=False).set_index("case_id")
+    assert report.loc["5", "status"] == "skipped"
+    assert ("no such object" if is_gone else "changed while it was read") in report.loc["5", "reason"]
+    assert "left out" in capsys.readouterr().out
+    # The rest is not lost, and the next time it is as if it had been so from the beginning.
+    assert (report["status"] == "ok").sum() == 8
+    if is_gone:
+        s3.put(bucket, key, before)
+    else:
+        (folder.parent / key).write_bytes(other)
+    there = made(f"s3://{bucket}/rsna", work)
+    assert there == made(folder, tmp_path / "work")
 
 
 def test_an_archive_is_fetched_on_from_where_it_stopped(s3, tmp_path, monkeypatch):
