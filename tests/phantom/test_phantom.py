@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -301,6 +302,10 @@ def test_a_finished_atlas_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monk
     folder = write_phantom_atlas(tmp_path, **arguments)
     before = hashes(folder)
     monkeypatch.setattr("boneage.phantom.atlas.draw_hand", lambda *_: pytest.fail("drawn again"))
+    # What a process that was killed while it wrote a table again left.
+    left = folder / ".centres-7mspoqrl.csv"
+    left.write_text("half")
+    os.utime(left, (0, 0))
     write_phantom_atlas(tmp_path, **arguments)
     assert hashes(folder) == before
 

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, one_at_a_time, remove_leftovers, write_text
+from boneage.core.files import (
+    LIVING_SECONDS,
+    atomic_write,
+    make_folder,
+    one_at_a_time,
+    remove_leftovers,
+    write_text,
+)
 from boneage.core.parallel import on_all_cores
 from boneage.core.tables import SEXES, write_table
 from boneage.phantom.drawing import ANOMALIES, check_drawing, draw_hand, lay_out
@@ -78,6 +85,8 @@ def write_phantom_atlas(
     _claim(
         folder, {"per_group": per_group, "seed": seed, "anomalies": shares, "ages": ages, "height": height}
     )
+    # Of a table that was to replace one that is whole, and then is not written again.
+    remove_leftovers(folder, LIVING_SECONDS)
     plan = plan_atlas(per_group, seed, shares, ages)
     if _missing(folder, plan["image"]) or _missing(folder, _TABLES):
         with one_at_a_time(folder):
