@@ -8,6 +8,12 @@ from pathlib import Path
 
 from boneage import notebooks
 
+WITHOUT_TENSORFLOW = str(Path(__file__).with_name("without_tensorflow"))
+"""In the path of a Python, keeps TensorFlow from it."""
+
+SMALL_NETWORK = "--xla_cpu_use_fusion_emitters=false"
+"""For ``XLA_FLAGS``: compiles a small network in half the time, though a large one in twice."""
+
 
 def said_on_jax(script: str, *arguments: str) -> dict:
     """What a script prints last, as JSON.

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from discs import disc_work
+from on_jax import SMALL_NETWORK, WITHOUT_TENSORFLOW
 
 from boneage.evaluation import read_run
 
@@ -68,15 +69,15 @@ def work(tmp_path_factory):
 
 def started(work, runs, backend, devices=1, batch_size=8, fixed=False, is_killed=False, **variables):
     """A process that trains for two epochs, or is killed as the second begins."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{SMALL_NETWORK} --xla_force_host_platform_device_count={devices}"
     line = [
         sys.executable,
         "-c",
         TRAIN,
         json.dumps([backend, devices, batch_size, fixed, is_killed, str(work), str(runs)]),
     ]
-    source = str(Path(__file__).parents[2] / "src")
-    environment = {**os.environ, "PYTHONPATH": source, "XLA_FLAGS": flags, **variables}
+    path = [str(Path(__file__).parents[2] / "src"), *[WITHOUT_TENSORFLOW] * (backend == "jax")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "XLA_FLAGS": flags, **variables}
     environment.pop("KERAS_BACKEND", None)
     return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from discs import SIZE, plain_work
+from on_jax import SMALL_NETWORK, WITHOUT_TENSORFLOW
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
@@ -327,22 +328,10 @@ def wait_for_epoch(state, epoch, process):
     pytest.fail(f"epoch {epoch} was not reached: {process.communicate()}")
 
 
-NO_TENSORFLOW = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "tensorflow":
-            raise ModuleNotFoundError("No module named 'tensorflow'", name=name)
-sys.meta_path.insert(0, Blocked())
-"""
-
-
 # On TensorFlow, and at many moments: test_training_kills.py.
 def test_on_jax_without_tensorflow_a_run_killed_and_started_again_ends_as_if_it_had_not_been(work, tmp_path):
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(NO_TENSORFLOW)
-    path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONPATH": path}
+    path = os.pathsep.join(filter(None, [WITHOUT_TENSORFLOW, os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONPATH": path, "XLA_FLAGS": SMALL_NETWORK}
     environment.pop("KERAS_BACKEND", None)
 
     def start(name):
