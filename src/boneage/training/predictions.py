@@ -90,6 +90,7 @@ def prediction(
     """
     male = male if len(model.inputs) == 2 else None
     rows = np.arange(len(images)) if rows is None else rows
+    batch_size = min(batch_size, len(rows))
     years = []
     for start in range(0, len(rows), _LOT):
         lot = images[rows[start : start + _LOT]]
@@ -100,14 +101,18 @@ def prediction(
 
 
 def _said(model: keras.Model, images: np.ndarray, sex: np.ndarray | None, batch_size: int) -> np.ndarray:
+    # Every batch is full, since another size would be traced or compiled anew: the last one goes on with the
+    # first images, whose second prediction is left out.
+    batches = [
+        np.arange(start, start + batch_size) % len(images) for start in range(0, len(images), batch_size)
+    ]
     # Not `predict`, which takes longer to set up than a small network to read a hundred images.
-    batches = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
     with graphs_released():
         said = [
             model.predict_on_batch(model_input(images[batch], None if sex is None else sex[batch]))
             for batch in batches
         ]
-    return np.concatenate(said)[:, 0]
+    return np.concatenate(said)[: len(images), 0]
 
 
 def prediction_table(
