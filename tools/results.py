@@ -104,6 +104,7 @@ def blocks(records: Path | str = RECORDS, of_set: str = "plain") -> dict[str, st
         "refusals": ("refusals.csv", refusals_block),
         "faults": ("faults.csv", faults_block),
         "long_run": ("long_run.csv", long_run_block),
+        "trainings": ("trainings.csv", trainings_block),
         "scale": ("scale.csv", scale_block),
         "workers": ("scale.csv", workers_block),
         "million": ("scale.csv", million_block),
@@ -241,6 +242,26 @@ def long_run_block(table: pd.DataFrame) -> str:
         [[f"{cell:,}" for cell in row] for row in table.itertuples(index=False)],
         words=0,
     )
+
+
+def trainings_block(table: pd.DataFrame) -> str:
+    """How the memory of a process grows with each training, as Markdown.
+
+    Args:
+        table: That of ``tests/faults/trainings.py``.
+    """
+    heads = (
+        *("network", "trained by", "trainings", "MiB after the first", "MiB after the last"),
+        *("MiB a training", "open files after the last"),
+    )
+    rows = []
+    for (network, width, by), of_one in table.groupby(["network", "width", "trained by"], sort=False):
+        first, last = of_one.iloc[0], of_one.iloc[-1]
+        grown = (last["memory_mib"] - first["memory_mib"]) / (last["trainings"] - first["trainings"])
+        title = find(network).title + (" (tiny)" if width == "tiny" else "")
+        memory = (f"{one['memory_mib']:,}" for one in (first, last))
+        rows.append((title, by, str(last["trainings"]), *memory, f"{grown:.1f}", str(last["open_files"])))
+    return markdown_rows(heads, rows, words=2)
 
 
 def scale_block(table: pd.DataFrame) -> str:
