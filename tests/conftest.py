@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -64,6 +65,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if mark in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported by now stays: Python need not look through it for garbage again and again."""
+    gc.freeze()
 
 
 @pytest.fixture
