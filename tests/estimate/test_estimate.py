@@ -54,6 +54,7 @@ def test_a_folder_gives_a_table_pages_and_observations(films, runs, tmp_path, ca
     assert main([*line, "--out", str(out), "--fhir"]) == 0
     printed = capsys.readouterr().out
     assert "a hand.png: " in printed
+    assert "(mean at that age 10.0)" in printed
     assert "not a medical device" in printed
     table = pd.read_csv(out / "estimates.csv").set_index(["file", "hand"])
     assert len(table) == 5

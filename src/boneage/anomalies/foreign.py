@@ -19,7 +19,6 @@ from boneage.anomalies.masks import connected, narrowed, resized, square, widene
 from boneage.anomalies.order import percentiles
 from boneage.images.square import square as to_square
 
-_HALF = SIDE // 2  # Rings are searched for on an image of this side.
 # Fingers are farther from the palm's centre than its radius, and not (cosine) towards the forearm.
 _PALM_EDGE, _BACKWARDS = 0.95, -0.3
 # Percentiles of the fingers' grey levels that stand for bone and soft tissue, and around them for air.
@@ -34,13 +33,13 @@ _BEYOND, _FLANKING = np.array([3, 5, 7]), np.array([3, 5])  # Pixels beyond a sh
 _PIXEL = np.eye(2) / 12  # Covariance of the points within a pixel.
 _LEAST_SCORE = 0.05
 _RIM = 13  # Mask pixels from the edge of the field, where frames are, that are not searched for metal.
-# Least contrast of metal, in steps from soft tissue to bone, and least area in pixels.
-_LEAST_GLINT = (0.8, 40)
-# (window and image side in pixels, contrast of metal at probability 0.5, slope of the logistic curve). Pins
+# Least contrast of metal, in steps from soft tissue to bone.
+_LEAST_GLINT = 0.8
+# (window and least area in pixels, contrast of metal at probability 0.5, slope of the logistic curve). Pins
 # and wires are narrower than the blur of any bone's edge; they are compared with the hand's other edges.
 # Plates are wider; they are compared with the step from soft tissue to bone.
-_PINS = (11, SIDE, 1.9, 8.0)
-_PLATES = (25, _HALF, 2.2, 4.0)
+_PINS = (5, 10, 2.02, 8.0)
+_PLATES = (25, 40, 2.2, 4.0)
 
 
 @dataclass(frozen=True)
@@ -112,23 +111,22 @@ def _rings(image: np.ndarray, hand: Hand) -> list[Anomaly]:
 
 
 def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
-    """Finds shapes brighter than bone on the fingers of an image, uint8 (928, 928), bone bright."""
-    half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
-    mask = resized(hand.mask, _HALF)
-    field = resized(hand.field, _HALF)
-    centre, palm = np.array(hand.centre) * _HALF, hand.palm * _HALF
+    """Finds shapes brighter than bone on the fingers of an image, uint8 (464, 464), bone bright."""
+    mask = resized(hand.mask, SIDE)
+    field = resized(hand.field, SIDE)
+    centre, palm = np.array(hand.centre) * SIDE, hand.palm * SIDE
     zone = _finger_zone(hand, centre, palm)
-    levels = half[::2, ::2][(zone & mask)[::2, ::2] > 0]
+    levels = image[::2, ::2][(zone & mask)[::2, ::2] > 0]
     if levels.size < 50:
         return []
     bone, tissue = percentiles(levels, _BONE, _TISSUE)
     outside = ((field & zone > 0) & ~widened(mask, square(4)))[::2, ::2]
-    air = percentiles(half[::2, ::2][outside], _AIR)[0] if outside.sum() > 25 else half.min()
+    air = percentiles(image[::2, ::2][outside], _AIR)[0] if outside.sum() > 25 else image.min()
     step = max(bone - tissue, 0.25 * (tissue - air), 2.0)
-    hot = (half > bone + _HOT * step) & widened(mask, square(3)) & (zone > 0)
+    hot = (image > bone + _HOT * step) & widened(mask, square(3)) & (zone > 0)
     labels, stats = connected(hot)
     small_enough = (stats[:, 4] >= 8) & (stats[:, 2:4].max(axis=1) <= _LARGEST_RING * palm)
-    fingers = np.array(hand.fingers).reshape(-1, 2, 2) * _HALF
+    fingers = np.array(hand.fingers).reshape(-1, 2, 2) * SIDE
     shapes = []
     for number in np.flatnonzero(small_enough[1:]) + 1:
         column, row, width, height, area = stats[number].tolist()
@@ -140,15 +138,15 @@ def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
         spread, axes = np.linalg.eigh(apart.T @ apart / area + _PIXEL)
         breadth, length = np.sqrt(12 * spread).tolist()
         aside, way = axes.T
-        if _flank(half, middle, aside, breadth) < air + _FLANK * (tissue - air):
+        if _flank(image, middle, aside, breadth) < air + _FLANK * (tissue - air):
             continue
         reach = apart @ way
-        beyond = _levels_beyond(half, middle, way, (reach.min(), reach.max()))
+        beyond = _levels_beyond(image, middle, way, (reach.min(), reach.max()))
         dimmer, brighter = sorted((level - air) / max(tissue - air, 2.0) for level in beyond)
         shapes.append(
             BrightShape(
-                box=(2.0 * column, 2.0 * row, 2.0 * width, 2.0 * height),
-                excess=float((percentiles(half[place][own], 75)[0] - bone) / step),
+                box=(float(column), float(row), float(width), float(height)),
+                excess=float((percentiles(image[place][own], 75)[0] - bone) / step),
                 length=length / palm,
                 breadth=breadth / palm,
                 crosswise=float(1 - abs(way @ _finger_axis(fingers, middle, centre, palm))),
@@ -162,12 +160,12 @@ def find_bright_shapes(image: np.ndarray, hand: Hand) -> list[BrightShape]:
 def _finger_zone(hand: Hand, centre: np.ndarray, palm: float) -> np.ndarray:
     """Where fingers may be: uint8, (464, 464), in blocks of 4 pixels."""
     turn = np.deg2rad(hand.up_degrees)
-    places = np.arange(2, _HALF, 4, dtype=np.float32)
+    places = np.arange(2, SIDE, 4, dtype=np.float32)
     x, y = places - np.float32(centre[0]), places[:, None] - np.float32(centre[1])
     distance = np.sqrt(x * x + y * y)
     upwards = x * np.float32(np.sin(turn)) - y * np.float32(np.cos(turn))
     zone = (distance > _PALM_EDGE * palm) & (upwards > _BACKWARDS * distance)
-    return resized(zone, _HALF)
+    return resized(zone, SIDE)
 
 
 def _finger_axis(fingers: np.ndarray, middle: np.ndarray, centre: np.ndarray, palm: float) -> np.ndarray:
@@ -186,31 +184,30 @@ def _finger_axis(fingers: np.ndarray, middle: np.ndarray, centre: np.ndarray, pa
 
 
 def _levels_beyond(
-    half: np.ndarray, middle: np.ndarray, way: np.ndarray, ends: tuple[float, float]
+    image: np.ndarray, middle: np.ndarray, way: np.ndarray, ends: tuple[float, float]
 ) -> list[float]:
     """The darkest grey levels a few pixels beyond a shape's two ends."""
     away = np.array([ends[0] - _BEYOND, ends[1] + _BEYOND])
-    return _at(half, middle + way * away[..., np.newaxis]).min(axis=1).tolist()
+    return _at(image, middle + way * away[..., np.newaxis]).min(axis=1).tolist()
 
 
-def _at(half: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _at(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The grey levels nearest to points (x, y) in the last axis."""
-    places = np.minimum(np.maximum(np.rint(points), 0), _HALF - 1).astype(int)
-    return half[places[..., 1], places[..., 0]]
+    places = np.minimum(np.maximum(np.rint(points), 0), SIDE - 1).astype(int)
+    return image[places[..., 1], places[..., 0]]
 
 
-def _flank(half: np.ndarray, middle: np.ndarray, aside: np.ndarray, breadth: float) -> float:
+def _flank(image: np.ndarray, middle: np.ndarray, aside: np.ndarray, breadth: float) -> float:
     """The grey level beside a shape's centre, on the darker of its two long sides."""
     away = _FLANKING + breadth / 2
-    return float(_at(half, middle + aside * np.array([away, -away])[..., np.newaxis]).max(axis=1).min())
+    return float(_at(image, middle + aside * np.array([away, -away])[..., np.newaxis]).max(axis=1).min())
 
 
 def _metal(image: np.ndarray, hand: Hand) -> Anomaly | None:
     """Metal that is neither ring nor bracelet: pins, wires, plates, buttons."""
     on_hand = cv2.erode(hand.mask.astype(np.uint8), square(1)) & narrowed(hand.field, square(_RIM // 2))
     pins = _strongest_glint(image, on_hand, _PINS, against_edges=True)
-    half = cv2.resize(image, (_HALF, _HALF), interpolation=cv2.INTER_AREA)
-    plates = _strongest_glint(half, on_hand, _PLATES, against_edges=False)
+    plates = _strongest_glint(image, on_hand, _PLATES, against_edges=False)
     score, glint, box = max(pins, plates)
     if score < _LEAST_SCORE:
         return None
@@ -224,13 +221,13 @@ def _metal(image: np.ndarray, hand: Hand) -> Anomaly | None:
 def _strongest_glint(
     image: np.ndarray, on_hand: np.ndarray, scale: tuple[int, int, float, float], against_edges: bool
 ) -> tuple[float, float, Box]:
-    """Probability, contrast and box (in pixels of 928) of the most metal-like shape.
+    """Probability, contrast and box (in pixels) of the most metal-like shape.
 
     ``scale`` is as ``_PINS``; ``against_edges`` compares with the hand's other edges, not with its tissue.
     """
-    window, side, half, slope = scale
+    window, least, half, slope = scale
     nothing = (0.0, 0.0, (0.0, 0.0, 0.0, 0.0))
-    mask = resized(on_hand, side)
+    mask = resized(on_hand, SIDE)
     left, top, columns, rows = cv2.boundingRect(mask)
     crop = np.s_[top : top + rows, left : left + columns]
     image, mask = np.ascontiguousarray(image[crop]), mask[crop] > 0
@@ -245,13 +242,13 @@ def _strongest_glint(
     edges = float(percentiles(above[::3, ::3][mask[::3, ::3]], 99.5)[0])
     labels, stats = connected((above > max(edges, 0.35 * step)) & mask)
     glints = []
-    for number in np.flatnonzero(stats[1:, 4] > _LEAST_GLINT[1]) + 1:
+    for number in np.flatnonzero(stats[1:, 4] > least) + 1:
         x, y, width, height, _ = stats[number].tolist()
         place = np.s_[y : y + height, x : x + width]
         own = labels[place] == number
         glint = float(percentiles(above[place][own], 75)[0])
         level = float(percentiles(image[place][own], 75)[0])
-        if glint >= _LEAST_GLINT[0] * step and (against_edges or level >= bone + 0.3 * step):
+        if glint >= _LEAST_GLINT * step and (against_edges or level >= bone + 0.3 * step):
             glints.append((glint, (x, y, width, height)))
     best = nothing
     for glint, (x, y, width, height) in glints:
@@ -264,7 +261,7 @@ def _strongest_glint(
             continue
         contrast = glint / max(edges, 1.0) if against_edges else glint / step
         likelihood = logistic(slope * (contrast - half))
-        box = tuple(value * SIDE / side for value in (x + left, y + top, width, height))
+        box = (float(x + left), float(y + top), float(width), float(height))
         best = max(best, (likelihood, glint / step, box))
     return best
 

@@ -15,7 +15,7 @@ from boneage.anomalies.hand import Hand
 from boneage.anomalies.masks import narrowed, square
 from boneage.anomalies.order import percentiles
 
-SIDE = 928
+SIDE = 464
 """Images are analysed at this side; lengths in pixels below refer to it."""
 
 # Palm radii below the palm's centre where strips begin, and where the skin's direction begins to count.
@@ -27,7 +27,7 @@ _SKIN_REACH = (-0.14, 0.30)
 _SIDE_REACH = (-0.16, 0.50)  # Extent of a side's strip: from inside to outside the skin, in forearm widths.
 _BEND = 0.7  # Grey levels above air are compressed by h / (h + this), h in steps from air to soft tissue.
 _STEP = 3  # The skin is traced on every third row.
-_EDGE_MARGIN = 4
+_EDGE_MARGIN = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class _Rows:
 
 
 def straighten(image: np.ndarray, hand: Hand) -> Forearm | None:
-    """Straightens the forearm of an image, uint8 (928, 928); None if hardly any of it is visible."""
+    """Straightens the forearm of an image, uint8 (464, 464); None if hardly any of it is visible."""
     size = hand.mask.shape[0]
     scale = image.shape[0] / size
     origin, down, rows = _axis(hand)
@@ -166,7 +166,7 @@ def _side(
 ) -> Strip:
     """The strip of one side; ``edge`` is the mask's distance from the axis on the lines ``at``."""
     along = np.arange(int(at[0]), int(at[-1]) + 1)
-    edge = uniform_filter1d(np.interp(along, at, edge), 15, mode="nearest")
+    edge = uniform_filter1d(np.interp(along, at, edge), 7, mode="nearest")
     outwards = sign * _across(down)
 
     def sample(skin: np.ndarray, reach: tuple[float, float]) -> Strip:
@@ -197,19 +197,19 @@ def _follow_skin(strip: Strip, tissue: float, width: float) -> np.ndarray:
 
     Grey levels are compressed so that the step from air to soft tissue outweighs that to bone.
     """
-    levels = cv2.blur(cv2.GaussianBlur(strip.levels, (0, 0), 1.5), (1, 9))
+    levels = cv2.blur(cv2.GaussianBlur(strip.levels, (0, 0), 0.75), (1, 5))
     outside = slice(strip.skin + int(0.08 * width), None)
     air = levels[:, outside][strip.valid[:, outside]]
     air_level = float(percentiles(air, 10)[0]) if air.size else float(levels.min())
     height = np.maximum(levels - air_level, 0) / max(tissue - air_level, 4.0)
     bent = height / (height + _BEND)
     step = np.zeros_like(bent)
-    step[:, 2:-2] = np.maximum(bent[:, :-4] - bent[:, 4:], 0)
+    step[:, 1:-1] = np.maximum(bent[:, :-2] - bent[:, 2:], 0)
     step[~strip.valid] = 0
     # Costs stay above zero, so that a diagonal step, which is longer, costs more.
     cost = 1.8 - np.minimum(step / (percentiles(step, 98)[0] + 1e-3), 1.5)[::_STEP]
     way = np.interp(np.arange(len(step)), np.arange(0, len(step), _STEP), _cheapest_way(cost))
-    for length in (13, 9):
+    for length in (7, 5):
         way = uniform_filter1d(way, length, mode="nearest")
     return way - strip.skin
 

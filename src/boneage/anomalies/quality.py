@@ -85,7 +85,8 @@ def _exposure(hand: Hand) -> list[Anomaly]:
 def _detail(hand: Hand) -> float:
     """Steepness of the steepest twentieth of edges inside the hand, relative to the step from air to hand."""
     mask = hand.mask.astype(np.uint8)
-    inner = cv2.erode(mask, disc(max(1, round(0.12 * hand.palm * WORKING_SIDE)))) > 0
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3)
+    inner = depth > max(1.0, 0.12 * hand.palm * WORKING_SIDE)
     air = hand.field & (cv2.dilate(mask, disc(4)) == 0)
     if not inner.any() or not air.any():
         return _BONE_DETAIL[0]

@@ -14,10 +14,12 @@ import numpy as np
 from boneage.anomalies.anomaly import Anomaly, logistic
 from boneage.anomalies.boxes import overlap, shares, union
 from boneage.anomalies.hand import Hand
-from boneage.anomalies.limb import SIDE
 from boneage.anomalies.masks import connected, resized, square
 from boneage.anomalies.order import percentiles
 from boneage.images.square import square as to_square
+
+SIDE = 928
+"""Images are analysed at this side; lengths in pixels below refer to it."""
 
 _LOWEST_LETTER, _HIGHEST_LETTER = 5, 44
 _STROKE = 9  # Strokes of at least this width are not text, but lead letters or bones.

@@ -11,7 +11,7 @@ from boneage.estimate.ensemble import Ensemble, read_images
 from boneage.estimate.hands import CheckedHand
 from boneage.estimate.interval import ensemble_intervals
 from boneage.estimate.likeness import FAR, USUAL, in_words, nearest_cases, strangeness
-from boneage.estimate.standards import check_age, z_score
+from boneage.estimate.standards import check_age, standard, z_score
 
 _UNUSUAL = "unlike most radiographs that the networks learnt from"
 NO_SEX = "sex not given: the mean of what the networks say for a girl and for a boy"
@@ -80,6 +80,12 @@ class Estimate:
         """By :mod:`standards`; NaN without age and sex, or outside its ages."""
         z = z_score(self.bone_age, self.age, self.sex) if self.sex and self.age is not None else None
         return np.nan if z is None else z
+
+    @property
+    def mean_of_age(self) -> float:
+        """Mean bone age of children of that age and sex; NaN where there is no z-score."""
+        of_age = standard(self.age, self.sex) if self.sex and self.age is not None else None
+        return np.nan if of_age is None else of_age[0]
 
 
 def age_in_words(years: float) -> str:

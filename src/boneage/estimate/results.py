@@ -134,7 +134,9 @@ def line_of(one: Estimated) -> str:
         age += f" (90 % interval {age_in_words(said.low)} to {age_in_words(said.high)})"
     more = [said.likeness] if said.likeness else []
     if not math.isnan(said.difference):
-        z = "" if math.isnan(said.z_score) else f", z {said.z_score:+.1f}"
+        # Without the mean, which is not the age itself, a difference and its z-score may seem at odds.
+        mean = f" (mean at that age {said.mean_of_age:.1f})"
+        z = "" if math.isnan(said.z_score) else f", z {said.z_score:+.1f}{mean}"
         more.append(f"{said.difference:+.1f} years from age {said.age:g}{z}")
     words = "; ".join([*more, *said.notes, *(f"doubtful: {one}" for one in said.warnings)])
     return one_line(f"{one.title}: {age}{'; ' * bool(words)}{words}")
