@@ -49,8 +49,15 @@ def test_two_hands_on_a_film_are_two(hand):
     assert len(right.changes) == 1
     apart = np.abs(left.image.astype(float) - right.image).mean()
     assert apart < 5
+    # As large as on a film of its own, or the networks take it for another.
+    (alone,) = check_hands(hand)
+    assert left.hand.palm == pytest.approx(alone.hand.palm, rel=0.05)
+    assert right.hand.palm == pytest.approx(alone.hand.palm, rel=0.05)
     above, below = check_hands(np.vstack([hand, hand]))
     assert (above.place, below.place) == ("top of the film", "bottom of the film")
+    # The cut lies midway between the hands, not where the films meet.
+    assert above.hand.palm == pytest.approx(alone.hand.palm, rel=0.2)
+    assert below.hand.palm == pytest.approx(alone.hand.palm, rel=0.2)
 
 
 def noise():

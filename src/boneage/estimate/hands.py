@@ -91,24 +91,29 @@ def check_hands(grey: np.ndarray, show_letters: bool = False) -> list[CheckedHan
     image = square(grey, SIDE)
     hand = find_hand(image)
     if hand.found and hand.second is not None:
-        halves = _halves(image, box_of(hand.mask), hand.second)
+        halves = _halves(grey, box_of(hand.mask), hand.second)
         parts = [(place, square(half, SIDE)) for place, half in halves]
         return [_checked(part, find_hand(part), show_letters, place) for place, part in parts]
     return [_checked(image, hand, show_letters)]
 
 
-def _halves(image: np.ndarray, first: Box, second: Box) -> Iterator[tuple[str, np.ndarray]]:
-    """An image cut in two between the boxes, at right angles to the axis on which they lie farther apart."""
+def _halves(grey: np.ndarray, first: Box, second: Box) -> Iterator[tuple[str, np.ndarray]]:
+    """A radiograph cut in two between the boxes, at right angles to the axis on which they lie farther apart.
+
+    The boxes are shares of its square; without the square's bars a hand is as large as on a film of its own.
+    """
     gaps = []
     for axis in (0, 1):
         near, far = sorted((first, second), key=lambda box: box[axis] + box[axis + 2] / 2)
         gaps.append((far[axis] - near[axis] - near[axis + 2], (far[axis] + near[axis] + near[axis + 2]) / 2))
-    if gaps[0] >= gaps[1]:
-        cut = round(gaps[0][1] * len(image))
-        yield from (("left of the film", image[:, :cut]), ("right of the film", image[:, cut:]))
+    axis = int(gaps[1][0] > gaps[0][0])
+    length = grey.shape[1 - axis]
+    cut = round(gaps[axis][1] * max(grey.shape) - (max(grey.shape) - length) / 2)
+    cut = min(max(cut, 1), length - 1)
+    if axis == 0:
+        yield from (("left of the film", grey[:, :cut]), ("right of the film", grey[:, cut:]))
     else:
-        cut = round(gaps[1][1] * len(image))
-        yield from (("top of the film", image[:cut]), ("bottom of the film", image[cut:]))
+        yield from (("top of the film", grey[:cut]), ("bottom of the film", grey[cut:]))
 
 
 def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "") -> CheckedHand:
