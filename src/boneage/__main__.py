@@ -11,7 +11,6 @@ import io
 import itertools
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -24,7 +23,7 @@ from boneage import pipeline, report
 from boneage.anomalies import LIKELY
 from boneage.core.cluster import LOCAL, on_cluster
 from boneage.core.errors import BoneAgeError, one_line
-from boneage.core.files import write_bytes, write_error
+from boneage.core.files import folder_for_now, write_bytes, write_error
 from boneage.core.left_out import in_words
 from boneage.core.runtime import keras_module, package
 from boneage.core.settings import EXPORTS, PRESETS, TOTAL, VARIANTS, Settings, choices
@@ -541,9 +540,9 @@ def _estimate(given: argparse.Namespace) -> None:
     if given.children and (given.sex or given.age is not None):
         raise BoneAgeError("--children: gives the sex and age of each; leave --sex and --age out")
     estimate = keras_module("boneage.estimate", given.backend or "")
-    with tempfile.TemporaryDirectory() as folder:
+    with folder_for_now("estimate") as folder:
         child = estimate.Child(given.sex, given.age)
-        radiographs = estimate.find_radiographs(given.RADIOGRAPHS, Path(folder))
+        radiographs = estimate.find_radiographs(given.RADIOGRAPHS, folder)
         if given.children:
             child = estimate.read_children(given.children, radiographs.files)
             print(f"{given.children}: {len(child)} of {len(radiographs.files)} radiographs have a row in it")

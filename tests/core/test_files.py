@@ -3,15 +3,28 @@
 import errno
 import gc
 import os
+import signal
+import subprocess
 import sys
+import tempfile
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from small_disk import small_disk
 
 from boneage.core.errors import BoneAgeError
-from boneage.core.files import atomic_write, make_folder, one_at_a_time, sha256_of, write_arrays, write_text
+from boneage.core.files import (
+    atomic_write,
+    folder_for_now,
+    make_folder,
+    one_at_a_time,
+    sha256_of,
+    write_arrays,
+    write_text,
+)
 
 
 def test_writes_text_in_a_new_folder(tmp_path):
@@ -88,6 +101,50 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not
         os.utime(path, (0, 0))
     write_text(tmp_path / "a.txt", "whole")
     assert sorted(one.name for one in tmp_path.iterdir()) == [living.name, other.name, "a.txt"]
+
+
+UNTIL_KILLED = """
+import time
+from boneage.core.files import folder_for_now
+with folder_for_now("estimate") as folder:
+    (folder / "radiograph.png").write_bytes(b"")
+    print(folder, flush=True)
+    time.sleep(100)
+"""
+
+
+def test_what_a_killed_process_had_for_now_is_gone_with_the_next_and_a_living_one_keeps_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", UNTIL_KILLED], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    radiograph = Path(process.stdout.readline().strip()) / "radiograph.png"
+
+    def next_one(purpose, later):
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: radiograph.stat().st_mtime + later)
+            with folder_for_now(purpose) as folder:
+                assert list(folder.iterdir()) == []
+                (folder / "other.png").write_bytes(b"")
+            assert not folder.exists()
+
+    next_one("estimate", 3600)
+    assert radiograph.exists()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    next_one("another", 3600)
+    # It may just be about to take its lock.
+    next_one("estimate", 1)
+    assert radiograph.exists()
+    next_one("estimate", 3600)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_written_files_follow_the_umask(tmp_path):

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import io
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -139,6 +140,23 @@ def remove_leftovers(folder: Path, older_than: float = 0.0, pattern: str = ".*-?
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > older_than:
                 left.unlink()
+
+
+@contextlib.contextmanager
+def folder_for_now(purpose: str) -> Iterator[Path]:
+    """An empty folder among the system's temporary ones that is gone after the block.
+
+    First removes what killed processes left in theirs for the same purpose: it may show a child.
+    """
+    prefix = f"boneage-{purpose}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with contextlib.suppress(OSError, Timeout):
+            if not left.is_symlink() and time.time() - left.stat().st_mtime > LIVING_SECONDS:
+                # A living process holds the lock.
+                with FileLock(left / ".lock", timeout=0):
+                    shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, FileLock(Path(folder) / ".lock"):
+        yield make_folder(Path(folder) / "files")
 
 
 def write_bytes(path: Path | str, data: bytes) -> Path:
