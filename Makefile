@@ -17,6 +17,10 @@
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { command -v $$one; break; }; done)
+# Every process would compile the packages anew (TensorFlow alone for ten seconds) where they were installed
+# without it and this, which images for containers often set, keeps Python from writing it down.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 RUN := $(VENV)/bin/python
 # Python compiles a module when it is first imported; most never are.
