@@ -115,6 +115,18 @@ def test_the_same_seed_gives_the_same_run(trained, work, tmp_path):
     assert trained().predictions.equals(first.predictions)
 
 
+def test_a_tensorflow_that_keeps_its_gradients_elsewhere_is_no_fault(monkeypatch):
+    from tensorflow.python.framework import ops
+
+    from boneage.core.backends import graphs_released
+
+    for holder, name in ((ops.gradient_registry, "_registry"), (ops, "gradient_registry")):
+        with monkeypatch.context() as patch:
+            patch.delattr(holder, name)
+            with graphs_released():
+                pass
+
+
 def test_the_saved_model_gives_the_recorded_predictions(trained, work):
     from boneage.training import predict_pack
 

@@ -121,8 +121,8 @@ def graphs_released() -> Iterator[None]:
         return
     from tensorflow.python.framework import ops
 
-    # Its public interface has no way to do this.
-    registered = getattr(ops.gradient_registry, "_registry", {})
+    # Its public interface has no way to do this, so another version may lack the place.
+    registered = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
     before = set(registered)
     try:
         yield
