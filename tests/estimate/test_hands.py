@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from boneage.anomalies.hand import find_hand
+from boneage.estimate.estimating import Child, estimate_hands
 from boneage.estimate.hands import SIDE, check_hands
+from boneage.estimate.models import load_ensemble
 from boneage.images.operators import rotated
 from boneage.images.square import square
 from boneage.phantom.drawing import draw_hand
@@ -58,6 +60,54 @@ def test_two_hands_on_a_film_are_two(hand):
     # The cut lies midway between the hands, not where the films meet.
     assert above.hand.palm == pytest.approx(alone.hand.palm, rel=0.2)
     assert below.hand.palm == pytest.approx(alone.hand.palm, rel=0.2)
+
+
+def on_larger_ground(image, wider, right=0.5, down=0.5):
+    """In a picture larger by a factor; of what is added these shares lie at its right and below it."""
+    height, width = image.shape
+    more = round((wider - 1) * height), round((wider - 1) * width)
+    top, left = round((1 - down) * more[0]), round((1 - right) * more[1])
+    level = int(np.median(image[:, 0]))
+    bars = (top, more[0] - top, left, more[1] - left)
+    return cv2.copyMakeBorder(image, *bars, cv2.BORDER_CONSTANT, value=level)
+
+
+def turned_by_30(image):
+    height, width = image.shape
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 30, 1)
+    return cv2.warpAffine(image, turn, (width, height), borderValue=int(image[0, 0]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: on_larger_ground(image, 1.6),
+        lambda image: on_larger_ground(image, 2.2, right=0.1, down=0.9),
+        lambda image: turned_by_30(on_larger_ground(image, 1.8)),
+    ],
+)
+def test_a_hand_on_a_larger_ground_is_as_large_as_usual(hand, change):
+    (alone,), (found,) = check_hands(hand), check_hands(change(hand))
+    assert not found.refusal
+    assert "small in the picture, so what lies around it was cut off" in found.changes
+    seen = find_hand(found.image)
+    rows = np.flatnonzero(seen.mask.any(axis=1))
+    assert (rows[-1] - rows[0]) / len(seen.mask) == pytest.approx(0.8, abs=0.06)
+    assert len(seen.fingers) == len(alone.hand.fingers)
+    assert not [one for one in found.warnings if "cropped" in one]
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_a_larger_ground_hardly_moves_the_estimate_of_a_real_radiograph(real_data):
+    ensemble, apart = load_ensemble(), []
+    for path in sorted((real_data / "rsna" / "images").iterdir())[::60]:
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        hands = [check_hands(one)[0] for one in (image, on_larger_ground(image, 1.5))]
+        alone, small = estimate_hands(hands, ensemble, [Child(), Child()])
+        apart.append(abs(alone.bone_age - small.bone_age))
+    # Without the cut it was 1.5 years.
+    assert np.nanmean(apart) < 0.75
 
 
 def noise():

@@ -28,6 +28,12 @@ SIDE = 928
 LEAST_CONFIDENCE = 0.9
 """Of a hand's outline, for an estimate; chosen on the real hands that ``results/refusals.csv`` is of."""
 
+# Length of hand and forearm as a share of the side: few training cases stay below the first; such a hand is
+# cut out to the second. In a larger picture a hand is read years wrong, and the distance from the training
+# cases does not tell.
+_SHORT, _USUAL = 0.7, 0.8
+_CUT_OFF = "small in the picture, so what lies around it was cut off"
+
 # Text less likely than this is bone or noise. What is shown is blanked from here on, what is read from
 # LIKELY.
 _POSSIBLE_TEXT = 0.1
@@ -42,7 +48,7 @@ class CheckedHand:
 
     Attributes:
         place: ``left of the film`` and the like where there are two hands; else empty.
-        original: uint8, (928, 928): as it came.
+        original: uint8, (928, 928): as it came, or what was cut out of it.
         hand: What was found on it.
         corrections: What puts it right, as :func:`boneage.images.operators.apply_operators` takes it.
         text: Boxes of what may be burnt-in text.
@@ -90,11 +96,13 @@ def check_hands(grey: np.ndarray, show_letters: bool = False) -> list[CheckedHan
     """
     image = square(grey, SIDE)
     hand = find_hand(image)
-    if hand.found and hand.second is not None:
-        halves = _halves(grey, box_of(hand.mask), hand.second)
-        parts = [(place, square(half, SIDE)) for place, half in halves]
-        return [_checked(part, find_hand(part), show_letters, place) for place, part in parts]
-    return [_checked(image, hand, show_letters)]
+    if not hand.found or hand.second is None:
+        return [_checked(*_as_large_as_usual(grey, image, hand), show_letters)]
+    checked = []
+    for place, half in _halves(grey, box_of(hand.mask), hand.second):
+        image = square(half, SIDE)
+        checked.append(_checked(*_as_large_as_usual(half, image, find_hand(image)), show_letters, place))
+    return checked
 
 
 def _halves(grey: np.ndarray, first: Box, second: Box) -> Iterator[tuple[str, np.ndarray]]:
@@ -116,7 +124,42 @@ def _halves(grey: np.ndarray, first: Box, second: Box) -> Iterator[tuple[str, np
         yield from (("top of the film", grey[:cut]), ("bottom of the film", grey[cut:]))
 
 
-def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "") -> CheckedHand:
+def _as_large_as_usual(
+    grey: np.ndarray, image: np.ndarray, hand: Hand
+) -> tuple[np.ndarray, Hand, tuple[str, ...]]:
+    """The square and the hand on it, cut out of the radiograph where the hand is small, and that in words."""
+    middle, length = _place(hand)
+    if hand.found and length < _SHORT:
+        closer = square(_around(grey, middle, length / _USUAL), SIDE)
+        if (seen := find_hand(closer)).found:
+            return closer, seen, (_CUT_OFF,)
+    return image, hand, ()
+
+
+def _place(hand: Hand) -> tuple[np.ndarray, float]:
+    """Middle (x, y) of hand and forearm, and their length or, if greater, breadth; shares of the square."""
+    points = (np.argwhere(hand.mask)[:, ::-1] + 0.5) / len(hand.mask)
+    angle = np.deg2rad(hand.up_degrees)
+    axes = np.array([[np.sin(angle), -np.cos(angle)], [np.cos(angle), np.sin(angle)]])
+    along = points @ axes.T
+    return (along.min(0) + along.max(0)) / 2 @ axes, float(np.ptp(along, axis=0).max())
+
+
+def _around(grey: np.ndarray, middle: np.ndarray, share: float) -> np.ndarray:
+    """The part of a radiograph about a point of its square, as wide as a share of that, within its edges."""
+    side = max(grey.shape)
+    cut = max(1, round(share * side))
+    spans = []
+    for length, at in zip(grey.shape, middle[::-1], strict=True):
+        start = round(at * side - (side - length) / 2 - cut / 2)
+        start = min(max(start, 0), max(length - cut, 0))
+        spans.append(slice(start, start + cut))
+    return grey[tuple(spans)]
+
+
+def _checked(
+    image: np.ndarray, hand: Hand, changed: tuple[str, ...], show_letters: bool, place: str = ""
+) -> CheckedHand:
     text, quality = text_anomalies(image, hand), quality_anomalies(hand)
     boxes = tuple(one.box for one in text if one.score >= _POSSIBLE_TEXT and one.box)
     checked = CheckedHand(place, image, hand, text=boxes, shows_letters=show_letters)
@@ -130,8 +173,8 @@ def _checked(image: np.ndarray, hand: Hand, show_letters: bool, place: str = "")
     likely = {one.kind for one in quality if one.score >= LIKELY}
     measured = {one.kind: one.measured for one in quality if one.measured is not None}
     corrections = blanked + put_upright(image, likely, measured, hand)
-    changes = _words(bool(blanked), corrections)
-    return replace(checked, corrections=tuple(corrections), changes=tuple(changes), warnings=tuple(warnings))
+    changes = (*changed, *_words(bool(blanked), corrections))
+    return replace(checked, corrections=tuple(corrections), changes=changes, warnings=tuple(warnings))
 
 
 def _refusal(hand: Hand, quality: list[Anomaly]) -> str:
