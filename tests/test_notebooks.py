@@ -8,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -520,6 +521,23 @@ def test_a_python_that_dies_is_told_in_one_line(small_suite, tmp_path):
     with pytest.raises(BoneAgeError, match="01_dies") as error:
         notebooks.run_notebooks(Settings.preset("demo", work=str(tmp_path / "w")), "demo")
     assert "\n" not in str(error.value)
+
+
+def test_a_python_that_no_longer_answers_holds_nothing_up(small_suite, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "_SECONDS_TO_ANSWER", 2.0)
+    frozen = 'subprocess.Popen(["sh", "-c", f"sleep 2; kill -STOP {os.getpid()}"])'
+    small_suite("01_freezes", f"import os, subprocess; {frozen}")
+    small_suite("02_waits", "print('never')")
+    real = notebooks._run
+
+    def late(notebook, *job):
+        time.sleep(4 if notebook.stem == "02_waits" else 0)
+        return real(notebook, *job)
+
+    monkeypatch.setattr(notebooks, "_run", late)
+    with pytest.raises(BoneAgeError, match="02_waits") as error:
+        notebooks.run_notebooks(Settings.preset("demo", work=str(tmp_path / "w")), "demo")
+    assert "the notebook's Python ended" in str(error.value)
 
 
 def test_without_a_checkout_the_run_says_what_to_do(tmp_path, monkeypatch):

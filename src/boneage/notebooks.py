@@ -1,5 +1,6 @@
 """The numbered notebooks: their settings, and their run from first to last."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import itertools
@@ -38,6 +39,9 @@ CACHE_BESIDE_DRIVE = "/content/boneage-cache"
 
 TOGETHER = 2
 """How many notebooks of tiny networks run at a time: each leaves a core idle for most of its time."""
+
+# What a kernel that runs no cell may take to answer; one that never does must not hold up the run for ever.
+_SECONDS_TO_ANSWER = 60.0
 
 # Of this process; None has each notebook start one of its own.
 _kept: "AsyncKernelManager | None" = None
@@ -279,10 +283,14 @@ def _start_kernel() -> Callable[[], None]:
     jupyter_client = runtime.package("jupyter_client", "pip install papermill nbclient")
     kernel = _kept = jupyter_client.AsyncKernelManager(kernel_name="python3")
 
+    async def end() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(kernel.shutdown_kernel(now=True), _SECONDS_TO_ANSWER)
+
     def stop() -> None:
         global _kept
         _kept = None
-        run_sync(kernel.shutdown_kernel)(now=True)
+        run_sync(end)()
 
     return stop
 
@@ -292,8 +300,9 @@ async def _forget(kernel: "AsyncKernelManager") -> None:
     client = kernel.client()
     client.start_channels()
     try:
-        await client.wait_for_ready()
-        await client.execute(_FORGET, silent=True, store_history=False, reply=True)
+        await client.wait_for_ready(timeout=_SECONDS_TO_ANSWER)
+        quiet = {"silent": True, "store_history": False, "reply": True}
+        await client.execute(_FORGET, **quiet, timeout=_SECONDS_TO_ANSWER)
     finally:
         client.stop_channels()
 
@@ -321,7 +330,7 @@ def _run(
         )
     except PapermillExecutionError as error:
         raise BoneAgeError(f"{copy}: cell [{error.exec_count}] stopped: {_last_line(error)}") from None
-    except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
+    except (DeadKernelError, CellTimeoutError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BoneAgeError(
             f"{copy}: the notebook's Python ended ({reason}); out of memory? Try a smaller batch_size"
