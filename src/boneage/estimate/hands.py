@@ -128,11 +128,12 @@ def _as_large_as_usual(
     grey: np.ndarray, image: np.ndarray, hand: Hand
 ) -> tuple[np.ndarray, Hand, tuple[str, ...]]:
     """The square and the hand on it, cut out of the radiograph where the hand is small, and that in words."""
-    middle, length = _place(hand)
-    if hand.found and length < _SHORT:
-        closer = square(_around(grey, middle, length / _USUAL), SIDE)
-        if (seen := find_hand(closer)).found:
-            return closer, seen, (_CUT_OFF,)
+    if hand.found:
+        middle, length = _place(hand)
+        if length < _SHORT:
+            closer = square(_around(grey, middle, length / _USUAL), SIDE)
+            if (seen := find_hand(closer)).found:
+                return closer, seen, (_CUT_OFF,)
     return image, hand, ()
 
 
