@@ -333,7 +333,8 @@ def _run(
     except (DeadKernelError, CellTimeoutError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BoneAgeError(
-            f"{copy}: the notebook's Python ended ({reason}); out of memory? Try a smaller batch_size"
+            f"{copy}: the notebook's Python ended or does not answer ({reason}); out of memory? Try a "
+            "smaller batch_size"
         ) from None
     finally:
         if running.is_file():

@@ -116,12 +116,16 @@ def _halves(grey: np.ndarray, first: Box, second: Box) -> Iterator[tuple[str, np
         gaps.append((far[axis] - near[axis] - near[axis + 2], (far[axis] + near[axis] + near[axis + 2]) / 2))
     axis = int(gaps[1][0] > gaps[0][0])
     length = grey.shape[1 - axis]
-    cut = round(gaps[axis][1] * max(grey.shape) - (max(grey.shape) - length) / 2)
-    cut = min(max(cut, 1), length - 1)
+    cut = min(max(round(_in_pixels(gaps[axis][1], length, max(grey.shape))), 1), length - 1)
     if axis == 0:
         yield from (("left of the film", grey[:, :cut]), ("right of the film", grey[:, cut:]))
     else:
         yield from (("top of the film", grey[:cut]), ("bottom of the film", grey[cut:]))
+
+
+def _in_pixels(place: float, length: int, side: int) -> float:
+    """A place along one side of a radiograph, from a share of its square, whose side is its longer one."""
+    return place * side - (side - length) / 2
 
 
 def _as_large_as_usual(
@@ -152,7 +156,7 @@ def _around(grey: np.ndarray, middle: np.ndarray, share: float) -> np.ndarray:
     cut = max(1, round(share * side))
     spans = []
     for length, at in zip(grey.shape, middle[::-1], strict=True):
-        start = round(at * side - (side - length) / 2 - cut / 2)
+        start = round(_in_pixels(at, length, side) - cut / 2)
         start = min(max(start, 0), max(length - cut, 0))
         spans.append(slice(start, start + cut))
     return grey[tuple(spans)]
