@@ -138,7 +138,7 @@ def _fit_seconds(model: keras.Model, images: Images, batch: int = BATCH) -> floa
     rows = np.arange(len(images))
     batches = Batches(images, rows, _years(images), None, batch, seed=1)
     begin = keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin)
-    return _epoch_seconds(model, batches, begin, Progress("engine", len(batches), 1, 0))
+    return _epoch_seconds(model, batches, begin, Progress("engine", len(batches), 1, 0, shown=True))
 
 
 def _epoch_seconds(
