@@ -12,7 +12,6 @@ import os
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from drawn_rings import draw_ring
@@ -22,6 +21,7 @@ from boneage.anomalies import KINDS, find_anomalies, image_anomalies, review_que
 from boneage.anomalies.hand import find_hand
 from boneage.core.tables import write_table
 from boneage.images.preprocess import IMAGE_FOLDER, preprocess
+from boneage.images.reading import read_file
 from boneage.phantom.atlas import write_phantom_atlas
 from boneage.sources.dha import read_atlas
 from boneage.sources.rsna import read_rsna
@@ -122,11 +122,12 @@ def drawn_rings(images: Path, anomalies: pd.DataFrame, queue: list[str], count: 
     worst = urgency.groupby(anomalies["case_id"]).max()
     rings = anomalies[anomalies["kind"] == "ring"].groupby("case_id")["score"].max()
     before = [float(rings.get(case_id, 0.0)) for case_id in queue]
-    places, scores = [], []
+    places: list[float] = []
+    scores: list[float] = []
     for case_id in rng.permutation(queue):
         if len(scores) == count:
             break
-        image = cv2.imread(str(images / f"{case_id}.png"), cv2.IMREAD_GRAYSCALE)
+        image = read_file(images / f"{case_id}.png")
         made = draw_ring(image, find_hand(image), rng)
         if made is None:
             continue

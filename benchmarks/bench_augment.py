@@ -75,8 +75,10 @@ def _bare_seconds(plan: pd.DataFrame, images: Path, scratch: Path) -> float:
         def make(row: tuple[str, ...]) -> None:
             image_id, case_id, *recipe = row
             data = np.fromfile(images / f"{case_id}.png", np.uint8)
-            made = apply_operators(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), operators_of_image(*recipe))
-            Path(out, f"{image_id}.png").write_bytes(cv2.imencode(".png", made, PNG_ENCODING)[1])
+            image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+            assert image is not None, case_id
+            made = apply_operators(image, operators_of_image(*recipe))
+            Path(out, f"{image_id}.png").write_bytes(cv2.imencode(".png", made, PNG_ENCODING)[1].tobytes())
 
         columns = ("image_id", "case_id", "corrections", "augmentations")
         rows = list(zip(*(plan[name] for name in columns), strict=True))

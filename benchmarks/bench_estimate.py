@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -104,7 +105,7 @@ print(time.perf_counter() - start)
     return one, time.perf_counter() - start - one
 
 
-def _timed(side) -> float:
+def _timed(side: Callable[[], object]) -> float:
     start = time.perf_counter()
     side()
     return time.perf_counter() - start
@@ -132,9 +133,15 @@ def _drawn_hands(folder: Path) -> list[Path]:
 
 
 def _bare(files: list[Path], ensemble: Ensemble) -> None:
-    images = np.stack([square(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), SIZE) for path in files])
+    images = np.stack([square(_decoded(path), SIZE) for path in files])
     for member in ensemble.members:
         member.model.predict(model_input(images, np.zeros(len(images))), batch_size=_LOT, verbose=0)
+
+
+def _decoded(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert image is not None, path
+    return image
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from PIL import Image
 
 from boneage.dataset.pack import batches_of, build_pack, open_pack
 from boneage.dataset.shards import Shards
+from boneage.images.reading import read_file
 
 SIZE = 128
 BATCH = 32
@@ -36,7 +37,7 @@ def run(data: Path | None = None) -> dict[str, float]:
         folder.mkdir()
         ids = [str(number) for number in range(len(sources))]
         for image_id, source in zip(ids, sources, strict=True):
-            image = cv2.resize(cv2.imread(str(source), cv2.IMREAD_GRAYSCALE), (SIZE, SIZE))
+            image = cv2.resize(read_file(source), (SIZE, SIZE))
             cv2.imwrite(str(folder / f"{image_id}.png"), image)
         path = Path(scratch) / "pack"
         build_pack(ids, folder, SIZE, path)
@@ -54,7 +55,9 @@ def run(data: Path | None = None) -> dict[str, float]:
 def _decode_seconds(sources: list[Path], rows: np.ndarray, epoch: int) -> float:
     start = time.perf_counter()
     for batch in batches_of(rows, BATCH, seed=1, epoch=epoch):
-        images = [Image.open(sources[row]).convert("L").resize((SIZE, SIZE), Image.BOX) for row in batch]
+        images = [
+            Image.open(sources[row]).convert("L").resize((SIZE, SIZE), Image.Resampling.BOX) for row in batch
+        ]
         np.stack([np.asarray(image) for image in images])[..., np.newaxis]
     return time.perf_counter() - start
 

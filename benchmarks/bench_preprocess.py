@@ -75,6 +75,7 @@ def _cases(images: list[Path], count: int) -> pd.DataFrame:
 
 def _bare(path: Path) -> int:
     image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image is not None, path
     scale = SIZE / max(image.shape)
     height, width = (round(side * scale) for side in image.shape)
     fitted = cv2.resize(

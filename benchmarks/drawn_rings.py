@@ -48,7 +48,7 @@ def draw_ring(image: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.nda
     cover = cv2.GaussianBlur(drawn, (0, 0), _BLUR_PIXELS).astype(np.float32) / 255
     bone = np.percentile(image[mask > 0], 99.5)
     level = bone + rng.uniform(0, 0.5) * (255 - bone)
-    made = (
+    made: np.ndarray = (
         image
         + cover * np.maximum(level - image.astype(np.float32), 0)
         + rng.normal(0, 1, image.shape) * cover

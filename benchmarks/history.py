@@ -29,10 +29,10 @@ WORSE_BY = 0.1
 HISTORY_TABLE = Table(
     "History of the benchmarks",
     [
-        Column("at", "When the run ended, UTC."),
+        Column("at", "When the run began, UTC."),
         Column("commit", "Of the code; with + where it was changed since."),
         Column("images", "real or drawn."),
-        Column("processor", "Its name."),
+        Column("processor", "Its name, family and model."),
         Column("cores", "How many of them."),
         Column("versions", "Of Python and the packages that count."),
         Column("name", "What was measured."),
@@ -42,6 +42,7 @@ HISTORY_TABLE = Table(
     "One row per measurement of each run of make bench.",
 )
 _MACHINE = ["images", "processor", "cores"]
+_GENERATION = {"family": "cpu family", "model": "model"}
 
 
 class Bar(NamedTuple):
@@ -150,10 +151,14 @@ def _commit() -> str:
 
 
 def _processor() -> str:
+    """Its name with family and model: rented machines of several generations bear the same name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
+    known = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in known:
+        return platform.processor() or platform.machine()
+    numbers = [f"{words} {known[name]}" for words, name in _GENERATION.items() if name in known]
+    return ", ".join([known["model name"], *numbers])
 
 
 def _cores() -> int:

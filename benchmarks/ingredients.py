@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,13 +45,13 @@ class Change:
     compile: Callable[[keras.Model, Settings, int], None] = compile_model
 
 
-def _without_transforms(*choice, **more) -> keras.Model:
+def _without_transforms(*choice: Any, **more: Any) -> keras.Model:
     model = build_model(*choice, **more)
     *_, last = (layer for layer in model.layers if layer.name.startswith("random_"))
     return keras.Model(last.output, model.output, name=model.name)
 
 
-def _between_pixels(*choice, **more) -> keras.Model:
+def _between_pixels(*choice: Any, **more: Any) -> keras.Model:
     model = build_model(*choice, **more)
     for layer in model.layers:
         if layer.name.startswith("random_"):
@@ -58,7 +59,9 @@ def _between_pixels(*choice, **more) -> keras.Model:
     return model
 
 
-def _without_contrast(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
+def _without_contrast(
+    network: str, size: int, mean: float, std: float, seed: int, **more: Any
+) -> keras.Model:
     """Grey levels from 0 to 1 in place of the CNN's local contrast."""
     ours = build_model(network, size, mean, std, seed, **more)
     *_, last = (layer for layer in ours.layers if layer.name.startswith("random_"))
@@ -69,7 +72,7 @@ def _without_contrast(network: str, size: int, mean: float, std: float, seed: in
     return keras.Model(ours.input, keras.layers.Rescaling(std, offset=mean)(x), name=network)
 
 
-def _raw_head(network: str, size: int, mean: float, std: float, seed: int, **more) -> keras.Model:
+def _raw_head(network: str, size: int, mean: float, std: float, seed: int, **more: Any) -> keras.Model:
     """A head in years that starts at zero."""
     ours = build_model(network, size, mean, std, seed, **more)
     return keras.Model(ours.input, keras.layers.Dense(1)(_dropout(ours).output), name=network)

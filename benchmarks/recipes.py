@@ -48,8 +48,10 @@ def row_of(run: Run) -> dict[str, object]:
         said = prediction(model, images if change is None else perturbed(images, *change), male)
         errors[words] = round(float(np.abs(np.ravel(said) - years).mean()), 4)
     settings = record["settings"]
-    key = (record["network"], run.key.epochs, run.key.set, "yes" if run.key.variant == "sex" else "no")
-    key += (record["weights"], settings["degradation"], settings["precision"], run.key.train_seed)
+    key = (
+        *(record["network"], run.key.epochs, run.key.set, "yes" if run.key.variant == "sex" else "no"),
+        *(record["weights"], settings["degradation"], settings["precision"], run.key.train_seed),
+    )
     facts = {"Steps": steps_of(run), "Size": record["size"], "Cases": int(watched.sum())}
     return dict(zip(RUN, key, strict=True)) | facts | errors
 

@@ -8,7 +8,7 @@ a case of the labels are left out, since the networks were trained on them.
 import argparse
 import tempfile
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib import resources
 from pathlib import Path
 
 import cv2
@@ -27,14 +27,17 @@ _WORDS = {"rsna": "hands, RSNA challenge", "dha": "hands, Digital Hand Atlas"}
 def pictures() -> Iterator[tuple[str, np.ndarray]]:
     """Pictures without a hand, or without bones, each with a name: uint8, (height, width)."""
     for package, below in _PACKAGES.items():
-        folder = Path(find_spec(package).origin).parent / below
+        folder = Path(str(resources.files(package))) / below
         for path in sorted(folder.glob("*.[jp][pn]*g")):
-            yield path.stem, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            assert image is not None, path
+            yield path.stem, image
     rng = np.random.default_rng(0)
     for number in range(3):
         yield f"noise-{number}", rng.integers(0, 256, (600, 500), np.uint8)
         clouds = cv2.GaussianBlur(rng.normal(size=(600, 500)), (0, 0), 8.0 * (number + 1))
-        yield f"clouds-{number}", cv2.normalize(clouds, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+        grey = cv2.normalize(clouds, clouds.copy(), 0, 255, cv2.NORM_MINMAX)
+        yield f"clouds-{number}", grey.astype(np.uint8)
     yield "gradient", np.tile(np.linspace(0, 255, 500).astype(np.uint8), (600, 1))
     yield "black", np.zeros((600, 500), np.uint8)
     yield "white", np.full((600, 500), 255, np.uint8)
@@ -99,7 +102,7 @@ def main() -> None:
         for words, folder in folders.items():
             found = find_radiographs(folder, Path(made) / "unpacked")
             seen = known if labels and folder.name == labels.source else set()
-            files = {name: path for name, path in found.files.items() if path.stem not in seen}
+            files = {name: path for name, path in found.files.items() if Path(name).stem not in seen}
             # By file: of two hands on a film, one that is estimated will do.
             said: dict[str, set[str]] = {}
             for one in estimate_files(type(found)(files), ensemble):

@@ -69,13 +69,13 @@ SCALE_TABLE = Table(
         Column("CPU seconds", "Of the command alone, not of the workers.", ",.1f"),
         Column("Peak memory", "Of the command alone.", ",.0f", unit="MiB"),
         Column("Disk", "What it wrote into its folder.", ",.1f", unit="MiB"),
-        Column("Processor", "Its name."),
+        Column("Processor", "Its name, family and model."),
         Column("Cores", "How many of them.", "d"),
     ],
     "results/scale.csv",
     "One row per stage and number of radiographs.",
 )
-_SAME = ["Radiographs", "Image side", "Stage", "Workers"]
+_SAME = ["Radiographs", "Image side", "Stage", "Workers", "Processor", "Cores"]
 
 
 def write_radiographs(folder: Path, count: int, side: int) -> Path:
@@ -103,7 +103,7 @@ def write_radiographs(folder: Path, count: int, side: int) -> Path:
 def _changed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-8, 8), rng.uniform(0.85, 1.0))
-    turn[:, 2] += rng.uniform(-0.04, 0.04, 2) * (width, height)
+    turn[:, 2] = turn[:, 2] + rng.uniform(-0.04, 0.04, 2) * (width, height)
     moved = cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
     levels = 255 * (np.arange(256) / 255) ** rng.uniform(0.8, 1.25)
     return cv2.LUT(moved, np.rint(levels).astype(np.uint8))
@@ -211,10 +211,10 @@ def _mebibytes(folder: Path) -> float:
 
 
 def add(rows: Sequence[dict[str, object]], path: Path = RECORD) -> pd.DataFrame:
-    """Adds rows to the record; those of the same kind take the place of earlier ones."""
+    """Adds rows to the record; those of the same kind and machine take the place of earlier ones."""
     known = history.facts("drawn")
     new = pd.DataFrame(rows).assign(Processor=known["processor"], Cores=int(known["cores"]))
-    table = pd.concat([pd.read_csv(path), new]) if path.is_file() else new
+    table = pd.concat([pd.read_csv(path), new], ignore_index=True) if path.is_file() else new
     table = table.drop_duplicates(_SAME, keep="last")
     place = {stage: number for number, stage in enumerate(STAGES)}
     table = table.sort_values(_SAME, key=lambda one: one.map(place) if one.name == "Stage" else one)
@@ -223,11 +223,16 @@ def add(rows: Sequence[dict[str, object]], path: Path = RECORD) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, path: Path = PICTURE) -> Path:
-    """Milliseconds of CPU and peak memory a radiograph, by their number, a line per stage."""
+    """Milliseconds of CPU and peak memory a radiograph, by their number, a line per stage.
+
+    Of the machine, and the size of images, with the most radiographs.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    table = table[(table["Workers"] == 0) & (table["Image side"] == table["Image side"].min())]
+    alike = ["Image side", "Processor", "Cores"]
+    most = table.sort_values("Radiographs", kind="stable")[alike].iloc[-1]
+    table = table[(table["Workers"] == 0) & (table[alike] == most).all(axis=1)]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     shown = {"CPU milliseconds a radiograph": ("CPU seconds", 1000), "peak memory, MiB": ("Peak memory", 0)}
     for axis, (words, (column, factor)) in zip(figure.subplots(1, 2), shown.items(), strict=True):

@@ -37,6 +37,7 @@ from boneage.core.settings import PRECISIONS, Settings
 from boneage.dataset.labels import read_labels, write_labels
 from boneage.dataset.pack import Pack, build_pack, open_pack, rows_of
 from boneage.evaluation import Run, read_runs
+from boneage.images.reading import read_file
 from boneage.networks import NETWORKS
 from boneage.training.recipe import LARGEST_BATCH, SMALLEST_BATCH
 from boneage.workspace import Workspace
@@ -100,8 +101,8 @@ def unpack(folder: Path) -> Pack:
             streams = np.split(kept["streams"], kept["ends"][:-1])
         make_folder(images)
         for image_id, stream in zip(ids, streams, strict=True):
-            (images / f"{image_id}.jpg").write_bytes(stream)
-        build_pack(ids, images, len(cv2.imdecode(streams[0], cv2.IMREAD_GRAYSCALE)), path)
+            (images / f"{image_id}.jpg").write_bytes(stream.tobytes())
+        build_pack(ids, images, len(read_file(images / f"{ids[0]}.jpg")), path)
     return open_pack(path)
 
 

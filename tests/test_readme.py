@@ -31,7 +31,9 @@ from results import (
     published_block,
     results_block,
     robustness_block,
+    scale_block,
     summary_block,
+    workers_block,
     write_blocks,
 )
 
@@ -214,7 +216,7 @@ def test_each_ingredient_stands_against_the_recipe_as_it_is():
 
 
 def test_a_million_is_computed_from_the_most_that_were_measured():
-    same = {"Source side": 300, "Image side": 256, "Workers": 0, "Disk": 0.0}
+    same = {"Source side": 300, "Image side": 256, "Workers": 0, "Disk": 0.0, "Processor": "one", "Cores": 2}
     table = pd.DataFrame(
         [
             {"Stage": "pack", "Radiographs": 1000, "CPU seconds": 9.0, "Peak memory": 200.0, **same},
@@ -243,6 +245,35 @@ def test_a_million_is_computed_from_the_most_that_were_measured():
     # A hundred times as many take ten thousand times as long.
     assert "| hashes | 10.0 |" in block
     assert "| together | 11.0 |" in block
+
+
+def test_costs_on_different_machines_are_told_apart():
+    same = {
+        "Source side": 300,
+        "Image side": 256,
+        "Stage": "pack",
+        "Disk": 0.0,
+        "Cores": 2,
+        "Peak memory": 200.0,
+    }
+    rows = [
+        {
+            "Processor": machine,
+            "Workers": workers,
+            "Radiographs": 1000,
+            "CPU seconds": spent,
+            "Seconds": spent,
+        }
+        for machine, spent in (("one", 2.0), ("other", 4.0))
+        for workers in (0, 1, 2)
+    ]
+    table = pd.DataFrame([row | same for row in rows])
+    block = scale_block(table)
+    one, other = block.split("other, 2 cores:")
+    assert "one, 2 cores:" in one
+    assert "| pack | 2.00 | 200 |" in one
+    assert "| pack | 4.00 | 200 |" in other
+    assert workers_block(table).count("| pack | 1,000 |") == 2
 
 
 def test_the_committed_records_tell_nothing_of_a_machine():

@@ -52,6 +52,9 @@ PAGES = (ROOT / "README.md", RECORDS / "README.md", DOCS / "faults.md", DOCS / "
 ALL_WITH_ALL = "hashes"
 """The part of ``anomalies`` and ``plan`` whose time grows with the square, measured by itself."""
 
+ALIKE = ["Source side", "Image side", "Processor", "Cores"]
+"""Columns of ``benchmarks/scale.py``'s table whose values the rows of one comparison share."""
+
 RESULTS, SUMMARY = "results", "summary"
 """The blocks that need the runs' records: the results tables, and the table in README."""
 
@@ -272,7 +275,7 @@ def scale_block(table: pd.DataFrame) -> str:
     """
     alone = table[table["Workers"] == 0]
     parts = []
-    for sides, of_sides in alone.groupby(["Source side", "Image side"]):
+    for sides, of_sides in alone.groupby(ALIKE):
         counts = sorted(of_sides["Radiographs"].unique())
         rows = []
         for stage, of_stage in of_sides.groupby("Stage", sort=False):
@@ -281,10 +284,9 @@ def scale_block(table: pd.DataFrame) -> str:
             peaks = of_stage["Peak memory"].reindex(counts)
             rows.append((stage, *map(_shown, spent), *map(_shown, peaks)))
         heads = [f"{what}, {count:,}" for what in ("ms", "MiB") for count in counts]
-        machine = of_sides.iloc[0]
         parts.append(
-            f"Radiographs {sides[0]:,} px high, images of {sides[1]} px, {machine['Processor']}, "
-            f"{machine['Cores']} cores:\n\n{markdown_rows(('stage', *heads), rows)}"
+            f"Radiographs {sides[0]:,} px high, images of {sides[1]} px, {sides[2]}, {sides[3]} cores:\n\n"
+            f"{markdown_rows(('stage', *heads), rows)}"
         )
     return "\n".join(parts)
 
@@ -299,7 +301,8 @@ def workers_block(table: pd.DataFrame) -> str:
     Args:
         table: That of ``benchmarks/scale.py``.
     """
-    one, two = (table[table["Workers"] == count].set_index(["Radiographs", "Stage"]) for count in (1, 2))
+    keys = [*ALIKE, "Radiographs", "Stage"]
+    one, two = (table[table["Workers"] == count].set_index(keys) for count in (1, 2))
     both = one.join(two, rsuffix=" of two", how="inner", sort=False)
     if both.empty:
         return "Not measured yet: on a machine with other work to do the ratio would tell nothing.\n"
@@ -311,7 +314,7 @@ def workers_block(table: pd.DataFrame) -> str:
             f"{row['Seconds of two']:.0f}",
             f"{row['Seconds'] / row['Seconds of two']:.2f}",
         )
-        for (count, stage), row in both.iterrows()
+        for (*_, count, stage), row in both.iterrows()
     ]
     heads = ("stage", "radiographs", "seconds, one worker", "seconds, two", "times as fast")
     return markdown_rows(heads, rows)
@@ -328,7 +331,7 @@ def million_block(table: pd.DataFrame) -> str:
     """
     many, alone = 10**6, table[table["Workers"] == 0]
     parts = []
-    for sides, of_sides in alone.groupby(["Source side", "Image side"]):
+    for sides, of_sides in alone.groupby(ALIKE):
         rows = []
         for stage, of_stage in of_sides.groupby("Stage", sort=False):
             first, last = of_stage.iloc[0], of_stage.iloc[-1]
@@ -351,7 +354,7 @@ def million_block(table: pd.DataFrame) -> str:
         ]
         heads = ("stage", "core hours", "peak memory, GiB", "disk, GiB")
         parts.append(
-            f"Radiographs {sides[0]:,} px high, images of {sides[1]} px, cores as above:\n\n"
+            f"Radiographs {sides[0]:,} px high, images of {sides[1]} px, {sides[2]}:\n\n"
             f"{markdown_rows(heads, shown)}"
         )
     return "\n".join(parts)
