@@ -34,7 +34,7 @@ BARS = (
             "at least",
             bench_training.LEAST_OF_BARE_STEP,
         )
-        for network in bench_training.STEP_NETWORKS
+        for network in bench_training.STEP_IMAGES
     ),
 )
 

@@ -35,11 +35,13 @@ from boneage.training.epochs import KeepEpochs, Progress
 from boneage.training.model import build_model
 from boneage.training.recipe import compile_model
 
-STEP_NETWORKS, STEP_SIZE = ("cnn", "resnet50", "efficientnetv2s"), 128
+# Images an epoch: as many steps as a small set has, to spread the fixed cost of an epoch. Beside a deep
+# network's steps it weighs little, and a few will do.
+STEP_IMAGES = {"cnn": 192, "resnet50": 64, "efficientnetv2s": 64}
+STEP_SIZE = 128
 # The cheapest: beside the step of a deep network, reading an image weighs little.
 EPOCH_NETWORK, EPOCH_SIZE = "cnn", 256
-# As many steps as a small set has, to spread the fixed cost of an epoch.
-STEP_IMAGES, EPOCH_IMAGES, BATCH = 192, 64, 8
+EPOCH_IMAGES, BATCH = 64, 8
 # The fastest epoch of each side counts: a shared machine may be half as fast for seconds. An epoch that takes
 # longer than that needs fewer rounds.
 ROUNDS, LEAST_ROUNDS, ENOUGH_SECONDS = 8, 3, 90.0
@@ -62,11 +64,10 @@ def run(data: Path | None = None) -> dict[str, float]:
 def measure(data: Path | None = None) -> Iterator[tuple[str, float]]:
     """The same, one result at a time: a deep network takes minutes on a processor."""
     with tempfile.TemporaryDirectory() as scratch:
-        sources = (
-            sample_images(data, STEP_IMAGES) if data else drawn_images(Path(scratch) / "drawn", STEP_IMAGES)
-        )
-        for network in STEP_NETWORKS:
-            images = _packed(sources, Path(scratch), STEP_SIZE)
+        most = max(STEP_IMAGES.values())
+        sources = sample_images(data, most) if data else drawn_images(Path(scratch) / "drawn", most)
+        for network, count in STEP_IMAGES.items():
+            images = _packed(sources[:count], Path(scratch), STEP_SIZE)
             engine, bare = _in_turns(_fit_seconds, _bare_seconds, _model(network, STEP_SIZE), images)
             yield f"{network}_{STEP_SIZE}_images_per_second", len(images) / engine
             yield f"{network}_{STEP_SIZE}_share_of_bare_step", bare / engine
@@ -167,7 +168,7 @@ def _bare_seconds(model: keras.Model, images: Images, batch: int = BATCH) -> flo
 
 
 def _packed(sources: list[Path], scratch: Path, size: int) -> Shards:
-    folder, path = scratch / f"images-{size}", scratch / f"pack-{size}"
+    folder, path = (scratch / f"{what}-{size}-{len(sources)}" for what in ("images", "pack"))
     if not path.is_dir():
         folder.mkdir()
         for number, source in enumerate(sources):

@@ -133,7 +133,7 @@ def measure(
         "pack": ["--train-size", str(TRAIN_SIZE)],
     }
     place = Workspace.at(work).replace(train_size=TRAIN_SIZE)
-    if "cases" not in stages and "pack" in stages:
+    if "labels" not in stages and "pack" in stages:
         options["pack"] += _copied(place, count)
     wrote = {"preprocess": place.images, "augment": place.augmented, "pack": place.pack()}
     with _cluster(workers) as scheduler:
