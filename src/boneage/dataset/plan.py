@@ -3,6 +3,7 @@
 Every accepted case is in the plan once, corrected as chosen in review; only training cases have copies.
 """
 
+import functools
 import heapq
 import math
 from collections.abc import Mapping, Sequence
@@ -154,14 +155,14 @@ class _Palette:
 
     choices: Mapping[str, list[dict[str, Any]]]
 
-    @property
+    @functools.cached_property
     def subsets(self) -> list[tuple[str, ...]]:
         """The operators that may be drawn together; at most one of those that change brightness."""
         sizes = range(1, min(MOST_OPERATORS, len(self.choices)) + 1)
         every = (names for size in sizes for names in combinations(self.choices, size))
         return [names for names in every if len(EXPOSURE.intersection(names)) < 2]
 
-    @property
+    @functools.cached_property
     def ways(self) -> int:
         """How many different copies there can be."""
         return sum(math.prod(len(self.choices[name]) for name in names) for names in self.subsets)
@@ -179,8 +180,14 @@ def _palette(case: Any, allowed: Mapping[str, Sequence[str]], laterality_matters
     if case.split != "train":
         return _Palette({})
     may_be_mirrored = "flip" in suggested and not laterality_matters
+    return _palette_of(tuple(suggested if chosen is None else chosen), may_be_mirrored)
+
+
+# Hundreds of operators, which many cases have in common.
+@functools.cache
+def _palette_of(names: tuple[str, ...], may_be_mirrored: bool) -> _Palette:
     found: dict[str, list[dict[str, Any]]] = {}
-    for one in chain.from_iterable(map(drawn_by_name, suggested if chosen is None else chosen)):
+    for one in chain.from_iterable(map(drawn_by_name, names)):
         of_operator = found.setdefault(one["name"], [])
         if one not in of_operator and (may_be_mirrored or one["name"] != "flip"):
             of_operator.append(one)
