@@ -36,7 +36,7 @@ def read_looks(path: Path) -> dict[str, Look]:
     try:
         with np.load(path, allow_pickle=False) as kept:
             keys, found, patterns, hashes = (kept[name] for name in ("keys", "found", "patterns", "hashes"))
-        rows = zip(keys.tolist(), found.tolist(), patterns, hashes, strict=True)
+        rows = zip(keys.tolist(), found.tobytes().splitlines(), patterns, hashes, strict=True)
         return {key: Look(_anomalies(text), pattern, bits) for key, text, pattern, bits in rows}
     except Exception:  # A file that was cut short or swapped can trip its reader in any way.
         return {}
@@ -55,13 +55,14 @@ def keep_looks(path: Path, looks: Mapping[str, Look]) -> None:
     write_arrays(
         path,
         keys=np.array(list(looks)),
-        found=np.array(texts),
+        # One after the other: an array of strings gives each the room of the longest.
+        found=np.frombuffer("\n".join(texts).encode(), np.uint8),
         patterns=np.stack([look.pattern for look in every]),
         hashes=np.stack([look.hash for look in every]),
     )
 
 
-def _anomalies(text: str) -> list[Anomaly]:
+def _anomalies(text: bytes) -> list[Anomaly]:
     return [Anomaly(**{**one, "box": one["box"] and tuple(one["box"])}) for one in json.loads(text)]
 
 
