@@ -1,5 +1,7 @@
 """Both tables on a GPU elsewhere: what is gathered trains there and comes back. Here on a processor."""
 
+# ruff: noqa: F401, F811 - a fixture is imported
+
 import importlib
 import io
 import tarfile
@@ -13,8 +15,6 @@ from work_folders import TOTAL, prepared
 
 from boneage import pipeline
 from boneage.dataset.labels import read_labels
-
-__all__ = ["prepared"]
 
 
 @pytest.fixture
