@@ -99,6 +99,25 @@ def test_what_a_job_raises_ends_the_loop_and_the_cluster_goes_on(cluster):
 
 
 @pytest.mark.slow
+def test_what_has_begun_is_done_before_an_error_is_raised(cluster, tmp_path):
+    def work(number):
+        if number == 0:
+            raise BoneAgeError("0: not a square")
+        (tmp_path / f"{number}.begun").touch()
+        time.sleep(1.0)
+        (tmp_path / f"{number}.done").touch()
+
+    with (
+        on_cluster(cluster.scheduler_address),
+        pytest.raises(BoneAgeError, match="0: not a square"),
+    ):
+        list(on_all_cores(work, range(50), "squares", progress=False))
+    begun = {path.stem for path in tmp_path.glob("*.begun")}
+    assert 0 < len(begun) < 10
+    assert {path.stem for path in tmp_path.glob("*.done")} == begun
+
+
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_said(cluster):
     def work(number):
         time.sleep(0.05)

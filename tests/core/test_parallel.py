@@ -64,6 +64,25 @@ def test_what_a_job_raises_ends_all_of_them():
     assert len(done) < 100
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+def test_what_has_begun_is_done_before_an_error_is_raised(monkeypatch, in_order):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
+    begun, done = [], []
+
+    def work(number):
+        if number == 0:
+            time.sleep(0.05)
+            raise OSError(28, "No space left on device")
+        begun.append(number)
+        time.sleep(0.2)
+        done.append(number)
+
+    with pytest.raises(OSError, match="No space"):
+        list(on_all_cores(work, range(100), "jobs", progress=False, in_order=in_order))
+    assert begun
+    assert sorted(done) == sorted(begun)
+
+
 def test_whoever_stops_early_is_told_nothing_and_no_more_is_begun():
     begun = []
 

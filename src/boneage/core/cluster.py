@@ -96,6 +96,9 @@ def on_workers(work: Callable[[T], R], jobs: Sequence[T], in_order: bool) -> Gen
         reason = "the Dask scheduler no longer answers; what was made is kept"
         raise BoneAgeError(f"{reason}: start it, and the same command again") from None
     finally:
+        # What has begun is finished first: the caller lets go of its folder after this.
+        with contextlib.suppress(TimeoutError, distributed.CancelledError, distributed.comm.CommClosedError):
+            distributed.wait(list(waiting), timeout=_SECONDS_TO_ANSWER)
         _client.cancel(list(waiting))
 
 

@@ -5,8 +5,9 @@ Or on the workers of a cluster, inside :func:`boneage.core.cluster.on_cluster`.
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import TypeVar
 
 from boneage.core import cluster
@@ -19,6 +20,8 @@ S = TypeVar("S")
 SECONDS_BETWEEN_SAVES = 5.0
 # The whole record is written each time: without this, its cost would grow with the square of its length.
 _TIMES_A_SAVE = 20.0
+# Each core has one job at hand and one in reserve.
+_JOBS_PER_CORE = 2
 
 
 def on_all_cores(
@@ -31,7 +34,8 @@ def on_all_cores(
 ) -> Generator[R, None, None]:
     """Runs ``work`` on each job on all cores, or on a cluster, under a progress bar and yields the results.
 
-    At most two jobs per core are in flight. Ctrl-C and any exception of a job end it.
+    At most two jobs per core are in flight. Ctrl-C and any exception of a job end it, once those that have
+    begun are done.
 
     Args:
         title: Label of the progress bar.
@@ -50,22 +54,25 @@ def on_all_cores(
 
 def _in_threads(work: Callable[[T], R], jobs: Sequence[T], in_order: bool) -> Generator[R, None, None]:
     import cv2
-    from joblib import Parallel, delayed
+    from joblib import cpu_count
 
     opencv_threads = cv2.getNumThreads()
     # One image per core is faster than one image on all cores, and the two compete.
     cv2.setNumThreads(1)
-    kind = "generator" if in_order else "generator_unordered"
-    pool = Parallel(n_jobs=-1, backend="threading", return_as=kind)
-    results = pool(delayed(work)(job) for job in jobs)
+    cores, left = cpu_count(), iter(jobs)
+    pool = ThreadPoolExecutor(cores)
     try:
-        # `yield from` would close them before the block below.
-        for result in results:  # noqa: UP028
-            yield result
+        waiting = [pool.submit(work, job) for job in islice(left, _JOBS_PER_CORE * cores)]
+        while waiting:
+            finished = waiting[:1] if in_order else wait(waiting, return_when=FIRST_COMPLETED).done
+            for future in finished:
+                result = future.result()
+                waiting.remove(future)
+                waiting += (pool.submit(work, job) for job in islice(left, 1))
+                yield result
     finally:
-        # Stopping early is no reason to warn of lost results.
-        with warnings.catch_warnings(action="ignore"):
-            results.close()
+        # What has begun is finished first: the caller lets go of its folder after this.
+        pool.shutdown(cancel_futures=True)
         cv2.setNumThreads(opencv_threads)
 
 
