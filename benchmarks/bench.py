@@ -26,7 +26,7 @@ BARS = (
     (bench_estimate, "estimate_speed_ratio", "at least", bench_estimate.LEAST_SPEED_RATIO),
     (bench_estimate, "estimate_with_pages_ratio", "at most", bench_estimate.MOST_OF_PAGES),
     (bench_estimate, "estimate_seconds_for_one", "at most", bench_estimate.MOST_SECONDS_FOR_ONE),
-    (bench_estimate, "estimate_seconds_to_load", "at most", bench_estimate.MOST_SECONDS_TO_LOAD),
+    (bench_estimate, "estimate_load_times_import", "at most", bench_estimate.MOST_OF_IMPORT),
     *(
         (
             bench_training,

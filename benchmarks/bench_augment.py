@@ -8,11 +8,8 @@ are not encoded again, which would flatter us.
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,9 +17,10 @@ import cv2
 import numpy as np
 import pandas as pd
 from bench_preprocess import drawn_images, sample_images
+from measuring import in_turns, timed, use_of
 
 from boneage.core.tables import PLAN_TABLE, read_table, write_table
-from boneage.dataset.augment import augment
+from boneage.dataset.augment import RECORD_NAME, RECORD_TABLE, augment
 from boneage.dataset.plan import balanced_plan
 from boneage.dataset.suggestions import suggest_for
 from boneage.images.grey_range import to_uint8
@@ -46,8 +44,8 @@ def run(data: Path | None = None) -> dict[str, float]:
         data: A folder of images, searched recursively; None draws images instead.
 
     Returns:
-        Images a second of both sides in their best round (other load only ever slows a round down), their
-        ratio, peak memory in MiB for few and for many images, and their ratio.
+        Images a second of both sides and their ratio; peak memory in MiB for few and for many images, and
+        their ratio.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -82,18 +80,14 @@ def _bare_seconds(plan: pd.DataFrame, images: Path, scratch: Path) -> float:
 
         columns = ("image_id", "case_id", "corrections", "augmentations")
         rows = list(zip(*(plan[name] for name in columns), strict=True))
-        start = time.perf_counter()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for _ in pool.map(make, rows):
-                pass
-        return time.perf_counter() - start
+            return timed(lambda: list(pool.map(make, rows)))
 
 
 def _augment_seconds(plan: pd.DataFrame, images: Path, scratch: Path) -> float:
     with tempfile.TemporaryDirectory(dir=scratch) as out:
-        start = time.perf_counter()
-        report = augment(plan, images, out)
-        seconds = time.perf_counter() - start
+        seconds = timed(lambda: augment(plan, images, out))
+        report = read_table(Path(out) / RECORD_NAME, RECORD_TABLE)
     if not (report["status"] == "ok").all():
         raise SystemExit("some images of the plan cannot be made; the comparison would flatter")
     return seconds
@@ -103,14 +97,15 @@ def _speed(images: Path, scratch: Path) -> dict[str, float]:
     plan = _plan(images, SPEED_IMAGES)
     plan = plan[plan["image_id"] != plan["case_id"]]
     _bare_seconds(plan, images, scratch)  # Warms the file cache for both.
-    bare, ours = [], []
-    for _ in range(SPEED_ROUNDS):
-        bare.append(_bare_seconds(plan, images, scratch))
-        ours.append(_augment_seconds(plan, images, scratch))
+    paces = in_turns(
+        lambda: _augment_seconds(plan, images, scratch),
+        lambda: _bare_seconds(plan, images, scratch),
+        SPEED_ROUNDS,
+    )
     return {
-        "bare_operators_images_per_second": len(plan) / min(bare),
-        "augment_images_per_second": len(plan) / min(ours),
-        "augment_speed_ratio": min(bare) / min(ours),
+        "bare_operators_images_per_second": len(plan) / paces.other,
+        "augment_images_per_second": len(plan) / paces.ours,
+        "augment_speed_ratio": paces.times_as_fast,
     }
 
 
@@ -126,16 +121,13 @@ def _memory(images: Path, scratch: Path) -> dict[str, float]:
 def _peak_mib(images: Path, scratch: Path, count: int) -> float:
     """Peak memory of a separate process that makes ``count`` images."""
     listing = write_table(scratch / f"plan-{count}.csv", _plan(images, count))
-    command = [sys.executable, __file__, "--memory-of", str(listing), "--data", str(images)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
-    return float(done.stdout)
+    command = [__file__, "--memory-of", str(listing), "--data", str(images)]
+    return use_of(command, {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}).peak_mib
 
 
-def _print_own_peak(listing: Path, images: Path) -> None:
+def _augment_listed(listing: Path, images: Path) -> None:
     with tempfile.TemporaryDirectory(dir=listing.parent) as out:
         augment(read_table(listing, PLAN_TABLE), images, out)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> None:
@@ -144,7 +136,7 @@ def main() -> None:
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
-        _print_own_peak(arguments.memory_of, arguments.data)
+        _augment_listed(arguments.memory_of, arguments.data)
         return
     for name, value in run(arguments.data).items():
         print(f"{name:34} {value:8.2f}")

@@ -9,12 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from bench_preprocess import sample_images
+from measuring import in_turns, timed, use_of
 
 from boneage.estimate import Child, estimate_files, write_estimates, write_models
 from boneage.estimate.ensemble import Ensemble, Member, Reference
@@ -37,7 +37,8 @@ LEAST_SPEED_RATIO = 0.25
 # 3.7 was measured, with three networks that take the sex, on two cores that other work shared.
 MOST_OF_PAGES = 5.0
 MOST_SECONDS_FOR_ONE = 2.0
-MOST_SECONDS_TO_LOAD = 15.0
+# Python, pandas and Keras with its backend are what Keras alone needs, too; 1.8 was measured.
+MOST_OF_IMPORT = 2.2
 _DRAWN = 40
 _PAGES = 40
 _LOT = 32
@@ -50,41 +51,43 @@ def run(data: Path | None = None) -> dict[str, float]:
         data: A folder of radiographs, searched recursively; None draws hands instead.
 
     Returns:
-        Radiographs a second of both sides in their best round and their ratio; how many times as long
-        estimates take with a page each; seconds for one radiograph after loading; seconds from the start of
-        Python until a folder of models is loaded.
+        Radiographs a second of both sides and their ratio; how many times as long estimates take with a page
+        each; seconds for one radiograph after loading; seconds from the start of Python until a folder of
+        models is loaded, and how many times as long that takes as importing Keras.
     """
     ensemble = _ensemble()
     with tempfile.TemporaryDirectory() as scratch:
         files = sample_images(data, IMAGES) if data else _drawn_hands(Path(scratch))
         radiographs = Radiographs({f"{number}{path.suffix}": path for number, path in enumerate(files)})
         # What is compiled once is not counted.
-        _timed(lambda: _bare(files[:_LOT], ensemble))
-        bare, ours = (
-            min(_timed(side) for _ in range(ROUNDS))
-            for side in (
-                lambda: _bare(files, ensemble),
-                lambda: list(estimate_files(radiographs, ensemble, Child("F"))),
-            )
+        _bare(files[:_LOT], ensemble)
+        paces = in_turns(
+            lambda: timed(lambda: list(estimate_files(radiographs, ensemble, Child("F")))),
+            lambda: timed(lambda: _bare(files, ensemble)),
+            ROUNDS,
         )
-        some = Radiographs(dict(list(radiographs.files.items())[:_PAGES]))
-        alone, with_pages = (
-            min(_timed(side) for _ in range(ROUNDS))
-            for side in (
-                lambda: list(estimate_files(some, ensemble, Child("F"))),
-                lambda: write_estimates(
-                    estimate_files(some, ensemble, Child("F")), ensemble, Path(scratch) / "out"
-                ),
-            )
+        some, out = Radiographs(dict(list(radiographs.files.items())[:_PAGES])), Path(scratch) / "out"
+        pages = in_turns(
+            lambda: timed(lambda: list(estimate_files(some, ensemble, Child("F")))),
+            lambda: timed(lambda: write_estimates(estimate_files(some, ensemble, Child("F")), ensemble, out)),
+            ROUNDS,
         )
-        one, loading = _from_the_start(write_models(ensemble, Path(scratch) / "models"), files[0])
+        models, seconds_for_one = write_models(ensemble, Path(scratch) / "models"), []
+
+        def load() -> float:
+            one, loading = _from_the_start(models, files[0])
+            seconds_for_one.append(one)
+            return loading
+
+        loads = in_turns(load, lambda: use_of(["-c", "import pandas, keras"]).seconds, ROUNDS)
     return {
-        "bare_radiographs_per_second": len(files) / bare,
-        "estimates_per_second": len(files) / ours,
-        "estimate_speed_ratio": bare / ours,
-        "estimate_with_pages_ratio": with_pages / alone,
-        "estimate_seconds_for_one": one,
-        "estimate_seconds_to_load": loading,
+        "bare_radiographs_per_second": len(files) / paces.other,
+        "estimates_per_second": len(files) / paces.ours,
+        "estimate_speed_ratio": paces.times_as_fast,
+        "estimate_with_pages_ratio": pages.times_as_fast,
+        "estimate_seconds_for_one": float(np.median(seconds_for_one)),
+        "estimate_seconds_to_load": loads.ours,
+        "estimate_load_times_import": 1 / loads.times_as_fast,
     }
 
 
@@ -103,12 +106,6 @@ print(time.perf_counter() - start)
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     one = float(done.stdout)
     return one, time.perf_counter() - start - one
-
-
-def _timed(side: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    side()
-    return time.perf_counter() - start
 
 
 def _ensemble() -> Ensemble:

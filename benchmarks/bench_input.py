@@ -6,12 +6,12 @@ sides run in this process, in turns, over the same images in the same shuffled o
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 from bench_preprocess import drawn_images, sample_images
+from measuring import in_turns, timed
 from PIL import Image
 
 from boneage.dataset.pack import batches_of, build_pack, open_pack
@@ -26,7 +26,7 @@ LEAST_RATIO = 20.0
 
 
 def run(data: Path | None = None) -> dict[str, float]:
-    """Images a second of both sides in their best round, and their ratio.
+    """Images a second of both sides, and their ratio.
 
     Args:
         data: A folder of images, searched recursively; None draws images instead.
@@ -42,31 +42,30 @@ def run(data: Path | None = None) -> dict[str, float]:
         path = Path(scratch) / "pack"
         build_pack(ids, folder, SIZE, path)
         pack, rows = open_pack(path), np.arange(len(ids))
-        _pack_seconds(pack.images, rows, epoch=0)  # Warms the file cache for both.
-        decoded = [_decode_seconds(sources, rows, epoch) for epoch in range(ROUNDS)]
-        packed = [_pack_seconds(pack.images, rows, epoch) for epoch in range(ROUNDS)]
+        _from_pack(pack.images, rows)  # Warms the file cache for both.
+        paces = in_turns(
+            lambda: timed(lambda: _from_pack(pack.images, rows)),
+            lambda: timed(lambda: _from_files(sources, rows)),
+            ROUNDS,
+        )
     return {
-        "decode_images_per_second": len(ids) / min(decoded),
-        "pack_images_per_second": len(ids) / min(packed),
-        "training_input_ratio": min(decoded) / min(packed),
+        "decode_images_per_second": len(ids) / paces.other,
+        "pack_images_per_second": len(ids) / paces.ours,
+        "training_input_ratio": paces.times_as_fast,
     }
 
 
-def _decode_seconds(sources: list[Path], rows: np.ndarray, epoch: int) -> float:
-    start = time.perf_counter()
-    for batch in batches_of(rows, BATCH, seed=1, epoch=epoch):
+def _from_files(sources: list[Path], rows: np.ndarray) -> None:
+    for batch in batches_of(rows, BATCH, seed=1, epoch=0):
         images = [
             Image.open(sources[row]).convert("L").resize((SIZE, SIZE), Image.Resampling.BOX) for row in batch
         ]
         np.stack([np.asarray(image) for image in images])[..., np.newaxis]
-    return time.perf_counter() - start
 
 
-def _pack_seconds(images: Shards, rows: np.ndarray, epoch: int) -> float:
-    start = time.perf_counter()
-    for batch in batches_of(rows, BATCH, seed=1, epoch=epoch):
+def _from_pack(images: Shards, rows: np.ndarray) -> None:
+    for batch in batches_of(rows, BATCH, seed=1, epoch=0):
         images[batch][..., np.newaxis]
-    return time.perf_counter() - start
 
 
 def main() -> None:

@@ -1,30 +1,29 @@
 """Preprocessing against a bare loop of OpenCV calls, and its memory against the number of images.
 
 Both sides run in this process, in turns, on the same images with the same number of threads, the same
-interpolation and the same PNG settings. The bare loop decodes, fits into the square and encodes, but writes
-nothing, checks nothing and keeps no record.
+interpolation and the same PNG settings. The bare loop decodes, fits into the square, encodes and writes, but
+checks no image, keeps no record and never renames a finished file into place.
 """
 
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+from measuring import in_turns, timed, use_of
 
-from boneage.images.preprocess import preprocess
+from boneage.images.preprocess import preprocess, read_report
 from boneage.images.square import PNG_ENCODING
 
 SIZE = 928
-SPEED_IMAGES = 200
+# A round of half the atlas: what a run does once, such as its record, weighs as little as in a real one.
+SPEED_IMAGES = 700
 SPEED_ROUNDS = 5
 MEMORY_IMAGES = (200, 2000)
 LEAST_SPEED_RATIO = 0.85
@@ -38,8 +37,8 @@ def run(data: Path | None = None) -> dict[str, float]:
         data: A folder of images, searched recursively; None draws images instead.
 
     Returns:
-        Images a second of both sides in their best round (other load only ever slows a round down), their
-        ratio, peak memory in MiB for few and for many images, and their ratio.
+        Images a second of both sides and their ratio; peak memory in MiB for few and for many images, and
+        their ratio.
     """
     with tempfile.TemporaryDirectory() as scratch:
         images = sample_images(data, SPEED_IMAGES) if data else drawn_images(Path(scratch) / "drawn", 60)
@@ -73,7 +72,7 @@ def _cases(images: list[Path], count: int) -> pd.DataFrame:
     return pd.DataFrame({"case_id": [f"case-{index}" for index in range(count)], "image": paths})
 
 
-def _bare(path: Path) -> int:
+def _bare(path: Path, output: Path) -> None:
     image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert image is not None, path
     scale = SIZE / max(image.shape)
@@ -85,38 +84,35 @@ def _bare(path: Path) -> int:
     squared = cv2.copyMakeBorder(
         fitted, top, SIZE - height - top, left, SIZE - width - left, cv2.BORDER_CONSTANT, value=0
     )
-    return cv2.imencode(".png", squared, PNG_ENCODING)[1].size
+    output.write_bytes(cv2.imencode(".png", squared, PNG_ENCODING)[1].tobytes())
 
 
-def _bare_seconds(images: list[Path]) -> float:
+def _bare_seconds(images: list[Path], scratch: Path) -> float:
     cv2.setNumThreads(1)
-    start = time.perf_counter()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(_bare, images):
-            pass
-    return time.perf_counter() - start
+    with tempfile.TemporaryDirectory(dir=scratch) as work, ThreadPoolExecutor(os.cpu_count()) as pool:
+        outputs = [Path(work, f"case-{index}.png") for index in range(len(images))]
+        return timed(lambda: list(pool.map(_bare, images, outputs)))
 
 
 def _preprocess_seconds(images: list[Path], scratch: Path) -> float:
     with tempfile.TemporaryDirectory(dir=scratch) as work:
-        start = time.perf_counter()
-        report = preprocess(_cases(images, len(images)), work, SIZE)
-        seconds = time.perf_counter() - start
+        cases = _cases(images, len(images))
+        seconds = timed(lambda: preprocess(cases, work, SIZE))
+        report = read_report(work)
     if not (report["status"] == "ok").all():
         raise SystemExit("some images of the sample cannot be read; the comparison would flatter")
     return seconds
 
 
 def _speed(images: list[Path], scratch: Path) -> dict[str, float]:
-    _bare_seconds(images)  # Warms the file cache for both.
-    bare, ours = [], []
-    for _ in range(SPEED_ROUNDS):
-        bare.append(_bare_seconds(images))
-        ours.append(_preprocess_seconds(images, scratch))
+    _bare_seconds(images, scratch)  # Warms the file cache for both.
+    paces = in_turns(
+        lambda: _preprocess_seconds(images, scratch), lambda: _bare_seconds(images, scratch), SPEED_ROUNDS
+    )
     return {
-        "bare_images_per_second": len(images) / min(bare),
-        "preprocess_images_per_second": len(images) / min(ours),
-        "preprocess_speed_ratio": min(bare) / min(ours),
+        "bare_images_per_second": len(images) / paces.other,
+        "preprocess_images_per_second": len(images) / paces.ours,
+        "preprocess_speed_ratio": paces.times_as_fast,
     }
 
 
@@ -133,17 +129,14 @@ def _memory(images: list[Path], scratch: Path) -> dict[str, float]:
 
 def _peak_mib(listing: Path, count: int) -> float:
     """Peak memory of a separate process that preprocesses ``count`` images."""
-    command = [sys.executable, __file__, "--memory-of", str(count), "--listing", str(listing)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
-    return float(done.stdout)
+    command = [__file__, "--memory-of", str(count), "--listing", str(listing)]
+    return use_of(command, {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}).peak_mib
 
 
-def _print_own_peak(count: int, listing: Path) -> None:
+def _preprocess_listed(count: int, listing: Path) -> None:
     images = [Path(path) for path in json.loads(listing.read_text(encoding="utf-8"))]
     with tempfile.TemporaryDirectory(dir=listing.parent) as work:
         preprocess(_cases(images, count), work, SIZE)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> None:
@@ -153,7 +146,7 @@ def main() -> None:
     parser.add_argument("--listing", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
-        _print_own_peak(arguments.memory_of, arguments.listing)
+        _preprocess_listed(arguments.memory_of, arguments.listing)
         return
     measured = run(arguments.data)
     for name, value in measured.items():

@@ -11,7 +11,6 @@ and shrank for every image of every epoch, in a PyDataset. Same network, same de
 import argparse
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ import cv2
 import keras
 import numpy as np
 from bench_preprocess import drawn_images, sample_images
+from measuring import InTurns, in_turns, timed
 from PIL import Image
 from published_recipe import on_white_canvas
 
@@ -42,8 +42,7 @@ STEP_SIZE = 128
 # The cheapest: beside the step of a deep network, reading an image weighs little.
 EPOCH_NETWORK, EPOCH_SIZE = "cnn", 256
 EPOCH_IMAGES, BATCH = 64, 8
-# The fastest epoch of each side counts: a shared machine may be half as fast for seconds. An epoch that takes
-# longer than that needs fewer rounds.
+# A network whose epochs take long has fewer rounds.
 ROUNDS, LEAST_ROUNDS, ENOUGH_SECONDS = 8, 3, 90.0
 LEAST_OF_BARE_STEP = 0.95
 
@@ -55,8 +54,8 @@ def run(data: Path | None = None) -> dict[str, float]:
         data: A folder of images, searched recursively; None draws images instead.
 
     Returns:
-        For each network the engine's images a second as a share of the bare step's, and the speed-up of an
-        epoch over the published way; the fastest epoch of each side counts.
+        For each network the engine's images a second, also as a share of the bare step's, and the speed-up of
+        an epoch over the published way.
     """
     return dict(measure(data))
 
@@ -68,9 +67,9 @@ def measure(data: Path | None = None) -> Iterator[tuple[str, float]]:
         sources = sample_images(data, most) if data else drawn_images(Path(scratch) / "drawn", most)
         for network, count in STEP_IMAGES.items():
             images = _packed(sources[:count], Path(scratch), STEP_SIZE)
-            engine, bare = _in_turns(_fit_seconds, _bare_seconds, _model(network, STEP_SIZE), images)
-            yield f"{network}_{STEP_SIZE}_images_per_second", len(images) / engine
-            yield f"{network}_{STEP_SIZE}_share_of_bare_step", bare / engine
+            paces = _paces(_fit_seconds, _bare_seconds, _model(network, STEP_SIZE), images)
+            yield f"{network}_{STEP_SIZE}_images_per_second", len(images) / paces.ours
+            yield f"{network}_{STEP_SIZE}_share_of_bare_step", paces.times_as_fast
         sources = sources[:EPOCH_IMAGES]
         jpegs = _published_jpegs(sources, Path(scratch) / "published")
         images = _packed(sources, Path(scratch), EPOCH_SIZE)
@@ -78,8 +77,8 @@ def measure(data: Path | None = None) -> Iterator[tuple[str, float]]:
         def published(model: keras.Model, images: Images) -> float:
             return _epoch_seconds(model, PublishedWay(jpegs, _years(images)))
 
-        engine, theirs = _in_turns(_fit_seconds, published, _model(EPOCH_NETWORK, EPOCH_SIZE), images)
-        yield f"{EPOCH_NETWORK}_{EPOCH_SIZE}_times_published_way", theirs / engine
+        paces = _paces(_fit_seconds, published, _model(EPOCH_NETWORK, EPOCH_SIZE), images)
+        yield f"{EPOCH_NETWORK}_{EPOCH_SIZE}_times_published_way", paces.times_as_fast
 
 
 class PublishedWay(keras.utils.PyDataset):  # type: ignore[misc]
@@ -106,28 +105,19 @@ Images = Shards | np.ndarray
 Seconds = Callable[[keras.Model, Images], float]
 
 
-def fit_and_bare_seconds(
-    network: str, images: Images, batch: int, kind: str, width: str = "full"
-) -> tuple[float, float]:
-    """Seconds of the engine and of the bare step for all images, in a numeric precision.
-
-    The fastest of some rounds each.
-    """
+def fit_against_bare(network: str, images: Images, batch: int, kind: str, width: str = "full") -> InTurns:
+    """The engine against the bare step over all images, in a numeric precision."""
     with precision(kind):
         model = _model(network, images.shape[1], width)
-    return _in_turns(partial(_fit_seconds, batch=batch), partial(_bare_seconds, batch=batch), model, images)
+    return _paces(partial(_fit_seconds, batch=batch), partial(_bare_seconds, batch=batch), model, images)
 
 
-def _in_turns(ours: Seconds, other: Seconds, model: keras.Model, images: Images) -> tuple[float, float]:
+def _paces(ours: Seconds, other: Seconds, model: keras.Model, images: Images) -> InTurns:
     # The first of each includes compilation and is not counted.
     ours(model, images), other(model, images)
-    pairs: list[tuple[float, float]] = []
-    begun = time.perf_counter()
-    while len(pairs) < ROUNDS:
-        if len(pairs) >= LEAST_ROUNDS and time.perf_counter() - begun > ENOUGH_SECONDS:
-            break
-        pairs.append((ours(model, images), other(model, images)))
-    return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
+    return in_turns(
+        lambda: ours(model, images), lambda: other(model, images), ROUNDS, LEAST_ROUNDS, ENOUGH_SECONDS
+    )
 
 
 def _model(network: str, size: int, width: str = "full") -> keras.Model:
@@ -161,10 +151,7 @@ def _epoch_seconds(
 def _bare_seconds(model: keras.Model, images: Images, batch: int = BATCH) -> float:
     of_batch = images[:batch][..., np.newaxis]
     years = _years(images)[:batch, np.newaxis]
-    start = time.perf_counter()
-    for _ in range(len(images) // batch):
-        model.train_on_batch(of_batch, years)
-    return time.perf_counter() - start
+    return timed(lambda: [model.train_on_batch(of_batch, years) for _ in range(len(images) // batch)])
 
 
 def _packed(sources: list[Path], scratch: Path, size: int) -> Shards:

@@ -16,12 +16,7 @@ Where so many cannot be prepared, ``pack`` alone packs copies of the square imag
 import argparse
 import contextlib
 import io
-import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +24,7 @@ import cv2
 import history
 import numpy as np
 import pandas as pd
+from measuring import use_of
 
 from boneage.core.columns import Column, Table
 from boneage.core.files import make_folder, write_bytes
@@ -143,7 +139,7 @@ def measure(
                 command = ["-c", _HASHES, str(count)]
             if stage in ON_CLUSTER:
                 command += scheduler
-            used = _run(command)
+            used = use_of(command)
             # With a cluster the others run only because these need what they make.
             if stage in ON_CLUSTER or not workers:
                 yield {
@@ -152,7 +148,9 @@ def measure(
                     "Image side": sides[1],
                     "Stage": stage,
                     "Workers": workers,
-                    **used,
+                    "Seconds": used.seconds,
+                    "CPU seconds": used.cpu_seconds,
+                    "Peak memory": used.peak_mib,
                     "Disk": _mebibytes(wrote[stage]) if stage in wrote else 0.0,
                 }
 
@@ -182,28 +180,6 @@ def _cluster(workers: int) -> Iterator[list[str]]:
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
     with LocalCluster(n_workers=workers, **options) as cluster:
         yield ["--scheduler", cluster.scheduler_address]
-
-
-# A process of its own, as a command's peak counts the memory of what it was started from.
-_MEASURED = """
-import json, os, resource, subprocess, sys
-code = subprocess.call([sys.executable, *sys.argv[2:]])
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-os.write(int(sys.argv[1]), json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]).encode())
-"""
-
-
-def _run(command: Sequence[str]) -> dict[str, float]:
-    """What a command uses."""
-    begun = time.perf_counter()
-    read, write = os.pipe()
-    with open(read) as told:
-        subprocess.run([sys.executable, "-c", _MEASURED, str(write), *command], pass_fds=[write], check=True)
-        os.close(write)
-        code, seconds, peak = json.load(told)
-    if code:
-        raise SystemExit(f"{' '.join(command)}: ended with {code}")
-    return {"Seconds": time.perf_counter() - begun, "CPU seconds": seconds, "Peak memory": peak}
 
 
 def _mebibytes(folder: Path) -> float:

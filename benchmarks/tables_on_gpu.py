@@ -28,7 +28,7 @@ import cv2
 import keras
 import numpy as np
 import pandas as pd
-from bench_training import fit_and_bare_seconds
+from bench_training import fit_against_bare
 
 from boneage.core.files import atomic_write, make_folder
 from boneage.core.parallel import on_all_cores
@@ -176,14 +176,14 @@ def measure(folder: Path, out: Path, until: float, networks: Sequence[str], widt
                 if time.monotonic() > until:
                     print("the rest was not measured: out of time")
                     return
-                ours, bare = fit_and_bare_seconds(network, images, batch, precision, width)
+                paces = fit_against_bare(network, images, batch, precision, width)
                 row = {
                     "Network": network,
                     "Precision": precision,
                     "Batch": batch,
                     "Size": images.shape[1],
-                    "Images a second": len(images) / ours,
-                    "Share of the bare step": bare / ours,
+                    "Images a second": len(images) / paces.ours,
+                    "Share of the bare step": paces.times_as_fast,
                     "Device": device(),
                     "Backend": keras.backend.backend(),
                 }
