@@ -35,9 +35,9 @@ from boneage.training.epochs import KeepEpochs, Progress
 from boneage.training.model import build_model
 from boneage.training.recipe import compile_model
 
-# Images an epoch: as many steps as a small set has, to spread the fixed cost of an epoch. Beside a deep
-# network's steps it weighs little, and a few will do.
-STEP_IMAGES = {"cnn": 192, "resnet50": 64, "efficientnetv2s": 64}
+# Images an epoch: for the CNN as many as the small set of results/README.md has, as what an epoch costs once
+# weighs beside its fast steps. Beside a deep network's it weighs little, and fewer will do.
+STEP_IMAGES = {"cnn": 633, "resnet50": 128, "efficientnetv2s": 128}
 STEP_SIZE = 128
 # The cheapest: beside the step of a deep network, reading an image weighs little.
 EPOCH_NETWORK, EPOCH_SIZE = "cnn", 256

@@ -124,8 +124,8 @@ def draw(history: pd.DataFrame, bars: Sequence[Bar], path: Path = PICTURE) -> Pa
             label = f"{machine[1]}, {machine[2]} cores, {machine[0]} images"
             axis.plot(range(len(values)), values["value"], "o-", markersize=3, label=label)
         axis.axhline(bar.bound, color="grey", linestyle="--", linewidth=1)
-        axis.set_title(f"{bar.name}\n({bar.side} {bar.bound:g})", fontsize=7)
-        axis.set_ylim(bottom=0)
+        axis.set_title(f"{bar.name.replace('_', ' ')}\n({bar.side} {bar.bound:g})", fontsize=7)
+        axis.set_ylim(0, 1.2 * max(bar.bound, of_bar["value"].max()))
         axis.set_xticks([])
         axis.tick_params(labelsize=7)
     for axis in axes[len(bars) :]:
