@@ -5,10 +5,8 @@ steps take as long as those of trained ones. The bare loop decodes, fits into th
 looks for no hand, checks nothing and knows no other case.
 """
 
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import cv2
@@ -102,10 +100,9 @@ start = time.perf_counter()
 list(estimate_files(Radiographs({{"one": pathlib.Path({str(file.resolve())!r})}}), ensemble, Child("F")))
 print(time.perf_counter() - start)
 """
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    one = float(done.stdout)
-    return one, time.perf_counter() - start - one
+    used = use_of(["-c", script])
+    one = float(used.printed)
+    return one, used.seconds - one
 
 
 def _ensemble() -> Ensemble:
