@@ -35,7 +35,7 @@ LEAST_SPEED_RATIO = 0.25
 # 3.7 was measured, with three networks that take the sex, on two cores that other work shared.
 MOST_OF_PAGES = 5.0
 MOST_SECONDS_FOR_ONE = 2.0
-# Python, pandas and Keras with its backend are what Keras alone needs, too; 1.8 was measured.
+# Python, pandas and Keras with its backend are what Keras alone needs, too; 1.4 to 1.8 were measured.
 MOST_OF_IMPORT = 2.2
 _DRAWN = 40
 _PAGES = 40

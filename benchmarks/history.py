@@ -118,11 +118,14 @@ def draw(history: pd.DataFrame, bars: Sequence[Bar], path: Path = PICTURE) -> Pa
     rows = -(-len(bars) // columns)
     figure = Figure(figsize=(11, 2.1 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    machines = list(history[_MACHINE].drop_duplicates().itertuples(index=False, name=None))
+    lines = {}
     for axis, bar in zip(axes, bars, strict=False):
         of_bar = history[history["name"] == bar.name]
         for machine, values in of_bar.groupby(_MACHINE, sort=False):
             label = f"{machine[1]}, {machine[2]} cores, {machine[0]} images"
-            axis.plot(range(len(values)), values["value"], "o-", markersize=3, label=label)
+            style = {"color": f"C{machines.index(machine)}", "markersize": 3}
+            lines[label] = axis.plot(range(len(values)), values["value"], "o-", **style)[0]
         axis.axhline(bar.bound, color="grey", linestyle="--", linewidth=1)
         axis.set_title(f"{bar.name.replace('_', ' ')}\n({bar.side} {bar.bound:g})", fontsize=7)
         axis.set_ylim(0, 1.2 * max(bar.bound, of_bar["value"].max()))
@@ -130,8 +133,7 @@ def draw(history: pd.DataFrame, bars: Sequence[Bar], path: Path = PICTURE) -> Pa
         axis.tick_params(labelsize=7)
     for axis in axes[len(bars) :]:
         axis.axis("off")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", fontsize=7)
+    figure.legend(lines.values(), lines, loc="outside lower center", fontsize=7)
     drawn = io.BytesIO()
     # The same history gives the same file.
     with rc_context({"svg.hashsalt": "bench"}):

@@ -58,5 +58,20 @@ def test_it_is_read_back_as_it_was_kept_and_drawn_the_same(history, bars, tmp_pa
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
 
 
+def test_a_machine_has_one_colour_in_every_picture_even_where_another_has_no_value(history, bars, tmp_path):
+    path, both, one = tmp_path / "history.csv", tmp_path / "both.svg", tmp_path / "one.svg"
+    ran(history, path, 1, 1.0, 1.0, processor="old")
+    known = ran(history, path, 2, 1.0, 1.0, processor="new")
+    history.draw(known, bars[1:], both)
+    # The old machine was not asked for memory: the new one keeps its colour.
+    asked = known[~((known["processor"] == "old") & (known["name"] == "memory_ratio"))]
+    history.draw(asked, bars[1:], one)
+    first, second = "#1f77b4", "#ff7f0e"
+    assert first in both.read_text()
+    assert second in both.read_text()
+    assert first not in one.read_text()
+    assert second in one.read_text()
+
+
 def test_nothing_measured_yet_is_no_regression(history, bars, tmp_path):
     assert history.regressions(history.read_history(tmp_path / "none.csv"), bars) == []
