@@ -73,6 +73,10 @@ def choose_backend(name: str = "") -> str:
     # TensorFlow warns of every library it does not find and, with several networks, that it traces each of
     # them; none of it concerns the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # oneDNN's operations are in every TensorFlow for x86, but on Linux only used where the processor has
+    # instructions for networks (tensorflow/tensorflow, core/util/port.cc). They are faster without, too.
+    if platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return wanted
 
