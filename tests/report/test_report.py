@@ -697,6 +697,8 @@ def test_augmentation_stands_beside_the_plain_set_repeated_for_as_many_steps(
     write_run(tmp_path, labels, "unet", off=0.5, **more)
     without = compare(tmp_path, labels).tables.sets
     assert without["Seeds"].tolist() == ["1, 2", "missing", "1, 2"]
+    # Nothing is said of augmentation against the plain set alone, which had fewer steps.
+    assert without["Difference (years)"].isna().all()
     longer = dataclasses.replace(labels, repeated_to=150)
     write_run(tmp_path, longer, off=0.4, seed=1, images_per_epoch=120, **more)
     comparison = compare(tmp_path, labels)
@@ -708,6 +710,10 @@ def test_augmentation_stands_beside_the_plain_set_repeated_for_as_many_steps(
     assert table["Test MAE mean (years)"].tolist() == pytest.approx([0.6, 0.4, 0.3])
     ends = table[["Validation MAE lowest (years)", "Validation MAE highest (years)"]].iloc[2]
     assert ends.tolist() == pytest.approx([0.2, 0.4])
+    assert table["Difference (years)"].tolist() == pytest.approx([np.nan, -0.2, -0.1], nan_ok=True)
+    # Every case errs by as much, so that the interval is that of the trainings alone.
+    ends = table[["Difference low (years)", "Difference high (years)"]]
+    assert ends.iloc[1:].to_numpy() == pytest.approx(np.array([[-0.3, -0.1], [-0.2, 0.0]]))
     assert "the plain set repeated to 120 training images an epoch" in set(
         comparison.tables.variants["Variant"]
     )

@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from boneage.core.columns import Column, Table
+from boneage.core.columns import Column, Table, leaves_out_zero, with_interval
 from boneage.core.settings import VARIANTS
 from boneage.dataset.labels import SETS
-from boneage.evaluation import Run
+from boneage.evaluation import Run, training_differences
 from boneage.networks import find
 from boneage.report.matching import ComparedRuns
 from boneage.report.seeds import mae_over_seeds, seeds_in_words, spread
+from boneage.report.variants import errors_on_test
 from boneage.report.words import EPOCHS, NETWORK, number
 
 _WORDS = {
@@ -29,12 +30,21 @@ SETS_TABLE = Table(
         Column("Seeds", "The training seeds; missing where none was trained."),
         spread("Validation MAE", "years", ".2f"),
         spread("Test MAE", "years", ".2f"),
+        with_interval(
+            "Difference (years)",
+            "Test MAE minus that of the row above, with the interval over cases and trainings (bootstrap).",
+            "+.2f",
+            heading="Difference from the row above",
+            unit="years, 95 % interval",
+            mark=leaves_out_zero("Difference low (years)", "Difference high (years)"),
+        ),
         Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
     ],
     "sets.csv",
     "Three rows per network that was trained on more than the plain set.",
     "The second row of a network shows what longer training gives; the third against the second, what "
-    "augmentation gives.",
+    "augmentation gives. Difference: in test MAE; bold where its interval excludes zero. Where one of the "
+    "two was trained once, it says nothing about another training.",
 )
 
 
@@ -54,9 +64,12 @@ def sets_table(runs: ComparedRuns) -> pd.DataFrame:
             continue
         words = VARIANTS[variant] if variant else ""
         first = {"Network": ", ".join(filter(None, (find(network).title, words))), "Epochs": epochs}
-        rows += [
-            {**first, "Training set": _WORDS[name], **_trained(of_set.get(name, []), runs)} for name in SETS
-        ]
+        above: list[Run] = []
+        for name in SETS:
+            trained = of_set.get(name, [])
+            row = {**first, "Training set": _WORDS[name], **_trained(trained, runs)}
+            rows.append(row | _difference(trained, above, runs))
+            above = trained
     return SETS_TABLE.frame(rows)
 
 
@@ -72,6 +85,18 @@ def _trained(trained: list[Run], runs: ComparedRuns) -> dict[str, object]:
         **mae_over_seeds("Test MAE", joined, "test"),
         "Test cases": int((joined[0]["Split"] == "test").sum()),
     }
+
+
+def _difference(trained: list[Run], above: list[Run], runs: ComparedRuns) -> dict[str, float]:
+    errors = [
+        np.array([errors_on_test(runs.joined[run.name]).abs() for run in of_row])
+        for of_row in (trained, above)
+    ]
+    if not (trained and above) or errors[0].shape[1] < 2:
+        return {}
+    found = training_differences(errors, [(0, 1)]).iloc[0]
+    names = {"difference": "Difference", "low": "Difference low", "high": "Difference high"}
+    return {f"{name} (years)": found[key] for key, name in names.items()}
 
 
 def steps_of(run: Run) -> float:
