@@ -35,7 +35,7 @@ SETS_TABLE = Table(
             "Test MAE minus that of the row above, with the interval over cases and trainings (bootstrap).",
             "+.2f",
             heading="Difference from the row above",
-            unit="years, 95 % interval",
+            unit="test MAE in years, 95 % interval",
             mark=leaves_out_zero("Difference low (years)", "Difference high (years)"),
         ),
         Column("Test cases", "Number of test cases.", ",.0f", "Cases"),
