@@ -67,10 +67,15 @@ def _section(table: Table) -> str:
     for column in table.columns:
         unit = column.unit if f"({column.unit})" not in column.name else ""
         names = ", ".join(f"`{name}`" for name in column.names)
-        ends = " Followed by its 95 % interval." if column.ends else ""
+        ends = " Followed by its 95 % interval." if _has_interval(column) else ""
         rows.append((names, unit.replace(", 95 % interval", ""), column.meaning + ends))
     shown = _COLUMNS.show(pd.DataFrame(rows, columns=list(_COLUMNS))).to_markdown()
     return f"## {table.title}\n\n`{table.file}`. {table.about}\n\n{shown}"
+
+
+def _has_interval(column: Column) -> bool:
+    # Other ends are what the column's meaning says, such as the lowest and highest over the seeds.
+    return bool(column.ends) and column.ends[0].partition(" (")[0].endswith(" low")
 
 
 if __name__ == "__main__":

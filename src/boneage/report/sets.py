@@ -10,7 +10,7 @@ from boneage.evaluation import Run, training_differences
 from boneage.networks import find
 from boneage.report.matching import ComparedRuns
 from boneage.report.seeds import mae_over_seeds, seeds_in_words, spread
-from boneage.report.variants import errors_on_test
+from boneage.report.variants import difference_columns, errors_on_test
 from boneage.report.words import EPOCHS, NETWORK, number
 
 _WORDS = {
@@ -88,15 +88,15 @@ def _trained(trained: list[Run], runs: ComparedRuns) -> dict[str, object]:
 
 
 def _difference(trained: list[Run], above: list[Run], runs: ComparedRuns) -> dict[str, float]:
+    if not (trained and above):
+        return {}
     errors = [
         np.array([errors_on_test(runs.joined[run.name]).abs() for run in of_row])
         for of_row in (trained, above)
     ]
-    if not (trained and above) or errors[0].shape[1] < 2:
+    if errors[0].shape[1] < 2:
         return {}
-    found = training_differences(errors, [(0, 1)]).iloc[0]
-    names = {"difference": "Difference", "low": "Difference low", "high": "Difference high"}
-    return {f"{name} (years)": found[key] for key, name in names.items()}
+    return difference_columns(training_differences(errors, [(0, 1)]).iloc[0])
 
 
 def steps_of(run: Run) -> float:

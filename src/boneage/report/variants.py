@@ -158,14 +158,15 @@ def _against(plain: pd.Series, variant: pd.Series) -> dict[str, float]:
     if plain.empty:
         return {"Test cases": 0}
     change = mean_differences([variant.abs().to_numpy() - plain.abs().to_numpy()]).iloc[0]
-    ends = {
-        "Difference": change["difference"],
-        "Difference low": change["low"],
-        "Difference high": change["high"],
-    }
     return {
         "Test cases": len(plain),
         "Plain test MAE (years)": plain.abs().mean(),
         "Variant test MAE (years)": variant.abs().mean(),
-        **years_and_months(ends),
+        **difference_columns(change),
     }
+
+
+def difference_columns(found: pd.Series) -> dict[str, float]:
+    """A difference and its interval (``evaluation.mean_differences``) under the names of their columns."""
+    names = {"difference": "Difference", "low": "Difference low", "high": "Difference high"}
+    return years_and_months({name: found[key] for key, name in names.items()})
