@@ -247,6 +247,13 @@ def test_a_cross_validation_holds_every_case_out_once_and_its_runs_estimate(work
     held_out = np.isfinite(ensemble_of_runs(runs).reference.held_out)
     assert held_out.shape == (2, cases)
     assert (held_out.sum(axis=0) == 1).all()
+    planned = ["plan", "--total", "60", "--validation-share", "0", "--test-share", "0"]
+    for verb, *options in (planned, ["augment"], ["labels"]):
+        assert main([verb, "--work", str(work), *options]) == 0
+    assert main([*line, "2"]) == 0
+    assert f"over {cases} cases, each held out once" in capsys.readouterr().out.splitlines()[-1]
+    runs = [run.with_name("cnn-1-augmented-s2026") for run in runs]
+    assert (np.isfinite(ensemble_of_runs(runs).reference.held_out).sum(axis=0) == 1).all()
 
 
 def test_a_case_without_an_image_is_left_out_of_the_error_of_a_cross_validation(capsys):

@@ -394,8 +394,9 @@ def _networks(named: list[str]) -> list[str]:
     folds={
         "type": int,
         "metavar": "N",
-        "help": "cross-validation: train each network N times on the plain set, each time without another "
-        "Nth of the cases, test cases included: runs-fold-1-of-N/ ...",
+        "help": "cross-validation: train each network N times, each time without another Nth of the cases, "
+        "test cases included: runs-fold-1-of-N/ ... On augmented images, too, if the plan gave all cases to "
+        "training (plan --validation-share 0 --test-share 0)",
     },
 )
 def _train(given: argparse.Namespace) -> None:

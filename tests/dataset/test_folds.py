@@ -77,6 +77,26 @@ def test_augmented_copies_are_left_out_and_the_order_of_rows_does_not_matter():
         )
 
 
+def test_copies_train_where_every_case_may_have_them_and_are_never_held_out():
+    labels = labels_of(40)
+    own = labels.table.assign(Split="train")
+    copies = own[own["Bone Age"] > 10]
+    copies = copies.assign(**{"Case ID": copies["Case ID"] + "-001"})
+    augmented = replace(labels, table=pd.concat([own, copies], ignore_index=True))
+    folds = folds_of(augmented, 3, 1, each_its_own(labels))
+    held_out = [fold.table[fold.table["Split"] == "validation"] for fold in folds]
+    assert sorted(pd.concat(held_out)["Case ID"]) == sorted(own["Case ID"])
+    for fold, out in zip(folds, held_out, strict=True):
+        assert fold.set == "augmented"
+        trained = fold.table[fold.table["Split"] == "train"]
+        assert not set(out["Source ID"]) & set(trained["Source ID"])
+        spared = augmented.table[~augmented.table["Source ID"].isin(out["Source ID"])]
+        assert sorted(trained["Case ID"]) == sorted(spared["Case ID"])
+    plain = folds_of(replace(labels, table=own), 3, 1, each_its_own(labels))
+    for one, out in zip(plain, held_out, strict=True):
+        assert set(one.table.query("Split == 'validation'")["Case ID"]) == set(out["Case ID"])
+
+
 @pytest.mark.parametrize("count", [1, 21, -3])
 def test_a_number_of_folds_out_of_range_is_refused(count):
     with pytest.raises(BoneAgeError, match="must be between 2 and 20"):
