@@ -262,8 +262,9 @@ def test_setup_takes_an_uploaded_checkout_before_it_clones(colab, place):
 
 
 @pytest.mark.skipif(not shutil.which("unzip"), reason="needs unzip, which Colab has")
-def test_setup_unpacks_an_uploaded_zip(colab, tmp_path):
-    small_checkout(tmp_path / "zipped" / "checkout")
+@pytest.mark.parametrize("folder", ["checkout", ""])
+def test_setup_unpacks_an_uploaded_zip(colab, tmp_path, folder):
+    small_checkout(tmp_path / "zipped" / folder)
     shutil.make_archive(str(colab.content / "boneage"), "zip", tmp_path / "zipped")
     assert "boneage small from" in colab(None).stdout
 
