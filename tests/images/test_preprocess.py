@@ -213,6 +213,17 @@ class TestPreprocess:
         with pytest.raises(BoneAgeError, match="'grey' must be one of"):
             preprocess(cases, work, SIZE, "grey")
 
+    def test_a_number_in_the_report_that_no_run_writes_has_its_image_made_again(
+        self, cases: pd.DataFrame, work: Path
+    ) -> None:
+        first = preprocess(cases, work, SIZE)
+        rows = pd.read_csv(work / "preprocess.csv", dtype=str)
+        ok = rows.index[rows["status"] == "ok"]
+        rows.loc[ok[0], "bytes"], rows.loc[ok[1], "modified"] = "12.5", "1e30"
+        rows.to_csv(work / "preprocess.csv", index=False)
+        assert read_report(work)["bytes"].isna()[ok[0]]
+        pd.testing.assert_frame_equal(preprocess(cases, work, SIZE), first, check_dtype=False)
+
     def test_opencv_keeps_its_threads(self, cases: pd.DataFrame, work: Path) -> None:
         before = cv2.getNumThreads()
         preprocess(cases, work, SIZE)
@@ -226,6 +237,15 @@ class TestSecondRun:
         second = preprocess(cases, work, SIZE)
         assert times(work) == before
         pd.testing.assert_frame_equal(first, second, check_dtype=False)
+
+    def test_nothing_is_made_again_beside_an_image_that_cannot_be_read(
+        self, cases: pd.DataFrame, work: Path
+    ) -> None:
+        Path(cases["image"][1]).write_bytes(b"")
+        preprocess(cases, work, SIZE)
+        before = times(work)
+        preprocess(cases, work, SIZE)
+        assert times(work) == before
 
     def test_only_what_is_new_changed_or_gone_is_made(self, cases: pd.DataFrame, work: Path) -> None:
         preprocess(cases.iloc[:5], work, SIZE)

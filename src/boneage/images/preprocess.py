@@ -51,6 +51,7 @@ REPORT_TABLE = Table(
     "preprocess.csv",
     "One row per case.",
 )
+_WHOLE = r"^(-?[1-8]?[0-9]{1,18})(?:[.,]0+)?$"
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "made_bytes")
 
 
@@ -135,7 +136,9 @@ def _rows_before(work: Path) -> dict[str, dict[str, Any]]:
 
 def _typed(report: pd.DataFrame) -> pd.DataFrame:
     for name in _NUMBERS:
-        report[name] = pd.to_numeric(report[name], errors="coerce").astype("Int64")
+        # What no run writes is taken for missing, and the image is made again.
+        whole = report[name].astype("string").str.extract(_WHOLE, expand=False)
+        report[name] = pd.to_numeric(whole, dtype_backend="numpy_nullable").astype("Int64")
     return report
 
 
@@ -254,7 +257,8 @@ def _save(work: Path, rows: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    report = _typed(pd.DataFrame(rows, columns=list(REPORT_TABLE)))
+    # Beside an empty cell pandas would make floats of numbers, which cannot hold a time in nanoseconds.
+    report = _typed(pd.DataFrame(rows, columns=list(REPORT_TABLE), dtype=object))
     report["doubled_of"] = _doubled_of(report)
     text = [name for name in REPORT_TABLE if name not in _NUMBERS]
     report[text] = report[text].fillna("")
