@@ -23,6 +23,11 @@ def test_a_file_is_named_whole_or_without_folder_and_ending(tmp_path):
     }
 
 
+def test_a_row_of_another_folder_is_of_another_radiograph(tmp_path):
+    rows = ("clinic/a.png,M,3", "sub\\b.png,m,", "./other/b,F,7", "third/b.png,F,1")
+    assert read(tmp_path, *rows) == {"sub/b.png": Child("M"), "other/b.png": Child("F", 7.0)}
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [

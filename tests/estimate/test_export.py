@@ -49,8 +49,8 @@ def model_folder(folder, network, variant="", count=1):
     head = model.get_layer("month_bins" if variant == "month_bins" else "standardised_years")
     head.set_weights([np.random.default_rng(1).normal(0, 0.3, one.shape) for one in head.get_weights()])
     members = (Member(network, network, "tiny", variant, model),) * count
-    features = (np.zeros((3, 4)),) * count
-    years, said = np.array([3.0, 8.0, 14.0]), np.full((count, 3), 9.0)
+    features = (np.zeros((3, model.get_layer("pooled").output.shape[-1])),) * count
+    years, said = np.array([3.0, 8.0, 14.0]), np.array([[np.nan, 9.0, 9.0]] * count)
     reference = Reference(years, np.array([True, False, True]), said, features)
     return write_models(Ensemble(network, members, reference, "phantom"), folder)
 

@@ -1,5 +1,6 @@
 """A table of the children's sexes and ages, for radiographs of more than one child."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,12 +31,11 @@ def read_children(path: Path, files: Iterable[str]) -> dict[str, Child]:
         raise BoneAgeError(f"{path}: {ambiguous}")
     named = defaultdict(list)
     for file in files:
-        named[file].append(file)
-        if (name := canonical_id(file)) != file:
+        for name in {file, _in_its_folder(file), canonical_id(file)}:
             named[name].append(file)
     children: dict[str, Child] = {}
     for cell, sex_cell, sex, age in zip(table["file"], table["sex"], sexes, table["age"], strict=True):
-        meant = named.get(cell) or named.get(canonical_id(cell), [])
+        meant = named.get(cell) or named.get(_in_its_folder(cell), [])
         where = f"{path}, {cell!r}"
         if len(meant) > 1:
             raise BoneAgeError(f"{where}: means {' and '.join(meant[:2])}; write the folder too")
@@ -55,3 +55,10 @@ def read_children(path: Path, files: Iterable[str]) -> dict[str, Child]:
         example = next(iter(named), "")
         raise BoneAgeError(f"{path}: no row is of these radiographs; name them in `file` as here: {example}")
     return children
+
+
+def _in_its_folder(name: str) -> str:
+    """A file's id with its folder, if it names one: of that folder's file alone, not of its namesakes."""
+    path = unicodedata.normalize("NFKC", name).strip().replace("\\", "/").removeprefix("./")
+    folder, slash, _ = path.rpartition("/")
+    return folder + slash + canonical_id(path)

@@ -20,13 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import sha256_of, write_bytes, write_text
 from boneage.core.settings import TRAIN_SIZES, VARIANTS
-from boneage.core.tables import OLDEST_YEARS
+from boneage.core.tables import MONTHS_PER_YEAR, OLDEST_YEARS
 from boneage.estimate.card import card_of
 from boneage.estimate.ensemble import Ensemble, Member, Reference, read_images
 from boneage.estimate.estimating import UNKNOWN, estimate_hands
 from boneage.estimate.hands import check_hands
 from boneage.estimate.runs import ensemble_of_runs
 from boneage.networks import NETWORKS, check_size
+from boneage.networks.layers import POOLED
 from boneage.phantom.drawing import draw_hand
 from boneage.training import build_model
 
@@ -129,7 +130,7 @@ def read_models(folder: Path) -> Ensemble:
     except (ValidationError, ValueError, RecursionError):
         raise BoneAgeError(f"{path}: not the facts of a model; get that folder again") from None
     members = [_read_member(folder / _weights_name(number), one) for number, one in enumerate(facts.members)]
-    reference = _read_cases(folder / CASES, facts.cases_sha256, len(members))
+    reference = _read_cases(folder / CASES, facts.cases_sha256, members)
     return Ensemble(facts.title, tuple(members), reference, facts.source)
 
 
@@ -224,17 +225,26 @@ def _read_member(path: Path, facts: _MemberFacts) -> Member:
     return Member(facts.title, facts.network, facts.width, facts.variant, model)
 
 
-def _read_cases(path: Path, sha256: str, members: int) -> Reference:
+def _read_cases(path: Path, sha256: str, members: Sequence[Member]) -> Reference:
     arrays = _arrays(path, sha256)
     try:
-        features = tuple(arrays[f"features-{at}"] for at in range(members))
+        features = tuple(arrays[f"features-{at}"] for at in range(len(members)))
         months, male, held_out = arrays["months"], arrays["male"], arrays["held_out"]
-        whole = held_out.shape == (members, len(months)) and male.shape == months.shape
-        whole = whole and all(one.ndim == 2 and len(one) == len(months) for one in features)
-    except KeyError:
+        widths = [member.model.get_layer(POOLED).output.shape[-1] for member in members]
+        whole = (
+            male.dtype == bool
+            and (len(members), *male.shape) == (len(members), *months.shape) == held_out.shape
+            and [one.shape for one in features] == [(len(months), width) for width in widths]
+            and all(np.isfinite(one).all() for one in features)
+            and bool(np.all((months >= 0) & (months <= OLDEST_YEARS * MONTHS_PER_YEAR)))
+            # Every network was trained on some cases and tested on others.
+            and bool(np.all(np.isnan(held_out).any(axis=1) & np.isfinite(held_out).any(axis=1)))
+            and not np.isinf(held_out).any()
+        )
+    except (KeyError, TypeError):
         whole = False
     if not whole:
-        raise BoneAgeError(f"{path}: not the cases of {members} networks; get that folder again")
+        raise BoneAgeError(f"{path}: not the cases of {len(members)} networks; get that folder again")
     return Reference(months / 12.0, male.astype(bool), held_out.astype(float), features)
 
 

@@ -9,10 +9,12 @@ from tqdm.auto import tqdm
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.settings import Settings
-from boneage.dataset.labels import read_labels
+from boneage.dataset.labels import UNKNOWN, read_labels
 from boneage.dataset.pack import fingerprint, open_pack, rows_of
 from boneage.estimate.ensemble import Ensemble, Member, Reference
+from boneage.estimate.interval import held_out_means
 from boneage.evaluation import Run, read_run
+from boneage.evaluation.intervals import calibrate
 from boneage.report.words import words_of_record
 from boneage.training.predictions import load_model
 from boneage.workspace import Workspace
@@ -77,18 +79,42 @@ def packed_cases(members: Sequence[Member], work: Workspace) -> tuple[pd.DataFra
 
 
 def _reference(members: Sequence[Member], runs: Sequence[Run]) -> Reference:
-    cases, images = packed_cases(members, work_of(runs[0].folder))
-    held_out = []
+    work = work_of(runs[0].folder)
+    cases, images = packed_cases(members, work)
+    kind = read_labels(work.labels).kind
+    years, male = cases["Bone Age"].to_numpy(float), cases["Male"].to_numpy(bool)
+    of_runs = []
     for run in runs:
         said = run.predictions.set_index("Case ID").reindex(cases["Case ID"])
         if said["Prediction"].isna().any():
             raise BoneAgeError(f"{run.folder}: says nothing of some cases of its labels; train it again")
-        held_out.append(said["Prediction"].where(said["Split"] != "train").to_numpy(float))
+        if kind not in (UNKNOWN, run.record["label_kind"]) or _other_ages(run, said, years):
+            raise BoneAgeError(
+                f"{work.labels}: no longer the bone ages that {run.folder.name} was trained on; make the "
+                "labels as they were, or train it again"
+            )
+        of_runs.append(said["Prediction"].where(said["Split"] != "train").to_numpy(float))
+        if np.isnan(of_runs[-1]).all():
+            raise BoneAgeError(f"{run.folder}: was trained on every case; leave some for validation")
+    held_out = np.array(of_runs)
+    tested = ~np.isnan(held_out).all(axis=0)
+    # Raises where they are too few for an interval.
+    calibrate(years[tested], held_out_means(held_out)[tested])
     features = [
         features_of(member, images[member.size]) for member in tqdm(members, "training cases", unit="network")
     ]
-    years, male = cases["Bone Age"].to_numpy(float), cases["Male"].to_numpy(bool)
-    return Reference(years, male, np.array(held_out), tuple(features))
+    return Reference(years, male, held_out, tuple(features))
+
+
+def _other_ages(run: Run, said: pd.DataFrame, years: np.ndarray) -> bool:
+    """Whether the errors of held-out cases are not those of the run's record, of as many cases."""
+    errors = (said["Prediction"] - years).abs().groupby(said["Split"]).agg(["size", "mean"])
+    recorded = run.record["metrics"]
+    return any(
+        size == recorded[split]["count"] and abs(mean - recorded[split]["mae"]) > 1e-3
+        for split, size, mean in errors.itertuples()
+        if split != "train" and split in recorded
+    )
 
 
 def validation_images(run: Run, count: int) -> np.ndarray:
