@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import pickle
 import re
 import shutil
+import sys
 import zipfile
 from types import SimpleNamespace
 
@@ -113,6 +115,36 @@ def test_both_hands_of_a_film_say_the_same(films, ensemble, tmp_path):
     left, right = said(films / "both.tif", ensemble, tmp_path, "F")
     assert (left.place, right.place) == ("left of the film", "right of the film")
     assert left.estimate.bone_age == pytest.approx(right.estimate.bone_age, abs=0.3)
+
+
+def test_what_was_estimated_before_a_run_was_stopped_is_on_record(films, ensemble, tmp_path):
+    from boneage.estimate import write_estimates
+
+    (one,) = said(films / "a hand.png", ensemble, tmp_path)
+    out = tmp_path / "out"
+
+    def stopped_after(count):
+        yield from [one] * count
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_estimates(stopped_after(9), ensemble, out)
+    table = read_table(out / "estimates.csv", ("file", "page"))
+    assert sorted(table["page"]) == sorted(path.name for path in out.glob("*.html"))
+    assert len(table) == 8
+    write_estimates([one], ensemble, out)
+    assert [path.name for path in out.glob("*.html")] == ["0001-a-hand.html"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a name is always Unicode")
+def test_a_file_whose_name_is_no_unicode_is_estimated(films, ensemble, tmp_path):
+    from boneage.estimate import write_estimates
+
+    named = os.fsencode(films) + b"/\xffhand.png"
+    shutil.copy(films / "a hand.png", named)
+    (one,) = write_estimates(said(os.fsdecode(named), ensemble, tmp_path), ensemble, tmp_path / "out")
+    assert one.file == "?hand.png"
+    assert (tmp_path / "out" / one.page).is_file()
 
 
 def test_a_page_loads_nothing_and_escapes_names(films, ensemble, tmp_path):
@@ -294,6 +326,28 @@ def test_a_model_that_was_tampered_with_is_refused_and_runs_nothing(models, tmp_
         with pytest.raises(BoneAgeError, match="get that folder again"):
             read_models(folder)
     assert not (tmp_path / "ran").exists()
+    with np.load(models / "cases.npz") as file:
+        whole = dict(file)
+    for wreck in (
+        {"held_out": np.full_like(whole["held_out"], np.nan)},
+        {"held_out": np.zeros_like(whole["held_out"])},
+        {"held_out": whole["held_out"].astype(str)},
+        {"months": whole["months"] * 0 + 9000},
+        {"months": whole["months"].astype(str)},
+        {"features-0": whole["features-0"] * np.nan},
+        {"features-0": whole["features-0"][:, 1:]},
+        {
+            name: one[..., :0] if name in ("held_out", "months", "male") else one[:0]
+            for name, one in whole.items()
+        },
+    ):
+        folder = copy()
+        np.savez(folder / "cases.npz", **(whole | wreck))
+        facts = json.loads((folder / "model.json").read_text())
+        facts["cases_sha256"] = sha256_of(folder / "cases.npz")
+        (folder / "model.json").write_text(json.dumps(facts))
+        with pytest.raises(BoneAgeError, match="not the cases of 2 networks; get that folder again"):
+            read_models(folder)
     for facts in ("", "[]", '{"format": 1}', "[" * 100_000):
         (folder / "model.json").write_text(facts)
         with pytest.raises(BoneAgeError, match=r"model\.json: not the facts"):
@@ -331,6 +385,45 @@ def test_the_folds_of_a_cross_validation_hold_each_case_out_once(runs, films, tm
     assert (ensemble.reference.trained.sum(axis=0) == 1).all()
     (one,) = said(films / "a hand.png", ensemble, tmp_path, "F")
     assert one.estimate.low < one.estimate.bone_age < one.estimate.high
+
+
+def test_labels_that_are_no_longer_those_of_the_run_give_no_interval(runs, tmp_path):
+    from boneage.estimate import load_ensemble
+
+    root = tmp_path / "again"
+    shutil.copytree(runs[0].parent.parent, root)
+    run = root / "runs" / runs[0].name
+    assert load_ensemble([run]).reference is not None
+    labels = (root / "labels.csv").read_text()
+    older = pd.read_csv(root / "labels.csv", dtype=str)
+    older["Bone Age"] = (older["Bone Age"].astype(float) * 0.9).round(2)
+    older.to_csv(root / "labels.csv", index=False)
+    ensemble = load_ensemble([run])
+    assert ensemble.reference is None
+    assert f"no longer the bone ages that {run.name} was trained on" in ensemble.notices[0]
+    (root / "labels.csv").write_text(labels)
+    facts = json.loads((root / "labels.json").read_text())
+    (root / "labels.json").write_text(json.dumps(facts | {"label_kind": "the folder's year of age"}))
+    assert "no longer the bone ages" in load_ensemble([run]).notices[0]
+
+
+@pytest.mark.parametrize(("tested", "words"), [(0, "was trained on every case"), (5, "are too few for")])
+def test_with_too_few_cases_held_out_there_is_an_estimate_without_an_interval(
+    runs, films, tmp_path, tested, words
+):
+    from boneage.estimate import load_ensemble
+
+    root = tmp_path / "again"
+    shutil.copytree(runs[0].parent.parent, root)
+    run = root / "runs" / runs[0].name
+    table = read_table(run / "predictions.csv", ("Case ID", "Split", "Prediction"))
+    table["Split"] = ["test"] * tested + ["train"] * (len(table) - tested)
+    write_table(run / "predictions.csv", table)
+    ensemble = load_ensemble([run])
+    assert words in ensemble.notices[0]
+    (one,) = said(films / "a hand.png", ensemble, tmp_path, "F")
+    assert np.isfinite(one.estimate.bone_age)
+    assert np.isnan(one.estimate.low)
 
 
 def test_a_run_without_its_cases_estimates_without_an_interval(runs, films, tmp_path):

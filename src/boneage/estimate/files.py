@@ -77,7 +77,8 @@ def find_radiographs(path: Path | str, folder: Path) -> Radiographs:
     elif path.is_file() and is_archive(path):
         below = unpack(path, folder / "unpacked", LARGEST_UNPACKED_BYTES)
     else:
-        return Radiographs({path.name: path})
+        # A name that is no UTF-8 could not be written into the table of estimates.
+        return Radiographs({path.name.encode("utf-8", "replace").decode(): path})
     listing = list_files(below)
     listing.skip_the_rest()
     files = {listing.shown(one): listing.source_of(one) for one in listing.images}

@@ -71,7 +71,8 @@ def write_estimates(
 ) -> list[Estimated]:
     """Writes ``estimates.csv``, ``estimates.json``, and for each hand a page that loads nothing.
 
-    Pages that an earlier table in the folder names go with that table.
+    Pages that an earlier table in the folder names go with that table. The tables are written again after
+    every few hands, so that a run that is stopped leaves no page without a row.
 
     Args:
         estimated: From :func:`boneage.estimate.files.estimate_files`; taken one by one.
@@ -86,26 +87,29 @@ def write_estimates(
         BoneAgeError: The folder is read-only, or the disk is full.
     """
     make_folder(folder)
-    earlier, written = _pages(folder), set[Path]()
     kept: list[Estimated] = []
     estimated = iter(estimated)
-    while lot := list(itertools.islice(estimated, _LOT)):
-        for one, heat in zip(lot, heats_of(lot, ensemble), strict=True):
-            name = file_name(len(kept) + 1, one)
-            page = f"{name}.html" if one.hand is not None else ""
-            if page:
-                written.add(write_text(folder / page, page_of(one, heat, ensemble)))
-            if fhir and not one.estimate.refusal:
-                said = observation(one.estimate, f"convolutional networks: {ensemble.title}")
-                text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
-                written.add(write_text(folder / f"{name}.fhir.json", text))
-            kept.append(replace(one, hand=None, page=page))
-    write_table(folder / ESTIMATE_TABLE.file, estimate_table(kept))
-    write_text(folder / "estimates.json", estimate_json(kept, ensemble))
-    for path in earlier - written:
+    lot = list(itertools.islice(estimated, _LOT))
+    for path in _pages(folder):
         with writing(path):
             path.unlink(missing_ok=True)
-    return kept
+    while True:
+        try:
+            for one, heat in zip(lot, heats_of(lot, ensemble), strict=True):
+                name = file_name(len(kept) + 1, one)
+                page = f"{name}.html" if one.hand is not None else ""
+                kept.append(replace(one, hand=None, page=page))
+                if page:
+                    write_text(folder / page, page_of(one, heat, ensemble))
+                if fhir and not one.estimate.refusal:
+                    said = observation(one.estimate, f"convolutional networks: {ensemble.title}")
+                    text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+                    write_text(folder / f"{name}.fhir.json", text)
+        finally:
+            write_table(folder / ESTIMATE_TABLE.file, estimate_table(kept))
+            write_text(folder / "estimates.json", estimate_json(kept, ensemble))
+        if not (lot := list(itertools.islice(estimated, _LOT))):
+            return kept
 
 
 def _pages(folder: Path) -> set[Path]:
