@@ -297,6 +297,23 @@ def test_one_picture_in_two_files_is_in_one_split_with_a_plan_and_without(with_t
         assert planned[f"c{number:02d}"] == planned[f"t{number:02d}"]
 
 
+def test_one_picture_in_two_files_is_in_one_fold_though_a_spreadsheet_shortened_their_ids(with_twins, capsys):
+    cases = pd.read_csv(with_twins.cases, dtype=str)
+    cases["case_id"] = [f"00{name[1:]}{1 + (name[0] == 't')}" for name in cases["case_id"]]
+    cases.to_csv(with_twins.cases, index=False)
+    pipeline.make_images(with_twins)
+    pipeline.make_labels(with_twins)
+    rows = pd.read_csv(with_twins.labels, dtype={"Case ID": int, "Source ID": int})
+    rows.to_csv(with_twins.labels, index=False)
+    capsys.readouterr()
+    for labels in pipeline.make_folds(with_twins, 3):
+        split = labels.table.set_index("Case ID")["Split"]
+        assert all(split[f"{number}1".lstrip("0")] == split[f"{number}2".lstrip("0")] for number in range(8))
+    assert (
+        "16 images in 8 groups show the same picture; each group stays in one fold" in capsys.readouterr().out
+    )
+
+
 def test_a_stage_that_ends_with_nothing_says_why(with_twins, tmp_path):
     work = tmp_path / "work"
     for path in work.glob("*.[pj][np]g"):

@@ -30,9 +30,18 @@ from boneage.dataset.in_force import (
     plan_to_label,
 )
 from boneage.dataset.labels import Labels, build_labels, write_labels
-from boneage.dataset.pack import Pack, build_pack, find_images, fingerprint, open_pack, read_image, rows_of
+from boneage.dataset.pack import (
+    Pack,
+    build_pack,
+    find_images,
+    fingerprint,
+    image_ids,
+    open_pack,
+    read_image,
+    rows_of,
+)
 from boneage.dataset.plan import plan_of
-from boneage.dataset.same_picture import same_pictures
+from boneage.dataset.same_picture import same_pictures, ties_in_words
 from boneage.dataset.suggestions import suggest_augmentations, suggest_corrections
 from boneage.dataset.usable import (
     Reviewed,
@@ -407,8 +416,13 @@ def make_folds(work: Workspace, count: int) -> list[Labels]:
         BoneAgeError: No labels yet, or too few cases; see :func:`boneage.dataset.folds.folds_of`.
     """
     labels = load_labels(work)
-    groups = same_pictures(labels.table["Source ID"].unique().tolist(), work.large)
-    return folds_of(labels, count, work.settings.split_seed, groups)
+    ids = labels.table["Source ID"].unique().tolist()
+    # The labels may have been through a spreadsheet, which drops leading zeros.
+    images = image_ids(ids, preprocess.read_report(work.large)["case_id"])
+    groups = same_pictures([images.get(one, one) for one in ids], work.large)
+    for notice in ties_in_words(groups, "fold"):
+        print(notice)
+    return folds_of(labels, count, work.settings.split_seed, groups.set_axis(ids))
 
 
 def estimate_of(work: Workspace) -> ModuleType:

@@ -102,18 +102,23 @@ def _fill(seen: np.ndarray, row_of: Mapping[str, int], kept: np.ndarray) -> np.n
     return filled
 
 
-def ties_in_words(groups: pd.Series) -> list[str]:
-    """Notices of the groups of several images, and of the images that could not be compared."""
+def ties_in_words(groups: pd.Series, part: str = "split") -> list[str]:
+    """Notices of the groups of several images, and of the images that could not be compared.
+
+    Args:
+        groups: From :func:`same_pictures`.
+        part: What the cases are dealt to.
+    """
     notices = []
     sizes = groups.value_counts()
     sizes = sizes[sizes > 1]
     if len(sizes):
         of = "1 group shows" if len(sizes) == 1 else f"{len(sizes)} groups show"
-        notices.append(f"{sizes.sum()} images in {of} the same picture; each group stays in one split")
+        notices.append(f"{sizes.sum()} images in {of} the same picture; each group stays in one {part}")
     if unread := groups.attrs["unread"]:
         notices.append(
             f"images that cannot be read: {len(unread)} (the first: {unread[0]}); one may show the same "
-            "picture as an image of another split, so run preprocess again, then plan"
+            f"picture as an image of another {part}, so run preprocess, then this again"
         )
     return notices
 
