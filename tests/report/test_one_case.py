@@ -36,6 +36,7 @@ def test_a_case_in_words():
     assert "Decision: reject ring by Ada." in words
     bare = CASE | {"bone_age": float("nan"), "age_group": pd.NA, "sex": "M"}
     assert "boy, Asian, no age, test" in words_of_case(bare, "test", NOTHING_ODD, [])
+    assert "sex unknown, Asian" in words_of_case(CASE | {"sex": "X"}, "", NOTHING_ODD, [])
     assert "so it stays in" in words_of_case(bare, "test", NOTHING_ODD, [])
 
 

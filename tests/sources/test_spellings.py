@@ -160,6 +160,8 @@ def test_letters_of_two_languages_that_disagree_leave_only_the_doubtful_ones_out
         (" 1377\xa0", "1377"),
         ("'1377", "1377"),
         ("1.377E+03", "1377"),
+        ("12e1", "12e1"),
+        ("5e00", "5e00"),
         ("１３７７", "1377"),
         ("8.10113E+08", "8.10113E+08"),
         ("a.b", "a.b"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from boneage.core.columns import Column, Table, View, leaves_out_zero
+from boneage.core.errors import BoneAgeError
 from boneage.core.files import sha256_of, write_bytes, write_text
 from boneage.core.pictures import Picture
 from boneage.core.tables import read_table, write_table
@@ -199,7 +200,10 @@ def robustness_of_runs(
     earlier = pd.DataFrame(columns=list(ROBUSTNESS_OF_RUNS))
     if recorded.is_file():
         words = (*_WORDS_OF_ROBUSTNESS, "Network", "Run", "Finished")
-        earlier = _numbers(read_table(recorded, ROBUSTNESS_OF_RUNS), words)
+        try:
+            earlier = _numbers(read_table(recorded, ROBUSTNESS_OF_RUNS), words)
+        except ValueError as error:
+            raise BoneAgeError(f"{recorded}: {error}; restore the file, or delete it") from None
     now = {one.run: one.robustness for one in examinations}
     tables = []
     for run in runs:

@@ -60,7 +60,7 @@ def words_of_case(
         anomalies: ``kind``, ``score`` and ``why`` of its anomalies.
         decisions: The decisions in force.
     """
-    who = {"F": "girl", "M": "boy"}[case["sex"]]
+    who = {"F": "girl", "M": "boy"}.get(case["sex"], "sex unknown")
     ages = [
         words.format(case[column])
         for column, words in (

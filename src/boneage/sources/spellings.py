@@ -102,7 +102,7 @@ _MALE_COLUMNS = word_set("male ismale boy mannlich maennlich masculin masculino 
 _FEMALE_COLUMNS = word_set("female isfemale girl weiblich feminin femenino femminile femmina femme mujer")
 
 _WHOLE = re.compile(r"([0-9]+)[.,]0+")
-_SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)e\+?([0-9]{1,2})", re.IGNORECASE)
+_SCIENTIFIC = re.compile(r"([0-9])[.,]([0-9]+)e\+([0-9]{1,2})", re.IGNORECASE)
 
 
 def column_name(text: str) -> str:
