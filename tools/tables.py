@@ -58,7 +58,7 @@ formula starts with an apostrophe. Written by `make docs` from the declarations 
 
 def tables_page() -> str:
     """Every table with its columns, as Markdown."""
-    parts = [_HEAD, "# In the work folder\n", *map(_section, BETWEEN_STAGES)]
+    parts = [_HEAD, "# What the stages read and write\n", *map(_section, BETWEEN_STAGES)]
     return "\n".join([*parts, "# Of the report, in `comparison/`\n", *map(_section, OF_THE_REPORT)])
 
 

@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(BoneAgeError("out of memory; close other programs and run the same again"), given)
     except KeyboardInterrupt:
-        print("boneage: stopped; the same command goes on from here", file=sys.stderr)
+        again = "begins anew" if given.verb is _estimate else "goes on from here"
+        print(f"boneage: stopped; the same command {again}", file=sys.stderr)
         return 130
     return 0
 
@@ -130,6 +131,7 @@ _TRAINING = (
 _PRETRAINING = tuple(
     one for one in _TRAINING if one not in ("epochs", "train_seed", "weights", "accept_losses")
 )
+_KEYS = f"networks (default: all): {', '.join(NETWORKS)}"
 _LABEL_FILE = {"labels": {"type": Path, "help": "label CSV (default: the work folder's)"}}
 _SCHEDULER = {
     "scheduler": {
@@ -235,7 +237,7 @@ def _put_back(path: Path, content: bytes | None) -> None:
 @verb(
     "the notebooks in order, executed copies and report.html",
     *(*_SOURCE, *_IMAGE, "recorded_review", *_PLAN, *_LABEL, *_TRAINING),
-    preset={"choices": PRESETS, "default": "demo", "help": "a set of settings to start from"},
+    preset={"choices": PRESETS, "default": "demo", "help": "a set of settings to start from (default: demo)"},
 )
 def _run(given: argparse.Namespace) -> None:
     from boneage.notebooks import run_notebooks
@@ -293,7 +295,7 @@ def _anomalies(given: argparse.Namespace) -> None:
     },
     reject_likely={
         "action": "store_true",
-        "help": "without a reviewer: reject undecided cases that have a likely anomaly",
+        "help": "without a reviewer: reject undecided cases with a likely anomaly that no correction mends",
     },
 )
 def _review(given: argparse.Namespace) -> None:
@@ -351,7 +353,7 @@ def _pack(given: argparse.Namespace) -> None:
     "have networks learn from drawn hands first, for train --weights phantom: pretrained/",
     *_PRETRAINING,
     "hands",
-    arch={"nargs": "+", "default": ["all"], "metavar": "NETWORK", "help": "networks, or all"},
+    arch={"nargs": "+", "default": ["all"], "metavar": "NETWORK", "help": _KEYS},
     variant={
         "default": "",
         "choices": [one for one in VARIANTS if one not in ("", "tta")],
@@ -374,7 +376,7 @@ def _networks(named: list[str]) -> list[str]:
 @verb(
     "train networks, or go on where they stopped: runs/",
     *_TRAINING,
-    arch={"nargs": "+", "default": ["all"], "metavar": "NETWORK", "help": "networks, or all"},
+    arch={"nargs": "+", "default": ["all"], "metavar": "NETWORK", "help": _KEYS},
     variant={
         "nargs": "+",
         "default": [""],

@@ -79,7 +79,7 @@ CHILD_TABLE = Table(
         Column("age", "Chronological age; may be empty.", ".2f", unit="years"),
     ],
     "children.csv",
-    "One row per radiograph: what is known of the child, for `estimate --children`.",
+    "Written by you. One row per radiograph: what is known of the child, for `estimate --children`.",
 )
 ESTIMATE_TABLE = Table(
     "Estimates",

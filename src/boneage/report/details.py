@@ -63,7 +63,7 @@ DETAILS = Table(
         Column("Parameters", "Number of weights.", ",.0f"),
         Column(
             "Seconds an epoch",
-            "Median time of an epoch on the device named beside it.",
+            "Mean time of an epoch after the first, on the device named beside it.",
             ",.1f",
             "Epoch",
             "seconds",

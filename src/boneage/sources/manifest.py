@@ -32,7 +32,7 @@ MANIFEST_TABLE = Table(
         Column("used_by", "What it is for."),
     ],
     "data_manifest.csv",
-    "One row per file to fetch.",
+    "In the repository: one row per file to fetch.",
 )
 FETCHED_TABLE = Table(
     "Fetched files",

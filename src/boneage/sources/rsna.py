@@ -1,6 +1,6 @@
 """The RSNA Pediatric Bone Age Challenge 2017: label tables and images become a case table.
 
-Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290:498-503.
+Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2019;290:498-503.
 """
 
 import re
