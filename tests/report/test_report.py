@@ -1032,6 +1032,11 @@ def test_recorded_robustness_stands_until_its_run_is_trained_again(tmp_path: Pat
     # Another comparison, without the weights: what was found stands.
     pipeline.record(comparison, results)
     pd.testing.assert_frame_equal(pd.read_csv(results / "robustness.csv"), recorded)
+    text = (results / "robustness.csv").read_text()
+    recorded.assign(Epochs="n/a").to_csv(results / "robustness.csv", index=False)
+    with pytest.raises(BoneAgeError, match=r"robustness\.csv: Unable to parse .*; restore the file"):
+        pipeline.record(comparison, results)
+    (results / "robustness.csv").write_text(text)
     shutil.rmtree(tmp_path / "runs")
     write_run(tmp_path / "runs", labels, finished="2026-12-01T00:00:00+00:00")
     pipeline.record(compare(tmp_path / "runs", labels), results)
