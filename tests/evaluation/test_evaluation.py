@@ -1,6 +1,7 @@
 """Metrics as defined, tables in the published order, runs that do not belong together kept apart."""
 
 import copy
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from boneage.evaluation import (
     holm,
     join_truth,
     mean_differences,
+    read_run,
     read_runs,
     record_run,
     results_table,
@@ -186,6 +188,16 @@ def test_runs_of_two_folders_stand_side_by_side(tmp_path):
     ]
     for run in runs:
         record_run(run, recorded)
+    # A work folder that came back from its record and predictions: what else was recorded of the run stands.
+    outside = recorded / runs[0].name / "outside.csv"
+    outside.write_text("kept")
+    record_run(runs[0], recorded)
+    assert outside.read_text() == "kept"
+    shutil.rmtree(runs[0].folder)
+    write_run(runs[0].folder, finished="2026-11-05T10:00:00+00:00")
+    record_run(read_run(runs[0].folder), recorded)
+    assert not outside.exists()
+    runs = [read_run(run.folder) if run is runs[0] else run for run in runs]
     again, left_out = read_runs(recorded)
     assert left_out.empty
     assert [run.record for run in again] == [run.record for run in runs]

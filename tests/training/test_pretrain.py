@@ -41,14 +41,23 @@ def test_the_record_says_what_it_learnt_from(run):
 
 def test_the_same_hands_are_drawn_though_it_was_stopped(run, settings, tmp_path):
     # What a stop leaves: some hands are there, and are not drawn again.
-    drawn = sorted((run.folder.parent / "hands").iterdir())
-    (tmp_path / "hands").mkdir()
-    (tmp_path / "hands" / drawn[0].name).write_bytes(drawn[1].read_bytes())
+    drawn = sorted((run.folder.parent / "hands" / str(HANDS)).iterdir())
+    there = tmp_path / "hands" / str(HANDS)
+    there.mkdir(parents=True)
+    (there / drawn[0].name).write_bytes(drawn[1].read_bytes())
     labels, pack = draw_hands(HANDS, SIZE, run.folder.parent)
     again, resumed = draw_hands(HANDS, SIZE, tmp_path)
     pd.testing.assert_frame_equal(labels.table, again.table)
     assert (resumed.images[0] == pack.images[1]).all()
     assert (resumed.images[1:] == pack.images[1:]).all()
+
+
+def test_another_number_of_hands_is_of_other_hands_with_their_own_ages(tmp_path):
+    draw_hands(4, SIZE, tmp_path)
+    labels, pack = draw_hands(6, SIZE, tmp_path)
+    alone, fresh = draw_hands(6, SIZE, tmp_path / "fresh")
+    pd.testing.assert_frame_equal(labels.table, alone.table)
+    assert all((pack.images[row] == fresh.images[row]).all() for row in range(6))
 
 
 def test_drawn_hands_have_all_ages_and_differ(run):

@@ -99,7 +99,9 @@ def build_for_training(model: "keras.Model") -> None:
 
     if keras.backend.backend() != "tensorflow" or mirrored() is not None:
         return
-    model.optimizer.build(model.trainable_variables)
+    # Built again, a loaded optimiser of half precision would lose its loss scale.
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     nothing = keras.ops.zeros((1, 1))
     model.compute_metrics(None, nothing, nothing)
     model.reset_metrics()

@@ -274,11 +274,15 @@ def record_run(run: Run, folder: Path | str) -> None:
     there = make_folder(Path(folder) / run.name)
     if there.resolve() == run.folder.resolve():
         return
+    try:
+        is_recorded = read_run(there).record["finished"] == run.record["finished"]
+    except BoneAgeError:
+        is_recorded = False
     # The record last, as it marks a complete run.
     for name in ("history.csv", "predictions.csv", OUTSIDE_NAME, REJECTED_NAME, "record.json"):
         if (run.folder / name).is_file():
             write_bytes(there / name, (run.folder / name).read_bytes())
-        else:
+        elif not is_recorded:
             (there / name).unlink(missing_ok=True)
 
 

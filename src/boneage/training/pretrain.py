@@ -70,7 +70,8 @@ def draw_hands(count: int, size: int, folder: Path) -> tuple[Labels, Pack]:
         Their labels and images; the same arguments give the same.
     """
     hands = plan_hands(count)
-    files = make_folder(folder / "hands")
+    # Of another number, the same ids are other hands.
+    files = make_folder(folder / "hands" / str(count))
     remove_leftovers(files, LIVING_SECONDS)
 
     def draw(hand: dict) -> None:
