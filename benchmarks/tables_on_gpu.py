@@ -111,7 +111,9 @@ def jobs(runs: Path, networks: Sequence[str]) -> Iterator[tuple[str, int, int]]:
     for network in networks:
         for epochs in EPOCHS:
             yield network, epochs, SEED
-    finished = [run for run in read_runs(runs)[0] if run.key.epochs == EPOCHS[-1]]
+    finished = [
+        run for run in read_runs(runs)[0] if (run.key.epochs, run.key.train_seed) == (EPOCHS[-1], SEED)
+    ]
     best = sorted(finished, key=lambda run: run.record["metrics"]["validation"]["mae"])[:BEST]
     for seed in FURTHER_SEEDS:
         for run in best:

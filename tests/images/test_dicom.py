@@ -47,6 +47,12 @@ def dicom(
     return stream.getvalue()
 
 
+def test_values_in_the_upper_bits_are_those_of_the_lower_ones() -> None:
+    (grey, note), (expected, _) = read(dicom(HAND << 4, HighBit=15)), read(dicom(HAND))
+    assert (grey == expected).all()
+    assert "values in the upper 12 bits" in note
+
+
 def table(entries: np.ndarray, first: int = 0, bits: int = 16) -> pydicom.Sequence:
     item = pydicom.Dataset()
     item.add_new("LUTDescriptor", "US", [len(entries), first, bits])

@@ -16,6 +16,26 @@ from boneage.images.grey_range import to_uint8
 from boneage.images.reading import is_image, read_grey
 
 
+def tiff(pixels: np.ndarray) -> bytes:
+    """Whole numbers of any kind as a TIFF, which Pillow does not write: grey, or three planes of colour."""
+    planes = pixels.reshape(-1, *pixels.shape[-2:])
+    count, height, width = planes.shape
+    tags: dict[int, tuple[int, ...]] = {256: (width,), 257: (height,), 258: (8 * pixels.itemsize,) * count}
+    tags |= {259: (1,), 262: (2 if count == 3 else 1,), 273: (), 277: (count,), 278: (height,)}
+    tags |= {279: (planes[0].nbytes,) * count, 284: (2 if count == 3 else 1,)}
+    tags[339] = (2 if pixels.dtype.kind == "i" else 1,) * count
+    more = 8 + 2 + 12 * len(tags) + 4
+    tags[273] = tuple(more + 48 + number * planes[0].nbytes for number in range(count))
+    entries, arrays = b"", b""
+    for tag, values in tags.items():
+        packed = struct.pack(f"<{len(values)}I", *values)
+        if len(values) > 1:
+            packed, arrays = struct.pack("<I", more + len(arrays)), arrays + packed
+        entries += struct.pack("<HHI", tag, 4, len(values)) + packed
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    return head + arrays.ljust(48, b"\0") + planes.tobytes()
+
+
 class TestReadGrey:
     @pytest.mark.parametrize("name", BAD)
     def test_a_bad_file_is_refused_in_one_line_that_names_it(self, name: str) -> None:
@@ -182,6 +202,18 @@ class TestOtherKinds:
         grey = to_uint8(read_grey(encoded(values, "TIFF"), "float.tif")[0])
         assert np.ptp(grey[30:]) > 200
         assert np.corrcoef(grey[30:].ravel(), a_hand(400, 300)[30:].ravel())[0, 1] > 0.99
+
+    @pytest.mark.parametrize(("kind", "offset"), [(np.int8, -128), (np.uint32, 2**31 - 40)])
+    def test_signed_and_large_whole_numbers_of_a_tiff_do_not_wrap(self, kind: type, offset: int) -> None:
+        pixels = a_hand()
+        values = (pixels.astype(np.int64) + offset).astype(kind)
+        grey = to_uint8(read_grey(tiff(values), "whole.tif")[0])
+        assert np.corrcoef(grey.ravel(), pixels.ravel())[0, 1] > 0.999
+
+    def test_deep_colour_in_planes_is_refused(self) -> None:
+        planes = np.stack([a_hand().astype(np.uint16) * 200] * 3)
+        with pytest.raises(BoneAgeError, match="separate planes is not supported; save it as PNG"):
+            read_grey(tiff(planes), "planes.tif")
 
     def test_a_tiff_is_turned_by_its_tag(self) -> None:
         turned = Image.fromarray(np.ascontiguousarray(np.rot90(a_hand())))

@@ -91,7 +91,7 @@ def _read(data: bytes, name: str, pixels: Any) -> tuple[np.ndarray, str, str, in
     try:
         width, height, mode = int(dataset.Columns), int(dataset.Rows), str(dataset.PhotometricInterpretation)
         frames, bits = int(dataset.get("NumberOfFrames") or 1), int(dataset.BitsStored)
-        samples = int(dataset.SamplesPerPixel)
+        samples, unused = int(dataset.SamplesPerPixel), int(dataset.HighBit) + 1 - int(dataset.BitsStored)
     except Exception:
         raise BoneAgeError(f"{name}: a DICOM file without an image; leave it out") from None
     check_size(width, height, name)
@@ -101,7 +101,14 @@ def _read(data: bytes, name: str, pixels: Any) -> tuple[np.ndarray, str, str, in
         raise BoneAgeError(f"{name}: this DICOM colour layout is not supported; save it as grey PNG")
     if samples != (1 if mode in (*_GREY, "PALETTE COLOR") else 3):
         raise BoneAgeError(f"{name}: damaged ({samples} samples per pixel of {mode}); fetch it again")
+    in_upper_bits = unused > 0 and not dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    if in_upper_bits:
+        # As old devices write; pydicom takes the lower bits whatever HighBit says.
+        dataset.BitsStored = bits + unused
     stored = _decode(dataset, (height, width, 3) if samples == 3 else (height, width), name)
+    if in_upper_bits:
+        stored, dataset.BitsStored = stored >> unused, bits
+        notes.append(f"values in the upper {bits} bits")
     if mode in _GREY:
         grey = _shown(dataset, stored, notes)
         return grey, "DICOM", mode, bits, notes

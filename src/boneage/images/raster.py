@@ -27,7 +27,7 @@ _OTHERS = {
 }
 _HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_TIFF_ROWS, _TIFF_BITS, _TIFF_PHOTOMETRIC = 257, 258, 262
+_TIFF_ROWS, _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANES, _TIFF_SAMPLES = 257, 258, 262, 284, 339
 # If less than this share is visible, the transparency is not meant.
 _LEAST_SEEN = 0.01
 _LONGEST_REASON = 100
@@ -142,6 +142,10 @@ def _jpeg_fault(data: bytes) -> str:
 def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tuple[np.ndarray, list[str]]:
     """The grey image, and notes on the conversion."""
     notes = []
+    in_planes = header.format == "TIFF" and header.tag_v2.get(_TIFF_PLANES) == 2
+    if in_planes and bit_depth > 8 and header.mode in ("RGB", "RGBA"):
+        # OpenCV takes the planes for pixels, and Pillow cannot read all of these.
+        raise BoneAgeError(f"{name}: 16-bit colour in separate planes is not supported; save it as PNG")
     try:
         has_tag = header.format == "TIFF" or "exif" in header.info
         turned = has_tag and header.getexif().get(ExifTags.Base.Orientation, 1) != 1
@@ -173,9 +177,15 @@ def _luma(data: bytes, header: Image.Image, bit_depth: int) -> np.ndarray:
             raise ValueError
         return grey
     image = ImageOps.exif_transpose(header)
+    signed = header.format == "TIFF" and header.tag_v2.get(_TIFF_SAMPLES, (1,))[0] == 2
+    # Pillow takes whole numbers of 8 bits for unsigned, and of 32 for signed.
+    if signed and image.mode == "L" and bit_depth == 8:
+        return to_uint8(np.asarray(image).view(np.int8).astype(np.int16))
     if image.mode not in ("F", "I") and not image.mode.startswith("I;16"):
         return np.asarray(image.convert("RGB").convert("L") if image.mode != "L" else image)
     values = np.asarray(image)
+    if image.mode == "I" and bit_depth == 32 and not signed:
+        values = values.view(np.uint32)
     if header.format == "TIFF" and header.tag_v2.get(_TIFF_PHOTOMETRIC) == 0:
         # Pillow inverts at 8 bits, but not at more.
         values = -values if values.dtype.kind == "f" else values.max() - values

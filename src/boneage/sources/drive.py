@@ -50,8 +50,15 @@ def file_id(text: str) -> str | None:
 
 
 def absolute(text: str, base: Path | str = ".") -> str:
-    """An absolute path, ``~`` expanded; references to Drive files are returned unchanged."""
-    return text if file_id(text) else str((Path(base) / Path(text).expanduser()).resolve())
+    """An absolute path, ``~`` expanded; references to Drive files are returned unchanged.
+
+    Raises:
+        BoneAgeError: It begins with the home of a user who is not there.
+    """
+    try:
+        return text if file_id(text) else str((Path(base) / Path(text).expanduser()).resolve())
+    except RuntimeError:
+        raise BoneAgeError(f"{text}: no such home folder; write the whole path") from None
 
 
 def fetch_zip(drive_id: str, folder: Path | str) -> Path:
