@@ -74,6 +74,15 @@ def test_a_finished_stage_is_not_done_again(work, rsna):
     assert [path.stat().st_mtime_ns for path in watched] == before
 
 
+def test_a_work_folder_among_the_radiographs_is_not_read_as_a_source(rsna):
+    work = rsna / "a work folder"
+    for _ in range(2):
+        for line in verbs(work, rsna)[:2]:
+            assert main(line) == 0
+        assert len(list((work / "images").glob("*.png"))) == 24
+    assert "a work folder with what was made" in (work / "skipped-cases.csv").read_text()
+
+
 def test_label_without_image_and_image_without_label_are_reported_and_the_rest_goes_on(work, rsna, capsys):
     (rsna / "images" / "1000.png").unlink()
     (rsna / "images" / "1001.png").write_bytes(b"text, not an image")

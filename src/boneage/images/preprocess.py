@@ -52,6 +52,7 @@ REPORT_TABLE = Table(
     "One row per case.",
 )
 _WHOLE = r"^(-?[1-8]?[0-9]{1,18})(?:[.,]0+)?$"
+_IN_OWN_FOLDER = "is in the folder this stage writes to; move the images elsewhere"
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "made_bytes")
 
 
@@ -101,7 +102,8 @@ def preprocess(
 
     def make(job: _Job) -> dict[str, Any]:
         row = _make(job)
-        if row["status"] == "skipped" and job.case_id in before:
+        is_its_own_source = row.get("reason", "").endswith(_IN_OWN_FOLDER)
+        if row["status"] == "skipped" and job.case_id in before and not is_its_own_source:
             remove_images(folder, [job.case_id])
         return row
 
@@ -223,9 +225,7 @@ def _make(job: _Job) -> dict[str, Any]:
             raise BoneAgeError(f"{job.image}: no such object; put it there or leave the case out")
         png, facts, modified = square_of_file(job.source, job.image, job.size, job.pad)
         if isinstance(job.source, Path) and job.source.resolve().parent == job.output.parent:
-            raise BoneAgeError(
-                f"{job.image}: is in the folder this stage writes to; move the images elsewhere"
-            )
+            raise BoneAgeError(f"{job.image}: {_IN_OWN_FOLDER}")
     except Unanswered:
         raise
     except BoneAgeError as error:

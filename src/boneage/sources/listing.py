@@ -148,8 +148,8 @@ class Listing:
 def list_files(folder: Path | str, unpacked: Mapping[Path, Path | str] | None = None) -> Listing:
     """Every file below a folder, in path order.
 
-    Hidden files and system files of macOS and Windows are left out silently. Symbolic links are followed only
-    from file to file within the folder.
+    Hidden files and system files of macOS and Windows are left out silently, a work folder below it with a
+    word. Symbolic links are followed only from file to file within the folder.
 
     Args:
         unpacked: What its archives were unpacked to (:func:`boneage.sources.local.unpack_below`).
@@ -184,6 +184,10 @@ def _walk(folder: Path, listing: Listing) -> None:
         for name in [name for name in names if os.path.islink(os.path.join(root, name))]:
             names.remove(name)
             listing.skip(Path(root, name), "link to a folder, not followed; copy the folder here")
+        for name in [name for name in names if _is_work_folder(Path(root, name))]:
+            # Or the images that were made would be taken for sources, and be made of themselves.
+            names.remove(name)
+            listing.skip(Path(root, name), "a work folder with what was made; not read as a source")
         names[:] = sorted(name for name in names if not kinds.is_litter(name))
         for name in sorted(name for name in files if not kinds.is_litter(name)):
             path = Path(root, name)
@@ -195,6 +199,11 @@ def _walk(folder: Path, listing: Listing) -> None:
                 listing.files.append(path)
             else:
                 listing.skip(path, "broken link or not a file; copy the file here")
+
+
+def _is_work_folder(folder: Path) -> bool:
+    """Whether the cases stage has written its table there, with the facts beside it."""
+    return all((folder / name).is_file() for name in ("cases.csv", "cases.json"))
 
 
 def _is_utf8(path: Path) -> bool:
