@@ -142,11 +142,11 @@ def _jpeg_fault(data: bytes) -> str:
 def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tuple[np.ndarray, list[str]]:
     """The grey image, and notes on the conversion."""
     notes = []
-    in_planes = header.format == "TIFF" and header.tag_v2.get(_TIFF_PLANES) == 2
-    if in_planes and bit_depth > 8 and header.mode in ("RGB", "RGBA"):
-        # OpenCV takes the planes for pixels, and Pillow cannot read all of these.
-        raise BoneAgeError(f"{name}: 16-bit colour in separate planes is not supported; save it as PNG")
     try:
+        in_planes = header.format == "TIFF" and header.tag_v2.get(_TIFF_PLANES) == 2
+        if in_planes and bit_depth > 8 and header.mode in ("RGB", "RGBA"):
+            # OpenCV takes the planes for pixels, and Pillow cannot read all of these.
+            raise BoneAgeError(f"{name}: 16-bit colour in separate planes is not supported; save it as PNG")
         has_tag = header.format == "TIFF" or "exif" in header.info
         turned = has_tag and header.getexif().get(ExifTags.Base.Orientation, 1) != 1
         if header.mode == "CMYK":
@@ -163,6 +163,8 @@ def _decode(data: bytes, header: Image.Image, bit_depth: int, name: str) -> tupl
             notes += done
         if turned:
             notes.append("turned by its EXIF orientation")
+    except BoneAgeError:
+        raise
     except Exception:  # As for the header.
         raise BoneAgeError(f"{name}: damaged, cannot be decoded; fetch it again") from None
     return grey, notes
