@@ -626,6 +626,27 @@ def test_a_variant_stands_against_its_plain_run_and_in_no_other_table(tmp_path: 
     assert "no run of unet with 18 epochs" in left_out["unet-18-plain-month_bins-s2026"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"batch_size": 32}, "batch size (32) than cnn-10-plain-s2026 (8)"),
+        ({"settings": {"width": "full", "precision": "mixed_float16"}}, "precision (mixed_float16) than"),
+        (
+            {"settings": {"width": "full", "precision": "float32", "degradation": 0.25}},
+            "degradation (0.25) than cnn-10-plain-s2026 (0.0)",
+        ),
+    ],
+)
+def test_a_variant_that_was_trained_otherwise_is_left_out(
+    tmp_path: Path, labels: Labels, changes: dict[str, object], words: str
+) -> None:
+    write_run(tmp_path, labels, batch_size=8)
+    write_run(tmp_path, labels, **{"batch_size": 8, "variant": "sex", **changes})
+    comparison = compare(tmp_path, labels)
+    assert comparison.tables.variants.empty
+    assert f"other {words}" in comparison.tables.left_out.at[0, "reason"]
+
+
 def test_a_variant_of_other_data_is_left_out(tmp_path: Path, labels: Labels) -> None:
     write_run(tmp_path, labels)
     write_run(tmp_path, labels, variant="sex", fingerprint="0" * 64)
@@ -779,6 +800,17 @@ def test_recorded_tables_of_other_data_are_never_replaced(tmp_path: Path, labels
     comparison = pipeline.compare(work, recorded=results)
     assert {run.name for run in comparison.runs.all} == {"cnn-2-plain-s2026", "vgg16-10-plain-s2026"}
     assert comparison.tables.left_out["item"].tolist() == ["cnn-10-plain-s2026"]
+    # Nor does one under the name of one of these displace it, though it finished later, nor is it replaced.
+    write_run(work.runs, labels, "yolo")
+    other = {"source": "another", "finished": "2026-12-01T00:00:00+00:00"}
+    write_run(results / "runs", labels, "yolo", **other)
+    with pytest.raises(BoneAgeError, match=r"yolo-10-plain-s2026: of other data than .* move it away"):
+        pipeline.compare(work, recorded=results)
+    (results / "runs" / "yolo-10-plain-s2026").rename(work.runs / "another")
+    comparison = pipeline.compare(work, recorded=results)
+    assert work.runs / "yolo-10-plain-s2026" in [run.folder for run in comparison.runs.all]
+    reasons = comparison.tables.left_out.set_index("item")["reason"]
+    assert reasons["another"] == "yolo-10-plain-s2026 is of these labels and is used instead"
 
 
 def test_the_ensemble_is_of_the_best_three_by_validation_never_by_test(
@@ -1031,6 +1063,10 @@ def test_recorded_robustness_stands_until_its_run_is_trained_again(tmp_path: Pat
     assert set(recorded["Run"]) == {"cnn-10-plain-s2026"}
     # Another comparison, without the weights: what was found stands.
     pipeline.record(comparison, results)
+    pd.testing.assert_frame_equal(pd.read_csv(results / "robustness.csv"), recorded)
+    # So it does where the run is in no table this time.
+    write_run(tmp_path / "others", labels, "unet")
+    pipeline.record(compare(tmp_path / "others", labels), results)
     pd.testing.assert_frame_equal(pd.read_csv(results / "robustness.csv"), recorded)
     text = (results / "robustness.csv").read_text()
     recorded.assign(Epochs="n/a").to_csv(results / "robustness.csv", index=False)

@@ -228,6 +228,15 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused_by_name(trai
             trained()
 
 
+def test_a_record_from_before_degradation_is_of_a_run_without(trained):
+    first = trained(degradation=0.0)
+    settings = {name: value for name, value in first.record["settings"].items() if name != "degradation"}
+    (first.folder / "record.json").write_text(json.dumps({**first.record, "settings": settings}))
+    assert trained(degradation=0.0).record["finished"] == first.record["finished"]
+    with pytest.raises(BoneAgeError, match=r"degradation \(0\.0, now 0\.25\)"):
+        trained(degradation=0.25)
+
+
 def older(labels: Labels) -> Labels:
     """The labels as if a person had corrected them."""
     return replace(labels, table=labels.table.assign(**{"Bone Age": labels.table["Bone Age"] + 0.5}))

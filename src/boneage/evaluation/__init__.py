@@ -21,6 +21,7 @@ from boneage.evaluation.runs import (
     RECORD_FORMAT,
     Run,
     RunKey,
+    are_of_same_data,
     aside,
     changed_settings,
     check_comparable,
@@ -33,6 +34,7 @@ from boneage.evaluation.runs import (
     read_runs,
     record_run,
     results_table,
+    settings_of,
     tabled_runs,
 )
 
@@ -40,6 +42,7 @@ __all__ = [
     "RECORD_FORMAT",
     "Run",
     "RunKey",
+    "are_of_same_data",
     "aside",
     "cases_by_error",
     "changed_settings",
@@ -61,6 +64,7 @@ __all__ = [
     "read_runs",
     "record_run",
     "results_table",
+    "settings_of",
     "tabled_runs",
     "training_differences",
 ]

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,10 +150,12 @@ class Run:
         return str(self.key)
 
 
-def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
+def read_runs(
+    *folders: Path | str, preferred: Callable[[Run], bool] = lambda run: False
+) -> tuple[list[Run], pd.DataFrame]:
     """Reads every finished run in some folders, in the order of ``RunKey.place``.
 
-    Of several records with one key, the one that finished last is used.
+    Of several records with one key, a preferred one is used, or else the one that finished last.
 
     Returns:
         The runs, with unique names, and what was left out with its reason (``item``, ``reason``).
@@ -170,11 +172,17 @@ def read_runs(*folders: Path | str) -> tuple[list[Run], pd.DataFrame]:
         rival = runs.setdefault(run.key, run)
         if rival.record == run.record:
             continue
-        newest, older = sorted((run, rival), key=lambda one: one.record["finished"], reverse=True)
-        same = newest.folder.name == older.folder.name
-        rival_name = "another run of that name" if same else newest.folder.name
-        reasons.append((older.folder.name, f"{rival_name} finished later and is used instead"))
-        runs[run.key] = newest
+        ranks = [(preferred(one), one.record["finished"]) for one in (run, rival)]
+        used, other = (run, rival) if ranks[0] > ranks[1] else (rival, run)
+        same = used.folder.name == other.folder.name
+        used_name = "another run of that name" if same else used.folder.name
+        why = "was read first"
+        if ranks[0][0] != ranks[1][0]:
+            why = "is of these labels"
+        elif ranks[0] != ranks[1]:
+            why = "finished later"
+        reasons.append((other.folder.name, f"{used_name} {why} and is used instead"))
+        runs[run.key] = used
     return [runs[key] for key in sorted(runs, key=RunKey.place)], skipped_table(reasons)
 
 
@@ -261,8 +269,13 @@ def aside(runs: Path) -> Path:
 
 def changed_settings(record: Record, settings: Settings) -> list[str]:
     """The names of ``RUN_SETTINGS`` that a run was trained with otherwise than these."""
-    now = settings.model_dump(include=set(RUN_SETTINGS))
-    return [name for name in RUN_SETTINGS if record["settings"].get(name, now[name]) != now[name]]
+    now, then = settings.model_dump(include=set(RUN_SETTINGS)), settings_of(record)
+    return [name for name in RUN_SETTINGS if then.get(name, now[name]) != now[name]]
+
+
+def settings_of(record: Record) -> Record:
+    """A run's settings; one from before there was degradation had none."""
+    return {"degradation": 0.0, **record["settings"]}
 
 
 def record_run(run: Run, folder: Path | str) -> None:
@@ -353,6 +366,11 @@ def check_comparable(records: Iterable[Record]) -> None:
                 f"{key_of(records[0])} and {key_of(record)}: trained on different {differing[0]}, so they "
                 "cannot share a table; train one of them again"
             )
+
+
+def are_of_same_data(one: Run, other: Run) -> bool:
+    """Whether two runs have the same source, label, data, split and image size."""
+    return all(one.record[key] == other.record[key] for key in _COMPARABLE)
 
 
 def results_table(records: Iterable[Record], epochs: int) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from boneage.report.examination import (
     robustness_of_runs,
 )
 from boneage.report.groups import FEW_CASES, GROUPS, groups_view
-from boneage.report.matching import ComparedRuns, match_runs
+from boneage.report.matching import ComparedRuns, belongs, match_runs
 from boneage.report.page import (
     LEFT_OUT,
     bland_altman,
@@ -58,6 +58,7 @@ __all__ = [
     "Examination",
     "ExaminedFiles",
     "Outside",
+    "belongs",
     "best_networks",
     "bland_altman",
     "card_in",

@@ -1,5 +1,6 @@
 """Compares the runs of a work folder: report, examinations and recorded results."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -51,7 +52,7 @@ def compare(
         of = len(labels.skipped) + len(labels.table)
         print(f"left out of {work.labels.name}: {in_words(labels.skipped, of)}")
     folders = [work.runs] if recorded is None else [work.runs, recorded / RUNS_NAME]
-    found, left_out = evaluation.read_runs(*folders)
+    found, left_out = evaluation.read_runs(*folders, preferred=lambda run: report.belongs(run, labels))
     runs = report.match_runs(found, left_out, labels)
     if recorded is not None:
         _check_recorded(found, runs, recorded)
@@ -72,10 +73,11 @@ def compare(
 
 
 def _check_recorded(found: Sequence[evaluation.Run], runs: report.ComparedRuns, recorded: Path) -> None:
-    """Refuses a folder whose tables would be replaced by those of other data.
+    """Refuses a folder whose tables or runs would be replaced by those of other data.
 
     Raises:
-        BoneAgeError: It holds runs, none of which can be compared with those of the work folder.
+        BoneAgeError: It holds runs, none of which can be compared with those of the work folder, or one of
+            other data under the name of one of those.
     """
     there = [run.name for run in found if run.folder.parent == recorded / RUNS_NAME]
     if there and not {run.name for run in runs.all} & set(there):
@@ -84,6 +86,19 @@ def _check_recorded(found: Sequence[evaluation.Run], runs: report.ComparedRuns, 
             f"{recorded}: none of its runs can be compared with these, left out {why}; "
             "name another folder with --results"
         )
+    for run in runs.all:
+        theirs = _readable_run(recorded / RUNS_NAME / run.name)
+        if theirs is not None and not evaluation.are_of_same_data(theirs, run):
+            raise BoneAgeError(
+                f"{theirs.folder}: of other data than {run.name} here, which would replace it; move it away "
+                "or name another folder with --results"
+            )
+
+
+def _readable_run(folder: Path) -> evaluation.Run | None:
+    with contextlib.suppress(BoneAgeError):
+        return evaluation.read_run(folder)
+    return None
 
 
 def record(comparison: report.Comparison, folder: Path) -> None:
@@ -104,7 +119,9 @@ def record(comparison: report.Comparison, folder: Path) -> None:
         if len(table):
             write_table(folder / f"{name}.csv", table)
     path = folder / "robustness.csv"
-    robustness = report.robustness_of_runs(comparison.runs.tabled, comparison.examinations, path)
+    # Those of recorded runs that are in no table this time stay, too.
+    runs, _ = evaluation.read_runs(folder / RUNS_NAME)
+    robustness = report.robustness_of_runs(runs, comparison.examinations, path)
     if len(robustness) or path.is_file():
         write_table(path, robustness)
 

@@ -189,7 +189,7 @@ def robustness_of_runs(
     """Robustness of each examined run.
 
     Args:
-        runs: The plain runs, in the tables' order.
+        runs: The runs, in the tables' order.
         examinations: Of some of them.
         recorded: Such a table from earlier, if any; its rows are kept for unchanged runs that were not
             examined now.

@@ -14,6 +14,7 @@ from boneage.evaluation import (
     first_of_seeds,
     join_truth,
     metrics_by_split,
+    settings_of,
     tabled_runs,
 )
 
@@ -67,7 +68,8 @@ def match_runs(runs: Sequence[Run], left_out: pd.DataFrame, labels: Labels) -> C
     A run whose predictions do not belong to the labels is left out with its reason. If the runs of one table
     differ in source, label, split, images or size, the largest group is kept, or of equal ones that with the
     newest run. A run of a variant, of the other set or of another seed is kept if it shares source, label,
-    held-out cases, size, width and initial weights with the tabled run of its network and epochs.
+    held-out cases, size, width, initial weights and the settings of its training with the tabled run of its
+    network and epochs.
 
     Args:
         runs: Finished runs (``evaluation.read_runs``).
@@ -105,6 +107,15 @@ def match_runs(runs: Sequence[Run], left_out: pd.DataFrame, labels: Labels) -> C
         {name: table for name, table in joined.items() if name in compared},
         pd.concat([left_out, skipped_table(reasons)], ignore_index=True),
     )
+
+
+def belongs(run: Run, labels: Labels) -> bool:
+    """Whether a run's predictions are of these labels."""
+    try:
+        joined_with_truth(run, labels)
+    except BoneAgeError:
+        return False
+    return True
 
 
 def joined_with_truth(run: Run, labels: Labels) -> pd.DataFrame:
@@ -170,8 +181,10 @@ def _fault(run: Run, tabled: Run | None) -> str:
             f"no run of {run.key.network} with {run.key.epochs} epochs is in a table to compare it with; "
             "train that, too"
         )
-    if run.record["weights"] != tabled.record["weights"]:
-        return f"other initial weights than {tabled.name}; train one of them again"
+    theirs, ours = _training_of(tabled), _training_of(run)
+    for name, value in ours.items():
+        if value != theirs[name]:
+            return f"other {name} ({value}) than {tabled.name} ({theirs[name]}); train one of them again"
     if run.key.set == tabled.key.set:
         return _difference(tabled, run)
     # The other set has other training images, and so another fingerprint.
@@ -179,6 +192,20 @@ def _fault(run: Run, tabled: Run | None) -> str:
         replace(one, record={**one.record, "fingerprint": ""}) for one in (_held_out(run), _held_out(tabled))
     )
     return _difference(tabled, run)
+
+
+def _training_of(run: Run) -> dict[str, object]:
+    """What two trainings must share for a difference between them to be that of the variant, set or seed."""
+    record, settings = run.record, settings_of(run.record)
+    return {
+        "initial weights": record["weights"],
+        "degradation": settings["degradation"],
+        "learning rate": settings.get("learning_rate"),
+        "learning-rate factor": record.get("learning_rate_factor"),
+        "weight decay": settings.get("weight_decay"),
+        "batch size": record.get("batch_size"),
+        "precision": settings["precision"],
+    }
 
 
 def _difference(one: Run, other: Run) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import atomic_write, make_folder, sha256_of, write_text, writing
 from boneage.evaluation import aside
-from boneage.evaluation.runs import RUN_SETTINGS
+from boneage.evaluation.runs import RUN_SETTINGS, settings_of
 from boneage.training.model_files import ModelFileError, read_model
 
 # What a run is trained on, of all that tells it from others.
@@ -136,7 +136,7 @@ def finished_record(run: Path, identity: dict) -> dict | None:
 
 
 def _identity_of(record: dict, names: Iterable[str]) -> dict:
-    settings = record["settings"]
+    settings = settings_of(record)
     return {name: settings[name] if name in RUN_SETTINGS else record[name] for name in names}
 
 
