@@ -197,7 +197,7 @@ def test_a_table_that_nobody_should_edit_is_made_again(made, name):
 
 
 def test_other_detectors_look_again_at_every_image(made, monkeypatch):
-    monkeypatch.setattr("boneage.workspace._source_digest", lambda package: package and "other")
+    monkeypatch.setattr("boneage.workspace.digest_of_source", lambda packages: "other")
     assert out_of_date(made) == ["anomalies"]
     assert why(made, "anomalies") == "the detectors changed"
 
@@ -399,7 +399,7 @@ def test_labels_made_with_other_settings_of_earlier_stages_are_used_and_that_is_
 
 def test_runs_on_other_labels_are_named_with_what_becomes_of_them(made):
     train_nothing(made, "vgg16", train_seed=7)
-    train_nothing(made, "unet", settings={"width": "tiny", "precision": "float32"})
+    train_nothing(made, "unet", settings={**made.settings.model_dump(mode="json"), "width": "tiny"})
     assert why(made, "train") == ("unet-1-augmented-s2026 trained with another width, which train refuses")
     assert states(made)["train"] == UP_TO_DATE
     edit(made.labels, "Bone Age", "3.5")
@@ -416,6 +416,13 @@ def test_runs_on_other_labels_are_named_with_what_becomes_of_them(made):
     train_nothing(made)
     assert states(made)["train"] == UP_TO_DATE
     assert next_stage(status_of(made)) == "compare"
+
+
+def test_a_run_of_a_variant_does_not_stand_for_the_plain_one(made):
+    shutil.rmtree(made.runs)
+    train_nothing(made, variant="sex")
+    assert why(made, "train") == "no run of 1 epochs"
+    assert next_stage(status_of(made)) == "train"
 
 
 DAMAGE = {"a cell cut off": b'case_id,"half a cell', "bytes": bytes(range(256)), "empty": b""}

@@ -78,7 +78,8 @@ def _runs(work: Workspace, pack_is_outdated: bool) -> tuple[str, str, str, str]:
     runs, left_out = evaluation.read_runs(work.runs)
     other = [run for run in runs if _is_other(run, work)]
     again = [run for run in other if _is_chosen(run, work.settings)]
-    used = {run.key.epochs for run in runs if run in again or run not in other}
+    plain = (run for run in runs if not run.key.variant)
+    used = {run.key.epochs for run in plain if run in again or run not in other}
     absent = [str(epochs) for epochs in work.settings.epochs if epochs not in used]
     why, kept = [], evaluation.aside(work.runs).name
     if again:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import digest_of_source, write_bytes, write_text, writing
-from boneage.core.settings import Settings
+from boneage.core.settings import DETECTORS, Settings
 from boneage.core.tables import CASE_TABLE, LABEL_TABLE, read_table
 from boneage.review.applying import standing_choices
 from boneage.review.log import ReviewLog
@@ -53,7 +53,7 @@ class Stage:
         beside: The same of what it makes beside that.
         reads: The tables that it reads, by their attribute, with the columns that count (none named: all).
         settings: The settings that count.
-        code: A package of detectors whose source counts.
+        code: The packages whose source counts.
         large: Whether what it makes lies in the cache folder.
         by_hand: Whether a person may correct what it makes.
         optional: Whether the stages after it go on without it.
@@ -64,7 +64,7 @@ class Stage:
     reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
-    code: str = ""
+    code: tuple[str, ...] = ()
     large: bool = False
     by_hand: bool = False
     optional: bool = False
@@ -81,7 +81,7 @@ STAGES = {
             "anomalies",
             "anomalies",
             {"cases": _OF_CASE, "preprocess": _IMAGE},
-            code="anomalies",
+            code=DETECTORS,
             optional=True,
         ),
         Stage("review", "accepted", _DECIDED, beside=("rejected",), optional=True),
@@ -316,7 +316,7 @@ class Workspace:
             # Before it is made: a change while the stage runs counts as a change.
             reads={one: self._digest(one, columns) for one, columns in self.reads(stage).items()},
             settings=self._settings(stage),
-            code=_source_digest(stage.code),
+            code=digest_of_source(stage.code) if stage.code else "",
             output=Digest("", ""),
             more=more,
         )
@@ -400,7 +400,7 @@ class Workspace:
             before = made.settings.get(one, now)
             if before != now:
                 reasons.append(f"--{one.replace('_', '-')} changed from {_said(before)} to {_said(now)}")
-        if made.code != _source_digest(stage.code):
+        if stage.code and made.code != digest_of_source(stage.code):
             reasons.append("the detectors changed")
         return reasons
 
@@ -535,10 +535,6 @@ def _content(path: Path, columns: tuple[str, ...]) -> str:
     table = read_table(path, columns)
     # A row that appears twice is read once.
     return table_digest(table[list(columns or table.columns)].drop_duplicates())
-
-
-def _source_digest(package: str) -> str:
-    return digest_of_source(Path(__file__).parent / package) if package else ""
 
 
 def _said(value: object) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from boneage.anomalies.anomaly import Anomaly
 from boneage.core.files import digest_of_source, write_arrays
+from boneage.core.settings import DETECTORS
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,4 +69,4 @@ def _anomalies(text: bytes) -> list[Anomaly]:
 
 @functools.cache
 def _detectors() -> str:
-    return digest_of_source(Path(__file__).parent)
+    return digest_of_source(DETECTORS)

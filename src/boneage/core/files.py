@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -192,7 +192,8 @@ def sha256_of(path: Path | str) -> str:
         raise BoneAgeError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def digest_of_source(package: Path) -> str:
-    """The SHA-256 of a package's own modules."""
-    modules = sorted(package.glob("*.py"))
+def digest_of_source(packages: Iterable[str]) -> str:
+    """The SHA-256 of the modules of some of this project's packages."""
+    source = Path(__file__).parents[1]
+    modules = [path for package in packages for path in sorted((source / package).glob("*.py"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()

@@ -27,6 +27,9 @@ Pad = Literal["background", "black", "white"]
 Backend = Literal["tensorflow", "jax"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
+DETECTORS = ("anomalies", "images", "phantom")
+"""The packages that decide what the detectors find: the latter two read images and know how hands grow."""
+
 PADS: tuple[str, ...] = get_args(Pad)
 BACKENDS: tuple[str, ...] = get_args(Backend)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
