@@ -49,6 +49,21 @@ def test_labels_cover_every_image_of_the_plan_and_no_rejected_case(prepared):
     assert list(pack.ids) == plan["image_id"].tolist()
 
 
+@pytest.mark.parametrize("missing", ["sex", "label"])
+def test_of_two_cases_with_one_file_the_one_that_can_be_labelled_stands(prepared, missing):
+    images = prepared.root.parent / "rsna" / "images"
+    shutil.copy(images / "2003.png", images / "2005.png")
+    pipeline.make_images(prepared)
+    table = pd.read_csv(prepared.cases, dtype=str, keep_default_na=False)
+    table.loc[table["case_id"] == "2003", "sex" if missing == "sex" else ["bone_age", "age_group"]] = ""
+    table.to_csv(prepared.cases, index=False)
+    labels = pipeline.make_labels(prepared)
+    said = labels.skipped.set_index("item")["reason"]
+    assert said["2003"] == "the same file as case 2005"
+    assert "2005" in set(labels.table["Source ID"])
+    assert "2003" not in set(labels.table["Source ID"])
+
+
 def test_the_same_decisions_and_seed_give_the_same_plan(prepared):
     first, _ = pipeline.make_plan(prepared)
     again, _ = pipeline.make_plan(prepared)

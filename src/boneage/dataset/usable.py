@@ -83,15 +83,26 @@ def image_faults(work: Workspace, cases: pd.DataFrame) -> dict[str, str]:
         )
     came_in = read_table(work.preprocess, ("case_id", "status", "reason", "doubled_of"))
     came_in = came_in.drop_duplicates("case_id").set_index("case_id")
+    standing = _standing(work, cases, came_in)
     reasons = {}
     for case_id in cases["case_id"]:
         if case_id not in came_in.index:
             reasons[case_id] = "label without an image: run preprocess again"
         elif came_in.at[case_id, "status"] != "ok":
             reasons[case_id] = f"label without an image: {came_in.at[case_id, 'reason']}"
-        elif came_in.at[case_id, "doubled_of"]:
-            reasons[case_id] = f"the same file as case {came_in.at[case_id, 'doubled_of']}"
+        elif standing[case_id] != case_id:
+            reasons[case_id] = f"the same file as case {standing[case_id]}"
     return reasons
+
+
+def _standing(work: Workspace, cases: pd.DataFrame, came_in: pd.DataFrame) -> dict[str, str]:
+    """The case that stands for each one's file: the first with a label and a sex, else the first."""
+    years, _ = label_years(cases, work.settings.label)
+    complete = cases["sex"].isin(SEXES).to_numpy() & years.notna().to_numpy()
+    ids = cases["case_id"].iloc[np.argsort(~complete, kind="stable")]
+    ids = ids[ids.isin(came_in.index[came_in["status"] == "ok"])]
+    first = came_in["doubled_of"].where(came_in["doubled_of"] != "", came_in.index.to_series())
+    return dict(zip(ids, ids.groupby(first[ids].to_numpy()).transform("first"), strict=True))
 
 
 def open_review(work: Workspace) -> ReviewLog:
