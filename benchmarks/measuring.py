@@ -1,4 +1,4 @@
-"""How benchmarks measure: two ways to do the same, in turns; and what a command uses."""
+"""How benchmarks measure: two ways in turns, and what a command uses; and what a table has already."""
 
 import json
 import os
@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 Seconds = Callable[[], float]
 
@@ -94,3 +96,8 @@ def use_of(command: Sequence[str], environment: Mapping[str, str] | None = None)
     if code:
         raise SystemExit(f"{' '.join(command)}: ended with {code}")
     return Use(time.perf_counter() - begun, cpu_seconds, peak, done.stdout)
+
+
+def is_there(table: Path, row: Mapping[str, object]) -> bool:
+    """Whether a table has a row with these values."""
+    return table.is_file() and bool((pd.read_csv(table)[list(row)] == row).all(axis=1).any())

@@ -1,6 +1,6 @@
 """Time of a training step in 16 bits as a share of that in 32 bits, for every network, in turns.
 
-Adds a row for each network that is not in the table yet.
+Adds a row for each network whose row of this precision, device and backend is not in the table yet.
 
     python benchmarks/precision.py --out results/precision.csv
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+from measuring import is_there
 from tqdm import tqdm
 
 from boneage.core.backends import hasten, precision
@@ -60,18 +61,22 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="the table")
     given = parser.parse_args()
-    done = set(pd.read_csv(given.out)["Network"]) if given.out.is_file() else set()
-    for network in tqdm([one for one in given.networks if one not in done], unit="network"):
-        took = milliseconds_an_image(network, ["float32", given.precision])
+    for network in tqdm(given.networks, unit="network"):
         row = {
             "Network": network,
-            "float32 ms an image": round(took["float32"], 1),
-            f"{given.precision} ms an image": round(took[given.precision], 1),
-            "Share": round(took[given.precision] / took["float32"], 3),
+            "Precision": given.precision,
             "Size": SIZE,
             "Batch": SMALLEST_BATCH,
             "Device": device(),
             "Backend": keras.backend.backend(),
+        }
+        if is_there(given.out, row):
+            continue
+        took = milliseconds_an_image(network, ["float32", given.precision])
+        row |= {
+            "float32 ms an image": round(took["float32"], 1),
+            "ms an image": round(took[given.precision], 1),
+            "Share": round(took[given.precision] / took["float32"], 3),
         }
         pd.DataFrame([row]).to_csv(given.out, mode="a", header=not given.out.is_file(), index=False)
         keras.backend.clear_session()

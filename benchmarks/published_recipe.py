@@ -18,6 +18,7 @@ import cv2
 import keras
 import numpy as np
 import pandas as pd
+from measuring import is_there
 
 from boneage.core.files import make_folder
 from boneage.core.parallel import on_all_cores
@@ -180,7 +181,7 @@ def main() -> None:
             "Steps": given.epochs * steps,
             "Seed": given.seed,
         }
-        if _is_there(given.out, row):
+        if is_there(given.out, row):
             continue
         name = f"{network}-{labels.set}-{given.epochs}x{steps}-s{given.seed}"
         history = train_published(
@@ -199,11 +200,6 @@ def main() -> None:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame([row]).to_csv(given.out, mode="a", header=not given.out.exists(), index=False)
         print(row)
-
-
-def _is_there(table: Path, row: dict[str, object]) -> bool:
-    """Whether a table has a row with these values."""
-    return table.is_file() and bool((pd.read_csv(table)[list(row)] == row).all(axis=1).any())
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ SCALE_TABLE = Table(
     "results/scale.csv",
     "One row per stage and number of radiographs.",
 )
-_SAME = ["Radiographs", "Image side", "Stage", "Workers", "Processor", "Cores"]
+_SAME = ["Radiographs", "Source side", "Image side", "Stage", "Workers", "Processor", "Cores"]
 
 
 def write_radiographs(folder: Path, count: int, side: int) -> Path:
@@ -201,12 +201,12 @@ def add(rows: Sequence[dict[str, object]], path: Path = RECORD) -> pd.DataFrame:
 def draw(table: pd.DataFrame, path: Path = PICTURE) -> Path:
     """Milliseconds of CPU and peak memory a radiograph, by their number, a line per stage.
 
-    Of the machine, and the size of images, with the most radiographs.
+    Of the machine, and the sizes of radiographs and images, with the most radiographs.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    alike = ["Image side", "Processor", "Cores"]
+    alike = ["Source side", "Image side", "Processor", "Cores"]
     most = table.sort_values("Radiographs", kind="stable")[alike].iloc[-1]
     table = table[(table["Workers"] == 0) & (table[alike] == most).all(axis=1)]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
