@@ -134,7 +134,7 @@ def fetch_by_index(work: Workspace) -> Path:
 def make_cases(work: Workspace) -> pd.DataFrame:
     """Reads the source into the case table, and writes it with what was left out.
 
-    What each table of bone ages was taken for, months or years, and why, is printed and stands in
+    What each table of bone ages was taken for, such as months, and why, is printed and stands in
     ``cases.json`` beside the case table. One that was corrected by hand is kept under another name.
 
     Raises:

@@ -193,7 +193,7 @@ class Workspace:
 
     @property
     def units(self) -> Path:
-        """What the bone ages of each table were taken for, months or years."""
+        """What the bone ages of each table were taken for, such as months or years."""
         return self.cases.with_suffix(".json")
 
     @property

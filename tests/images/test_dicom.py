@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from image_files import a_hand
@@ -204,6 +205,73 @@ class TestPadding:
         assert "ignored" in note
 
 
+class TestPixelShape:
+    """A hand of 96 x 64 square pixels, of which every second row or column is kept, is whole again."""
+
+    @pytest.mark.parametrize(
+        "keyword", ["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"]
+    )
+    @pytest.mark.parametrize(("step", "spacing"), [((2, 1), [2, 1]), ((1, 2), [1, 2]), ((1, 1), [2, 2])])
+    def test_pixels_that_are_not_square_are_made_square(
+        self, keyword: str, step: tuple[int, int], spacing: list[int]
+    ) -> None:
+        whole = cv2.GaussianBlur(HAND, (0, 0), 2)
+        grey, note = read(dicom(np.ascontiguousarray(whole[:: step[0], :: step[1]]), **{keyword: spacing}))
+        assert grey.shape == (96, 64)
+        assert likeness(grey, whole) > 0.99
+        assert ("made square" in note) == (step != (1, 1))
+
+    def test_colours_are_made_square_too(self) -> None:
+        colour = np.dstack([a_hand()] * 3)
+        tags = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+        grey, facts = read_grey(dicom(colour, PixelAspectRatio=[3, 2], **tags), "hand.dcm")
+        assert grey.shape == (facts.height, facts.width) == (144, 64)
+
+    @pytest.mark.parametrize("spacing", [[0.1431, 0.1432], [0.1432, 0.1431]])
+    def test_a_difference_of_rounding_changes_nothing(self, spacing: list[float]) -> None:
+        (grey, note), (expected, _) = read(dicom(PixelSpacing=spacing)), read(dicom())
+        assert (grey == expected).all()
+        assert note == ""
+
+    @pytest.mark.parametrize(
+        "spacing",
+        [
+            *(b"0\\0 ", b"-1\\2", b"2\\-1", b"nan\\1 ", b"inf\\1 ", b"inf\\inf ", b"1e300\\1e-300 ", b"1\\0"),
+            *(
+                b"100\\1 ",
+                b"1\\100 ",
+                b"2 ",
+                b"12",
+                b"2\\1\\1 ",
+                b"",
+                b"two\\one ",
+                b"\xff\xfe\\\0",
+                b"\\2",
+                b"2,0\\1 ",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("keyword", ["PixelSpacing", "PixelAspectRatio"])
+    def test_what_makes_no_sense_is_passed_over_with_a_note(self, keyword: str, spacing: bytes) -> None:
+        data = dicom(**{keyword: ["7777", "3333"]})
+        grey, note = read(_with_value(data, b"7777\\3333 ", spacing))
+        assert grey.shape == (96, 64)
+        assert note == f"its {keyword} makes no sense and is ignored"
+
+    def test_the_first_that_makes_sense_counts(self) -> None:
+        tags = {"PixelSpacing": [0, 0], "ImagerPixelSpacing": [2, 1], "PixelAspectRatio": [1, 3]}
+        assert read(dicom(**tags))[0].shape == (192, 64)
+
+    @pytest.mark.parametrize(
+        ("spacing", "shape"), [([2, 1], (96, 32)), ([1, 2], (48, 64)), ([3, 2], (144, 64))]
+    )
+    def test_what_would_become_too_large_is_reduced_instead(
+        self, spacing: list[int], shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("boneage.images.dicom.LARGEST_PIXELS", 10_000)
+        assert read(dicom(PixelAspectRatio=spacing))[0].shape == shape
+
+
 class TestForms:
     def test_without_preamble(self) -> None:
         for data in (dicom()[128:], dicom()[132:]):
@@ -327,6 +395,13 @@ class TestPrivacy:
         assert "hand.dcm" in said or "DICOM" in said
         for secret in ("muster", "erika", "4711", "20110203"):
             assert secret not in said.lower()
+
+
+def _with_value(data: bytes, before: bytes, after: bytes) -> bytes:
+    """The file with other bytes as the value of an element of explicit, short length."""
+    at = data.index(before)
+    assert len(before) == int.from_bytes(data[at - 2 : at], "little")
+    return data[: at - 2] + len(after).to_bytes(2, "little") + after + data[at + len(before) :]
 
 
 def _with_frame(frame: bytes, syntax: str, **tags: object) -> bytes:

@@ -238,6 +238,21 @@ class TestSecondRun:
         assert times(work) == before
         pd.testing.assert_frame_equal(first, second, check_dtype=False)
 
+    @pytest.mark.parametrize("start", ["+", "-", "@", "=", "'", "＝"])
+    def test_nothing_is_made_again_where_tables_defuse_a_path(
+        self, cases: pd.DataFrame, work: Path, start: str
+    ) -> None:
+        work.mkdir()
+        for name, path in zip(cases["case_id"], cases["image"], strict=True):
+            Path(path).rename(work / f"{start}{name}")
+        cases["image"] = start + cases["case_id"]
+        first = preprocess(cases, work, SIZE)
+        assert set(first["status"]) == {"ok"}
+        before = times(work)
+        for _ in range(2):
+            pd.testing.assert_frame_equal(preprocess(cases, work, SIZE), first, check_dtype=False)
+            assert times(work) == before
+
     def test_nothing_is_made_again_beside_an_image_that_cannot_be_read(
         self, cases: pd.DataFrame, work: Path
     ) -> None:

@@ -1,6 +1,9 @@
 """The verb ``cases``: what it says of units, and which archives it reads."""
 
+import io
 import json
+import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -63,6 +66,48 @@ def test_images_in_a_zip_and_labels_beside_it_come_together(tmp_path, cases):
     status, _, table = cases(tmp_path / "data")
     assert status == 0
     assert len(table) == 3
+
+
+def tarred(path: Path, *numbers: int) -> Path:
+    with tarfile.open(path, "w:gz") as file:
+        for number in numbers:
+            info = tarfile.TarInfo(f"images/{number}.png")
+            info.size = len(pixels := f"pixels {number}".encode())
+            file.addfile(info, io.BytesIO(pixels))
+    return path
+
+
+@pytest.mark.parametrize("named", ["the folder", "an archive of it"])
+def test_two_archives_of_one_stem_are_both_read(tmp_path, cases, named):
+    data = tmp_path / "data"
+    archive = half(data / "images.zip", 1, 2, labels=LABELS)
+    tarred(data / "images.tar.gz", 3)
+    if named == "an archive of it":
+        data = Path(shutil.make_archive(tmp_path / "all", "zip", data))
+    inodes = set()
+    for _ in range(2):
+        status, said, table = cases(data)
+        assert status == 0
+        assert table["case_id"].tolist() == ["1", "2", "3"]
+        assert "left out" not in said
+        inodes.add(tuple(Path(image).stat().st_ino for image in table["image"]))
+    assert len(inodes) == 1
+    if named == "the folder":
+        # Another content of one of them replaces what was unpacked of that one.
+        half(archive, 1, labels=LABELS)
+        assert cases(data)[2]["case_id"].tolist() == ["1", "3"]
+
+
+def test_an_archive_that_is_unpacked_stays_where_it_is_when_another_of_its_stem_comes(tmp_path, cases):
+    half(tmp_path / "data" / "images.zip", 1, 2, labels=LABELS)
+    before = cases(tmp_path / "data")[2]["image"].tolist()
+    assert {Path(image).relative_to(tmp_path / "work/data/data-archives").parts[0] for image in before} == {
+        "images"
+    }
+    tarred(tmp_path / "data" / "images.tar.gz", 3)
+    after = cases(tmp_path / "data")[2]["image"].tolist()
+    assert after[:2] == before
+    assert Path(after[2]).is_file()
 
 
 def test_a_zip_whose_files_lie_beside_it_is_not_read_twice_and_a_broken_one_is_told(tmp_path, cases):

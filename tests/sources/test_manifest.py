@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -309,6 +310,24 @@ def test_an_archive_comes_out_as_a_folder_with_the_zips_in_it(tmp_path, listed, 
     assert folder == tmp_path / "out" / "rsna"
     assert (folder / "t" / "1377.png").read_bytes() == b"1"
     assert (folder / "part-1" / "v" / "1386.png").read_bytes() == b"3"
+
+
+def test_two_archives_of_one_stem_come_out_as_two_folders(tmp_path, listed):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name, kind in (("zip", "zip"), ("tar", "tar.gz")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(name.encode())
+        made = shutil.make_archive(tmp_path / name, kind.replace("tar.gz", "gztar"), tmp_path / name)
+        # A person may have linked what is already on the disk.
+        (folder / f"images.{kind}").symlink_to(made)
+    for _ in range(2):
+        places = [
+            fetch(name, folder, listed("https://example.org/a", name))
+            for name in ("images.zip", "images.tar.gz")
+        ]
+        assert [place.name for place in places] == ["images", "images.tar.gz_unpacked"]
+        assert [(place / "1.png").read_bytes() for place in places] == [b"zip", b"tar"]
 
 
 def test_a_web_page_in_place_of_an_archive_is_not_used(tmp_path, listed, web):

@@ -7,7 +7,7 @@ import pytest
 from boneage.sources.readings import read_readings
 from boneage.sources.units import Unit
 
-YEARS, MONTHS = Unit("years", ""), Unit("months", "")
+YEARS, MONTHS, WEEKS = Unit("years", ""), Unit("months", ""), Unit("weeks", "")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,8 @@ def test_what_counts_and_what_is_said(cells, folder, mean, remark):
         (("8", "0.7"), YEARS, 8, "would agree if one were in months; not used"),
         # A year typed into a table of months.
         (("12.5",), MONTHS, 12, "would fit in years; not used"),
+        (("10", "530"), WEEKS, None, "would agree if one were in years; not used"),
+        (("12.5",), WEEKS, 12, "would fit in years; not used"),
     ],
 )
 def test_what_cannot_be_used_has_its_reason(cells, unit, folder, fault):

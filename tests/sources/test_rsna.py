@@ -1,6 +1,7 @@
 """The RSNA challenge's labels and images: what joins, and what is reported instead of lost."""
 
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -181,6 +182,15 @@ def test_a_table_of_years_is_not_divided_by_twelve_without_a_word(tmp_path):
     assert np.allclose(read_rsna(tmp_path, "months")[0]["bone_age"] * 12, ages)
 
 
+@pytest.mark.parametrize(
+    ("column", "age"), [("Bone Age (weeks)", "313.07"), ("bone_age_days", "2191.5"), ("boneage", "72")]
+)
+def test_the_unit_that_a_header_names_counts(tmp_path, column, age):
+    cases, skipped = read_rsna(lay(tmp_path, f"id,{column},male\n1,{age},1\n2,{age},0\n", "1.png", "2.png"))
+    assert skipped.empty
+    assert cases["bone_age"].tolist() == pytest.approx([6.0, 6.0], abs=1e-3)
+
+
 def test_each_table_has_a_unit_of_its_own_and_says_which(tmp_path):
     lay(tmp_path, "id,boneage,male\n1377,180,False\n", "1377.png", "1380.png")
     (tmp_path / "ours.csv").write_text("id,bone age (years),male\n1380,2,True\n")
@@ -357,6 +367,19 @@ def test_two_columns_of_bone_ages_must_agree(tmp_path):
     assert skipped["item"].tolist() == ["2"]
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["id,boneage,boneage,boneage.1,male", "id,boneage, boneage,boneage,male", "id,id,boneage,id.1,male"],
+)
+@pytest.mark.parametrize("title", ["", "Ward 3,,,,\n"])
+def test_a_column_that_is_there_twice_does_not_take_the_name_of_another(tmp_path, header, title):
+    cells = {"id": "7", "boneage": "84", "male": "1"}
+    row = ",".join(cells[name.strip().removesuffix(".1")] for name in header.split(","))
+    cases, skipped = read_rsna(lay(tmp_path, f"{title}{header}\n{row}\n", "7.png"))
+    assert skipped.empty
+    assert cases[["case_id", "bone_age"]].to_numpy().tolist() == [["7", 7.0]]
+
+
 def test_an_age_in_years_among_whole_months_is_not_taken_for_months(tmp_path):
     rows = "".join(f"{i},{60 + i},1\n" for i in range(6, 36))
     text = "id,boneage,male\n" + rows + "3,12.5,1\n4,11,0\n5,12.5 months,0\n"
@@ -386,6 +409,21 @@ def test_an_archive_within_an_archive_that_was_unpacked_is_not_told_as_lost(tmp_
     cases, skipped = read_rsna(data, unpacked=unpack_below(data, tmp_path / "work"))
     assert cases["case_id"].tolist() == ["1"]
     assert skipped.empty
+
+
+def test_two_archives_of_one_stem_within_an_archive_are_both_read(tmp_path):
+    data = lay(tmp_path / "data", "id,boneage,male\n1,30,1\n2,60,0\n")
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as file:
+        file.writestr("1.png", b"pixels 1")
+    with tarfile.open(tmp_path / "images.tar.gz", "w:gz") as file:
+        file.addfile(tarfile.TarInfo("2.png"))
+    with zipfile.ZipFile(data / "outer.zip", "w") as file:
+        for name in ("images.zip", "images.tar.gz"):
+            file.write(tmp_path / name, f"deep/{name}")
+    for _ in range(2):
+        cases, skipped = read_rsna(data, unpacked=unpack_below(data, tmp_path / "work"))
+        assert cases["case_id"].tolist() == ["1", "2"]
+        assert skipped.empty
 
 
 @pytest.mark.parametrize(

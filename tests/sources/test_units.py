@@ -26,6 +26,15 @@ WHOLE = list(range(1, 19))
         ("bone_age_years", "years"),
         ("Knochenalter in Jahren", "years"),
         ("bone age (y)", "years"),
+        ("Bone Age (weeks)", "weeks"),
+        ("boneageweeks", "weeks"),
+        ("Knochenalter [Wochen]", "weeks"),
+        ("edad ósea (semanas)", "weeks"),
+        ("bone_age_days", "days"),
+        ("âge osseux (jours)", "days"),
+        ("骨龄（天）", "days"),
+        ("Tanner stage", ""),
+        ("image tag", ""),
         ("boneage", ""),
         ("reading 1", ""),
         ("months or years", ""),
@@ -46,6 +55,12 @@ def test_the_unit_that_a_header_states(column, unit):
         # The header's words.
         (WHOLE, "bone age (months)", [], "months"),
         (WHOLE, "bone age (years)", [], "years"),
+        ([230, 520, 61], "bone age (weeks)", [], "weeks"),
+        ([230, 520, 61], "bone age (weeks)", [4, 9, 1], "weeks"),
+        ([8, 20, 3], "bone age (weeks)", [0, 0, 0], "weeks"),
+        ([3650, 4000, 2900], "bone age (days)", [], "days"),
+        ([120, 200, 90], "bone age (days)", [], "days"),
+        ([120, 200, 9], "bone age (days)", [0, 0, 0], "days"),
         # The folders: infants in months, infants in years, whole years.
         ([3, 6, 9, 14], "boneage", [0, 0, 1, 1], "months"),
         ([0.25, 0.5, 1.2, 1], "bone_age", [0, 0, 1, 1], "years"),
@@ -75,6 +90,9 @@ def test_the_unit_is_found_from_what_is_known(values, column, folder, unit):
             "its header says months, but .* agree with the folders",
         ),
         ([84, 8, 9], "bone age (years)", [], "its header says years"),
+        ([12.5, 7.25, 3, 10], "bone age (weeks)", [], "its header says weeks, but none of 4"),
+        ([120, 96, 150], "bone age (weeks)", [10, 8, 12], "its header says weeks, but in months, they agree"),
+        ([10, 8, 12], "bone age (days)", [10, 8, 12], "its header says days, but in years, they agree"),
     ],
 )
 def test_where_both_units_fit_or_contradict_it_stops_and_names_the_option(values, column, folder, words):
@@ -104,6 +122,11 @@ def test_days_are_neither():
         find_unit("t.csv", [3650, 4000, 2900], ["boneage"])
 
 
+def test_more_weeks_than_a_child_can_have_are_none():
+    with pytest.raises(BoneAgeError, match=r"t\.csv: .* not weeks as its header says .* above 1044.*write"):
+        find_unit("t.csv", [3650, 4000, 2900], ["bone age (weeks)"])
+
+
 @given(st.lists(st.integers(1, 18), min_size=3, max_size=40), st.integers(0, 2**32 - 1))
 def test_a_table_that_agrees_with_its_folders_is_known_in_either_unit(folders, seed):
     ages = np.array(folders) + np.random.default_rng(seed).uniform(0.1, 0.9, len(folders))
@@ -124,6 +147,8 @@ def test_a_table_that_agrees_with_its_folders_is_known_in_either_unit(folders, s
         ("90 mo", 7.5),
         ("7y 6m", 7.5),
         ("7 yrs, 6 months", 7.5),
+        ("365.25 days", 1.0),
+        ("12 weeks", 84 / 365.25),
         ("about 10", float("nan")),
         ("1_0", float("nan")),
         ("nan", float("nan")),

@@ -18,7 +18,7 @@ import numpy as np
 from boneage.core.errors import BoneAgeError
 from boneage.core.runtime import package
 from boneage.images.grey_range import grey_range, to_uint8
-from boneage.images.limits import LARGEST_FILE_BYTES, check_size, too_many_bytes
+from boneage.images.limits import LARGEST_FILE_BYTES, LARGEST_PIXELS, check_size, too_many_bytes
 
 START_BYTES = 132
 """How many bytes :func:`looks_like_dicom` needs."""
@@ -38,6 +38,12 @@ _USUAL = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "PhotometricInterpreta
 # share of the window's width.
 _LEAST_IN_WINDOW = 0.02
 _LEAST_OF_WINDOW = 0.25
+
+# How far apart rows and columns are (PS3.3, C.7.6.3.1.7 and 10.7.1.3); the first that makes sense counts.
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+# Pixels are square up to the first ratio of their sides, and none has sides beyond the second.
+_SQUARE = 1.01
+_LARGEST_RATIO = 4.0
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -62,7 +68,8 @@ def read_dicom(data: bytes, name: str) -> tuple[np.ndarray, str, str, int, list[
 
     Stored values pass through the modality LUT or rescale slope, then the VOI LUT or the first window, and
     are inverted where the lowest value means white. Steps that make no sense are ignored, with a note.
-    Padding is black and does not count towards the range. Colour becomes luma (ITU-R BT.601).
+    Padding is black and does not count towards the range. Colour becomes luma (ITU-R BT.601). Pixels that
+    are not square are resampled.
 
     Returns:
         The grey image, uint8 (height, width); "DICOM"; photometric interpretation; bits stored; notes on the
@@ -111,13 +118,14 @@ def _read(data: bytes, name: str, pixels: Any) -> tuple[np.ndarray, str, str, in
         notes.append(f"values in the upper {bits} bits")
     if mode in _GREY:
         grey = _shown(dataset, stored, notes)
-        return grey, "DICOM", mode, bits, notes
-    try:
-        colour = pixels.apply_color_lut(stored, dataset) if mode == "PALETTE COLOR" else stored
-        grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
-    except Exception:
-        raise BoneAgeError(f"{name}: its colours are damaged; save it as grey PNG") from None
-    return to_uint8(grey), "DICOM", mode, bits, [*notes, "colour made grey"]
+    else:
+        try:
+            colour = pixels.apply_color_lut(stored, dataset) if mode == "PALETTE COLOR" else stored
+            grey = to_uint8(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY))
+        except Exception:
+            raise BoneAgeError(f"{name}: its colours are damaged; save it as grey PNG") from None
+        notes.append("colour made grey")
+    return _with_square_pixels(grey, _pixel_ratio(dataset, notes), notes), "DICOM", mode, bits, notes
 
 
 def _read_header(data: bytes, name: str) -> tuple[Any, list[str]]:
@@ -386,3 +394,40 @@ def _first_number(dataset: Any, keyword: str) -> float:
         return float(value if isinstance(value, int | float | str) else value[0])
     except Exception:
         return float("nan")
+
+
+def _pixel_ratio(dataset: Any, notes: list[str]) -> float:
+    """The height of a pixel divided by its width; 1 where the file does not say. Appends notes."""
+    for keyword in filter(dataset.__contains__, _SPACINGS):
+        down, across = _two_numbers(dataset, keyword)
+        # Also False if either is NaN.
+        if down > 0 and across > 0 and 1 / _LARGEST_RATIO <= down / across <= _LARGEST_RATIO:
+            return down / across
+        notes.append(f"its {keyword} makes no sense and is ignored")
+    return 1.0
+
+
+def _two_numbers(dataset: Any, keyword: str) -> tuple[float, float]:
+    try:
+        element = dataset[keyword]
+        # Of text that is not split, the first two letters could be digits.
+        first, second = map(float, element.value if element.VM == 2 else ())
+    except Exception:
+        return float("nan"), float("nan")
+    return first, second
+
+
+def _with_square_pixels(grey: np.ndarray, ratio: float, notes: list[str]) -> np.ndarray:
+    """The image with its pixels, ``ratio`` times as high as wide, made square; appends a note.
+
+    The coarser axis is enlarged or, where the image would become too large, the finer one reduced.
+    """
+    if max(ratio, 1 / ratio) < _SQUARE:
+        return grey
+    notes.append(f"pixels {ratio:.3g} times as high as wide made square")
+    height, width = grey.shape
+    enlarged = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
+    if enlarged[0] * enlarged[1] <= LARGEST_PIXELS:
+        return cv2.resize(grey, enlarged, interpolation=cv2.INTER_CUBIC)
+    reduced = (round(width / ratio), height) if ratio > 1 else (width, round(height * ratio))
+    return cv2.resize(grey, reduced, interpolation=cv2.INTER_AREA)

@@ -192,7 +192,7 @@ def _addresses(images: Iterable[object]) -> tuple[dict[str, str], dict[str, str]
 def _kept_row(job: _Job, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """An earlier run's row if its image is still valid, or cannot be made again; else None."""
     notes = [note for note in row["note"].split(", ") if note and note != SOURCE_GONE]
-    made_of = tuple(row[name] for name in ("image", "image_size", "pad", "bytes", "modified"))
+    made_of = (_undefused(row["image"]), *(row[name] for name in ("image_size", "pad", "bytes", "modified")))
     try:
         if job.output.stat().st_size != row["made_bytes"]:
             return None
@@ -202,9 +202,14 @@ def _kept_row(job: _Job, row: Mapping[str, Any]) -> dict[str, Any] | None:
         # A Colab machine loses the source while Drive keeps the work folder, or a spreadsheet changed the
         # paths: the image stays valid.
         return {**row, "note": ", ".join([*notes, SOURCE_GONE])}
-    if made_of != (job.image, job.size, job.pad, *source):
+    if made_of != (_undefused(job.image), job.size, job.pad, *source):
         return None
-    return {**row, "note": ", ".join(notes)}
+    return {**row, "image": job.image, "note": ", ".join(notes)}
+
+
+def _undefused(image: str) -> str:
+    # Tables have an apostrophe before what a spreadsheet would run as a formula.
+    return image.removeprefix("'")
 
 
 def _size_and_date(source: Path | Object | None) -> tuple[int, int] | None:

@@ -96,7 +96,7 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
             read-only.
     """
     archive, folder = Path(archive), Path(os.path.abspath(folder))
-    stamp = json.dumps({"sha256": sha256_of(archive), "bytes": archive.stat().st_size})
+    stamp = _stamp(archive)
     with one_at_a_time(folder), writing(folder):
         found = _stamp_of(folder)
         if found == stamp:
@@ -117,6 +117,16 @@ def unpack(archive: Path | str, folder: Path | str, largest_bytes: int = LARGEST
             for path in (fresh, old):
                 shutil.rmtree(path, ignore_errors=True)
     return folder
+
+
+def is_unpacked(archive: Path, folder: Path) -> bool:
+    """Whether a folder is what :func:`unpack` made of this very archive."""
+    found = _stamp_of(folder)
+    return bool(found) and found == _stamp(archive)
+
+
+def _stamp(archive: Path) -> str:
+    return json.dumps({"sha256": sha256_of(archive), "bytes": archive.stat().st_size})
 
 
 def _stamp_of(folder: Path) -> str:

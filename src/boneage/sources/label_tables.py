@@ -1,9 +1,10 @@
 """Tables below a data folder, as CSV or workbook sheets, and which column is what."""
 
+import itertools
 import re
 import textwrap
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,7 @@ def tables_in(path: Path, shown: str) -> Iterator[FoundTable]:
         yield from _sheets(path, shown)
     else:
         table = read_table(path, ())
+        table.columns = _numbered(table.columns)
         if str(table.columns[0]).startswith("<"):
             raise BoneAgeError(f"{path}: a web page, not a table; fetch it again")
         # A title above the header leaves the other columns of its line empty.
@@ -198,10 +200,19 @@ def _framed(rows: list[list[str]]) -> pd.DataFrame:
     names = rows[header]
     width = max(i + 1 for i, name in enumerate(names) if name) if any(names) else 0
     body = [(row + [""] * width)[:width] for row in rows[header + 1 :]]
-    counted = [
-        f"{name}.{names[:i].count(name)}" if name in names[:i] else name for i, name in enumerate(names)
-    ]
-    return pd.DataFrame(body, columns=counted[:width], dtype=str)
+    return pd.DataFrame(body, columns=_numbered(names)[:width], dtype=str)
+
+
+def _numbered(names: Iterable[str]) -> list[str]:
+    """Column names, of which a repeated one gets the next number that is free: ``age, age.1, age.2``."""
+    names = list(names)
+    taken, numbered = set(names), list[str]()
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            name = next(free for count in itertools.count(1) if (free := f"{name}.{count}") not in taken)
+            taken.add(name)
+        numbered.append(name)
+    return numbered
 
 
 def _is_header(row: list[str]) -> bool:

@@ -13,7 +13,6 @@ from boneage.core.objects import Object
 from boneage.core.tables import CASE_TABLE, skipped_table
 from boneage.images.reading import is_image
 from boneage.sources import buckets, kinds
-from boneage.sources.archives import STAMP
 from boneage.sources.label_tables import TABLE_SUFFIXES, WORKBOOK_SUFFIXES, FoundTable, tables_in
 from boneage.sources.units import Unit
 
@@ -26,7 +25,8 @@ class Listing:
     """The files below a folder in path order, and what was skipped.
 
     Attributes:
-        unpacked: For each archive below it the folder it was unpacked to, or why it was not.
+        unpacked: For each archive below it, and those in it, the folder it was unpacked to, or why it was
+            not.
         skipped: Rows of ``SKIPPED_TABLE``.
         noted: Their items that were kept and only have a remark.
         units: The unit found for each table of ages: ``table``, ``unit`` and ``why``.
@@ -53,8 +53,12 @@ class Listing:
     @property
     def roots(self) -> list[Path]:
         """The folder, and those outside it that its archives were unpacked to."""
-        outside = {place for place in self.unpacked.values() if isinstance(place, Path)}
-        return [self.folder, *sorted(one for one in outside if not one.is_relative_to(self.folder))]
+        roots = [self.folder]
+        for place in sorted({place for place in self.unpacked.values() if isinstance(place, Path)}):
+            # In path order, folders in a root directly follow it.
+            if not place.is_relative_to(self.folder) and not place.is_relative_to(roots[-1]):
+                roots.append(place)
+        return roots
 
     def shown(self, path: Path) -> str:
         """A file's path below its root, as valid UTF-8 text."""
@@ -115,9 +119,7 @@ class Listing:
             suffix = path.suffix.lower()
             if suffix in kinds.ALL_ARCHIVES:
                 place = self.unpacked.get(path, "an unsupported archive; unpack it here")
-                # An archive within an archive was unpacked beside itself.
-                beside = path.with_suffix("")
-                if isinstance(place, str) and not (beside != path and (beside / STAMP).exists()):
+                if isinstance(place, str):
                     self.skip(path, place)
             elif path not in images and suffix not in TABLE_SUFFIXES:
                 self.skip(path, _NOT_USED)

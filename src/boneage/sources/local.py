@@ -4,14 +4,15 @@ import glob
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from boneage.core.errors import BoneAgeError
 from boneage.core.files import writing
 from boneage.core.objects import bucket_address
 from boneage.sources import buckets, drive, kinds
-from boneage.sources.archives import BY_HAND, STAMP, Broken, foreign_archive, is_archive, unpack
+from boneage.sources.archives import BY_HAND, STAMP, Broken, foreign_archive, is_archive, is_unpacked, unpack
 
 _DRIVE_PART = re.compile(r"(.+-[0-9]{8}T[0-9]{6}Z)(?:-[0-9]+)?-[0-9]{3}\.zip", re.IGNORECASE)
 
@@ -40,7 +41,9 @@ def local_data(path: Path | str, work: Path | str) -> Path:
     try:
         if len(parts := _parts_of(path)) > 1:
             return _unpack_parts(parts, Path(work) / "data" / _DRIVE_PART.fullmatch(path.name)[1])
-        return unpack_all(path, Path(work) / "data" / _stem(path.name))
+        folder = Path(work) / "data" / _stem(path.name)
+        unpack_all(path, folder)
+        return folder
     except Broken as error:
         if drive_id:
             # It arrived truncated, and must not be taken for complete by the next run.
@@ -61,32 +64,37 @@ def unpack_below(folder: Path, work: Path | str) -> dict[Path, Path | str]:
     """Unpacks the archives in a folder of radiographs below ``work/data``.
 
     Returns:
-        For each archive the folder with its contents, or why it was not unpacked.
+        For each archive, and those in it, the folder with its contents, or why it was not unpacked.
     """
     folder = Path(os.path.abspath(folder))
     below = Path(work) / "data" / f"{folder.name}-archives"
     found: dict[Path, Path | str] = {}
     bucket = buckets.bucket_of(folder)
-    files = bucket.sizes if bucket else folder.rglob("*")
-    for path in sorted(path for path in files if path.suffix.lower() in kinds.ARCHIVES):
-        inside = path.relative_to(folder)
-        hidden = any(part.startswith((".", "__MACOSX")) for part in inside.parts)
-        if hidden or not path.is_file() or path.is_symlink():
-            continue
-        beside = path.with_name(_stem(path.name))
-        if (beside / STAMP).exists():
-            found[path] = beside
-            continue
+    for path, namesakes in _with_namesakes(_archives(bucket.sizes if bucket else folder.rglob("*"), folder)):
         try:
-            if not is_archive(path):
+            beside = _folder_of(path, path.parent, namesakes)
+            if (beside / STAMP).exists():
+                found[path] = beside
+            elif not is_archive(path):
                 found[path] = _no_data(path)
             elif _lies_beside(path, bucket.sizes if bucket else _sizes_below(folder)):
                 found[path] = "an archive, already unpacked beside itself"
             else:
-                found[path] = unpack_all(path, below.joinpath(*inside.parts[:-1], _stem(path.name)))
+                mirrored = below / path.relative_to(folder).parent
+                found |= unpack_all(path, _folder_of(path, mirrored, namesakes))
         except BoneAgeError as error:
             found[path] = str(error).removeprefix(f"{path}: ")
     return found
+
+
+def _archives(files: Iterable[Path], folder: Path) -> list[Path]:
+    """The archives among files of a folder that are not hidden, in path order."""
+    archives = []
+    for path in sorted(path for path in files if path.suffix.lower() in kinds.ARCHIVES):
+        hidden = any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file() and not path.is_symlink():
+            archives.append(path)
+    return archives
 
 
 def _sizes_below(folder: Path) -> dict[Path, int]:
@@ -123,24 +131,59 @@ def _unpack_parts(parts: list[Path], folder: Path) -> Path:
     return folder
 
 
-def unpack_all(archive: Path, folder: Path) -> Path:
-    """Unpacks an archive and those in it: RSNA's validation images are two zips within a zip."""
+def unpack_all(archive: Path, folder: Path) -> dict[Path, Path]:
+    """Unpacks an archive and those in it: RSNA's validation images are two zips within a zip.
+
+    Returns:
+        For each of these archives the folder with its contents.
+    """
     unpack(archive, folder)
-    for inner in sorted(folder.rglob("*")):
-        if inner.suffix.lower() not in kinds.ALL_ARCHIVES or not inner.is_file():
+    inner = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in kinds.ALL_ARCHIVES or not path.is_file():
             continue
-        if kind := foreign_archive(inner):
-            print(f"{inner}: a {kind} archive, which is not supported; {BY_HAND}")
-        above = inner.parents[: len(inner.relative_to(folder).parts) - 1]
+        if kind := foreign_archive(path):
+            print(f"{path}: a {kind} archive, which is not supported; {BY_HAND}")
+        above = path.parents[: len(path.relative_to(folder).parts) - 1]
         deeper = any((parent / STAMP).exists() for parent in above)
-        if not deeper and not inner.name.startswith(".") and is_archive(inner):
-            unpack(inner, inner.with_name(_stem(inner.name)))
-    return folder
+        if not deeper and not path.name.startswith(".") and is_archive(path):
+            inner.append(path)
+    folders = {archive: folder}
+    for path, namesakes in _with_namesakes(inner):
+        folders[path] = _folder_of(path, path.parent, namesakes)
+        unpack(path, folders[path])
+    return folders
 
 
 def unpack_beside(archive: Path) -> Path:
     """Unpacks an archive and those in it to a folder of its name beside it."""
-    return unpack_all(archive, archive.with_name(_stem(archive.name)))
+    files = archive.parent.iterdir()
+    archives = [path for path in files if path.suffix.lower() in kinds.ARCHIVES and path.is_file()]
+    folder = _folder_of(archive, archive.parent, dict(_with_namesakes(archives))[archive])
+    unpack_all(archive, folder)
+    return folder
+
+
+def _with_namesakes(archives: Sequence[Path]) -> Iterator[tuple[Path, list[Path]]]:
+    """Each archive with the others beside it of the same stem: ``images.zip`` and ``images.tar.gz``."""
+    named = defaultdict(list)
+    for archive in archives:
+        named[archive.parent, _stem(archive.name).casefold()].append(archive)
+    for archive in archives:
+        namesakes = named[archive.parent, _stem(archive.name).casefold()]
+        yield archive, [other for other in namesakes if other != archive]
+
+
+def _folder_of(archive: Path, below: Path, namesakes: Iterable[Path]) -> Path:
+    """The folder below another for an archive: its stem or, where a namesake is unpacked, its whole name.
+
+    An archive that is unpacked stays where it is.
+    """
+    by_stem, by_name = below / _stem(archive.name), below / f"{archive.name}_unpacked"
+    if is_unpacked(archive, by_name):
+        return by_name
+    taken = any(is_unpacked(other, by_stem) for other in namesakes) and not is_unpacked(archive, by_stem)
+    return by_name if taken else by_stem
 
 
 def put_aside(path: Path, fault: str) -> Path:

@@ -23,8 +23,8 @@ _NO_NEWBORN = 2.0
 # Bones may be years ahead of the age or behind it, and the reviewer should see such a case. But not this far,
 # and if the other unit fits, the reading was written in that.
 _NO_DISORDER = 6.0
-# Ratio of two readings, one in years and the other in months.
-_YEAR_BESIDE_MONTHS = (9.0, 16.0)
+# Ratio of two readings, one in years and the other in months (weeks, days), as a share of a year's months.
+_ONE_IN_YEARS = (0.75, 4 / 3)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_readings(cells: Sequence[str], unit: Unit, age_group: int | None = None
         return Reading(nothing, next(filter(None, faults)))
     years = [years_of(cell, unit) if cell in kept else math.nan for cell in cells]
     known = age_group if age_group is not None else max((age for age in years if age > 0), default=0.0)
-    other = next(name for name in PER_YEAR if name != unit.name)
+    other = "months" if unit.name == "years" else "years"
     remarks = []
     if 0.0 in years and max(known, np.nanmax(years)) >= _NO_NEWBORN:
         if not np.nanmax(years):
@@ -96,7 +96,8 @@ def read_readings(cells: Sequence[str], unit: Unit, age_group: int | None = None
     if np.nanmax(years) - np.nanmin(years) > FURTHEST_READINGS:
         shown = " and ".join(f"{age:.3g}" for age in years)
         far = f"its readings {shown} differ by more than {FURTHEST_READINGS:g} years"
-        if _YEAR_BESIDE_MONTHS[0] <= np.nanmax(years) / np.nanmin(years) <= _YEAR_BESIDE_MONTHS[1]:
+        times = max(unit.per_year, PER_YEAR[other])
+        if _ONE_IN_YEARS[0] <= np.nanmax(years) / np.nanmin(years) / times <= _ONE_IN_YEARS[1]:
             return Reading(
                 nothing,
                 f"{far}, but would agree if one were in {other}; not used, correct it in the table",

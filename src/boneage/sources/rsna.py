@@ -252,18 +252,21 @@ def _agreed(told: dict[str, Reading]) -> Reading:
 def _single_readings(cells: list[str], unit: Unit) -> list[Reading]:
     """The readings of a column, without those that the others make implausible.
 
-    If nobody else is below a year, 0 means not read; among whole months, 12.5 is in years.
+    If nobody else is below a year, 0 means not read; among whole months, weeks or days, 12.5 is in years.
     """
     readings = [read_readings((cell,), unit) for cell in cells]
     if not any(0 < reading.mean < 1 for reading in readings):
         why = "a bone age of 0, with no other below a year, counts as not read"
         readings = [Reading(one.years, why) if one.mean == 0 else one for one in readings]
     numbers = np.array(bare_numbers(cells))
-    whole_months = unit.name == "months" and not (numbers[numbers > OLDEST_YEARS] % 1 > 0).any()
+    whole = unit.name != "years" and not (numbers[numbers > OLDEST_YEARS] % 1 > 0).any()
     for index, cell in enumerate(cells):
         number = next(iter(bare_numbers([cell])), np.nan)
-        if whole_months and 0 < number <= OLDEST_YEARS and number % 1 > 0 and (numbers > OLDEST_YEARS).any():
-            why = f"bone age {cell!r} among whole months seems to be in years; write {cell} months or years"
+        if whole and 0 < number <= OLDEST_YEARS and number % 1 > 0 and (numbers > OLDEST_YEARS).any():
+            why = (
+                f"bone age {cell!r} among whole {unit.name} seems to be in years; "
+                f"write {cell} {unit.name} or years"
+            )
             readings[index] = Reading((np.nan,), why)
     return readings
 

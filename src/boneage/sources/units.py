@@ -1,4 +1,4 @@
-"""Whether a column of ages is in months or years, and why."""
+"""The unit of a column of ages: months or years or, if its header says so, weeks or days; and why."""
 
 import math
 import re
@@ -11,9 +11,11 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import MONTHS_PER_YEAR, OLDEST_YEARS
 from boneage.sources.spellings import plain, word_set
 
-PER_YEAR = {"months": MONTHS_PER_YEAR, "years": 1.0}
+_DAYS_PER_YEAR = 365.25
+PER_YEAR = {"months": MONTHS_PER_YEAR, "years": 1.0, "weeks": _DAYS_PER_YEAR / 7, "days": _DAYS_PER_YEAR}
 
-
+# The units of columns that state none.
+_UNSTATED = ("months", "years")
 _WORDS = {
     "months": word_set(
         "month months mon mons mo mos mths mth monat monate monaten mois mes meses mese mesi maand maanden "
@@ -24,10 +26,22 @@ _WORDS = {
         "year years yr yrs y jahr jahre jahren annee annees an ans ano anos anno anni jaar jaren ar lata rok "
         "roky let yil год годы лет года ετη 年 岁 歳 年龄 세"
     ),
+    # Without words that are others too, such as the German "Tag" or a "d".
+    "weeks": word_set(
+        "week weeks wk wks woche wochen lebenswochen semaine semaines semana semanas settimana settimane "
+        "weken vecka veckor uke uker uge uger tygodnie tygodni tydny tydnu hafta неделя недели недель "
+        "εβδομαδεσ 周 週 周龄 週齢 주"
+    ),
+    "days": word_set(
+        "day days tage tagen lebenstage jour jours dias giorni dagen dagar dager dage день дни дней ημερεσ "
+        "天 日 日龄 日齢 일"
+    ),
 }
 _ENDINGS = {
     "months": ("months", "month", "monate", "mois", "meses", "mesi"),
     "years": ("years", "yrs", "jahre"),
+    "weeks": ("weeks", "wochen", "semaines", "semanas"),
+    "days": ("days", "jours"),
 }
 _NUMBER = r"([0-9]+(?:[.,][0-9]+)?)\s*"
 _WITH_UNIT = re.compile(rf"{_NUMBER}([^\W\d_]+)\.?[\s,]*(?:{_NUMBER}([^\W\d_]+)\.?)?")
@@ -47,7 +61,7 @@ class Unit:
     """The unit of a column of ages.
 
     Attributes:
-        name: ``months`` or ``years``.
+        name: ``months``, ``years``, ``weeks`` or ``days``.
         why: The evidence, in words.
     """
 
@@ -61,7 +75,9 @@ class Unit:
 
 
 def unit_in_words(text: str) -> str:
-    """The unit in a column's name or a cell: ``months``, ``years``, or "" for none or both."""
+    """The unit in a column's name or a cell: ``months``, ``years``, ``weeks``, ``days``, or "" for none or
+    several.
+    """
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     words = [plain(word) for word in re.split(r"[\W\d_]+", spaced) if word]
     found = {
@@ -118,7 +134,8 @@ def find_unit(
 
     Evidence, in order: the user's setting; the column's name; the folders' years of age; the range (no age in
     years is above 20); fractions, which readings in months that are all below 20 do not have. The habit of a
-    source does not count: whole numbers up to 20 may be years in any table.
+    source does not count: whole numbers up to 20 may be years in any table. Weeks and days are found by the
+    name alone.
 
     Args:
         name: The table, for errors.
@@ -137,14 +154,14 @@ def find_unit(
     if len(stated) > 1:
         raise _unclear(name, f"its header says both ({', '.join(columns)})")
     by_name = next(iter(stated), "")
-    by_range, range_words = _by_range(name, numbers)
-    by_folder, folder_words = _by_folder(folder_ages)
+    by_range, range_words = _by_range(name, numbers, by_name)
+    by_folder, folder_words = _by_folder(folder_ages, by_name)
     if by_range == "months" and by_name == "years":
         raise _unclear(name, f"its header says {by_name}, but {range_words}")
     if by_name and by_folder and by_name != by_folder:
         raise _unclear(name, f"its header says {by_name}, but {folder_words}")
-    if by_name == "months" and by_range == "years" and not by_folder:
-        raise _unclear(name, f"its header says months, but {range_words}")
+    if by_name not in ("", "years") and by_range == "years" and not by_folder:
+        raise _unclear(name, f"its header says {by_name}, but {range_words}")
     if by_name:
         return Unit(by_name, f"its header says so ({', '.join(columns)})")
     if by_folder:
@@ -159,15 +176,20 @@ def find_unit(
     raise _unclear(name, f"its bone ages ({shown}) could be months as well as years")
 
 
-def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
-    """The unit from range and granularity ("" if undecided), and why."""
+def _by_range(name: str, numbers: np.ndarray, by_name: str) -> tuple[str, str]:
+    """The unit from range and granularity ("" if undecided), and why.
+
+    ``months`` stands for any unit but years.
+    """
     positive = numbers[numbers > 0]
     if not len(positive):
         return "", ""
-    most = OLDEST_YEARS * MONTHS_PER_YEAR
+    most = OLDEST_YEARS * max(MONTHS_PER_YEAR, PER_YEAR.get(by_name, 0.0))
     if np.median(positive) > most:
+        is_rare = by_name in ("weeks", "days")
+        fault = f"not {by_name} as its header says" if is_rare else "neither months nor years"
         raise BoneAgeError(
-            f"{name}: its bone ages are neither months nor years (half of them are above {most:g}); "
+            f"{name}: its bone ages are {fault} (half of them are above {most:.4g}); "
             "write them in months or years"
         )
     # 999 and the like, for "unknown", fit neither unit.
@@ -206,24 +228,25 @@ def _by_range(name: str, numbers: np.ndarray) -> tuple[str, str]:
     return "", ""
 
 
-def _by_folder(pairs: Iterable[tuple[float, float]]) -> tuple[str, str]:
-    """The unit that agrees with the folders' years of age ("" if neither does), and why."""
+def _by_folder(pairs: Iterable[tuple[float, float]], by_name: str) -> tuple[str, str]:
+    """The unit that agrees with the folders' years of age ("" if none does), and why.
+
+    Of units that agree alike, the header's comes first.
+    """
     known = [(value, age) for value, age in pairs if math.isfinite(value) and value > 0]
     if not known:
         return "", ""
+    units = list(dict.fromkeys(unit for unit in (by_name, *_UNSTATED) if unit))
     far = {
-        unit: float(np.median([years_outside(value / per_year, age) for value, age in known]))
-        for unit, per_year in PER_YEAR.items()
+        unit: float(np.median([years_outside(value / PER_YEAR[unit], age) for value, age in known]))
+        for unit in units
     }
-    nearest = min(far, key=far.__getitem__)
-    if max(far.values()) - far[nearest] < _CLEARLY_NEARER:
-        # In infants both units are close to the year of age, but months are many times that.
+    near = [unit for unit in units if far[unit] - min(far.values()) < _CLEARLY_NEARER]
+    if near == units:
+        # In infants all units are close to the year of age, but months are many times that.
         ratio = float(np.median([value / (age + 0.5) for value, age in known]))
-        near = [unit for unit in PER_YEAR if _LIKE[0] <= ratio / PER_YEAR[unit] <= _LIKE[1]]
-        if not near:
-            return "", ""
-        nearest = near[0]
-    return nearest, f"in {nearest}, they agree with the folders' years of age"
+        near = [unit for unit in units if _LIKE[0] <= ratio / PER_YEAR[unit] <= _LIKE[1]]
+    return (near[0], f"in {near[0]}, they agree with the folders' years of age") if near else ("", "")
 
 
 def years_outside(age: float, year: float) -> float:
