@@ -52,7 +52,6 @@ REPORT_TABLE = Table(
     "One row per case.",
 )
 _WHOLE = r"^(-?[1-8]?[0-9]{1,18})(?:[.,]0+)?$"
-_IN_OWN_FOLDER = "is in the folder this stage writes to; move the images elsewhere"
 _NUMBERS = ("width", "height", "bit_depth", "bytes", "modified", "image_size", "made_bytes")
 
 
@@ -102,8 +101,7 @@ def preprocess(
 
     def make(job: _Job) -> dict[str, Any]:
         row = _make(job)
-        is_its_own_source = row.get("reason", "").endswith(_IN_OWN_FOLDER)
-        if row["status"] == "skipped" and job.case_id in before and not is_its_own_source:
+        if row["status"] == "skipped" and job.case_id in before and not _lies_among_images(job):
             remove_images(folder, [job.case_id])
         return row
 
@@ -229,8 +227,10 @@ def _make(job: _Job) -> dict[str, Any]:
         if job.source is None:
             raise BoneAgeError(f"{job.image}: no such object; put it there or leave the case out")
         png, facts, modified = square_of_file(job.source, job.image, job.size, job.pad)
-        if isinstance(job.source, Path) and job.source.resolve().parent == job.output.parent:
-            raise BoneAgeError(f"{job.image}: {_IN_OWN_FOLDER}")
+        if _lies_among_images(job):
+            raise BoneAgeError(
+                f"{job.image}: is in the folder this stage writes to; move the images elsewhere"
+            )
     except Unanswered:
         raise
     except BoneAgeError as error:
@@ -247,6 +247,11 @@ def _make(job: _Job) -> dict[str, Any]:
         "made_bytes": len(png),
     }
     return made | dataclasses.asdict(facts)
+
+
+def _lies_among_images(job: _Job) -> bool:
+    """Whether the source lies in the folder of the images that are made, perhaps in the image's place."""
+    return isinstance(job.source, Path) and job.source.resolve().parent == job.output.parent
 
 
 def _skipped_row(case_id: object, image: object, reason: str) -> dict[str, Any]:
