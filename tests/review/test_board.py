@@ -761,7 +761,69 @@ def test_a_page_that_fails_midway_keeps_what_is_saved_and_what_is_marked(tmp_pat
     assert ("C004", "reject", "ring") in log_of(tmp_path)
 
 
+def test_a_page_keeps_nothing_that_another_board_decided_since_it_appeared(tmp_path):
+    board, other = a_board(tmp_path, 6), a_board(tmp_path, 6)
+    board.mode.value = MANY
+    other.reject_buttons["ring"].click()
+    other.keep_button.click()
+    board.grid.decide_button.click()
+    assert "4 kept, 0 rejected; Undo takes them back; 2 decided on another board meanwhile" in said(board)
+    assert log_of(tmp_path)[:2] == [("C000", "reject", "ring"), ("C001", "keep", "")]
+    assert len(log_of(tmp_path)) == 6
+    board.undo_button.click()
+    assert ReviewLog(tmp_path / "log.csv", "Ann").state().keys() == {"C000", "C001"}
+
+
+def test_a_page_records_what_was_set_and_typed_for_its_images_one_by_one(tmp_path):
+    box = {"name": "blank", "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}
+    ReviewLog(tmp_path / "log.csv", "Ann").append("C002", "keep", corrections=[box], note="a plaster")
+    board = a_board(tmp_path, 4)
+    board.note.value = "look again"
+    board.skip_button.click()
+    board.one.augmentations.none_button.click()
+    board.mode.value = MANY
+    board.grid.mark(["C001", "C002"])
+    board.grid.reason.value, board.grid.note.value = "ring", "as told"
+    board.grid.decide_button.click()
+    rows = ReviewLog(tmp_path / "log.csv", "Ann").state()
+    assert {case_id: row.note for case_id, row in rows.items()} == {
+        "C000": "look again",
+        "C001": "as told",
+        "C002": "a plaster; as told",
+        "C003": "",
+    }
+    assert parse_operators(rows["C002"].corrections) == [box]
+    assert rows["C001"].augmentations == "[]"
+
+
+def test_a_page_rejects_for_another_reason_by_the_notes_of_its_images(tmp_path):
+    board = a_board(tmp_path, 3)
+    board.note.value = "a ruler"
+    board.mode.value = MANY
+    board.grid.mark(["C000"])
+    board.grid.reason.value = "other"
+    board.grid.decide_button.click()
+    assert ReviewLog(tmp_path / "log.csv", "Ann").state()["C000"].note == "a ruler"
+
+
 # Faults.
+
+
+def test_decisions_under_ids_that_lost_their_zeros_are_shown_and_taken_back(tmp_path):
+    table = a_table(3).assign(case_id=["0010", "0011", "0012"])
+    log = ReviewLog(tmp_path / "log.csv", "Ann")
+    log.append("10", "reject", "ring")
+    log.append("12", "keep")
+    board = a_board(tmp_path, cases=table, read_image=a_level)
+    assert board.current == "0011"
+    assert "1 rejected" in status(board)
+    assert "not in the case table" not in board.notices.value
+    board.undo_button.click()
+    assert (board.current, "now undecided" in said(board)) == ("0012", True)
+    board.keep_button.click()
+    board.keep_button.click()
+    assert board.current is None
+    assert "2 kept · 1 rejected (ring 1) · 0 undecided" in board.overview.words.value
 
 
 def test_a_full_disk_is_said_and_the_decision_does_not_count(tmp_path, monkeypatch):

@@ -274,6 +274,15 @@ def test_keys_decide_after_a_click_and_none_reaches_the_notebook(board, page, tm
     ]
 
 
+def test_digits_that_need_shift_are_keys_too(board, page, tmp_path):
+    page.wait_for_selector(".ba-live")
+    for key in ("3", "K"):
+        # As on a French keyboard, which Playwright does not have.
+        page.locator(".ba-board").dispatch_event("keydown", {"key": key, "shiftKey": True})
+    status(page, "2 of 30 · 1 rejected")
+    assert rows_of(tmp_path) == [("C000", "reject", "skeleton unknown")]
+
+
 def test_what_is_typed_is_no_key(board, page, tmp_path):
     page.wait_for_selector(".ba-live")
     start_notebook(page)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_disk import fill, set_read_only, small_disk
 
+from boneage.anomalies import REJECTABLE
 from boneage.core.errors import BoneAgeError
 from boneage.images.operators import format_corrections
 from boneage.review import log as review
 from boneage.review.applying import apply_log, summary
 from boneage.review.decisions import LOG_TABLE, REASONS, UNREADABLE_BOX
 from boneage.review.log import ReviewLog
+from boneage.review.unattended import reject_likely
 
 BOX = {"name": "blank", "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}
 
@@ -303,7 +306,7 @@ def test_a_lock_held_by_another_process_is_one_line(tmp_path, monkeypatch):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
         started = time.monotonic()
-        with pytest.raises(BoneAgeError, match="locked by another board"):
+        with pytest.raises(BoneAgeError, match=r"locked by another board.*delete .*log\.csv\.lock"):
             log.append("a", "keep")
         assert time.monotonic() - started < 5
         holder.stdin.close()
@@ -411,6 +414,24 @@ def test_a_folder_in_the_logs_place_and_a_deleted_log(tmp_path):
             use()
 
 
+def test_a_log_behind_a_link_is_mended_and_locked_where_it_lies(tmp_path):
+    there = a_log(tmp_path / "drive" / "log.csv", (0, "Ann", "a", "keep"))
+    link = tmp_path / "work" / "review.csv"
+    link.parent.mkdir()
+    link.symlink_to(there.path)
+    with open(link, "ab") as file:
+        file.write(b"2026,b,ke")
+    log = ReviewLog(link, "Ann")
+    log.append("c", "keep")
+    assert link.is_symlink()
+    assert [path.name for path in link.parent.iterdir()] == ["review.csv"]
+    assert [row.case_id for row in ReviewLog(there.path).rows] == ["a", "c"]
+    assert log.notices[0].startswith(f"{link}: ")
+    assert (there.path.parent / "log.csv.torn").is_file()
+    with pytest.raises(BoneAgeError, match="from itself"):
+        log.fill_from(there)
+
+
 def test_saved_by_a_spreadsheet_with_semicolons_it_opens_and_goes_on(tmp_path):
     log = ReviewLog(tmp_path / "log.csv", "Ann")
     log.append("a", "reject", "other", [{"name": "flip"}], ["rotate"], "=1+1; x\ny")
@@ -471,6 +492,111 @@ def test_sorted_by_a_spreadsheet_the_last_decision_still_wins(tmp_path):
     again = ReviewLog(log.path, "Ann")
     assert again.rows == log.rows
     assert any("sorted" in notice for notice in again.notices)
+
+
+def a_log(path: Path, *decisions: tuple[int, str, str, str]) -> ReviewLog:
+    """A log of decisions: seconds on the clock, reviewer, case and decision."""
+    start, rows = datetime(2026, 1, 1, tzinfo=UTC), iter(decisions)
+    for seconds, reviewer, case_id, decision in rows:
+        log = ReviewLog(path, reviewer, lambda seconds=seconds: start + timedelta(seconds=seconds))
+        log.append(case_id, decision, "ring" if decision == "reject" else "")
+    return ReviewLog(path)
+
+
+def saved_elsewhere(log: ReviewLog, order: list[int] | None = None, end: str = "\r\n") -> ReviewLog:
+    """The log as another program saves it, with its rows in another order, and opened again."""
+    table = pd.read_csv(log.path, dtype=str, keep_default_na=False)
+    table.iloc[order or range(len(table))].to_csv(log.path, index=False, lineterminator=end)
+    return ReviewLog(log.path)
+
+
+def verdicts(log: ReviewLog) -> dict[str, str]:
+    return {case_id: row.decision for case_id, row in log.final().items()}
+
+
+def test_sorted_by_a_program_that_ends_its_lines_as_we_do_the_last_decision_still_wins(tmp_path):
+    log = a_log(tmp_path / "log.csv", (0, "", "a", "keep"), (1, "", "b", "keep"), (2, "", "a", "reject"))
+    again = saved_elsewhere(log, [2, 1, 0], "\n")
+    assert verdicts(again)["a"] == "reject"
+    assert again.rows == log.rows
+    assert "saved and sorted" in again.notices[0]
+    assert ReviewLog(log.path).notices == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_note_of_two_lines_typed_elsewhere_loses_no_rejection(end, tmp_path):
+    log = a_log(tmp_path / "log.csv", (0, "Ann", "a", "keep"), (1, "Ann", "b", "reject"))
+    table = pd.read_csv(log.path, dtype=str)
+    table.loc[1, "note"] = 'she said "a ring"\nleft hand'
+    table.to_csv(log.path, index=False, lineterminator=end)
+    again = ReviewLog(log.path)
+    assert verdicts(again) == {"a": "keep", "b": "reject"}
+    assert again.rows[1].note == 'she said "a ring" left hand'
+    assert "saved by another program" in again.notices[0]
+
+
+def test_our_own_rows_stay_in_their_order_whatever_the_clock(tmp_path):
+    rows = [(0, "", "x", "keep"), (600, "", "a", "keep"), (60, "", "a", "reject"), (30, "", "y", "keep")]
+    log = a_log(tmp_path / "log.csv", *rows)
+    assert [row.case_id for row in log.rows] == ["x", "a", "a", "y"]
+    assert log.notices == []
+
+
+@pytest.mark.parametrize("blank", [",,,,,,,", "a remark,,,,,,,"])
+def test_rows_that_are_no_decisions_do_not_hide_that_a_log_was_sorted(blank, tmp_path):
+    log = a_log(tmp_path / "log.csv", (0, "", "a", "keep"), (1, "", "b", "keep"), (2, "", "a", "reject"))
+    header, *lines = log.path.read_text().splitlines()
+    log.path.write_text("\r\n".join([header, lines[2], blank, *reversed(lines[:2]), ""]), newline="")
+    again = ReviewLog(log.path)
+    assert again.rows == log.rows
+    assert "saved and sorted" in again.notices[0]
+
+
+def test_sorted_by_reviewer_the_later_decision_of_another_still_wins(tmp_path):
+    log = a_log(
+        tmp_path / "log.csv",
+        (0, "Bob", "a", "reject"),
+        (60, "Bob", "b", "keep"),
+        (3600, "Ann", "a", "keep"),
+        (3660, "Ann", "b", "reject"),
+    )
+    again = saved_elsewhere(log, [2, 3, 0, 1])
+    assert verdicts(again) == {"a": "keep", "b": "reject"}
+    assert again.rows == log.rows
+    assert "saved and sorted" in again.notices[0]
+
+
+def test_clocks_of_two_reviewers_may_differ_by_minutes(tmp_path):
+    log = a_log(
+        tmp_path / "log.csv", (120, "Ann", "a", "keep"), (0, "Bob", "a", "reject"), (180, "Ann", "b", "keep")
+    )
+    again = saved_elsewhere(log)
+    assert again.rows == log.rows
+    assert verdicts(again)["a"] == "reject"
+    assert "sorted" not in again.notices[0]
+
+
+def test_a_clock_set_back_once_is_no_sorting(tmp_path):
+    log = a_log(
+        tmp_path / "log.csv",
+        (0, "", "x", "keep"),
+        (600, "", "a", "keep"),
+        (60, "", "a", "reject"),
+        (120, "", "y", "keep"),
+    )
+    again = saved_elsewhere(log)
+    assert again.rows == log.rows
+    assert verdicts(again)["a"] == "reject"
+    assert "look again at a;" in again.notices[0]
+
+
+@pytest.mark.parametrize("order", [[1, 0], [1, 2, 0], [2, 0, 1]])
+def test_where_it_is_unsure_whether_rows_were_sorted_no_rejection_is_lost(order, tmp_path):
+    rows = [(0, "", "a", "keep"), (60, "", "a", "reject"), (120, "", "b", "keep")]
+    log = a_log(tmp_path / "log.csv", *rows[: len(order)])
+    again = saved_elsewhere(log, order)
+    assert verdicts(again)["a"] == "reject"
+    assert len(again.rows) == len(order)
 
 
 def test_what_is_no_log_is_left_alone(tmp_path):
@@ -741,3 +867,60 @@ def test_a_log_opened_to_read_only_is_left_as_it_is(tmp_path):
     assert ReviewLog(tmp_path / "ours.csv").fill_from(recorded) == 2
     assert path.read_bytes() == torn
     assert list(folder.iterdir()) == [path]
+
+
+def test_a_decision_typed_with_capitals_and_spaces_is_one(tmp_path):
+    log = ReviewLog(tmp_path / "log.csv", "Ann")
+    log.append("a", "keep")
+    with open(log.path, "a") as file:
+        file.write("2026,a, Reject ,RING ,[],,,Ann\n2026,b,KEEP,,[],,,Ann\n")
+    log.refresh()
+    assert [(row.case_id, row.decision, row.reason) for row in log.rows[1:]] == [
+        ("a", "reject", "ring"),
+        ("b", "keep", ""),
+    ]
+    assert log.notices == []
+
+
+def test_ids_that_lost_their_leading_zeros_keep_their_decisions_and_boxes(tmp_path):
+    path = tmp_path / "log.csv"
+    ReviewLog(path, "Ann").append("0012", "reject", "ring", note="left")
+    ReviewLog(path, "Ann").append("0013", "keep", corrections=[BOX])
+    path.write_bytes(path.read_bytes().replace(b",00", b","))
+    log = ReviewLog(path, "Bob")
+    log.append("0013", "keep")
+    cases = pd.DataFrame({"case_id": ["0012", "0013", "0014"]})
+    reviewed = apply_log(cases, log)
+    assert reviewed.rejected.values.tolist() == [["0012", "ring", "left", "Ann"]]
+    assert reviewed.accepted["case_id"].tolist() == ["0013", "0014"]
+    assert reviewed.accepted["corrections"].tolist() == [format_corrections([BOX]), "[]"]
+    assert reviewed.notices == ["1 cases are not reviewed yet and stay in"]
+    counts = summary(log, cases["case_id"].tolist())
+    assert (counts.accepted, counts.rejected, counts.undecided) == (1, {"ring": 1}, 1)
+    # So does the case table.
+    assert len(apply_log(pd.DataFrame({"case_id": ["12", "13"]}), a_log(tmp_path / "b.csv"))[0]) == 2
+
+
+def test_an_id_that_may_mean_two_cases_means_none(tmp_path):
+    log = a_log(tmp_path / "log.csv", (0, "", "12", "reject"))
+    reviewed = apply_log(pd.DataFrame({"case_id": ["012", "0012"]}), log)
+    assert len(reviewed.accepted) == 2
+    assert "not in the case table: 1;" in reviewed.notices[0]
+    assert len(apply_log(pd.DataFrame({"case_id": ["12", "0012"]}), log).accepted) == 1
+
+
+def test_what_was_decided_under_an_id_without_its_zeros_is_undone_and_not_filled_in(tmp_path):
+    recorded = a_log(tmp_path / "recorded.csv", (0, "Ann", "0012", "reject"), (1, "Ann", "0013", "keep"))
+    log = a_log(tmp_path / "log.csv", (0, "Ann", "12", "keep"))
+    assert log.fill_from(recorded) == 1
+    ours = ReviewLog(log.path, "Ann")
+    assert ours.undo("0012") == "12"
+    assert ours.state().keys() == {"0013"}
+
+
+def test_detectors_reject_nothing_that_is_decided_under_an_id_without_its_zeros(tmp_path):
+    log = a_log(tmp_path / "log.csv", (0, "Ann", "12", "keep"))
+    kind = next(iter(REJECTABLE))
+    found = pd.DataFrame([(f"00{number}", kind, 0.9, "seen") for number in (12, 13)])
+    reject_likely(log, found.set_axis(["case_id", "kind", "score", "why"], axis=1))
+    assert [row.case_id for row in log.rows] == ["12", "0013"]

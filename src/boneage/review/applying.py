@@ -24,7 +24,7 @@ class Summary:
 
 def summary(log: ReviewLog, cases: Sequence[str]) -> Summary:
     """Counts the decisions on the given case ids; where reviewers disagree, the last decision counts."""
-    final, standing = log.final(), log.standing()
+    final, standing = log.final(cases), log.standing(cases)
     ours = [final[case_id] for case_id in cases if case_id in final]
     rejected = [row.reason for row in ours if row.decision == "reject"]
     verdicts = {
@@ -60,8 +60,8 @@ def apply_log(cases: pd.DataFrame, log: ReviewLog) -> Reviewed:
 
     Boxes to blank hide what nobody should see, so the boxes of all reviewers apply, not only the last one's.
     """
-    final, standing = log.final(), log.standing()
     ids = cases["case_id"].tolist()
+    final, standing = log.final(ids), log.standing(ids)
     counts = summary(log, ids)
     notices = [
         *log.notices,

@@ -1,4 +1,4 @@
-"""A decision about an image, and its line of CSV.
+"""A decision about an image, its line of CSV, and what counts of many decisions.
 
 A note is stored as a JSON string: it is read back exactly, stays on one line, and starts with a quotation
 mark, so no spreadsheet runs it as a formula. The last cell of a line is always quoted, so a truncated line is
@@ -9,8 +9,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from boneage.core.columns import Column, Table
@@ -18,6 +19,7 @@ from boneage.core.errors import BoneAgeError
 from boneage.core.tables import is_safe_id
 from boneage.images.augmentations import format_augmentations
 from boneage.images.operators import format_corrections
+from boneage.sources.spellings import id_finder
 
 LOG_TABLE = Table(
     "Review log",
@@ -47,6 +49,7 @@ LONGEST_CELL = 131_072
 """The longest cell that Python's csv module can read."""
 
 _REVIEWER = re.compile(r"(\w[\w .'-]{0,63})?")
+_finder_of = lru_cache(4)(id_finder)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,42 @@ def reasons_of(decision: str) -> tuple[str, ...]:
     return REASONS if decision == "reject" else ("",)
 
 
+def standing_of(rows: Sequence[Decision]) -> dict[str, dict[str, Decision]]:
+    """The decisions in force by reviewer and case, in the order they were made.
+
+    A reviewer's last row of a case counts; an undo restores the one before.
+    """
+    stacks: dict[tuple[str, str], list[int]] = {}
+    for at, row in enumerate(rows):
+        stack = stacks.setdefault((row.reviewer, row.case_id), [])
+        if row.decision != "undo":
+            stack.append(at)
+        elif stack:
+            stack.pop()
+    found: dict[str, dict[str, Decision]] = {row.reviewer: {} for row in rows}
+    for at in sorted(stack[-1] for stack in stacks.values() if stack):
+        found[rows[at].reviewer][rows[at].case_id] = rows[at]
+    return found
+
+
+def final_of(rows: Sequence[Decision]) -> dict[str, Decision]:
+    """The decision that counts for each case: the last one in force by any reviewer."""
+    standing = standing_of(rows)
+    return {row.case_id: row for row in rows if standing[row.reviewer].get(row.case_id) is row}
+
+
+def with_ids_of(cases: Collection[str], rows: Sequence[Decision]) -> list[Decision]:
+    """The rows with the ids of a case table, where a spreadsheet dropped leading zeros.
+
+    Unlike among labels, several ids may mean one case: a log goes on after it was in a spreadsheet.
+    """
+    known = frozenset(cases)
+    find = _finder_of(known)
+    others = {row.case_id for row in rows} - known
+    meant = {one: found for one in others if (found := find(one))}
+    return [replace(row, case_id=meant[row.case_id]) if row.case_id in meant else row for row in rows]
+
+
 def line_of(row: Decision) -> bytes:
     """A decision as a line of the log.
 
@@ -104,13 +143,14 @@ def line_of_cells(cells: Sequence[str]) -> bytes:
 
 
 def cells_of(line: bytes) -> list[str] | None:
-    """The cells of a line if it holds a decision; else None."""
+    """The cells of a line if it holds a decision, perhaps typed with capitals or spaces; else None."""
     try:
         (cells,) = csv.reader([_decoded(line)[0]], strict=True)
     except (ValueError, csv.Error):
         return None
     if len(cells) != len(LOG_TABLE):
         return None
+    cells[2:4] = (cell.strip().casefold() for cell in cells[2:4])
     _, case_id, decision, reason, *_, reviewer = cells
     fits = is_safe_id(case_id) and decision in DECISIONS and is_reviewer(reviewer)
     return cells if fits and reason in reasons_of(decision) else None

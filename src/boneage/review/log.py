@@ -6,7 +6,7 @@ A decision is one line of CSV, written to disk before the call returns.
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,12 +22,16 @@ from boneage.review.decisions import (
     HEADER,
     REASONS,
     Decision,
+    final_of,
     is_reviewer,
     line_of,
     read_line,
     reasons_of,
+    standing_of,
+    with_ids_of,
 )
 from boneage.review.mending import Aside, merged, whole_lines
+from boneage.sources.spellings import id_finder
 
 _LOCK_SECONDS = 10.0
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -66,6 +70,8 @@ class ReviewLog:
         self.reviewer = reviewer
         self.rows: list[Decision] = []
         self.notices: list[str] = []
+        # A link stays one: the rows, the lock and what is set aside lie with the file that it names.
+        self._file = Path(os.path.realpath(path))
         self._clock = clock
         self._read_only = read_only
         self._known = bytearray()
@@ -119,16 +125,21 @@ class ReviewLog:
         """Takes back this reviewer's decision on a case, or their last one.
 
         It restores their previous decision on the case, with its corrections; a second undo restores the one
-        before that. Decisions of other reviewers are not touched.
+        before that. Decisions of other reviewers are not touched. A case is found though its id in the log
+        lost its leading zeros.
 
         Returns:
-            The case whose decision was taken back; None if there is nothing to take back.
+            The id, as in the log, of the case whose decision was taken back; None if there is nothing to take
+            back.
         """
         with self._locked():
             self._read()
             state = self.state()
-            case_id = next(reversed(state), None) if case_id is None else case_id
-            if case_id not in state:
+            if case_id is None:
+                case_id = next(reversed(state), None)
+            elif case_id not in state:
+                case_id = id_finder(state)(case_id)
+            if case_id is None:
                 return None
             self._write([Decision(self._time(), case_id, "undo", reviewer=self.reviewer)])
             return case_id
@@ -137,53 +148,38 @@ class ReviewLog:
         """Adds the decisions of a recorded review for cases that this log has no row of.
 
         They keep their time, reviewer and note. A decision taken back here is also a row, so it is not filled
-        in again, and filling twice adds nothing.
+        in again, and filling twice adds nothing. An id that lost its leading zeros is the same case.
 
         Returns:
             The number of decisions added; all of them are on disk, or none.
         """
-        if recorded.path.resolve() == self.path.resolve():
+        if recorded._file == self._file:
             raise BoneAgeError(f"{self.path}: cannot be filled from itself; name another log")
         recorded.refresh()
         standing = recorded.standing()
         with self._locked():
             self._read()
-            touched = {row.case_id for row in self.rows}
+            find = id_finder({row.case_id for row in self.rows})
             rows = [
                 row
                 for row in recorded.rows
-                if standing[row.reviewer].get(row.case_id) is row and row.case_id not in touched
+                if standing[row.reviewer].get(row.case_id) is row and find(row.case_id) is None
             ]
             if rows:
                 self._write(rows)
         return len(rows)
 
-    def state(self, reviewer: str | None = None) -> dict[str, Decision]:
+    def state(self, reviewer: str | None = None, cases: Collection[str] = ()) -> dict[str, Decision]:
         """The decisions in force of one reviewer (by default this one) by case, the latest last."""
-        return self.standing().get(self.reviewer if reviewer is None else reviewer, {})
+        return self.standing(cases).get(self.reviewer if reviewer is None else reviewer, {})
 
-    def standing(self) -> dict[str, dict[str, Decision]]:
-        """The decisions in force by reviewer and case, in the order they were made.
+    def standing(self, cases: Collection[str] = ()) -> dict[str, dict[str, Decision]]:
+        """See :func:`boneage.review.decisions.standing_of`; by the ids of a case table, if given."""
+        return standing_of(with_ids_of(cases, self.rows))
 
-        A reviewer's last row of a case counts; an undo restores the one before.
-        """
-        stacks: dict[tuple[str, str], list[int]] = {}
-        for at, row in enumerate(self.rows):
-            stack = stacks.setdefault((row.reviewer, row.case_id), [])
-            if row.decision != "undo":
-                stack.append(at)
-            elif stack:
-                stack.pop()
-        found: dict[str, dict[str, Decision]] = {row.reviewer: {} for row in self.rows}
-        for at in sorted(stack[-1] for stack in stacks.values() if stack):
-            row = self.rows[at]
-            found[row.reviewer][row.case_id] = row
-        return found
-
-    def final(self) -> dict[str, Decision]:
-        """The decision that counts for each case: the last one in force by any reviewer."""
-        standing = self.standing()
-        return {row.case_id: row for row in self.rows if standing[row.reviewer].get(row.case_id) is row}
+    def final(self, cases: Collection[str] = ()) -> dict[str, Decision]:
+        """See :func:`boneage.review.decisions.final_of`; by the ids of a case table, if given."""
+        return final_of(with_ids_of(cases, self.rows))
 
     @contextlib.contextmanager
     def _locked(self, to_read: bool = False) -> Iterator[bool]:
@@ -193,12 +189,15 @@ class ReviewLog:
                 raise BoneAgeError(f"{self.path}: opened read-only; open it again to make decisions")
             yield False
             return
-        make_folder(self.path.parent)
-        lock = FileLock(f"{self.path}.lock", timeout=_LOCK_SECONDS)
+        make_folder(self._file.parent)
+        lock = FileLock(f"{self._file}.lock", timeout=_LOCK_SECONDS)
         try:
             lock.acquire()
         except Timeout:
-            raise BoneAgeError(f"{self.path}: locked by another board; close that and try again") from None
+            raise BoneAgeError(
+                f"{self.path}: locked by another board; close that and try again; if no other is open, "
+                f"delete {lock.lock_file}"
+            ) from None
         except OSError as error:
             if not to_read or error.errno not in _READ_ONLY:
                 raise write_error(self.path, error) from None
@@ -216,7 +215,7 @@ class ReviewLog:
     def _write(self, rows: Sequence[Decision]) -> None:
         lines = b"".join(map(line_of, rows))
         new = b"" if self._known else HEADER
-        with open(self.path, "ab", buffering=0) as file:
+        with open(self._file, "ab", buffering=0) as file:
             try:
                 if file.write(new + lines) != len(new) + len(lines):
                     raise OSError(errno.ENOSPC, "No space left on device")
@@ -234,7 +233,7 @@ class ReviewLog:
     def _sync_folder(self) -> None:
         """Makes a new file name survive a power cut, on file systems that can."""
         with contextlib.suppress(OSError):
-            folder = os.open(self.path.parent, os.O_RDONLY)
+            folder = os.open(self._file.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
@@ -243,7 +242,7 @@ class ReviewLog:
     def _stamp(self) -> tuple[int, ...] | None:
         """A value that changes whenever the file does."""
         try:
-            facts = os.stat(self.path)
+            facts = os.stat(self._file)
         except FileNotFoundError:
             return None
         return facts.st_ino, facts.st_size, facts.st_mtime_ns
@@ -277,7 +276,7 @@ class ReviewLog:
         elif whole != found:
             if aside:
                 self._keep_aside(aside)
-            write_bytes(self.path, whole)
+            write_bytes(self._file, whole)
             self._sync_folder()
             stamp = self._stamp()
         self._take_new(whole)
@@ -286,11 +285,11 @@ class ReviewLog:
     def _on_disk(self) -> bytes:
         try:
             # Checked before reading: a file named by mistake may be huge.
-            if os.stat(self.path).st_size > LARGEST_TABLE_BYTES:
+            if os.stat(self._file).st_size > LARGEST_TABLE_BYTES:
                 raise BoneAgeError(
                     f"{self.path}: larger than 64 MiB, too large for a review log; name the right file"
                 )
-            return self.path.read_bytes()
+            return self._file.read_bytes()
         except IsADirectoryError as error:
             raise write_error(self.path, error) from None
         except OSError as error:
@@ -299,7 +298,7 @@ class ReviewLog:
             ) from None
 
     def _keep_aside(self, aside: Aside) -> None:
-        with open(f"{self.path}{aside.suffix}", "ab") as file:
+        with open(f"{self._file}{aside.suffix}", "ab") as file:
             file.write(aside.data)
             file.flush()
             os.fsync(file.fileno())

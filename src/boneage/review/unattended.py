@@ -9,6 +9,7 @@ import pandas as pd
 from boneage.anomalies import LIKELY, REJECTABLE
 from boneage.core.errors import BoneAgeError
 from boneage.review.applying import summary
+from boneage.review.decisions import with_ids_of
 from boneage.review.log import ReviewLog
 
 DETECTORS = "detectors"
@@ -74,7 +75,7 @@ def reject_likely(log: ReviewLog, anomalies: pd.DataFrame) -> str:
     Raises:
         BoneAgeError: The log cannot be written.
     """
-    touched = {row.case_id for row in log.rows}
+    touched = {row.case_id for row in with_ids_of(anomalies["case_id"], log.rows)}
     likely = anomalies[anomalies["kind"].isin(list(REJECTABLE)) & (anomalies["score"] >= LIKELY)]
     first = likely.drop_duplicates("case_id")
     rejected = first[~first["case_id"].isin(touched)]

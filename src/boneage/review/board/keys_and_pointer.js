@@ -51,7 +51,9 @@ function hearKeys(model, board, signal) {
       return;
     }
     if (at.matches("select") || (at.matches("button, summary") && (key === "enter" || key === " "))) return;
-    const act = event.shiftKey || event.ctrlKey || event.metaKey || event.altKey ? undefined : KEYS[key];
+    // Some keyboards, such as French ones, have the digits on Shift.
+    const isShifted = event.shiftKey && !/^[1-5]$/.test(key);
+    const act = isShifted || event.ctrlKey || event.metaKey || event.altKey ? undefined : KEYS[key];
     if (act || key === "enter" || key.length === 1) event.preventDefault();
     if (!act) return;
     const seen = model.get("seen");

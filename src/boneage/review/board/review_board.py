@@ -232,7 +232,7 @@ class ReviewBoard:
         self.message.value = f'<div class="ba-{look}" title="{line}">{line}</div>' if words else ""
 
     def _open(self) -> None:
-        self._state = self._log.state()
+        self._state = self._log.state(cases=self._cases)
         self._refresh()
         self._show_notices()
         self._go(self._first_undecided())
@@ -244,7 +244,7 @@ class ReviewBoard:
             self._log.refresh()
         except BoneAgeError as error:
             self._say(str(error), "error")
-        self._state = self._log.state()
+        self._state = self._log.state(cases=self._cases)
         if len(self._log.notices) > known:
             self._show_notices()
 
@@ -389,7 +389,7 @@ class ReviewBoard:
         self._log.append(case_id, decision, reason, choice.corrections, choice.augmentations, note)
         self._saved = datetime.now()
         self._drafted_for = None
-        self._state = self._log.state()
+        self._state = self._log.state(cases=self._cases)
         self._clicks.append([case_id])
         self._go(self._queue.next(self._state))
 
@@ -399,43 +399,47 @@ class ReviewBoard:
 
     def _decide_page(self) -> None:
         self._check_hand()
-        marked, rest, page = self.grid.marked, self.grid.rest, self._queue.page(TILES)
+        self._refresh()
+        marked, shown_undecided, page = self.grid.marked, self.grid.rest, self._queue.page(TILES)
+        rest = [case_id for case_id in shown_undecided if case_id not in self._state]
         reason = self.grid.reason.value
         if marked and not reason:
             raise BoneAgeError("choose a reason for the marked images, then click again")
-        note = _checked_note(reason, self.grid.note.value) if marked else ""
+        rows = {case_id: self._row_of(case_id, reason, self.grid.note.value) for case_id in marked}
+        rows |= {case_id: self._row_of(case_id) for case_id in rest}
         done: list[str] = []
         self._clicks.append(done)
         try:
-            for case_id in page:
-                choice = self._drafts.get(case_id, _NOTHING)[0]
-                chosen = (choice.corrections, choice.augmentations)
-                if case_id in marked:
-                    self._log.append(case_id, "reject", reason, *chosen, note)
-                elif case_id in rest:
-                    self._log.append(case_id, "keep", "", *chosen)
-                else:
-                    continue
+            for case_id in [one for one in page if one in rows]:
+                self._log.append(*rows[case_id])
                 self._saved = datetime.now()
                 self._drafts.pop(case_id, None)
                 done.append(case_id)
         except BoneAgeError as error:
-            self._state = self._log.state()
+            self._state = self._log.state(cases=self._cases)
             self._show()
             self.grid.mark([case_id for case_id in marked if case_id not in done])
             raise BoneAgeError(f"{len(done)} of {len(marked + rest)} decisions are saved; {error}") from None
-        self._state = self._log.state()
+        self._state = self._log.state(cases=self._cases)
         self.grid.note.value = ""
         unseen = self.grid.unseen
         self._queue.current = page[-1]
         self._go(self._queue.next({*self._state, *unseen}) or self._first_undecided())
+        others = len(shown_undecided) - len(rest)
+        meanwhile = f"; {others} decided on another board meanwhile" if others else ""
         if unseen:
             named = ", ".join(unseen[:_MOST_NAMED])
-            self._say(f"{len(unseen)} images cannot be read and stay undecided: {named}", "error")
+            self._say(f"{len(unseen)} images cannot be read and stay undecided: {named}{meanwhile}", "error")
         else:
-            rejected = sum(case_id in marked for case_id in done)
-            kept = len(done) - rejected
-            self._say(f"{kept} kept, {rejected} rejected; Undo takes them back", "done")
+            self._say(f"{len(rest)} kept, {len(marked)} rejected; Undo takes them back{meanwhile}", "done")
+
+    def _row_of(self, case_id: str, reason: str = "", note: str = "") -> tuple[Any, ...]:
+        """What to append for a case of a page; it keeps what the single view would show of it."""
+        choice, own_note = self._drafts.get(case_id) or _recorded(self._state.get(case_id))[0]
+        notes = dict.fromkeys(one.strip() for one in (own_note, note) if one.strip())
+        decision = ("reject" if reason else "keep", reason)
+        chosen = (choice.corrections, choice.augmentations)
+        return (case_id, *decision, *chosen, _checked_note(reason, "; ".join(notes)))
 
     def _skip(self) -> None:
         self._refresh()
@@ -481,7 +485,7 @@ class ReviewBoard:
                 self._log.undo(self._clicks[-1][-1])
                 taken.insert(0, self._clicks[-1].pop())
         finally:
-            self._state = self._log.state()
+            self._state = self._log.state(cases=self._cases)
             for case_id in taken:
                 self._drafts.pop(case_id, None)
                 if case_id not in self._state:
