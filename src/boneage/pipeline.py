@@ -160,15 +160,38 @@ def make_images(work: Workspace) -> pd.DataFrame:
             made, or the work folder is full or read-only.
     """
     cases, faults = cases_to_make(work)
+    before = _files_of(work)
     with work.making("preprocess") as making:
         came_in = preprocess.preprocess(cases, work.large, work.settings.image_size, work.settings.pad)
         skipped = came_in[came_in["status"] == "skipped"]
         reasons = skipped_table(zip(skipped["case_id"], skipped["reason"], strict=True))
-        reasons = pd.concat([faults, reasons], ignore_index=True)
+        remarks = _decided_on_others(work, before, _files_of(work))
+        reasons = pd.concat([faults, reasons, remarks], ignore_index=True)
         making.count = len(came_in) - len(skipped)
-        leave_out(work.skipped("preprocess"), reasons, making.count, "images")
+        leave_out(work.skipped("preprocess"), reasons, making.count, "images", noted=remarks["item"])
     sheets.write_contact_sheet(work.contact_sheet, cases, came_in, work.large)
     return came_in
+
+
+def _files_of(work: Workspace) -> pd.Series:
+    """The digest of the file that each image was made of, by case id."""
+    try:
+        report = preprocess.read_report(work.large)
+    except BoneAgeError:
+        return pd.Series(dtype=str)
+    made = report[report["status"] == "ok"]
+    return made.drop_duplicates("case_id").set_index("case_id")["sha256"]
+
+
+def _decided_on_others(work: Workspace, before: pd.Series, now: pd.Series) -> pd.DataFrame:
+    """A remark for each case whose image was made of another file when the review decided on it."""
+    both = before.index.intersection(now.index)
+    others = both[before[both] != now[both]]
+    if not len(others):
+        return skipped_table([])
+    decided = ReviewLog(work.review, read_only=True).final(others)
+    why = "its file has changed since the review decided on it; look at it again"
+    return skipped_table((case_id, why) for case_id in others if case_id in decided)
 
 
 def make_anomalies(work: Workspace) -> pd.DataFrame:
@@ -299,7 +322,7 @@ def make_plan(work: Workspace) -> tuple[pd.DataFrame, list[str]]:
         leave_out(work.skipped("plan"), skipped, len(split), noted=split.index)
         write_table(work.plan, plan)
         making.count = len(plan)
-    return plan, ties + notices
+    return plan, [*usable.notices, *ties, *notices]
 
 
 def make_augmented(work: Workspace) -> pd.DataFrame:

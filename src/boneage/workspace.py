@@ -71,6 +71,8 @@ class Stage:
 
 
 _DECIDED = {"cases": _OF_CASE, "preprocess": _HAS_IMAGE, "review": ()}
+# Cases with the same picture stay together, and copies suit each one's own.
+_DEALT = {**_DECIDED, "preprocess": (*_HAS_IMAGE, *_IMAGE[1:])}
 
 STAGES = {
     one.name: one
@@ -88,7 +90,7 @@ STAGES = {
         Stage(
             "plan",
             "plan",
-            _DECIDED,
+            _DEALT,
             ("label", "total", "laterality_matters", *_SPLIT),
             optional=True,
         ),
@@ -96,7 +98,7 @@ STAGES = {
         Stage(
             "labels",
             "labels",
-            {**_DECIDED, "plan": (), "augmented_record": ("image_id", "status")},
+            {**_DEALT, "plan": (), "augmented_record": ("image_id", "status")},
             ("label", *_SPLIT),
             ("facts",),
             by_hand=True,

@@ -36,6 +36,7 @@ def test_byte_order_marks_semicolons_and_spaces_are_understood(tmp_path, text, e
         ("\n", "empty"),
         ("id\n1\n", "column age is missing"),
         ("id,age\n1,2,3,4\n", "not a table"),
+        ("id,age, age\n1,2,3\n", "column age is there twice"),
         ('id,age\n"1,2\n', "not a table"),
         ("id,age" + ",c" * 100_000, "more than 1000 columns"),
         ("id,age\n1," + "9" * 2**21, "line of over a million"),

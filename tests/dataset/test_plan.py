@@ -219,6 +219,9 @@ def test_no_copy_is_mirrored_where_the_image_has_letters_whatever_was_chosen():
     mirrored = plan[plan["augmentations"].str.contains("flip")]
     assert set(mirrored["case_id"]) == {"C1"}
     assert any("flip was chosen for 1 cases" in notice and "C0" in notice for notice in notices)
+    # Where nothing is to be mirrored anyway, letters are no reason.
+    _, notices = balanced_plan(cases, 60, {"C0": ["rotate"], "C1": ["rotate"]}, laterality_matters=True)
+    assert not any("flip" in notice for notice in notices)
 
 
 def test_thirty_copies_of_one_baby_all_look_different():

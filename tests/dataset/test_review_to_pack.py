@@ -49,6 +49,30 @@ def test_labels_cover_every_image_of_the_plan_and_no_rejected_case(prepared):
     assert list(pack.ids) == plan["image_id"].tolist()
 
 
+def test_another_file_under_an_id_is_dealt_anew_and_its_decision_is_called_in_question(prepared, capsys):
+    images = prepared.root.parent / "rsna" / "images"
+    pipeline.open_review(prepared).append("2004", "keep")
+    plan, notices = pipeline.make_plan(prepared)
+    assert "39 cases are not reviewed yet and stay in" in notices
+    split = plan.drop_duplicates("case_id").set_index("case_id")["split"]
+    other = next(case for case in split.index if split[case] == "test" and case != "2004")
+    training = next(case for case in split.index if split[case] == "train" and case != "2004")
+    pipeline.make_augmented(prepared)
+    pipeline.make_labels(prepared)
+    picture = cv2.imread(str(images / f"{training}.png"), 0)
+    for case in (other, "2004"):
+        cv2.imwrite(str(images / f"{case}.png"), cv2.add(picture, 3 if case == other else 4))
+    capsys.readouterr()
+    pipeline.make_images(prepared)
+    assert "(1: its file has changed since the review decided on it" in capsys.readouterr().out
+    assert "plan" in [name for name, why in prepared.outdated().items() if why]
+    with pytest.raises(BoneAgeError, match="plan"):
+        pipeline.make_augmented(prepared)
+    plan, _ = pipeline.make_plan(prepared)
+    split = plan.drop_duplicates("case_id").set_index("case_id")["split"]
+    assert split[other] == split[training] == split["2004"]
+
+
 @pytest.mark.parametrize("missing", ["sex", "label"])
 def test_of_two_cases_with_one_file_the_one_that_can_be_labelled_stands(prepared, missing):
     images = prepared.root.parent / "rsna" / "images"

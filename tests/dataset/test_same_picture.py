@@ -93,7 +93,27 @@ def test_what_was_computed_is_kept_until_the_image_changes(
     made(tmp_path, {"a": encoded(a_picture(2), "JPEG"), "b": encoded(a_picture(2))})
     assert same_pictures(ids, tmp_path).tolist() == ["a", "a"]
     assert read == ["a"]
-    (tmp_path / CACHE_NAME).write_bytes(b"PK\3\4 damaged")
+    for damage in (
+        b"PK\3\4 damaged",
+        (tmp_path / CACHE_NAME).read_bytes().replace(b"background", b"\xff" * 10),
+    ):
+        (tmp_path / CACHE_NAME).write_bytes(damage)
+        assert same_pictures(ids, tmp_path).tolist() == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"), [("width", ""), ("height", "0"), ("width", "x"), ("sha256", "é")]
+)
+def test_a_damaged_row_of_the_report_is_no_traceback_and_is_made_again(
+    column: str, cell: str, tmp_path: Path
+) -> None:
+    ids = made(tmp_path, files := {"a": encoded(a_picture(1)), "b": encoded(a_picture(1), "JPEG")})
+    path = tmp_path / "preprocess.csv"
+    report = pd.read_csv(path, dtype=str, keep_default_na=False)
+    report.loc[report["case_id"] == "b", column] = cell
+    report.to_csv(path, index=False)
+    assert same_pictures(ids, tmp_path).tolist() == (["a", "a"] if column == "sha256" else ["a", "b"])
+    made(tmp_path, files)
     assert same_pictures(ids, tmp_path).tolist() == ["a", "a"]
 
 

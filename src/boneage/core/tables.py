@@ -218,6 +218,8 @@ def read_table(path: Path | str, columns: Collection[str]) -> pd.DataFrame:
         raise BoneAgeError(
             f"{path}: column {', '.join(missing)} is missing; the header must have {', '.join(columns)}"
         )
+    if doubled := [name for name in columns if (table.columns == name).sum() > 1]:
+        raise BoneAgeError(f"{path}: column {doubled[0]} is there twice; keep one")
     table = table.fillna("").apply(lambda column: column.str.strip())
     # Spreadsheets leave rows of bare separators at the end.
     kept: pd.DataFrame = table[(table != "").any(axis=1)].reset_index(drop=True)

@@ -115,7 +115,8 @@ def balanced_plan(
         case_id: _draw(palettes[case_id], quotas[case_id] - 1, rng) for case_id in sorted(cases["case_id"])
     }
     notices = _notices(cases, quotas, most, total)
-    if unflipped := [row.case_id for row in rows if _stays_unflipped(row, allowed or {})]:
+    unflipped = [row.case_id for row in rows if _stays_unflipped(row, allowed or {})]
+    if unflipped and not laterality_matters:
         notices.append(
             f"flip was chosen for {len(unflipped)} cases on which it would mirror letters (the first: "
             f"{unflipped[0]}), so it is not drawn; blank the letters first"

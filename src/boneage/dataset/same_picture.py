@@ -54,8 +54,10 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
     """
     report = read_report(large)
     report = report[report["status"] == "ok"].drop_duplicates("case_id").set_index("case_id")
+    sides = report[["width", "height"]].fillna(0)
     keys = {
-        case_id: "{sha256}-{image_size}-{pad}".format(**report.loc[case_id])
+        # What is no ASCII, no run has written.
+        case_id: "{sha256}-{image_size}-{pad}".format(**report.loc[case_id]).encode("ascii", "replace")
         for case_id in case_ids
         if case_id in report.index
     }
@@ -70,7 +72,8 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
             image = read_file(large / "images" / f"{case_id}.png")
         except BoneAgeError:
             return case_id, None
-        return case_id, looks(image, int(report.at[case_id, "width"]), int(report.at[case_id, "height"]))
+        width, height = map(int, sides.loc[case_id])
+        return case_id, looks(image, width, height) if min(width, height) > 0 else None
 
     for case_id, found in on_all_cores(look, list(missing.values()), "Same pictures"):
         if found is not None:
@@ -85,7 +88,7 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
     if missing:
         with atomic_write(large / CACHE_NAME) as file:
             np.save(file, seen)
-    group_of = dict(zip(seen["key"].astype(str).tolist(), group(seen["looks"]).tolist(), strict=True))
+    group_of = dict(zip(seen["key"].tolist(), group(seen["looks"]).tolist(), strict=True))
     of_case = pd.Series(
         {case_id: group_of[keys[case_id]] for case_id in case_ids if keys.get(case_id) in group_of}
     )
@@ -93,10 +96,10 @@ def same_pictures(case_ids: Sequence[str], large: Path) -> pd.Series:
     return groups
 
 
-def _fill(seen: np.ndarray, row_of: Mapping[str, int], kept: np.ndarray) -> np.ndarray:
+def _fill(seen: np.ndarray, row_of: Mapping[bytes, int], kept: np.ndarray) -> np.ndarray:
     """Fills the rows that were kept; returns which they are."""
     filled = np.zeros(len(seen), bool)
-    for one, key in enumerate(kept["key"].astype(str).tolist()):
+    for one, key in enumerate(kept["key"].tolist()):
         if key in row_of:
             seen[row_of[key]], filled[row_of[key]] = kept[one], True
     return filled

@@ -1,6 +1,6 @@
 """The usable cases of a work folder, by its tables and its review log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -145,12 +145,14 @@ class UsableCases:
         years: The label in years by case id.
         kind: Which age the label is, in words.
         skipped: ``SKIPPED_TABLE`` of the others.
+        notices: What the review log says besides, in words.
     """
 
     cases: pd.DataFrame
     years: pd.Series
     kind: str
     skipped: pd.DataFrame
+    notices: Sequence[str] = ()
 
     @property
     def strata(self) -> pd.DataFrame:
@@ -211,7 +213,8 @@ def usable_of(work: Workspace) -> UsableCases:
     chosen = reviewed.accepted.set_index("case_id")[list(CHOSEN)]
     cases = cases.join(chosen, on="case_id").fillna(CHOSEN)
     usable = usable_cases(cases, work.settings.label, left_out)
-    return replace(usable, skipped=pd.concat([faults, usable.skipped], ignore_index=True))
+    skipped = pd.concat([faults, usable.skipped], ignore_index=True)
+    return replace(usable, skipped=skipped, notices=reviewed.notices)
 
 
 def split_of(work: Workspace, usable: UsableCases) -> tuple[pd.Series, list[str]]:

@@ -200,7 +200,8 @@ def _kept_row(job: _Job, row: Mapping[str, Any]) -> dict[str, Any] | None:
         # A Colab machine loses the source while Drive keeps the work folder, or a spreadsheet changed the
         # paths: the image stays valid.
         return {**row, "note": ", ".join([*notes, SOURCE_GONE])}
-    if made_of != (_undefused(job.image), job.size, job.pad, *source):
+    is_sized = all(pd.notna(row[side]) and row[side] > 0 for side in ("width", "height"))
+    if made_of != (_undefused(job.image), job.size, job.pad, *source) or not is_sized:
         return None
     return {**row, "image": job.image, "note": ", ".join(notes)}
 
