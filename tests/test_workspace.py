@@ -171,6 +171,28 @@ def test_a_corrected_case_table_is_kept_aside_when_the_source_is_read_again(made
     assert (made.root / "cases-corrected-2.csv").is_file()
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_corrected_case_table_is_kept_aside_after_a_run_that_failed(made, monkeypatch, is_killed):
+    edit(made.cases, "bone_age", "3.5")
+
+    def read_source(*_):
+        raise BoneAgeError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "read_source", read_source)
+        with pytest.raises(BoneAgeError, match="gone"):
+            pipeline.make_cases(made)
+    if is_killed:
+        # As it is while the stage runs.
+        made.record("cases").rename(made.record("cases").with_suffix(".before"))
+    assert made.is_corrected("cases")
+    edit(made.cases, "bone_age", "4.5")
+    corrected = made.cases.read_bytes()
+    pipeline.make_cases(made)
+    assert corrected in [path.read_bytes() for path in made.root.glob("cases-corrected-*")]
+    assert out_of_date(made) == []
+
+
 def test_corrected_labels_stand_and_are_packed_and_trained_anew(made):
     edit(made.labels, "Bone Age", "3.5")
     assert states(made)["labels"] == EDITED

@@ -189,7 +189,7 @@ def _decided_on_others(work: Workspace, before: pd.Series, now: pd.Series) -> pd
     others = both[before[both] != now[both]]
     if not len(others):
         return skipped_table([])
-    decided = ReviewLog(work.review, read_only=True).final(others)
+    decided = ReviewLog(work.review, read_only=True).final(now.index)
     why = "its file has changed since the review decided on it; look at it again"
     return skipped_table((case_id, why) for case_id in others if case_id in decided)
 

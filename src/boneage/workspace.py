@@ -112,6 +112,9 @@ STAGES = {
 # What a person may correct is a table only with all its columns.
 _MUST_HAVE = {"cases": tuple(CASE_TABLE), "labels": tuple(LABEL_TABLE)}
 
+# Where a record is put while its stage runs.
+_ASIDE = ".before"
+
 _MAKERS = {stage.makes: name for name, stage in STAGES.items()}
 
 _WORDS = {
@@ -294,10 +297,12 @@ class Workspace:
 
     def made(self, name: str) -> Made | None:
         """What a stage left about what it made; None where it was never finished."""
-        try:
-            return Made.model_validate_json(self.record(name).read_bytes())
-        except (OSError, ValidationError):
-            return None
+        path = self.record(name)
+        # What a run that was killed put aside still tells whether a person corrected the table.
+        for one in (path, path.with_suffix(_ASIDE)) if STAGES[name].by_hand else (path,):
+            with contextlib.suppress(OSError, ValidationError):
+                return Made.model_validate_json(one.read_bytes())
+        return None
 
     @contextlib.contextmanager
     def making(self, name: str, **more: str) -> Iterator[Made]:
@@ -311,7 +316,7 @@ class Workspace:
             name: The stage.
             more: Digests of what it is made of besides tables of this folder.
         """
-        stage, path, before = STAGES[name], self.record(name), self.made(name)
+        stage, path = STAGES[name], self.record(name)
         made = Made(
             at="",
             count=0,
@@ -325,15 +330,17 @@ class Workspace:
         if stage.by_hand and self._is_edited(name) and self.where(stage.makes).is_file():
             _keep_corrected(self.where(stage.makes))
         # Moved rather than written again: that needs no space on a full disk.
-        aside = path.with_suffix(".before")
+        aside = path.with_suffix(_ASIDE)
+        at_start = self._digest(stage.makes)
         with writing(path):
             if path.is_file():
                 path.replace(aside)
         try:
             yield made
         except BaseException:
-            if before is not None and not self._differs(stage.makes, (), before.output):
+            if aside.is_file() and not self._differs(stage.makes, (), at_start):
                 aside.replace(path)
+            aside.unlink(missing_ok=True)
             raise
         made.at, made.output = datetime.now(UTC).isoformat(timespec="seconds"), self._digest(stage.makes)
         made.beside = {one: self._digest(one) for one in stage.beside}

@@ -103,7 +103,8 @@ def one_case(work: Workspace, comparison: Comparison, wanted: str = "") -> OneCa
     found = pd.DataFrame(columns=list(ANOMALY_TABLE))
     if work.anomalies.is_file():
         found = read_anomalies(work.anomalies)
-    decisions = [of_one[case_id] for of_one in open_review(work).standing().values() if case_id in of_one]
+    standing = open_review(work).standing(cases.index)
+    decisions = [of_one[case_id] for of_one in standing.values() if case_id in of_one]
     words = words_of_case(
         cases.loc[case_id],
         of_case["Split"].iloc[0] if len(of_case) else "",
